@@ -1,0 +1,140 @@
+"""A profile: what a person asks for, in their words. Unknown settings are refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fullbatch import catalog
+from fullbatch.errors import UsageError
+from fullbatch.yamlfile import read_mapping
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+
+# The engine's addresses and identity belong to the runtime; a profile that sets them would break every client.
+_RESERVED_ARGS = {"model", "host", "port", "uds", "served-model-name", "api-key", "root-path"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Cpu(_Strict):
+    """Run on the processor. `kv_cache_gib`: memory for the KV cache, GiB."""
+
+    kv_cache_gib: int = Field(ge=1, le=1024, description="memory for the KV cache, GiB")
+
+
+class Hardware(_Strict):
+    """Either `gpu` (a card of the catalog, `count` of them) or `cpu`."""
+
+    gpu: str | None = Field(default=None, description="a card of the catalog, such as rtx4090")
+    count: int = Field(default=1, ge=1, le=16, description="how many of it, joined by tensor parallelism")
+    cpu: Cpu | None = Field(default=None, description="run on the processor instead")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Hardware:
+        if (self.gpu is None) == (self.cpu is None):
+            raise ValueError("give either gpu (a card) or cpu, and not both")
+        if self.gpu is not None and self.gpu not in catalog.gpus():
+            raise ValueError(f"'{self.gpu}' is no known card{_hint(self.gpu, catalog.gpus())}")
+        return self
+
+
+class EngineSettings(_Strict):
+    """The way out when the plan does not say what you need: flags and environment for vLLM, as they are."""
+
+    args: dict[str, str | int | float | bool] = Field(default_factory=dict, description="vLLM flags without the dashes")
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables for the engine")
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> EngineSettings:
+        for name in self.args:
+            if name.startswith("-") or "_" in name:
+                raise ValueError(f"'{name}': write the flag without dashes in front and with '-', such as max-num-seqs")
+            if name in _RESERVED_ARGS:
+                raise ValueError(f"'{name}' is set by Fullbatch itself; remove it")
+        return self
+
+
+class Profile(_Strict):
+    """One deployment: a model, the hardware it runs on, and the people it serves."""
+
+    description: str = Field(min_length=1, description="one line: what this serves and for whom")
+    model: str = Field(min_length=1, description="a model of the catalog, by its Hugging Face repository id, or tiny")
+    hardware: Hardware
+    users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
+    context: int = Field(default=4096, ge=256, description="tokens of prompt and answer together, per request, at most")
+    workload: Literal["chat", "rag", "batch"] = Field(default="chat", description="what most requests look like")
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+
+    @model_validator(mode="after")
+    def _known_model(self) -> Profile:
+        known = catalog.models()
+        if self.model not in known:
+            raise ValueError(f"'{self.model}' is no known model{_hint(self.model, known)}")
+        native = known[self.model].native_context
+        if self.context > native:
+            raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
+        return self
+
+
+def names(root: Path) -> list[str]:
+    """The profiles there are, sorted."""
+    return sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
+
+
+def load(root: Path, name: str) -> Profile:
+    """The profile `name` of the checkout at `root`; UsageError with one line per fault, all at once."""
+    known = names(root)
+    if not NAME.fullmatch(name) or name not in known:
+        listing = f"; there are: {', '.join(known)}" if known else ""
+        raise UsageError(f"profile '{name}': no such profile{_did_you_mean(name, known)}{listing}")
+    path = root / "profiles" / f"{name}.yaml"
+    return parse(read_mapping(path), f"profiles/{name}.yaml")
+
+
+def parse(data: dict[str, Any], source: str) -> Profile:
+    """Validate `data`; `source` is the file named in the messages."""
+    try:
+        return Profile.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(*(_line(source, fault) for fault in error.errors())) from error
+
+
+def _line(source: str, fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    prefix = f"{source}: {where}: " if where else f"{source}: "
+    if fault["type"] == "extra_forbidden":
+        allowed = _fields_at(fault["loc"][:-1])
+        name = str(fault["loc"][-1])
+        hint = _did_you_mean(name, allowed) or f" (there are: {', '.join(allowed)})"
+        return f"{prefix}no such setting{hint}"
+    if fault["type"] == "missing":
+        return f"{prefix}this setting is missing; add it"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if fault["type"] in ("value_error", "missing"):
+        return prefix + message
+    return f"{prefix}{fault['input']!r}: {message}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Profile
+    children: dict[str, type[BaseModel]] = {"hardware": Hardware, "cpu": Cpu, "engine": EngineSettings}
+    for part in location:
+        model = children.get(str(part), model)
+    return list(model.model_fields)
+
+
+def _did_you_mean(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _hint(name: str, known: dict[str, Any]) -> str:
+    return _did_you_mean(name, known) + f"; there are: {', '.join(known)}"

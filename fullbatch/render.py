@@ -1,0 +1,114 @@
+"""A plan and the templates -> text. An undefined name is an error; every value goes through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from fullbatch.errors import UsageError
+from fullbatch.plan import Plan
+
+# Inside the containers.
+ENGINE_PORT = 8000
+GATEWAY_PORT = 8080
+# Docker kills at this many seconds after the engine's own drain has ended.
+STOP_MARGIN_SECONDS = 10
+
+FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where things listen and lie in one runtime: containers and plain processes differ in nothing else."""
+
+    listen_host: str
+    listen_port: int
+    api_keys_file: str
+    engine_host: str
+    engine_port: int
+    engine_urls: dict[str, str]
+    tiny_model: str
+
+
+def compose_addresses(plan: Plan) -> Addresses:
+    """Inside the Compose network each engine is reached by its service name."""
+    return Addresses(
+        listen_host="0.0.0.0",
+        listen_port=GATEWAY_PORT,
+        api_keys_file="/run/fullbatch/api_keys",
+        engine_host="0.0.0.0",
+        engine_port=ENGINE_PORT,
+        engine_urls={engine.service: f"http://{engine.service}:{ENGINE_PORT}" for engine in plan.engines},
+        tiny_model="/models/cpu-tiny",
+    )
+
+
+def text(root: Path, template: str, plan: Plan, addresses: Addresses) -> str:
+    """`templates/<template>.j2` filled in; UsageError naming template and line when it asks for what is not there."""
+    environment = _environment(root)
+    context = {
+        "plan": plan,
+        "addresses": addresses,
+        "limits": dataclasses.asdict(plan.limits),
+        "commands": {
+            engine.service: engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)
+            for engine in plan.engines
+        },
+        "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
+    }
+    name = f"{template}.j2"
+    try:
+        return environment.get_template(name).render(context)
+    except jinja2.TemplateNotFound as error:
+        raise UsageError(f"templates/{name}: no such template") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(f"templates/{error.name or name}: line {error.lineno}: {error.message}") from error
+    except jinja2.UndefinedError as error:
+        raise UsageError(f"templates/{name}: line {_template_line(error, name)}: {error.message}") from error
+
+
+def files(root: Path, plan: Plan) -> dict[str, str]:
+    """What `rendered/<profile>/` holds: file name -> text."""
+    addresses = compose_addresses(plan)
+    return {name: text(root, name, plan, addresses) for name in FILES}
+
+
+def _environment(root: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # YAML, not HTML: `tojson` and `compose` quote every value
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["tojson"] = _tojson
+    environment.filters["compose"] = _compose
+    return environment
+
+
+def _tojson(value: Any) -> str:
+    """JSON is YAML; unlike Jinja's own filter this one leaves `<`, `>` and `'` as they are."""
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # raises UndefinedError, which names what is missing
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _compose(value: Any) -> str:
+    """As `tojson`, for Compose files: `$` is doubled, or Compose would put the caller's environment there."""
+    return _tojson(value).replace("$", "$$")
+
+
+def _template_line(error: BaseException, name: str) -> int | str:
+    line: int | str = "?"
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(name):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
