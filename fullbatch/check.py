@@ -1,0 +1,116 @@
+"""What `docker compose config` does not find: stale files, a `$` Compose would eat, flags the engine does not know."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from fullbatch import rendered
+
+_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """`problems`: what is wrong, a line each. `skipped`: what could not be looked at here, and why."""
+
+    problems: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def check(root: Path, names: list[str]) -> Result:
+    """Check the rendered files of the profiles `names`."""
+    problems = [f"{path}: stale or missing; run `fullbatch render`" for path in rendered.stale(root, names)]
+    problems += [f"{path}: its profile is gone; remove the folder" for path in rendered.orphans(root)]
+    skipped: list[str] = []
+    if not problems:
+        for found, missed in (_compose(root, names), _engine_commands(root, names)):
+            problems += found
+            skipped += missed
+        problems += _service_twins(root, names)
+    return Result(tuple(problems), tuple(skipped))
+
+
+def engine_commands(root: Path, name: str) -> dict[str, list[str]]:
+    """The engine commands of a rendered profile, as a container would get them: service -> words."""
+    services = _services(root / "rendered" / name / "compose.yaml")
+    return {
+        service: [str(word).replace("$$", "$") for word in settings["command"]]
+        for service, settings in services.items()
+        if "fullbatch.profile" in settings.get("labels", {})
+    }
+
+
+def _services(path: Path) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def _engine_commands(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    python = root / ".fullbatch" / "engine" / "bin" / "python"
+    if not python.exists():
+        return [], ["engine flags: vLLM is not installed here (scripts/install-engine), so its parser was not asked"]
+    labelled = [
+        (f"rendered/{name}: {service}", words)
+        for name in names
+        for service, words in engine_commands(root, name).items()
+    ]
+    complaints = ask_engine_parser(root, python, [words for _, words in labelled])
+    return [f"{label}: {said}" for (label, _), said in zip(labelled, complaints, strict=True) if said], []
+
+
+def ask_engine_parser(root: Path, python: Path, commands: list[list[str]]) -> list[str | None]:
+    """vLLM's own verdict on each command: None, or its message."""
+    # -P: the script's folder must not come first on the path, its module names shadow the standard library's.
+    answer = subprocess.run(
+        [str(python), "-P", str(root / "fullbatch" / "engine_parser.py")],
+        input=json.dumps(commands), capture_output=True, text=True, timeout=_TIMEOUT, check=True,
+    )  # fmt: skip
+    complaints: list[str | None] = json.loads(answer.stdout.splitlines()[-1])
+    return complaints
+
+
+def _compose(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    command = compose_program()
+    if command is None:
+        return [], ["compose.yaml: Docker Compose is not installed here, so it was not asked"]
+    problems = []
+    for name in names:
+        answer = subprocess.run(
+            [*command, "-f", "compose.yaml", "--profile", "*", "config", "--quiet"], cwd=root,
+            env={"PROFILE": name, "PATH": "/usr/bin:/bin", "HOME": str(root / ".fullbatch")},
+            capture_output=True, text=True, timeout=_TIMEOUT, check=False,
+        )  # fmt: skip
+        said = (answer.stdout + answer.stderr).strip()
+        # A warning counts: it is how Compose says that it put an empty string somewhere.
+        if answer.returncode != 0 or said:
+            problems.append(f"compose.yaml with PROFILE={name}: {' '.join(said.split())}")
+    return problems, []
+
+
+def compose_program() -> list[str] | None:
+    """How to call Compose here: the plugin, or the bare binary that the tests' lock brings."""
+    beside = Path(sys.executable).parent / "docker-compose"
+    if beside.exists():
+        return [str(beside)]
+    docker = shutil.which("docker")
+    if docker is None:
+        return None
+    plugin = subprocess.run([docker, "compose", "version"], capture_output=True, timeout=_TIMEOUT, check=False)
+    return [docker, "compose"] if plugin.returncode == 0 else None
+
+
+def _service_twins(root: Path, names: list[str]) -> list[str]:
+    """Compose merges a service that stands in both files silently, in spite of its specification."""
+    fixed = set(_services(root / "compose.yaml"))
+    return [
+        f"rendered/{name}/compose.yaml: service '{service}' also stands in compose.yaml; rename one"
+        for name in names
+        for service in sorted(fixed & set(_services(root / "rendered" / name / "compose.yaml")))
+    ]

@@ -1,0 +1,99 @@
+"""Bringing a profile up and down, whichever runtime it runs in, and saying how it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fullbatch import client, host
+from fullbatch.errors import StateError
+from fullbatch.plan import Plan
+from fullbatch.runtime import Running, Say, state
+from fullbatch.runtime.compose import ComposeDeployment, running_profile
+from fullbatch.runtime.process import Ports, ProcessDeployment, stop
+from fullbatch.wait import until_token
+
+Deployment = ProcessDeployment | ComposeDeployment
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a plan: `runtime` is compose, process or auto; seconds until a token must have come back."""
+
+    runtime: str = "auto"
+    ports: Ports = Ports()
+    timeout: float = 1800.0
+
+
+def choose(root: Path, plan: Plan, options: Options) -> Deployment:
+    """Compose where Docker answers, plain processes elsewhere, or what was asked for."""
+    if options.runtime == "process" or (options.runtime == "auto" and host.docker().problem):
+        return ProcessDeployment(root, plan, options.ports)
+    return ComposeDeployment(root, plan, options.ports.gateway)
+
+
+def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
+    """Start and wait for a real token; seconds waited. Whatever goes wrong, nothing is left half-started."""
+    deployment.preflight()
+    try:
+        deployment.start(say)
+        return wait(deployment, plan, options, say)
+    except BaseException:
+        # Also on Ctrl-C: a half-started deployment is worth nothing and holds memory and ports.
+        deployment.stop(say)
+        raise
+
+
+def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
+    """Wait for the first token of a deployment that was started."""
+    return until_token(running, plan.engines[0].served_name, say, options.timeout)
+
+
+def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, say: Say) -> None:
+    """Stop the process deployment `name` (or the only one there is), else the one in Docker."""
+    running = [one for one in state.running(root) if name in (None, one.profile)]
+    if len(running) > 1:
+        listing = ", ".join(one.profile for one in running)
+        raise StateError(f"several profiles are running ({listing}); say which: fullbatch down PROFILE")
+    if running:
+        stop(root, running[0], drain_seconds, say)
+        return
+    in_docker = running_profile()
+    if in_docker and name in (None, in_docker) and plan is not None:
+        ComposeDeployment(root, plan, Ports().gateway).stop(say)
+        return
+    raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
+
+
+def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:
+    """Every running deployment: where it is, whether it answers, KV tokens predicted and reported."""
+    found = []
+    for one in state.running(root):
+        found.append(_status(one.profile, "process", one.gateway_url, plan_of.get(one.profile)))
+        metrics = client.get(f"{next(iter(one.engine_urls.values()))}/metrics").text
+        found[-1]["kv_tokens_reported"] = kv_tokens_reported(metrics)
+        found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
+    in_docker = running_profile()
+    if in_docker:
+        found.append(_status(in_docker, "compose", f"http://127.0.0.1:{Ports().gateway}", plan_of.get(in_docker)))
+    return found
+
+
+def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, Any]:
+    health = client.get(f"{url}/health")
+    return {
+        "profile": name,
+        "runtime": runtime,
+        "gateway_url": url,
+        "healthy": health.status == 200,
+        "health": health.json() or health.text,
+        "kv_tokens_planned": plan.engines[0].capacity.kv_tokens if plan else None,
+    }
+
+
+def kv_tokens_reported(metrics: str) -> int | None:
+    """`kv_cache_size_tokens` of vLLM's `vllm:cache_config_info`, whose facts are label values."""
+    found = re.search(r'^vllm:cache_config_info\{.*\bkv_cache_size_tokens="(\d+)"', metrics, re.MULTILINE)
+    return int(found.group(1)) if found else None

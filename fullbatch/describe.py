@@ -1,0 +1,121 @@
+"""A plan in words and as JSON: every number with its reason."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from fullbatch.plan import EnginePlan, Plan
+
+BAR_WIDTH = 48
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan for other programs. Bytes, tokens and requests; `flags` as the engine gets them."""
+    engine = plan.engines[0]
+    return {
+        "profile": plan.name,
+        "engine_version": plan.engine_version,
+        "image": engine.image,
+        "model": engine.model,
+        "kv_tokens": engine.capacity.kv_tokens,
+        "kv_bytes_per_token": engine.capacity.kv_bytes_per_token,
+        "weights_bytes": int(engine.budget.weights_gib * 2**30),
+        "max_concurrency_worst": round(engine.capacity.concurrency_worst, 2),
+        "max_concurrency_typical": round(engine.capacity.concurrency_typical, 2),
+        "flags": {flag.name: flag.value for flag in engine.flags},
+        "reasons": {flag.name: flag.reason for flag in engine.flags},
+        "left_to_engine": dict(plan.left_to_engine),
+        "assumptions": list(plan.assumptions),
+        "risks": risks(plan),
+    }
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for a person."""
+    engine = plan.engines[0]
+    parts = [
+        f"{plan.name}: {plan.description}",
+        f"vLLM {plan.engine_version}, image {engine.image}",
+        "",
+        _memory(engine),
+        "",
+        _capacity(plan, engine),
+        "",
+        "Flags given to the engine",
+        *(_row(" ".join(flag.words()), flag.reason) for flag in engine.flags),
+        "",
+        "Left to the engine's own default",
+        *(_row(f"--{name}", reason) for name, reason in plan.left_to_engine),
+        "",
+        "Assumed",
+        *(f"  - {line}" for line in plan.assumptions),
+    ]
+    warnings = risks(plan)
+    if warnings:
+        parts += [
+            "",
+            "What gives first",
+            *(textwrap.fill(line, 110, initial_indent="  - ", subsequent_indent="    ") for line in warnings),
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def risks(plan: Plan) -> list[str]:
+    """What will not hold for everybody at once, in sentences."""
+    found = []
+    for engine in plan.engines:
+        worst = engine.capacity.concurrency_worst
+        if worst < plan.users:
+            found.append(
+                f"{plan.users} requests of {engine.max_model_len} tokens at once do not fit the KV cache, {worst:.0f} "
+                f"do, {engine.capacity.concurrency_typical:.0f} of half that length. Beyond that the engine preempts "
+                "and recomputes; a shorter context, a smaller model or FP8 weights leave room for more"
+            )
+    return found
+
+
+def _memory(engine: EnginePlan) -> str:
+    budget = engine.budget
+    if not engine.gpus:
+        return f"Memory: {budget.weights_gib:.2f} GiB weights + {budget.kv_gib:.0f} GiB KV cache (set in the profile)"
+    rest = budget.total_gib - budget.usable_gib
+    shares = (("#", budget.weights_gib), ("+", budget.overhead_gib), ("=", budget.kv_gib), (".", rest))
+    bar = "".join(mark * round(BAR_WIDTH * size / budget.total_gib) for mark, size in shares)
+    legend = (
+        f"# weights {budget.weights_gib:.1f}   + context, activations, graphs {budget.overhead_gib:.1f}   "
+        f"= KV cache {budget.kv_gib:.1f}   . left free {rest:.1f}"
+    )
+    return f"Memory, {budget.total_gib:.1f} GiB\n  [{bar}]\n  {legend}"
+
+
+def _capacity(plan: Plan, engine: EnginePlan) -> str:
+    capacity = engine.capacity
+    return (
+        f"KV cache: {capacity.kv_tokens:,} tokens at {capacity.kv_bytes_per_token:,} bytes each\n"
+        f"  {capacity.concurrency_worst:.1f} requests of {engine.max_model_len:,} tokens fit at once (worst case), "
+        f"{capacity.concurrency_typical:.1f} of half that length\n"
+        f"  {engine.max_num_seqs} seats in the batch for {plan.users} users; "
+        f"the gateway holds up to {plan.limits.max_in_flight} requests"
+    )
+
+
+def _row(left: str, right: str) -> str:
+    indent = " " * 46
+    lines = textwrap.wrap(right, 74)
+    first = f"  {left:<44}{lines[0]}" if len(left) < 43 else f"  {left}\n{indent}{lines[0]}"
+    return "\n".join([first, *(indent + line for line in lines[1:])])
+
+
+def status_line(found: dict[str, Any]) -> str:
+    """One running deployment in a few lines."""
+    lines = [
+        f"{found['profile']} ({found['runtime']}): {'answers' if found['healthy'] else 'does not answer yet'} "
+        f"at {found['gateway_url']}"
+    ]
+    planned, reported = found.get("kv_tokens_planned"), found.get("kv_tokens_reported")
+    if planned and reported:
+        lines.append(f"  KV cache: {planned:,} tokens planned, {reported:,} reported ({reported / planned - 1:+.1%})")
+    for name, pid in found.get("processes", {}).items():
+        lines.append(f"  {name}: process {pid}")
+    return "\n".join(lines)

@@ -1,0 +1,106 @@
+"""What the command line accepts, and what `--help` says."""
+
+from __future__ import annotations
+
+import argparse
+
+from fullbatch import catalog
+
+EPILOG = """\
+A first look:
+  fullbatch demo                     start a tiny model, measure it at 1, 5, 10 and 50 users, stop it
+  fullbatch plan rtx4090-qwen2.5-7b  what would be started on an RTX 4090, and why
+  fullbatch up cpu                   serve a small real model on this machine
+
+Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
+3 a load test that says nothing (the client was too slow); 4 this machine lacks something;
+5 the engine did not start; 6 already running, or not running; 130 interrupted.
+"""
+
+
+def parser(profiles: list[str]) -> argparse.ArgumentParser:
+    """The whole command line; `profiles` are named in the help."""
+    top = argparse.ArgumentParser(
+        prog="fullbatch",
+        description="Serve an LLM with vLLM on your own GPU box to 1-50 people, fast, and know that it is.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    version = f"fullbatch 0.1.0, for vLLM {catalog.engine().version}"
+    top.add_argument("--version", action="version", version=version)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    listing = f"one of: {', '.join(profiles)}"
+    commands.add_parser("profiles", help="list the profiles there are")
+    _add_plan(commands, listing)
+    _add_files(commands)
+    _add_running(commands, listing)
+    _add_demo(commands, listing)
+    return top
+
+
+def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+    made = commands.add_parser("plan", help="show what a profile would start: memory, capacity, each flag and why")
+    made.add_argument("profile", help=listing)
+    made.add_argument("--json", action="store_true", help="for other programs")
+
+
+def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    render = commands.add_parser("render", help="write rendered/ and profiles/schema.json from profiles and templates")
+    render.add_argument("profiles", nargs="*", metavar="PROFILE", help="which (default: all)")
+    render.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
+    check = commands.add_parser("check", help="check rendered files with Docker Compose and vLLM's own flag parser")
+    check.add_argument("profiles", nargs="*", metavar="PROFILE", help="which (default: all)")
+
+
+def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+    up = commands.add_parser("up", help="start a profile and wait until a real token has come back")
+    up.add_argument("profile", nargs="?", default="cpu", help=f"{listing} (default: cpu)")
+    _add_how(up)
+    down = commands.add_parser("down", help="stop what is running")
+    down.add_argument("profile", nargs="?", help="which, when several are running")
+    status = commands.add_parser("status", help="what is running, whether it answers, KV cache planned and reported")
+    status.add_argument("profile", nargs="?", help="only this one")
+    status.add_argument("--json", action="store_true", help="for other programs")
+    logs = commands.add_parser("logs", help="show the logs of engine and gateway")
+    logs.add_argument("profile", nargs="?", help="which, when several are running")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
+    logs.add_argument("--tail", type=int, default=50, metavar="N", help="last N lines of each (default: 50)")
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+    demo = commands.add_parser("demo", help="start a profile as processes, drive the concurrency plan, report, stop")
+    demo.add_argument("profile", nargs="?", default="cpu-tiny", help=f"{listing} (default: cpu-tiny)")
+    demo.add_argument("--users", default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)")
+    demo.add_argument("--requests-per-user", type=_positive, default=4, metavar="N", help="in each stage (default: 4)")
+    demo.add_argument("--prompt-tokens", type=_positive, default=128, metavar="N", help="about (default: 128)")
+    demo.add_argument("--max-tokens", type=_positive, default=64, metavar="N", help="exactly (default: 64)")
+    _add_how(demo, runtime=False)
+
+
+def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:
+    if runtime:
+        command.add_argument(
+            "--runtime", choices=("auto", "compose", "process"), default="auto",
+            help="Docker Compose, plain processes, or Compose where Docker answers (default: auto)",
+        )  # fmt: skip
+    else:
+        command.set_defaults(runtime="process")
+    command.add_argument("--gateway-port", type=_port, default=8080, metavar="PORT", help="on loopback (default: 8080)")
+    command.add_argument(
+        "--engine-port", type=_port, default=8100, metavar="PORT", help="processes only (default: 8100)"
+    )
+    command.add_argument(
+        "--timeout", type=_positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}': write a port from 1 to 65535")
+    return int(text)

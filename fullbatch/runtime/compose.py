@@ -1,0 +1,114 @@
+"""The Compose runtime: `docker compose` does the work, the Docker SDK reads states and logs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, DockerException
+from docker.models.containers import Container
+
+from fullbatch import host
+from fullbatch.errors import HostError, StateError
+from fullbatch.plan import Plan
+from fullbatch.runtime import Say
+
+KEY_FILE = "/run/fullbatch/api_keys"
+
+
+class ComposeDeployment:
+    """A plan run by Docker Compose. `gateway_url` is the published port on this machine."""
+
+    def __init__(self, root: Path, plan: Plan, gateway_port: int) -> None:
+        self.root = root
+        self.plan = plan
+        self.gateway_url = f"http://127.0.0.1:{gateway_port}"
+        self._environment = os.environ | {"PROFILE": plan.name, "GATEWAY_PORT": str(gateway_port)}
+
+    def preflight(self) -> None:
+        """HostError or StateError when it cannot be started here."""
+        problem = host.docker().problem
+        if problem:
+            raise HostError(problem)
+        running = running_profile()
+        if running:
+            raise StateError(
+                f"profile '{running}' is already running in Docker; "
+                "see `fullbatch status`, stop it with `fullbatch down`"
+            )
+
+    def start(self, say: Say) -> None:
+        """`docker compose up`; HostError when it fails, its own words stand above."""
+        say("docker compose up (images are pulled and built the first time)")
+        self._compose("up", "--detach", "--build", "--remove-orphans")
+
+    def api_key(self) -> str:
+        """The key the `secrets` one-shot made, read from the gateway's own container."""
+        for container in containers("gateway"):
+            answer = container.exec_run(["cat", KEY_FILE])
+            if answer.exit_code == 0 and isinstance(answer.output, bytes):
+                return str(answer.output, "utf-8").split()[0]
+        return ""
+
+    def log_tail(self, lines: int) -> list[str]:
+        """The first engine container's last `lines` of log."""
+        for container in containers(self.plan.engines[0].service):
+            text: bytes = container.logs(tail=lines)
+            return text.decode("utf-8", "replace").splitlines()
+        return []
+
+    def failure(self) -> str | None:
+        """A container that has ended and will not come back by itself, or keeps dying."""
+        for service in ("model", *(engine.service for engine in self.plan.engines), "gateway"):
+            for container in containers(service):
+                state = container.attrs["State"]
+                if state["Status"] == "exited" and state["ExitCode"] != 0:
+                    return f"container {container.name} has ended with exit code {state['ExitCode']}"
+                if container.attrs.get("RestartCount", 0) > 0:
+                    return f"container {container.name} keeps dying (restarted {container.attrs['RestartCount']} times)"
+        return None
+
+    def stop(self, say: Say) -> None:
+        """`docker compose down`; volumes (weights, keys, history) stay."""
+        say("docker compose down (volumes with weights, keys and history stay)")
+        self._compose("down", "--remove-orphans")
+
+    def logs(self, follow: bool) -> int:
+        """Show every service's log; the exit code of `docker compose logs`."""
+        command = ["docker", "compose", "logs", *(["--follow"] if follow else ["--tail", "100"])]
+        return subprocess.run(command, cwd=self.root, env=self._environment, check=False).returncode
+
+    def _compose(self, *words: str) -> None:
+        code = subprocess.run(
+            ["docker", "compose", *words], cwd=self.root, env=self._environment, check=False
+        ).returncode
+        if code != 0:
+            raise HostError(f"`docker compose {words[0]}` ended with exit code {code}; its own message is above")
+
+
+def containers(service: str | None = None) -> list[Container]:
+    """Containers of our project, newest first; empty when Docker does not answer."""
+    # `name:` of compose.yaml, unless Compose's own variable says otherwise (the tests run beside a real one).
+    project = os.environ.get("COMPOSE_PROJECT_NAME", "fullbatch")
+    labels = [f"com.docker.compose.project={project}"]
+    if service:
+        labels.append(f"com.docker.compose.service={service}")
+    try:
+        client = docker.from_env()
+    except DockerException:
+        return []
+    try:
+        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+    except APIError:
+        return []
+    return found
+
+
+def running_profile() -> str | None:
+    """The profile whose engine containers run, if any."""
+    for container in containers("engine"):
+        if container.status in ("running", "restarting"):
+            return str(container.labels.get("fullbatch.profile", "?"))
+    return None

