@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from fullbatch import rendered
+from fullbatch.errors import HostError
 
 _TIMEOUT = 120.0
 
@@ -70,8 +71,13 @@ def ask_engine_parser(root: Path, python: Path, commands: list[list[str]]) -> li
     # -P: the script's folder must not come first on the path, its module names shadow the standard library's.
     answer = subprocess.run(
         [str(python), "-P", str(root / "fullbatch" / "engine_parser.py")],
-        input=json.dumps(commands), capture_output=True, text=True, timeout=_TIMEOUT, check=True,
+        input=json.dumps(commands), capture_output=True, text=True, timeout=_TIMEOUT, check=False,
     )  # fmt: skip
+    if answer.returncode != 0:
+        last = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise HostError(
+            f"vLLM in {python.parent.parent} does not start ({last}); install it anew: scripts/install-engine"
+        )
     complaints: list[str | None] = json.loads(answer.stdout.splitlines()[-1])
     return complaints
 
@@ -84,7 +90,7 @@ def _compose(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
     for name in names:
         answer = subprocess.run(
             [*command, "-f", "compose.yaml", "--profile", "*", "config", "--quiet"], cwd=root,
-            env={"PROFILE": name, "PATH": "/usr/bin:/bin", "HOME": str(root / ".fullbatch")},
+            env={"PROFILE": name, "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
             capture_output=True, text=True, timeout=_TIMEOUT, check=False,
         )  # fmt: skip
         said = (answer.stdout + answer.stderr).strip()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from fullbatch import check, demo, deployment, describe, plan, profile, rendered
-from fullbatch.errors import FullbatchError, StateError
+from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
 from fullbatch.runtime import Say, compose, state
 from fullbatch.runtime.process import Ports, tail
@@ -25,17 +27,29 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code. A person's mistake is told in one line, never in a traceback."""
     args = parser(profile.names(ROOT)).parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     try:
-        return _COMMANDS[args.command](args)
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return code
     except FullbatchError as error:
         for line in str(error).splitlines():
             print(f"fullbatch: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("fullbatch: interrupted; what was started is stopped", file=sys.stderr)
+        stopped = "; what was started is stopped" if args.command in ("up", "demo") else ""
+        print(f"fullbatch: interrupted{stopped}", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone, as in `fullbatch logs | head`; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"fullbatch: {where}{error.strerror or error}", file=sys.stderr)
+        return HostError.exit_code
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -46,7 +60,9 @@ def _say_since_now() -> Say:
     began = time.monotonic()
 
     def say(text: str) -> None:
-        print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+        # A closed terminal or pipe must not keep us from stopping what we started.
+        with contextlib.suppress(OSError):
+            print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
     return say
 
@@ -145,14 +161,18 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _follow(known: state.State) -> int:
-    files = [(started.name, Path(started.log).open(encoding="utf-8", errors="replace")) for started in known.processes]
-    for _, file in files:
-        file.seek(0, 2)
-    while known.alive():
-        for name, file in files:
-            for line in file.readlines():
-                print(f"{name:8}| {line}", end="", flush=True)
-        time.sleep(0.3)
+    with contextlib.ExitStack() as stack:
+        files = {
+            started.name: stack.enter_context(Path(started.log).open(encoding="utf-8", errors="replace"))
+            for started in known.processes
+        }
+        for file in files.values():
+            file.seek(0, 2)
+        while known.alive():
+            for name, file in files.items():
+                for line in file.readlines():
+                    print(f"{name:8}| {line}", end="", flush=True)
+            time.sleep(0.3)
     return OK
 
 

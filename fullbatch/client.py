@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -45,6 +46,14 @@ def _send(request: urllib.request.Request, timeout: float) -> Answer:
         with _OPENER.open(request, timeout=timeout) as response:
             return Answer(response.status, response.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read().decode("utf-8", "replace"))
-    except (OSError, ValueError) as error:
-        return Answer(0, str(error))
+        with error:
+            return Answer(error.code, _rest(error))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(0, str(error) or type(error).__name__)
+
+
+def _rest(error: urllib.error.HTTPError) -> str:
+    try:
+        return error.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""

@@ -64,16 +64,18 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     logs = commands.add_parser("logs", help="show the logs of engine and gateway")
     logs.add_argument("profile", nargs="?", help="which, when several are running")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
-    logs.add_argument("--tail", type=int, default=50, metavar="N", help="last N lines of each (default: 50)")
+    logs.add_argument("--tail", type=_positive, default=50, metavar="N", help="last N lines of each (default: 50)")
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
     demo = commands.add_parser("demo", help="start a profile as processes, drive the concurrency plan, report, stop")
     demo.add_argument("profile", nargs="?", default="cpu-tiny", help=f"{listing} (default: cpu-tiny)")
-    demo.add_argument("--users", default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)")
-    demo.add_argument("--requests-per-user", type=_positive, default=4, metavar="N", help="in each stage (default: 4)")
+    demo.add_argument(
+        "--users", type=_users, default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)"
+    )
+    demo.add_argument("--requests-per-user", type=_positive, default=8, metavar="N", help="in each stage (default: 8)")
     demo.add_argument("--prompt-tokens", type=_positive, default=128, metavar="N", help="about (default: 128)")
-    demo.add_argument("--max-tokens", type=_positive, default=64, metavar="N", help="exactly (default: 64)")
+    demo.add_argument("--max-tokens", type=_positive, default=128, metavar="N", help="exactly (default: 128)")
     _add_how(demo, runtime=False)
 
 
@@ -98,6 +100,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0")
     return int(text)
+
+
+def _users(text: str) -> str:
+    # Looked at here, before an engine is started for nothing; the load test reads it again.
+    if not all(part.isdigit() and int(part) >= 1 for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"'{text}': write numbers of users with commas between, such as 1,5,10,50")
+    return text
 
 
 def _port(text: str) -> int:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fullbatch import catalog
 from fullbatch.errors import UsageError
@@ -72,6 +72,14 @@ class Profile(_Strict):
     workload: Literal["chat", "rag", "batch"] = Field(default="chat", description="what most requests look like")
     engine: EngineSettings = Field(default_factory=EngineSettings)
 
+    @field_validator("description")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        # It stands in a comment of each rendered file, where a second line would be read as a setting.
+        if text.splitlines() != [text]:
+            raise ValueError("write it on one line")
+        return text
+
     @model_validator(mode="after")
     def _known_model(self) -> Profile:
         known = catalog.models()
@@ -91,7 +99,9 @@ def names(root: Path) -> list[str]:
 def load(root: Path, name: str) -> Profile:
     """The profile `name` of the checkout at `root`; UsageError with one line per fault, all at once."""
     known = names(root)
-    if not NAME.fullmatch(name) or name not in known:
+    if name in known and not NAME.fullmatch(name):
+        raise UsageError(f"profiles/{name}.yaml: a profile is named with a-z, 0-9, '.', '_' and '-'; rename the file")
+    if name not in known:
         listing = f"; there are: {', '.join(known)}" if known else ""
         raise UsageError(f"profile '{name}': no such profile{_did_you_mean(name, known)}{listing}")
     path = root / "profiles" / f"{name}.yaml"
@@ -103,12 +113,16 @@ def parse(data: dict[str, Any], source: str) -> Profile:
     try:
         return Profile.model_validate(data)
     except ValidationError as error:
-        raise UsageError(*(_line(source, fault) for fault in error.errors())) from error
+        raise UsageError(*dict.fromkeys(_line(source, fault) for fault in error.errors())) from error
 
 
 def _line(source: str, fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
+    location = fault["loc"]
+    is_flag = location[:2] == ("engine", "args") and len(location) == 4
+    where = ".".join(str(part) for part in (location[:3] if is_flag else location))
     prefix = f"{source}: {where}: " if where else f"{source}: "
+    if is_flag and location[3] != "[key]":  # one fault for each type it might have had
+        return f"{prefix}{fault['input']!r}: write a text, a number, true or false"
     if fault["type"] == "extra_forbidden":
         allowed = _fields_at(fault["loc"][:-1])
         name = str(fault["loc"][-1])

@@ -94,7 +94,6 @@ def write_model(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_tokenizer(out)
     files = {
-        "config.json": CONFIG,
         "generation_config.json": {"bos_token_id": 0, "eos_token_id": 2},
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -105,19 +104,25 @@ def write_model(out: Path) -> None:
             "clean_up_tokenization_spaces": False,
             "chat_template": CHAT_TEMPLATE,
         },
+        # Last: it is what says that the directory is complete.
+        "config.json": CONFIG,
     }
     for name, content in files.items():
         (out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_if_missing(out: Path) -> None:
+    """`write_model`, unless it is there already; OSError where `out` cannot be written."""
+    if not (out / "config.json").exists():
+        write_model(out)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinymodel", description="Make the tiny test model (random weights).")
     parser.add_argument("--out", type=Path, required=True, help="directory to write it into")
     out: Path = parser.parse_args(argv).out
-    if (out / "config.json").exists():
-        return 0
     try:
-        write_model(out)
+        write_if_missing(out)
     except OSError as error:
         sys.stderr.write(f"{out}: {error.strerror}; name a directory that can be written\n")
         return 4

@@ -9,6 +9,8 @@ import yaml
 
 from fullbatch.errors import UsageError
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice; plain YAML silently keeps the last one."""
@@ -16,6 +18,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:  # `<<: *other`; what it brings is meant to be overridden
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int)) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -40,6 +44,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UsageError(f"{where}: {error.problem or 'not valid YAML'}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, RecursionError) as error:
+        # A date such as 2026-13-45, or brackets a thousand deep: PyYAML lets Python's own error through.
+        raise UsageError(f"{path}: not valid YAML: {error}; put texts that look like dates in quotes") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: a profile is a mapping of settings such as 'model: …', this is {_kind(data)}")
     return data

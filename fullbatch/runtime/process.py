@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -10,13 +11,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 from fullbatch import host, render, tinymodel
-from fullbatch.errors import HostError, StateError
+from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, state
+from fullbatch.runtime import Say, interrupts, state
 from fullbatch.runtime.state import Started, State
 
 LOOPBACK = "127.0.0.1"
@@ -68,8 +70,9 @@ class ProcessDeployment:
     def preflight(self) -> None:
         """HostError or StateError, with all reasons at once, when it cannot be started here."""
         refuse_second(self.root, self.plan.name)
-        for engine in self.plan.engines:
-            engine_program(self.root, engine)
+        ports = [port for port, _ in self._wanted_ports()]
+        if len(set(ports)) < len(ports):
+            raise UsageError(f"--gateway-port {ports[0]} is also the engine's port; choose another")
         self._refuse_host()
 
     def start(self, say: Say) -> None:
@@ -103,7 +106,8 @@ class ProcessDeployment:
         """Which process has ended, if one has."""
         for started in self._state.processes:
             if started.process() is None:
-                return f"the {started.name} process ({started.pid}) has ended; its log: {started.log}"
+                said = f", which ends: {last[0]}" if (last := tail(Path(started.log), 1)) else ""
+                return f"the {started.name} process ({started.pid}) has ended; its log: {started.log}{said}"
         return None
 
     def stop(self, say: Say) -> None:
@@ -129,6 +133,10 @@ class ProcessDeployment:
         ]
         for engine in self.plan.engines:
             problems += shortages(self.root, self.plan.name, engine)
+            try:
+                engine_program(self.root, engine)
+            except HostError as error:
+                problems.append(str(error))
         if problems:
             raise HostError(*problems)
 
@@ -140,7 +148,7 @@ class ProcessDeployment:
         self.directory.mkdir(parents=True, exist_ok=True)
         addresses = self._addresses()
         if any(not engine.needs_weights for engine in self.plan.engines):
-            tinymodel.main(["--out", addresses.tiny_model])
+            tinymodel.write_if_missing(Path(addresses.tiny_model))
         if not self.api_keys_file.exists():
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -150,7 +158,8 @@ class ProcessDeployment:
 
     def _environment(self, engine: EnginePlan) -> dict[str, str]:
         environment = dict(os.environ) | dict(engine.environment)
-        environment["VLLM_CACHE_ROOT"] = str(self.root / ".fullbatch" / "cache" / "vllm")
+        cache = self.root / ".fullbatch" / "cache"
+        environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
         if not engine.needs_weights:
             environment["HF_HUB_OFFLINE"] = "1"
         return environment
@@ -159,12 +168,16 @@ class ProcessDeployment:
         return str(self.directory / f"{name}.log")
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        with Path(self._log(name)).open("wb") as log:
-            # A session of its own: Ctrl-C in the terminal reaches us only, and we stop the rest in order.
-            process = subprocess.Popen(
-                command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        # A process that is not in the state file yet could not be stopped by anybody.
+        with interrupts.deferred(), Path(self._log(name)).open("wb") as log:
+            self._spawn(name, command, environment, log)
+
+    def _spawn(self, name: str, command: list[str], environment: dict[str, str], log: BinaryIO) -> None:
+        # A session of its own: Ctrl-C in the terminal reaches us only, and we stop the rest in order.
+        process = subprocess.Popen(
+            command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
         self._children.append(process)
         created = psutil.Process(process.pid).create_time()
         started = Started(name=name, pid=process.pid, created=created, log=self._log(name))
@@ -228,26 +241,36 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def stop(root: Path, known: State, drain_seconds: float, say: Say) -> None:
-    """End every process of `known` with its children: asked first, killed when that takes too long."""
+    """End every process of `known` with its children: asked first, killed when that takes too long.
+
+    A second Ctrl-C ends the waiting: what is left is killed at once, and KeyboardInterrupt goes on.
+    """
+    patience = drain_seconds + KILL_AFTER_SECONDS
+    again: KeyboardInterrupt | None = None
     for started in sorted(known.processes, key=lambda one: one.name != "gateway"):
-        process = started.process()
-        if process is not None:
-            say(f"stopping the {started.name} ({started.pid})")
-            _stop_tree(process, drain_seconds + KILL_AFTER_SECONDS)
-    state.forget(root, known.profile)
-
-
-def _stop_tree(process: psutil.Process, patience: float) -> None:
-    try:
-        tree = [process, *process.children(recursive=True)]
-        process.terminate()
-    except psutil.NoSuchProcess:
-        return
-    psutil.wait_procs([process], timeout=patience)
-    _, alive = psutil.wait_procs(tree, timeout=KILL_AFTER_SECONDS)
-    for survivor in alive:
-        try:
-            survivor.kill()
-        except psutil.NoSuchProcess:
+        if not started.session():
             continue
-    psutil.wait_procs(alive, timeout=KILL_AFTER_SECONDS)
+        say(f"stopping the {started.name} ({started.pid})")
+        try:
+            _stop_session(started, 0.0 if again else patience)
+        except KeyboardInterrupt as second:
+            again = second
+    state.forget(root, known.profile)
+    if again:
+        raise again
+
+
+def _stop_session(started: Started, patience: float) -> None:
+    try:
+        leader = started.process()
+        if leader is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                leader.terminate()
+            psutil.wait_procs([leader], timeout=patience)
+        psutil.wait_procs(started.session(), timeout=min(patience, KILL_AFTER_SECONDS))
+    finally:
+        left = started.session()
+        for survivor in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                survivor.kill()
+        psutil.wait_procs(left, timeout=KILL_AFTER_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,30 @@ class Started:
             return None
         return process
 
+    def session(self) -> list[psutil.Process]:
+        """It and all it has started that still live; the engine's workers may outlive the engine itself.
+
+        Each is started as the leader of a session of its own, and a session's number is not given out again while
+        anybody is in it.
+        """
+        if self.created < psutil.boot_time() - 1 or _is_another(self.pid, self.created):
+            return []
+        return [process for process in psutil.process_iter() if _in_session(process, self.pid)]
+
+
+def _is_another(pid: int, created: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - created) > 1
+    except psutil.Error:
+        return False
+
+
+def _in_session(process: psutil.Process, leader: int) -> bool:
+    try:
+        return os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
+        return False
+
 
 @dataclass(frozen=True)
 class State:
@@ -41,8 +66,8 @@ class State:
     processes: tuple[Started, ...] = ()
 
     def alive(self) -> list[Started]:
-        """Those of its processes that live."""
-        return [started for started in self.processes if started.process()]
+        """Those of its processes that live, or have left children behind."""
+        return [started for started in self.processes if started.session()]
 
 
 def run_dir(root: Path, profile: str) -> Path:
