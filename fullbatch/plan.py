@@ -135,8 +135,8 @@ def _engine(name: str, profile: Profile) -> EnginePlan:
     tokens = pinned.default_max_num_batched_tokens[defaults_class]
     environment = {"VLLM_NO_USAGE_STATS": "1"}
     if profile.hardware.cpu:
-        # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"): every start
-        # would compile anew. Without it Inductor's own cache serves the second start (7 s instead of 15 s here).
+        # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"):
+        # every start would compile anew. Without it Inductor's own cache serves the second start.
         environment["VLLM_USE_AOT_COMPILE"] = "0"
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(profile.hardware.cpu.kv_cache_gib)
     return EnginePlan(

@@ -1,0 +1,1 @@
+"""Dashboards as Python: queries -> panels -> dashboards -> generated JSON (`python -m grafana`)."""

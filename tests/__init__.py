@@ -1,0 +1,1 @@
+"""Tests lie at the path of what they test."""

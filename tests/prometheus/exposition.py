@@ -1,0 +1,58 @@
+"""What the recorded expositions hold: which series exist, with which labels and label values."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.metrics import OUTCOMES
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+ENGINE = FIXTURES / "vllm_metrics_0.32.0.txt"
+GATEWAY = FIXTURES / "gateway_metrics.txt"
+
+# Set by the scrape configuration on every target; their values are the installation's.
+TARGET_LABELS = frozenset({"job", "instance", "deployment"})
+
+
+@dataclass
+class Series:
+    """One name: label -> values seen. `free` labels may hold any value."""
+
+    labels: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    free: frozenset[str] = TARGET_LABELS
+
+    def label_names(self) -> set[str]:
+        return set(self.labels) | self.free
+
+
+def recorded_series(*files: Path) -> dict[str, Series]:
+    found: dict[str, Series] = {}
+    for path in files:
+        for family in text_string_to_metric_families(path.read_text()):
+            for sample in family.samples:
+                series = found.setdefault(sample.name, Series())
+                for name, value in sample.labels.items():
+                    series.labels[name].add(value)
+    return found
+
+
+def known_series(recording_rules: Mapping[str, str]) -> dict[str, Series]:
+    """Everything an expression may name."""
+    known = recorded_series(ENGINE, GATEWAY) | made_by_prometheus(recording_rules)
+    # A recording holds the outcomes that happened while it was made: no failure among them is as it should be.
+    known["gateway_requests_total"].labels["outcome"] |= OUTCOMES
+    return known
+
+
+def made_by_prometheus(recording_rules: Mapping[str, str]) -> dict[str, Series]:
+    """`up`, `ALERTS`, and what the rules record: there the name's level, `a_b:metric:how`, is its labels."""
+    made = {
+        "up": Series(),
+        "ALERTS": Series({"alertstate": {"firing", "pending"}}, frozenset({"alertname", "severity"})),
+    }
+    for name in recording_rules:
+        made[name] = Series({}, frozenset(name.split(":")[0].split("_")))
+    return made

@@ -1,0 +1,150 @@
+"""A real Prometheus that scrapes the recorded expositions, served with counters that grow at every scrape."""
+
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.prometheus.promql import PROMETHEUS
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENT = "cpu-tiny"
+RENDERED = ROOT / "rendered" / DEPLOYMENT / "prometheus.yaml"
+SAMPLE = re.compile(r"^(\S+?)((?:\{.*\})?) (\S+)$")
+COUNTER = re.compile(r"_(total|bucket|count|sum)$")
+
+
+def install_tools() -> Path:
+    """Folder of `prometheus` and `promtool`. Missing tools fail the test that needs them, they do not skip it."""
+    run = subprocess.run([ROOT / "scripts" / "prometheus-tools"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return ROOT / ".fullbatch" / "tools" / "bin"
+
+
+def grown(exposition: str, factor: float) -> str:
+    """`exposition` with every counter and histogram multiplied: rates exist, ratios stay as recorded."""
+    lines = []
+    for line in exposition.splitlines():
+        sample = SAMPLE.match(line)
+        if sample and COUNTER.search(sample[1]):
+            line = f"{sample[1]}{sample[2]} {float(sample[3]) * factor}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def targets(pages: dict[str, Path], growth: float = 0.1) -> Iterator[str]:
+    """Serves each page, its counters grown by that much at every read (0: an idle stack); gives host:port."""
+    texts = {path: file.read_text() for path, file in pages.items()}
+    reads = dict.fromkeys(pages, 0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reads[self.path] += 1
+            body = grown(texts[self.path], 1 + reads[self.path] * growth).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: one line per scrape would bury a failing test's output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    url: str
+
+    def get(self, path: str, **parameters: str) -> Any:
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{parameters}: {error.status} {error.read().decode()}") from error
+
+    def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
+        """(labels, value) of each series of an instant query."""
+        return [(sample["metric"], float(sample["value"][1])) for sample in self.get("query", query=expr)["result"]]
+
+    def rules(self) -> list[dict[str, Any]]:
+        return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
+
+    def ready(self) -> bool:
+        """Scraped often enough for a rate over four scrapes, and every rule evaluated after that."""
+        try:
+            urllib.request.urlopen(f"{self.url}/-/ready", timeout=10).close()
+        except OSError:  # not listening yet, or 503 while it reads its storage
+            return False
+        scraped = self.query("min(count_over_time(up[1m]))")
+        return bool(scraped) and scraped[0][1] >= 6
+
+
+def configuration(target: str) -> dict[str, Any]:
+    """The rendered configuration as it ships: labels, relabelling and all, but another address and a faster clock."""
+    config: dict[str, Any] = yaml.safe_load(RENDERED.read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in {"vllm", "gateway"}]
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["metrics_path"] = f"/{job['job_name']}"
+        labels = job.get("static_configs", [{}])[0].get("labels", {})
+        job["static_configs"] = [{"targets": [target], "labels": labels}]
+    return config
+
+
+@contextmanager
+def running(tools: Path, folder: Path, target: str) -> Iterator[Prometheus]:
+    config = folder / "prometheus.yaml"
+    config.write_text(yaml.safe_dump(configuration(target)))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command: list[str | Path] = [
+        tools / "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+        "--log.level=warn",
+    ]
+    log = folder / "log"
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            prometheus = Prometheus(f"http://{address}")
+            until(prometheus.ready, 45, lambda: f"Prometheus is not ready: {log.read_text()}")
+            yield prometheus
+        finally:
+            process.terminate()
+
+
+def until(condition: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.2)

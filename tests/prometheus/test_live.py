@@ -1,0 +1,76 @@
+"""What a real Prometheus makes of the rules and of every panel's query, fed with the recorded expositions."""
+
+import math
+
+import pytest
+
+from grafana.dashboards import ALL
+from grafana.panels import Panel
+from grafana.queries import ENGINE_STARTS, Query
+from tests.prometheus.live import DEPLOYMENT, Prometheus, until
+from tests.prometheus.promql import rules, substituted
+
+PANELS = [
+    pytest.param(panel, query, id=f"{board.uid}-{panel.title}-{query.legend}")
+    for board in ALL
+    for panel in board.panels()
+    for query in panel.queries
+]
+
+
+def test_prometheus_evaluates_every_rule_without_error(prometheus: Prometheus) -> None:
+    def evaluated() -> bool:
+        return all(rule["health"] != "unknown" for rule in prometheus.rules())
+
+    until(evaluated, 20, lambda: "rules were not evaluated")
+    assert {rule["name"]: rule.get("lastError") for rule in prometheus.rules() if rule["health"] != "ok"} == {}
+    assert {rule["name"] for rule in prometheus.rules()} == rules("record").keys() | rules("alert").keys()
+
+
+@pytest.mark.parametrize("name", rules("record"))
+def test_recorded_series_has_a_finite_value_for_the_deployment(name: str, prometheus: Prometheus) -> None:
+    until(lambda: bool(prometheus.query(name)), 20, lambda: f"{name} has no series")
+    [(labels, value)] = prometheus.query(name)
+    assert labels == {"__name__": name, "deployment": DEPLOYMENT}
+    assert math.isfinite(value) and value >= 0
+
+
+@pytest.mark.parametrize(("panel", "query"), PANELS)
+def test_panel_query_returns_series(panel: Panel, query: Query, prometheus: Prometheus) -> None:
+    expr = substituted(query.expr, DEPLOYMENT)
+    if query.empty_when is None:
+        until(lambda: bool(prometheus.query(expr)), 20, lambda: f"{panel.title}: no series: {expr}")
+    for labels, value in prometheus.query(expr):
+        assert math.isfinite(value) and value >= 0, f"{panel.title}: {labels} {value}"
+
+
+@pytest.mark.parametrize(("panel", "query"), PANELS)
+def test_panel_shows_no_nan_when_nothing_happens(panel: Panel, query: Query, idle_prometheus: Prometheus) -> None:
+    """Grafana prints NaN instead of `noValue`; no traffic is to say "No traffic"."""
+    for labels, value in idle_prometheus.query(substituted(query.expr, DEPLOYMENT)):
+        assert math.isfinite(value), f"{panel.title}: {labels} {value}"
+
+
+@pytest.mark.parametrize(("panel", "query"), PANELS)
+def test_panel_query_of_another_deployment_is_empty(panel: Panel, query: Query, prometheus: Prometheus) -> None:
+    """What shows one deployment must not show another one's numbers; alerts are everybody's."""
+    if "$deployment" in query.expr:
+        assert prometheus.query(substituted(query.expr, "elsewhere")) == [], panel.title
+
+
+def test_annotation_query_is_accepted(prometheus: Prometheus) -> None:
+    assert prometheus.query(substituted(ENGINE_STARTS, DEPLOYMENT)) == []
+
+
+def test_the_recorded_load_shows_as_what_it_was(prometheus: Prometheus) -> None:
+    """The recording was made with 40 KV blocks and more users than fit: requests wait, and are preempted."""
+    [(_, waiting)] = prometheus.query("deployment:vllm_requests_waiting:sum")
+    [(_, preempted)] = prometheus.query("deployment:vllm_preemptions_per_request:ratio_rate5m")
+    [(_, state)] = prometheus.query("deployment:vllm_limit:state")
+    assert waiting > 0
+    assert preempted > 0
+    assert state in {3, 4}
+
+
+def test_creation_timestamps_are_not_stored(prometheus: Prometheus) -> None:
+    assert prometheus.query('count({__name__=~".+_created"})') == []
