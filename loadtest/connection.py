@@ -1,0 +1,220 @@
+"""One kept-alive HTTP/1.1 connection that reads a token stream with one clock reading per read.
+
+Locust's own streaming calls wait for 1,024 bytes, about three tokens, and so report the first token late
+(docs/decisions/0003-loadtest.md). Here the request's bytes are ready before the clock starts, and each `recv` is
+followed at once by `perf_counter_ns`. Plain `socket`: under Locust it is gevent's.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from urllib.parse import urlsplit
+
+import orjson
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from loadtest.record import Outcome, Record, outcome_of_answer, outcome_of_status
+from loadtest.stream import error_text
+
+_READ_SIZE = 65536
+_ERROR_BODY_LIMIT = 65536
+_AFTER_DONE_TIMEOUT = 5.0  # seconds; the answer is complete, only HTTP's own end is missing
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the requests go. Times in seconds: to connect, to the first text, and between two reads after it."""
+
+    host: str
+    port: int
+    tls: bool
+    api_key: str | None = field(repr=False)
+    connect_timeout: float = 10.0
+    first_token_timeout: float = 600.0
+    stall_timeout: float = 120.0
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """The whole request as it goes over the wire. No compression: it would hide single tokens."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.authority}", "Accept-Encoding: identity"]
+        if self.api_key:
+            lines.append(f"Authorization: Bearer {self.api_key}")
+        if body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def server_at(base_url: str, api_key: str | None, **timeouts: float) -> Server:
+    """Reads a base URL such as http://127.0.0.1:8080 (a final /v1 is accepted). ValueError when it is not one."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"'{base_url}' is not an http:// or https:// address")
+    if parts.path.rstrip("/") not in ("", "/v1"):
+        raise ValueError(f"'{base_url}' has a path; give only the address, for example http://127.0.0.1:8080")
+    tls = parts.scheme == "https"
+    return Server(parts.hostname, parts.port or (443 if tls else 80), tls, api_key, **timeouts)
+
+
+class _Response(HTTPResponse):
+    """llhttp's parser; body bytes are collected until taken."""
+
+    def __init__(self) -> None:
+        super().__init__("POST")
+        self.body = bytearray()
+
+    def _on_body(self, buf: bytearray) -> None:
+        self.body += buf
+
+    def take_body(self) -> bytes:
+        body = bytes(self.body)
+        self.body.clear()
+        return body
+
+    @property
+    def is_stream(self) -> bool:
+        return "text/event-stream" in str(self.get("content-type", ""))
+
+
+class Connection:
+    """Reconnects before sending when the idle socket was closed; never repeats a request once bytes are out."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._socket: socket.socket | None = None
+
+    def ensure_open(self) -> None:
+        """OSError when the server cannot be reached."""
+        if self._socket is not None and not _still_open(self._socket):
+            self.close()
+        if self._socket is None:
+            self._socket = self._connect()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def exchange(self, request: bytes, record: Record) -> Record:
+        """Sends one streaming request and fills the record, whatever happens. Raises nothing of the network's."""
+        try:
+            self.ensure_open()
+            self._send(request, record)
+        except OSError as error:
+            self.close()
+            record.outcome, record.detail = Outcome.CONNECT, _reason(error)
+        else:
+            self._read(record)
+        record.end = perf_counter_ns()
+        return record
+
+    def _connect(self) -> socket.socket:
+        server = self._server
+        plain = socket.create_connection((server.host, server.port), server.connect_timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not server.tls:
+            return plain
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=server.host)
+
+    def _send(self, request: bytes, record: Record) -> None:
+        assert self._socket is not None
+        self._socket.settimeout(self._server.first_token_timeout)
+        record.send = perf_counter_ns()
+        self._socket.sendall(request)
+        record.wire = perf_counter_ns()
+
+    def _read(self, record: Record) -> None:
+        response = _Response()
+        try:
+            self._read_to_end(response, record)
+        except TimeoutError:
+            if record.answer.done:
+                record.outcome, record.detail = outcome_of_answer(record.answer)
+                self.close()
+                return
+            late = Outcome.TIMEOUT if record.answer.first is None else Outcome.STALLED
+            seconds = self._server.first_token_timeout if late is Outcome.TIMEOUT else self._server.stall_timeout
+            record.outcome, record.detail = late, f"no byte for {seconds:g} s after {record.answer.events} text events"
+        except HTTPParseError as error:
+            record.outcome, record.detail = Outcome.MALFORMED, f"not HTTP: {error}"
+        except OSError as error:
+            record.outcome, record.detail = Outcome.CUT, _reason(error)
+        else:
+            record.outcome, record.detail = _judge(response, record)
+        if record.outcome is not Outcome.OK or response.should_close():
+            self.close()
+
+    def _read_to_end(self, response: _Response, record: Record) -> None:
+        assert self._socket is not None
+        receive, streaming = self._socket.recv, False
+        while not response.message_complete:
+            data = receive(_READ_SIZE)
+            now = perf_counter_ns()
+            if not data:
+                return
+            response.feed(data)
+            if record.status is None and response.headers_complete:
+                record.status = response.status_code
+                streaming = response.is_stream and 200 <= record.status < 300
+            if streaming:
+                self._take(now, response, record)
+            elif len(response.body) > _ERROR_BODY_LIMIT:
+                return
+
+    def _take(self, now: int, response: _Response, record: Record) -> None:
+        answer = record.answer
+        waiting = answer.first is None
+        answer.take(now, response.take_body())
+        if self._socket is None:
+            return
+        if answer.done:
+            self._socket.settimeout(_AFTER_DONE_TIMEOUT)
+        elif waiting and answer.first is not None:
+            self._socket.settimeout(self._server.stall_timeout)
+
+
+def _judge(response: _Response, record: Record) -> tuple[Outcome, str]:
+    if record.status is None:
+        return Outcome.CUT, "the server closed the connection without an answer"
+    if not 200 <= record.status < 300:
+        return outcome_of_status(record.status), _error_detail(response, record.status)
+    if not response.is_stream:
+        return Outcome.MALFORMED, f"content type {response.get('content-type', 'none')!r}, not text/event-stream"
+    return outcome_of_answer(record.answer)
+
+
+def _error_detail(response: _Response, status: int) -> str:
+    retry = response.get("retry-after")
+    after = f" (Retry-After: {retry})" if retry else ""
+    return f"HTTP {status}{after}: {body_message(bytes(response.body))}"
+
+
+def body_message(body: bytes) -> str:
+    """The message of an error body in OpenAI's shape, else the start of the body."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return " ".join(body[:200].decode("utf-8", "replace").split())
+    return error_text(parsed.get("error", parsed) if isinstance(parsed, dict) else parsed)
+
+
+def _still_open(idle: socket.socket) -> bool:
+    """False when the server closed, or sent bytes nobody asked for. TLS session tickets are read and kept."""
+    idle.settimeout(0)
+    try:
+        idle.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

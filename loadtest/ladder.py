@@ -1,0 +1,95 @@
+"""Climbs the ladder of stages with Locust's own runner: spawn, warm up, barrier, release, wait, stop."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from time import perf_counter_ns
+
+from locust.env import Environment
+from locust.runners import LocalRunner
+
+from loadtest.barrier import Stage
+from loadtest.connection import Server
+from loadtest.health import Ticker
+from loadtest.prompts import Workload
+from loadtest.users import LadderUser
+
+_POLL_S = 0.1
+_MAX_SPAWN_RATE = 100  # Locust warns above
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """One stage after its end, or as far as it came. `ended` is perf_counter_ns; `lag` as Ticker.stop gives it."""
+
+    stage: Stage
+    ended: int
+    lag: tuple[float | None, float | None]
+
+
+class Ladder:
+    """`border` is called just before and just after each stage (the sampler's extra sample); `tick` ten times a second.
+
+    `stop` ends the run early: what is there is kept.
+    """
+
+    def __init__(self, server: Server, workload: Workload, stop: Event, border: Callable[[], None]) -> None:
+        class User(LadderUser):
+            pass
+
+        User.server, User.workload = server, workload
+        self._user_class = User
+        self._environment = Environment(user_classes=[User], host=server.authority)
+        self._runner: LocalRunner = self._environment.create_local_runner()
+        self._stop = stop
+        self._border = border
+
+    def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+        self._user_class.stage = stage
+        self._runner.start(stage.users, min(stage.users, _MAX_SPAWN_RATE))
+        try:
+            return self._climb(stage, tick)
+        finally:
+            self._runner.stop()
+
+    def close(self) -> None:
+        self._runner.quit()
+
+    def _climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+        """Both barriers are needed: connections are checked after the slowest warm-up, then all go together."""
+        self._wait(stage.warm.full, stage, tick)
+        stage.warm.open()
+        self._wait(stage.start.full, stage, tick)
+        if self._stop.is_set():
+            return Climbed(stage, perf_counter_ns(), (None, None))
+        self._border()
+        ticker = Ticker()
+        with _no_garbage_collection():
+            ticker.start()
+            stage.release()
+            self._wait(stage.over, stage, tick)
+            ended = perf_counter_ns()
+            lag = ticker.stop()
+        self._border()
+        return Climbed(stage, ended, lag)
+
+    def _wait(self, event: Event, stage: Stage, tick: Callable[[Stage], None]) -> None:
+        while not event.wait(_POLL_S) and not self._stop.is_set():
+            tick(stage)
+        if stage.defect is not None:
+            raise stage.defect
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection in the middle of a stage would be read as the server's pause."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

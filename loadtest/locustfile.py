@@ -1,0 +1,32 @@
+"""`locust -f loadtest/locustfile.py`: the web UI on the same users, climbing 1, 5, 10 and 50.
+
+A step lasts --stage-seconds and its users ask without pause. Exact stages and percentiles: `python -m loadtest run`.
+"""
+
+import logging
+
+from greenlet import GreenletExit  # type: ignore[import-untyped]
+from locust import LoadTestShape, events
+
+from loadtest.errors import LoadtestError
+from loadtest.settings import add_arguments, server_and_workload
+from loadtest.users import SteadyUser
+
+events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
+
+
+class Chat(SteadyUser):
+    def on_start(self) -> None:
+        try:
+            self.server, self.workload = server_and_workload(self.host, self.environment.parsed_options)
+        except LoadtestError as problem:
+            logging.error("%s", problem)
+            raise GreenletExit from problem  # ends this user; Locust would print a traceback for StopUser here
+
+
+class Ladder(LoadTestShape):
+    def tick(self) -> tuple[int, float] | None:
+        assert self.runner is not None and self.runner.environment.parsed_options is not None
+        seconds = self.get_run_time()  # type: ignore[no-untyped-call]
+        step = int(seconds // self.runner.environment.parsed_options.stage_seconds)
+        return ((1, 5, 10, 50)[step], 50) if step < 4 else None

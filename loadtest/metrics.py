@@ -1,0 +1,169 @@
+"""The formulas: from records to the numbers of one stage. Pure.
+
+Percentiles are exact, linear between ranks, over good answers only; failures are counted, never averaged in.
+A number that cannot be known is None and is shown as a dash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from loadtest.record import Record
+
+NS_PER_MS = 1e6
+NS_PER_S = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Milliseconds. `count` is the number of values behind the percentiles."""
+
+    p50: float
+    p95: float
+    mean: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMetrics:
+    """What the client saw in one stage. Seconds for the stage as a whole, milliseconds for what one user feels."""
+
+    requests: int
+    failures: dict[str, int]
+    total_time_s: float | None
+    prompt_tokens: int
+    output_tokens: int
+    output_tokens_per_s: float | None
+    steady_tokens_per_s: float | None
+    requests_per_s: float | None
+    ttft_ms: Quantiles | None
+    itl_ms: Quantiles | None
+    tpot_ms: Quantiles | None
+    e2e_ms: Quantiles | None
+    worst_stall_ms: float | None
+    coalescing: float | None
+    cached_tokens: int | None
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+
+def percentile(values: Sequence[float], q: float) -> float | None:
+    """The q-quantile (0 to 1) of sorted values, linear between ranks; None when there are none."""
+    if not values:
+        return None
+    position = q * (len(values) - 1)
+    low = int(position)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (position - low)
+
+
+def quantiles(values: Sequence[float]) -> Quantiles | None:
+    if not values:
+        return None
+    ranked = sorted(values)
+    p50, p95 = percentile(ranked, 0.5), percentile(ranked, 0.95)
+    assert p50 is not None and p95 is not None  # not empty, see above
+    return Quantiles(p50, p95, sum(ranked) / len(ranked), len(ranked))
+
+
+def ttft_ms(record: Record) -> float | None:
+    """First text minus send. The connection stands already; the role chunk and the headers do not count."""
+    return None if record.answer.first is None else (record.answer.first - record.send) / NS_PER_MS
+
+
+def e2e_ms(record: Record) -> float | None:
+    """Last text minus send."""
+    return None if record.answer.last is None else (record.answer.last - record.send) / NS_PER_MS
+
+
+def tpot_ms(record: Record) -> float | None:
+    """(last - first) / (tokens - tokens of the first read). Undetermined, not 0, when nothing followed the first."""
+    answer = record.answer
+    following = record.tokens - answer.first_events
+    if answer.first is None or answer.last is None or following < 1 or answer.last == answer.first:
+        return None
+    return (answer.last - answer.first) / following / NS_PER_MS
+
+
+def itl_ms(record: Record) -> list[float]:
+    """One value per text event after the first read: the gap before its read, shared among the read's events."""
+    return [gap / events / NS_PER_MS for gap, events in record.answer.gaps for _ in range(events)]
+
+
+def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
+    """The numbers of one stage. `released`: when its users were let go (perf_counter_ns)."""
+    good = [record for record in records if record.ok]
+    seconds = makespan_s(records, released)
+    output = sum(record.tokens for record in good)
+    stalls = [gap for record in good for gap, _ in record.answer.gaps]
+    return ClientMetrics(
+        requests=len(records),
+        failures=dict(sorted(Counter(str(record.outcome) for record in records if not record.ok).items())),
+        total_time_s=seconds,
+        prompt_tokens=sum(record.answer.usage.prompt for record in good if record.answer.usage),
+        output_tokens=output,
+        output_tokens_per_s=output / seconds if seconds and good else None,
+        steady_tokens_per_s=steady_rate(records),
+        requests_per_s=len(good) / seconds if seconds and good else None,
+        ttft_ms=quantiles(_known(ttft_ms(record) for record in good)),
+        itl_ms=quantiles([value for record in good for value in itl_ms(record)]),
+        tpot_ms=quantiles(_known(tpot_ms(record) for record in good)),
+        e2e_ms=quantiles(_known(e2e_ms(record) for record in good)),
+        worst_stall_ms=max(stalls) / NS_PER_MS if stalls else None,
+        coalescing=coalescing(good),
+        cached_tokens=_cached(good),
+    )
+
+
+def makespan_s(records: Sequence[Record], released: int) -> float | None:
+    """From the common start to the last text of the last request (to its end, where a request failed)."""
+    ends = [record.answer.last if record.ok and record.answer.last else record.end for record in records]
+    return (max(ends) - released) / NS_PER_S if ends else None
+
+
+def coalescing(records: Sequence[Record]) -> float | None:
+    """Text events per read that carried text: 1 means each token could be timed on its own."""
+    reads = sum(record.answer.reads for record in records)
+    return sum(record.answer.events for record in records) / reads if reads else None
+
+
+def steady_rate(records: Sequence[Record]) -> float | None:
+    """Tokens per second while every user was being answered: from the last first-token to the first user's end.
+
+    None when that window is empty or holds fewer than 20 tokens: too little to be a rate.
+    """
+    firsts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for record in records:
+        if not record.ok or record.answer.first is None or record.answer.last is None:
+            return None
+        firsts[record.user] = min(firsts.get(record.user, record.answer.first), record.answer.first)
+        ends[record.user] = max(ends.get(record.user, 0), record.answer.last)
+    if not firsts:
+        return None
+    start, end = max(firsts.values()), min(ends.values())
+    tokens = sum(_tokens_between(record, start, end) for record in records)
+    return tokens / ((end - start) / NS_PER_S) if end > start and tokens >= 20 else None
+
+
+def _tokens_between(record: Record, start: int, end: int) -> float:
+    answer = record.answer
+    at = answer.first or 0
+    events = answer.first_events if start < at <= end else 0
+    for gap, count in answer.gaps:
+        at += gap
+        events += count if start < at <= end else 0
+    return events * record.tokens / answer.events if answer.events else 0.0
+
+
+def _cached(records: Sequence[Record]) -> int | None:
+    counts = [r.answer.usage.cached for r in records if r.answer.usage and r.answer.usage.cached is not None]
+    return sum(counts) if counts else None
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

@@ -1,0 +1,97 @@
+"""Before a run: is the server there, does it take the key, has it the model, and how many words make a token?"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from dataclasses import replace
+from time import perf_counter_ns
+
+import orjson
+
+from loadtest.connection import Connection, Server, body_message
+from loadtest.errors import ServerProblem, UsageProblem
+from loadtest.prompts import CHAT_PATH, Workload, words_for
+from loadtest.record import Outcome, Record
+
+_PROBE_WORDS = (8, 64)
+_FATAL = (Outcome.CONNECT, Outcome.UNAUTHORISED, Outcome.NOT_FOUND, Outcome.UNAVAILABLE, Outcome.CLIENT_ERROR)
+
+
+def check_model(server: Server, base_url: str, model: str) -> None:
+    """Raises ServerProblem or UsageProblem, in one line, when a run could not succeed."""
+    names = served_models(server, base_url)
+    if model not in names:
+        raise UsageProblem(
+            f"--model: '{model}' is not served at {base_url}; it serves: {', '.join(names) or 'nothing'}"
+        )
+
+
+def served_models(server: Server, base_url: str) -> list[str]:
+    """The names in /v1/models. ServerProblem when they cannot be had."""
+    status, body = _get(server, base_url, "/v1/models")
+    if status in (401, 403):
+        raise ServerProblem(f"{base_url}: the key was refused (HTTP {status}); give the right one by --api-key-file")
+    if status != 200:
+        raise ServerProblem(f"{base_url}/v1/models: HTTP {status}: {body_message(body)}")
+    names = _model_names(body)
+    if names is None:
+        raise ServerProblem(f"{base_url}/v1/models: the answer is not an OpenAI model list")
+    return names
+
+
+def calibrate(server: Server, workload: Workload, prompt_tokens: int) -> tuple[Workload, str]:
+    """The workload with as many words as make `prompt_tokens` on this server, and a line about it.
+
+    Two tiny requests tell the template's overhead and the tokens per word. If they fail in a way that a run should
+    name (cut, stalled, …), the run goes on with one word per token; if no run can succeed, ServerProblem.
+    """
+    points = []
+    for words in _PROBE_WORDS:
+        record = _probe(server, workload, words)
+        if record.outcome in _FATAL:
+            raise ServerProblem(f"{server.authority}: a first request failed ({record.outcome}): {record.detail}")
+        if not record.ok or record.answer.usage is None:
+            reason = record.detail or "the answer has no usage"
+            return replace(workload, words=prompt_tokens), f"prompt length not calibrated: {reason}"
+        points.append((words, record.answer.usage.prompt))
+    words = words_for(prompt_tokens, points[0], points[1])
+    return replace(workload, words=words), f"prompts of {words} words make about {prompt_tokens} tokens here"
+
+
+def _probe(server: Server, workload: Workload, words: int) -> Record:
+    connection = Connection(server)
+    request = server.request("POST", CHAT_PATH, workload.body(f"probe-{words}", max_tokens=1, words=words))
+    now = perf_counter_ns()
+    try:
+        return connection.exchange(request, Record(0, 0, words, plan=now, send=now))
+    finally:
+        connection.close()
+
+
+def _get(server: Server, base_url: str, path: str) -> tuple[int, bytes]:
+    kind = http.client.HTTPSConnection if server.tls else http.client.HTTPConnection
+    connection = kind(server.host, server.port, timeout=server.connect_timeout)
+    headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except ssl.SSLError as error:
+        raise ServerProblem(f"{base_url}: TLS failed: {error.reason or error}") from error
+    except TimeoutError as error:
+        raise ServerProblem(f"{base_url}: no answer within {server.connect_timeout:g} s") from error
+    except OSError as error:
+        raise ServerProblem(f"{base_url}: cannot be reached: {error.strerror or error}") from error
+    except http.client.HTTPException as error:
+        raise ServerProblem(f"{base_url}: does not speak HTTP: {error!r}") from error
+    finally:
+        connection.close()
+
+
+def _model_names(body: bytes) -> list[str] | None:
+    try:
+        models = orjson.loads(body)["data"]
+        return [str(entry["id"]) for entry in models]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None

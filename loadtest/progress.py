@@ -1,0 +1,52 @@
+"""Progress on stdout: whole lines when it is a pipe, a counter that moves when it is a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from loadtest.barrier import Stage
+from loadtest.metrics import ClientMetrics
+from loadtest.verdict import users_text
+
+
+class Progress:
+    """Every line is flushed at once, so that whoever reads the pipe sees it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._moving = 0
+        self._prefix = ""
+
+    def line(self, text: str) -> None:
+        self._clear()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def stage_begins(self, stage: Stage, of: int) -> None:
+        self._prefix = f"stage {stage.number}/{of}: {users_text(stage.users)}"
+        if not self._terminal:
+            self.line(f"{self._prefix} …")
+
+    def tick(self, stage: Stage) -> None:
+        if not self._terminal:
+            return
+        wanted = stage.users * stage.requests_per_user
+        at = f"{len(stage.records)}/{wanted} answers" if stage.released else "warming up"
+        text = f"{self._prefix} … {at}"
+        self._stream.write("\r" + text.ljust(self._moving))
+        self._stream.flush()
+        self._moving = len(text)
+
+    def stage_ends(self, stage: Stage, client: ClientMetrics) -> None:
+        good = client.requests - client.failed
+        time = f" in {client.total_time_s:.2f} s" if client.total_time_s is not None else ""
+        rate = f", {client.output_tokens_per_s:.0f} tokens/s" if client.output_tokens_per_s is not None else ""
+        failed = f", {client.failed} failed" if client.failed else ""
+        missing = "" if stage.complete else ", stopped early"
+        self.line(f"{self._prefix}: {good} good answers{time}{rate}{failed}{missing}")
+
+    def _clear(self) -> None:
+        if self._moving:
+            self._stream.write("\r" + " " * self._moving + "\r")
+            self._moving = 0

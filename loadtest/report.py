@@ -1,0 +1,138 @@
+"""The report as data: what report.json holds (report_schema.json describes it) and how it is written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadtest.errors import UsageProblem
+from loadtest.health import ClientHealth
+from loadtest.metrics import ClientMetrics
+from loadtest.record import Record
+from loadtest.verdict import Verdict
+from loadtest.watch import Sample, ServerMetrics
+
+VERSION = 1
+SCHEMA = f"fullbatch.loadtest/{VERSION}"
+RECORD_COLUMNS = (
+    "stage user index plan_us send_us wire_us first_us last_us end_us status outcome detail "
+    "prompt_tokens cached_tokens output_tokens text_events reads first_events finish gaps_us"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage. `start_s` and `end_s` count from the run's start."""
+
+    number: int
+    users: int
+    requests_per_user: int
+    complete: bool
+    warmup_failures: dict[str, int]
+    start_s: float
+    end_s: float
+    client: ClientMetrics
+    health: ClientHealth
+    server: ServerMetrics
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "valid": self.health.valid}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished, or interrupted, run. `zero` is the perf_counter_ns from which all its times count."""
+
+    started_at: str
+    zero: int
+    arguments: Mapping[str, Any]
+    workload: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    client: Mapping[str, Any]
+    stages: Sequence[StageReport]
+    records: Sequence[Record]
+    samples: Sequence[Sample]
+    verdict: Verdict
+
+
+def as_dict(run: Run) -> dict[str, Any]:
+    """The whole report as plain JSON values. Times of records in microseconds from the run's start."""
+    return {
+        "schema": SCHEMA,
+        "started_at": run.started_at,
+        "complete": run.verdict.kind != "incomplete",
+        "verdict": {**asdict(run.verdict), "exit_code": run.verdict.exit_code},
+        "arguments": dict(run.arguments),
+        "workload": dict(run.workload),
+        "meta": dict(run.meta),
+        "client": dict(run.client),
+        "stages": [stage.as_dict() for stage in run.stages],
+        "records": {
+            "columns": RECORD_COLUMNS,
+            "rows": [_row(record, run.zero) for record in run.records],
+        },
+        "samples": [{"at_s": (s.at - run.zero) / 1e9, **_without_at(asdict(s))} for s in run.samples],
+    }
+
+
+def _without_at(sample: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in sample.items() if name != "at"}
+
+
+def _row(record: Record, zero: int) -> list[Any]:
+    def micro(at: int | None) -> int | None:
+        return None if at is None else (at - zero) // 1000
+
+    answer = record.answer
+    usage = answer.usage
+    times = (record.plan, record.send, record.wire, answer.first, answer.last, record.end)
+    return [
+        record.stage,
+        record.user,
+        record.index,
+        *(micro(at) for at in times),
+        record.status,
+        str(record.outcome),
+        record.detail,
+        usage.prompt if usage else None,
+        usage.cached if usage else None,
+        record.tokens,
+        answer.events,
+        answer.reads,
+        answer.first_events,
+        answer.finish,
+        # One number a read; [gap, events] where a read carried several text events.
+        [gap // 1000 if events == 1 else [gap // 1000, events] for gap, events in answer.gaps],
+    ]
+
+
+def write_json(report: Mapping[str, Any], directory: Path) -> Path:
+    """Whole or not at all: a reader never sees half a report."""
+    return write(directory / "report.json", orjson.dumps(report, option=orjson.OPT_SERIALIZE_DATACLASS))
+
+
+def write(path: Path, content: bytes) -> Path:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+    return path
+
+
+def read_json(directory: Path) -> dict[str, Any]:
+    """Raises UsageProblem when there is no report of this version."""
+    path = directory / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror or error}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{path}: not a JSON report: {error}") from error
+    found = report.get("schema") if isinstance(report, dict) else None
+    if found != SCHEMA:
+        raise UsageProblem(f"{path}: schema is {found!r}, this program reads '{SCHEMA}'")
+    return dict(report)

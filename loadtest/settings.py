@@ -1,0 +1,52 @@
+"""What the locustfile needs to know: the only place that reads the environment.
+
+FULLBATCH_HOST, FULLBATCH_MODEL and FULLBATCH_KEY_FILE are the defaults of Locust's own --host and of --model and
+--api-key-file, so an argument, or a field of the web UI, wins over them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from argparse import Namespace
+from functools import lru_cache
+from pathlib import Path
+
+from locust.argument_parser import LocustArgumentParser
+
+from loadtest.config import read_key
+from loadtest.connection import Server, server_at
+from loadtest.errors import UsageProblem
+from loadtest.preflight import served_models
+from loadtest.prompts import Workload
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """For `events.init_command_line_parser`."""
+    environment = os.environ
+    parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None)
+    plan = parser.add_argument_group("Fullbatch")
+    model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
+    plan.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
+    plan.add_argument("--api-key-file", default=key, help="File with one key per line; the first is used")
+    plan.add_argument("--max-tokens", type=int, default=64, help="Output tokens of every answer")
+    plan.add_argument("--prompt-words", type=int, default=100, help="Length of every prompt")
+    plan.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step: 1, 5, 10 and 50 users")
+
+
+def server_and_workload(host: str | None, options: Namespace) -> tuple[Server, Workload]:
+    """What one user talks to and asks for. UsageProblem or ServerProblem, in one line, when that cannot be."""
+    if not host:
+        raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
+    try:
+        server = server_at(host, read_key(Path(options.api_key_file) if options.api_key_file else None))
+    except ValueError as error:
+        raise UsageProblem(f"host: {error}") from error
+    model = options.model or _first_model(server, host)
+    return server, Workload(model, options.max_tokens, options.prompt_words, nonce=secrets.token_hex(8))
+
+
+@lru_cache
+def _first_model(server: Server, host: str) -> str:
+    """Asked once a process: fifty users who begin together would otherwise ask fifty times."""
+    return next(iter(served_models(server, host)), "")

@@ -1,0 +1,47 @@
+"""Records and events for tests of pure parts."""
+
+from __future__ import annotations
+
+import json
+
+from loadtest.record import Outcome, Record
+from loadtest.stream import Answer, Usage
+
+MS = 1_000_000
+
+
+def event(content: str | None = None, finish: str | None = None, **more: object) -> bytes:
+    """One chunk as vLLM writes it."""
+    delta = {} if content is None else {"content": content}
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice], **more}
+    return b"data: " + json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+
+
+def usage(prompt: int, output: int) -> bytes:
+    counts = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
+    return b"data: " + json.dumps({"choices": [], "usage": counts}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def good(
+    send_ms: float, first_ms: float, gaps_ms: list[tuple[float, int]], user: int = 0, tokens: int | None = None
+) -> Record:
+    """A good answer: first text at `first_ms`, then reads after each gap with so many text events."""
+    answer = Answer(first=int(first_ms * MS), last=int(first_ms * MS), first_events=1, events=1, reads=1)
+    for gap, events in gaps_ms:
+        answer.gaps.append((int(gap * MS), events))
+        answer.last = (answer.last or 0) + int(gap * MS)
+        answer.events += events
+        answer.reads += 1
+    answer.usage = Usage(10, answer.events if tokens is None else tokens, None)
+    answer.finish, answer.done = "length", True
+    send = int(send_ms * MS)
+    return Record(1, user, 0, send, send, send, answer.last or 0, 200, Outcome.OK, "", answer)
+
+
+def failed(send_ms: float, end_ms: float, outcome: Outcome = Outcome.CUT) -> Record:
+    send = int(send_ms * MS)
+    return Record(1, 0, 0, plan=send, send=send, end=int(end_ms * MS), status=200, outcome=outcome)

@@ -1,0 +1,79 @@
+"""Starts the fake engine and the load test as programs, and ends them by their pid."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def fake_engine(**knobs: object) -> Iterator[tuple[str, int]]:
+    """(base URL, pid) of a running fake engine."""
+    command = [sys.executable, "-m", "tests.fakes.engine", "--port", "0"]
+    for name, value in knobs.items():
+        command += ["--" + name.replace("_", "-"), str(value)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        base_url = process.stdout.readline().removeprefix("listening on ").strip()
+        _wait_for(base_url)
+        yield base_url, process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _wait_for(base_url: str) -> None:
+    """The fake prints its address when the port is bound, a moment before it listens."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{base_url}/v1/models", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError(f"{base_url} does not answer")
+
+
+def turn(base_url: str, **knobs: object) -> None:
+    body = json.dumps(knobs).encode()
+    request = urllib.request.Request(f"{base_url}/fake/knobs", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=5).close()
+
+
+def loadtest(*arguments: object, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    """`python -m loadtest` with these arguments, to its end."""
+    command = [sys.executable, "-m", "loadtest", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def quick(url: str, folder: Path, **options: object) -> list[str]:
+    """Arguments of a small run. The box that tests run on is busy, so the client may be late without being invalid."""
+    chosen: dict[str, object] = {
+        "base_url": url,
+        "model": "tiny",
+        "out": folder,
+        "users": "1,3",
+        "requests_per_user": 2,
+        "max_tokens": 8,
+        "prompt_tokens": 64,
+        "warmup": 1,
+        "max_lag_ms": 5000,
+    } | options
+    return ["run", *(part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), str(value)))]
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report

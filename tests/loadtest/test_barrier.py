@@ -1,0 +1,61 @@
+"""A stage's users go together, and a defect does not leave anybody waiting."""
+
+from __future__ import annotations
+
+import time
+from threading import Thread
+from time import perf_counter_ns
+
+from loadtest.barrier import Barrier, Stage
+from loadtest.record import Record
+
+
+def test_nobody_starts_before_the_last_has_arrived() -> None:
+    stage = Stage(1, users=5, requests_per_user=1, warmup=0)
+    started: list[int] = []
+
+    def work(delay: float) -> None:
+        user = stage.join()
+        time.sleep(delay)
+        stage.warm.arrive()
+        stage.start.arrive()
+        started.append(perf_counter_ns())
+        stage.records.append(Record(1, user, 0, plan=stage.released, send=perf_counter_ns()))
+        stage.leave()
+
+    threads = [Thread(target=work, args=(delay / 50,), daemon=True) for delay in range(5)]
+    for thread in threads:
+        thread.start()
+    assert stage.warm.full.wait(10)
+    stage.warm.open()
+    assert stage.start.full.wait(10)
+    assert started == [] and not stage.complete
+    stage.release()
+    assert stage.over.wait(10)
+    for thread in threads:
+        thread.join()
+    assert len(started) == 5 and min(started) >= stage.released
+    assert sorted(record.user for record in stage.records) == [0, 1, 2, 3, 4]
+    assert stage.complete
+
+
+def test_a_defect_wakes_whoever_waits_for_the_stage() -> None:
+    stage = Stage(1, users=2, requests_per_user=1, warmup=0)
+    stage.fail(RuntimeError("ours"))
+    assert stage.warm.full.wait(0) and stage.start.full.wait(0) and stage.over.wait(0)
+    assert str(stage.defect) == "ours"
+
+
+def test_a_barrier_is_full_with_the_last_and_not_before() -> None:
+    barrier = Barrier(3)
+    threads = [Thread(target=barrier.arrive, daemon=True) for _ in range(3)]
+    for thread in threads[:2]:
+        thread.start()
+    assert not barrier.full.wait(0.2)
+    threads[2].start()
+    assert barrier.full.wait(10)
+    assert all(thread.is_alive() for thread in threads)
+    barrier.open()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)

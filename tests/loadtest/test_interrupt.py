@@ -1,0 +1,70 @@
+"""Ctrl-C half way: what there is, is written, and no process stays."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.loadtest.programs import ROOT, fake_engine, quick, read_report
+
+
+def start(url: str, out: Path, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "loadtest", *quick(url, out, engine_metrics=f"{url}/metrics", **options)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def read_until(process: subprocess.Popen[str], start_of_line: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(start_of_line):
+            return
+    raise AssertionError(f"no line began with {start_of_line!r}")
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_writes_what_it_has(tmp_path: Path, name: signal.Signals) -> None:
+    """The second stage takes 8 s; it is stopped in the middle of its first answers."""
+    with fake_engine(ttft_ms=5, itl_ms=20) as (url, _):
+        process = start(url, tmp_path, users="1,2,50", requests_per_user=2, max_tokens=100, warmup=0)
+        read_until(process, "stage 2/3")
+        time.sleep(1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(name)
+        rest, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+    assert children and not psutil.wait_procs(children, timeout=5)[1]
+    report = read_report(tmp_path)
+    assert report["complete"] is False
+    assert [stage["complete"] for stage in report["stages"]] == [True, False]
+    assert "incomplete" in rest and "* stopped before its end" in rest
+    assert "incomplete" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_stopped_in_its_first_warm_up_has_an_empty_report(tmp_path: Path) -> None:
+    """Warm-up answers of two seconds; nothing is measured yet."""
+    with fake_engine(ttft_ms=2000) as (url, _):
+        process = start(url, tmp_path, users="1", warmup=1)
+        read_until(process, "stage 1/1")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+    assert read_report(tmp_path)["stages"] == [] and "incomplete" in rest
+
+
+def test_a_run_stopped_while_it_still_checks_ends_at_once(tmp_path: Path) -> None:
+    """The engine takes a minute for the first token of the first probe."""
+    with fake_engine(ttft_ms=60_000) as (url, _):
+        process = start(url, tmp_path)
+        read_until(process, "checking")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (130, "loadtest: stopped before the first stage: nothing was measured\n")
+    assert not (tmp_path / "report.json").exists()

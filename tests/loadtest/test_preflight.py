@@ -1,0 +1,79 @@
+"""What is found out before a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtest.connection import Server, server_at
+from loadtest.errors import ServerProblem, UsageProblem
+from loadtest.metrics import quantiles
+from loadtest.preflight import calibrate, check_model, served_models
+from loadtest.prompts import Workload
+from tests.loadtest.answers import DONE, event
+from tests.loadtest.programs import fake_engine
+from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
+
+WORKLOAD = Workload("tiny", max_tokens=4, words=77, nonce="test")
+
+
+def server(url: str) -> Server:
+    return server_at(url, None, first_token_timeout=0.3, stall_timeout=0.3, connect_timeout=2.0)
+
+
+def test_the_models_of_a_live_engine(engine: tuple[str, int]) -> None:
+    assert served_models(server(engine[0]), engine[0]) == ["tiny"]
+    check_model(server(engine[0]), engine[0], "tiny")
+    with pytest.raises(UsageProblem, match="it serves: tiny"):
+        check_model(server(engine[0]), engine[0], "TINY")
+
+
+def test_a_server_without_a_model_says_so() -> None:
+    with scripted(json_answer("200 OK", b'{"data": []}')) as url, pytest.raises(UsageProblem, match="serves: nothing"):
+        check_model(server(url), url, "tiny")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"data": 3}', b'{"models": []}', b'{"data": [{}]}', b"not json"])
+def test_what_is_not_a_model_list_is_not_taken_for_one(body: bytes) -> None:
+    with scripted(json_answer("200 OK", body)) as url, pytest.raises(ServerProblem, match="not an OpenAI model list"):
+        served_models(server(url), url)
+
+
+def test_a_server_that_keeps_silent_is_given_up() -> None:
+    with scripted(SILENCE) as url:
+        quick = server_at(url, None, connect_timeout=0.2)
+        with pytest.raises(ServerProblem, match=r"no answer within 0\.2 s"):
+            served_models(quick, url)
+
+
+@pytest.mark.parametrize("tokens", [64, 200, 1000])
+def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
+    """The fake counts a token for four characters: our words must follow that, whatever the tokenizer."""
+    with fake_engine(ttft_ms=1, itl_ms=1) as (url, _):
+        workload, line = calibrate(server(url), WORKLOAD, tokens)
+    lengths = [len(workload.prompt(f"{index}")) // 4 for index in range(40)]
+    middle = quantiles([float(length) for length in lengths])
+    assert middle is not None and abs(middle.mean / tokens - 1) < 0.12
+    assert line == f"prompts of {workload.words} words make about {tokens} tokens here"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ([STREAM_HEAD, event("a")], "without [DONE]"),
+        ([STREAM_HEAD, event("a"), SILENCE], "no byte for 0.3 s"),
+        ([STREAM_HEAD, event("a", "stop"), DONE], "no usage"),
+        ([json_answer("500 Internal Server Error", b"{}")], "HTTP 500"),
+    ],
+)
+def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], reason: str) -> None:
+    with scripted(*script) as url:
+        workload, line = calibrate(server(url), WORKLOAD, 128)
+    assert workload.words == 128
+    assert line.startswith("prompt length not calibrated: ") and reason in line
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "503 Service Unavailable", "400 Bad Request"])
+def test_a_refusal_that_every_request_would_get_stops_the_run(status: str) -> None:
+    answer = json_answer(status, b'{"error": {"message": "because"}}')
+    with scripted(answer) as url, pytest.raises(ServerProblem, match=f"HTTP {status[:3]}: because"):
+        calibrate(server(url), WORKLOAD, 128)

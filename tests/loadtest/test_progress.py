@@ -1,0 +1,41 @@
+"""Progress: whole lines in a pipe, one moving line on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from loadtest.barrier import Stage
+from loadtest.metrics import summarise
+from loadtest.progress import Progress
+from tests.loadtest.answers import good
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def one_stage(stream: io.StringIO) -> str:
+    progress, stage = Progress(stream), Stage(2, 5, 1, 0)
+    progress.stage_begins(stage, 4)
+    progress.tick(stage)
+    stage.released = 1
+    stage.records = [good(0, 100, [(900, 1)])]
+    progress.tick(stage)
+    progress.stage_ends(stage, summarise(stage.records, 0))
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_whole_lines() -> None:
+    assert one_stage(io.StringIO()).splitlines() == [
+        "stage 2/4: 5 users …",
+        "stage 2/4: 5 users: 1 good answers in 1.00 s, 2 tokens/s, stopped early",
+    ]
+
+
+def test_a_terminal_gets_a_counter_that_is_cleaned_up() -> None:
+    written = one_stage(Terminal())
+    assert "\rstage 2/4: 5 users … warming up" in written
+    assert "\rstage 2/4: 5 users … 1/5 answers" in written
+    assert written.endswith("\rstage 2/4: 5 users: 1 good answers in 1.00 s, 2 tokens/s, stopped early\n")
+    assert written.count("\n") == 1
