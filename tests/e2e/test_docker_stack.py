@@ -1,0 +1,229 @@
+"""`docker compose up` for real: a Docker Engine, vLLM on the CPU in a container, the gateway, Prometheus.
+
+The tests share one stack and go through it in the order written here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.e2e.docker_stack import ROOT, Stack, StackFailure, get, post_form, run, wait_for
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
+
+LONG_RUNNING = {"engine", "gateway", "prometheus", "locust"}
+ONE_SHOT = {"model", "secrets"}
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
+
+
+@pytest.fixture(scope="module")
+def in_the_open(pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
+    """Lets a long step's progress reach the terminal although pytest captures what tests print."""
+    manager = pytestconfig.pluginmanager.getplugin("capturemanager")
+    return manager.global_and_fixture_disabled if manager else nullcontext
+
+
+@pytest.fixture(scope="module")
+def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) -> Iterator[dict[str, str]]:
+    """A shell's variables for a usable Docker Engine, started when there is none; ended only if it was started here."""
+    pidfile = ROOT / ".fullbatch/docker/dockerd.pid"
+    before = pidfile.read_text() if pidfile.exists() else None
+    try:
+        with in_the_open():
+            run("scripts/docker-engine", "start", show=True)
+    except StackFailure as failure:
+        pytest.skip(f"no usable Docker Engine, and none could be started (its own words are above): {failure}")
+    exports = run("bash", "-c", 'eval "$(scripts/docker-engine env)" && env -0')
+    yield dict(pair.split("=", 1) for pair in exports.split("\0") if "=" in pair)
+    if pidfile.exists() and pidfile.read_text() != before:
+        run("scripts/docker-engine", "stop")
+
+
+@pytest.fixture(scope="module")
+def stack(
+    docker_environment: dict[str, str], in_the_open: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Stack]:
+    stack = Stack(docker_environment, grafana=registry_answers(docker_environment))
+    if not stack.grafana:
+        with in_the_open():
+            run("scripts/offline-images", env=docker_environment, timeout_s=1500, show=True)
+    stack.compose("build", timeout_s=900)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", timeout_s=120)
+
+
+def registry_answers(environment: dict[str, str]) -> bool:
+    try:
+        run("docker", "pull", "--quiet", "hello-world", env=environment, timeout_s=20)
+    except StackFailure:
+        return False
+    return True
+
+
+def client(stack: Stack) -> OpenAI:
+    return OpenAI(base_url=f"{stack.gateway}/v1", api_key=stack.secret("api_keys"), max_retries=0, timeout=60)
+
+
+def test_every_service_is_up_and_every_one_shot_has_ended_well(stack: Stack) -> None:
+    states = {one["Config"]["Labels"]["com.docker.compose.service"]: one["State"] for one in stack.containers()}
+    assert {
+        name for name, state in states.items() if state.get("Health", {}).get("Status") == "healthy"
+    } >= LONG_RUNNING
+    assert {name for name, state in states.items() if state["Status"] == "exited"} == ONE_SHOT
+    assert [states[name]["ExitCode"] for name in sorted(ONE_SHOT)] == [0, 0]
+
+
+def test_ports_are_published_on_loopback_only_and_the_engine_has_none(stack: Stack) -> None:
+    published = {
+        one["Config"]["Labels"]["com.docker.compose.service"]: [
+            binding["HostIp"] for bindings in one["NetworkSettings"]["Ports"].values() for binding in bindings or []
+        ]
+        for one in stack.containers()
+    }
+    assert published["engine"] == []
+    assert published["gateway"] == published["prometheus"] == published["locust"] == ["127.0.0.1"]
+    assert {address for addresses in published.values() for address in addresses} == {"127.0.0.1"}
+
+
+def test_no_container_has_more_rights_than_it_needs(stack: Stack) -> None:
+    for one in stack.containers():
+        service, host = one["Config"]["Labels"]["com.docker.compose.service"], one["HostConfig"]
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"], service
+        assert host["ReadonlyRootfs"] and "no-new-privileges:true" in host["SecurityOpt"], service
+        if service in LONG_RUNNING:
+            assert one["Config"]["User"].split(":")[0] not in ("", "0", "root") or service == "prometheus", service
+
+
+def test_the_engine_has_no_way_out(stack: Stack) -> None:
+    engine = stack.containers("engine")[0]["Id"]
+    probe = "import socket; socket.create_connection(('198.51.100.1', 53), timeout=3)"
+    with pytest.raises(StackFailure, match="unreachable"):
+        stack.docker("exec", engine, "python3", "-c", probe)
+
+
+def test_tokens_come_through_the_published_port(stack: Stack) -> None:
+    with client(stack) as api:
+        assert [model.id for model in api.models.list()] == ["tiny"]
+        answer = api.chat.completions.create(model="tiny", messages=QUESTION, max_tokens=12)
+    assert answer.usage is not None and answer.usage.completion_tokens > 0
+    assert answer.choices[0].finish_reason in ("length", "stop")
+
+
+def test_tokens_stream_through_the_published_port(stack: Stack) -> None:
+    with client(stack) as api:
+        stream = api.chat.completions.create(
+            model="tiny",
+            messages=QUESTION,
+            max_tokens=24,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"ignore_eos": True},
+        )
+        chunks = list(stream)
+    assert sum(1 for chunk in chunks if chunk.choices) > 5, "the tokens came in one piece"
+    assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 24
+
+
+def test_nothing_is_served_without_the_generated_key(stack: Stack) -> None:
+    body = {"model": "tiny", "messages": QUESTION, "max_tokens": 1}
+    assert get(f"{stack.gateway}/v1/chat/completions", data=body).status == 401
+    wrong = {"authorization": "Bearer fb-wrong-wrong-wrong"}
+    assert get(f"{stack.gateway}/v1/chat/completions", data=body, headers=wrong).status == 401
+    assert re.fullmatch(r"fb-[A-Za-z0-9_-]{32}", stack.secret("api_keys"))
+
+
+def test_secrets_survive_a_second_up(stack: Stack) -> None:
+    shown = stack.secret("api_keys")
+    stack.up()
+    with client(stack) as api:
+        assert api.api_key == shown
+        api.models.list()
+    assert "kept as it is" in stack.compose("logs", "--no-color", "secrets")
+
+
+def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
+    assert "Locust" in get(stack.locust).body
+    started = post_form(f"{stack.locust}/swarm", "user_count=1&spawn_rate=1")
+    assert started.json()["success"], started.body
+    try:
+        wait_for("ten good answers", 60, lambda: locust_total(stack)["num_requests"] >= 10)
+    finally:
+        get(f"{stack.locust}/stop")
+    assert locust_total(stack)["num_failures"] == 0
+
+
+def locust_total(stack: Stack) -> dict[str, int]:
+    statistics = get(f"{stack.locust}/stats/requests").json()["stats"]
+    total: dict[str, int] = next(row for row in statistics if row["name"] == "Aggregated")
+    return total
+
+
+def test_prometheus_sees_every_target_up(stack: Stack) -> None:
+    for job in ("vllm", "gateway", "prometheus"):
+        stack.wait_for_targets(job, ["up"])
+    query = f"{stack.prometheus}/api/v1/query?query=vllm:generation_tokens_total"
+    result = wait_for("generated tokens in Prometheus", 30, lambda: get(query).json()["data"]["result"])
+    assert result[0]["metric"]["deployment"] == "cpu-tiny"
+    wait_for("a count above zero", 30, lambda: float(get(query).json()["data"]["result"][0]["value"][1]) > 0)
+
+
+def test_prometheus_has_loaded_every_rule(stack: Stack) -> None:
+    groups = get(f"{stack.prometheus}/api/v1/rules").json()["data"]["groups"]
+    written = sum(file.read_text().count("- name:") for file in Path(ROOT / "prometheus/rules").glob("*.yaml"))
+    assert len(groups) == written > 0
+    broken = {rule["name"]: rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")}
+    assert not broken
+
+
+def test_grafana_opens_with_the_generated_password(stack: Stack) -> None:
+    if not stack.grafana:
+        pytest.skip("Grafana: left out, as no container registry answers and neither Debian nor PyPI has Grafana")
+    login = base64.b64encode(f"admin:{stack.secret('admin_password')}".encode()).decode()
+    found = get(f"{stack.grafana_url}/api/search?type=dash-db", headers={"authorization": f"Basic {login}"})
+    assert found.status == 200 and found.json(), found.body
+
+
+def test_a_killed_engine_is_told_and_comes_back_by_itself(stack: Stack) -> None:
+    engine = stack.containers("engine")[0]["Id"]
+    kill_everything_in(stack, engine)
+    down = wait_for("503 on /health", 20, lambda: (seen := get(f"{stack.gateway}/health")).status == 503 and seen)
+    assert int(down.headers["retry-after"]) > 0
+    assert down.json()["engines"][0]["state"] in ("down", "starting")
+    body = {"model": "tiny", "messages": QUESTION, "max_tokens": 1}
+    key = {"authorization": f"Bearer {stack.secret('api_keys')}"}
+    refused = get(f"{stack.gateway}/v1/chat/completions", data=body, headers=key)
+    assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
+    assert refused.json()["error"]["message"]
+    assert stack.gateway_metric("gateway_engine_up") in ([], [0.0])
+
+    wait_for("200 on /health", 240, lambda: get(f"{stack.gateway}/health").status == 200)
+    assert get(f"{stack.gateway}/v1/chat/completions", data=body, headers=key).status == 200
+    assert stack.containers("engine")[0]["RestartCount"] == 1
+
+
+def kill_everything_in(stack: Stack, container: str) -> None:
+    """As the kernel does when memory runs out. (After `docker kill` the restart policy would not count.)"""
+    with suppress(StackFailure):  # the command dies with the container
+        stack.docker("exec", container, "python3", "-c", "import os; os.kill(-1, 9)")
+
+
+def test_a_second_engine_is_found_by_itself(stack: Stack) -> None:
+    stack.up("--scale", "engine=2", "--no-recreate")
+    wait_for("two engines in the gateway", 30, lambda: stack.gateway_metric("gateway_engine_up") == [1.0, 1.0])
+    stack.wait_for_targets("vllm", ["up", "up"])
+
+
+def test_down_leaves_nothing(stack: Stack) -> None:
+    stack.compose("down", "--volumes", timeout_s=120)
+    assert stack.left_over() == []

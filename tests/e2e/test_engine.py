@@ -1,0 +1,164 @@
+"""The process runtime with the real vLLM: started once by `fullbatch up`, asked as users ask, killed, taken away."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from openai import OpenAI
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt"
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+
+
+def fullbatch(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fullbatch", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+
+
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Up:
+    gateway: str
+    engine: str
+    key: str
+
+    def client(self) -> OpenAI:
+        return OpenAI(base_url=f"{self.gateway}/v1", api_key=self.key, max_retries=0, timeout=60)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.engine}/metrics", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+
+    def running(self) -> float:
+        found = re.search(r"^vllm:num_requests_running\{.*\} (\S+)$", self.metrics(), re.MULTILINE)
+        assert found, "the engine reports no num_requests_running"
+        return float(found.group(1))
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    gateway, engine = port(), port()
+    words = ["--runtime", "process", "--gateway-port", str(gateway), "--engine-port", str(engine)]
+    try:
+        answer = fullbatch("up", "cpu-tiny", *words)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        assert "the first token came back through the gateway" in answer.stdout
+        key = (ROOT / ".fullbatch/run/cpu-tiny/api_keys").read_text().strip()
+        yield Up(f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{engine}", key)
+    finally:
+        fullbatch("down", "cpu-tiny")
+
+
+def status(up: Up) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(fullbatch("status", "--json").stdout)
+    return next(one for one in found if one["gateway_url"] == up.gateway)
+
+
+def until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)
+
+
+def test_an_answer_comes_whole_and_as_a_stream(up: Up) -> None:
+    with up.client() as api:
+        whole = api.chat.completions.create(
+            model="tiny",
+            messages=[{"role": "user", "content": "Hello"}],
+            max_tokens=12,
+            extra_body={"ignore_eos": True},
+        )
+        stream = api.completions.create(
+            model="tiny", prompt="the batch", max_tokens=40, stream=True,
+            stream_options={"include_usage": True}, extra_body={"ignore_eos": True},
+        )  # fmt: skip
+        chunks = list(stream)
+    assert whole.usage is not None and whole.usage.completion_tokens == 12
+    assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 40
+    assert chunks[-2].choices[0].finish_reason == "length"
+
+
+def test_the_kv_cache_is_exactly_as_planned(up: Up) -> None:
+    found = status(up)
+    assert found["healthy"]
+    assert found["kv_tokens_planned"] == found["kv_tokens_reported"] == 524_288
+
+
+def test_a_client_that_goes_away_frees_its_place_in_the_batch(up: Up) -> None:
+    with up.client() as api:
+        stream = api.completions.create(
+            model="tiny", prompt="count", max_tokens=3900, stream=True, extra_body={"ignore_eos": True}
+        )
+        next(iter(stream))
+        until(lambda: up.running() == 1, 5, "the request never ran")
+        stream.close()
+    until(lambda: up.running() == 0, 5, "the engine goes on for a client that has left")
+
+
+def test_the_engine_cannot_be_reached_around_the_allow_list(up: Up) -> None:
+    for path in (
+        "/metrics_engine",
+        "/invocations",
+        "/tokenize",
+        "/sleep",
+        "/collective_rpc",
+        "/docs",
+        "/v1/../version",
+    ):
+        request = urllib.request.Request(up.gateway + path, b"{}", {"Authorization": f"Bearer {up.key}"})
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(request, timeout=10)
+        with refusal.value:
+            assert refusal.value.code == 404, path
+
+
+def test_the_live_engine_exports_what_was_recorded(up: Up) -> None:
+    """The fixture that rules and panels are checked against is this very engine's."""
+
+    def families(text: str) -> set[str]:
+        return set(re.findall(r"^# TYPE (vllm:\S+) ", text, re.MULTILINE))
+
+    assert families(up.metrics()) == families(RECORDED.read_text())
+
+
+def test_a_second_up_is_refused(up: Up) -> None:
+    answer = fullbatch("up", "cpu-tiny", "--runtime", "process")
+    assert answer.returncode == 6
+    assert answer.stderr.count("\n") == 1 and up.gateway in answer.stderr
+
+
+def test_a_killed_engine_is_told_and_taken_away(up: Up) -> None:
+    """Last of this file: afterwards nothing runs."""
+    engine = psutil.Process(status(up)["processes"]["engine"])
+    tree = [engine, *engine.children(recursive=True)]
+    engine.kill()
+    until(lambda: not status(up)["healthy"], 10, "the gateway still says that all is well")
+    assert fullbatch("status").returncode == 1
+    down = fullbatch("down", "cpu-tiny")
+    assert down.returncode == 0, down.stderr
+    psutil.wait_procs(tree, timeout=15)
+    left = [one for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    for one in left:
+        one.kill()
+    assert not left, "parts of the killed engine live on"
+    assert fullbatch("down", "cpu-tiny").returncode == 6
