@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fullbatch import client, deployment, host
 from fullbatch.plan import Plan
-from fullbatch.runtime import Say
+from fullbatch.runtime import Say, interrupts
 from fullbatch.runtime.process import ProcessDeployment
 
 # What the load test may take to write its report after Ctrl-C.
@@ -69,8 +69,9 @@ def _command(running: ProcessDeployment, plan: Plan, load: Load, out: Path) -> l
 
 
 def _loadtest(command: list[str], root: Path) -> int:
-    process = subprocess.Popen(command, cwd=root)
     try:
+        with interrupts.deferred():
+            process = subprocess.Popen(command, cwd=root)
         return process.wait()
     except KeyboardInterrupt:
         # From a terminal it got the same Ctrl-C; a signal sent to us alone must reach it too.

@@ -40,8 +40,7 @@ def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
     try:
         deployment.start(say)
         return wait(deployment, plan, options, say)
-    except BaseException:
-        # Also on Ctrl-C: a half-started deployment is worth nothing and holds memory and ports.
+    except BaseException:  # Ctrl-C too: a half-started deployment is worth nothing and holds memory and ports
         deployment.stop(say)
         raise
 

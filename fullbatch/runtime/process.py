@@ -9,6 +9,8 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +26,7 @@ from fullbatch.runtime.state import Started, State
 LOOPBACK = "127.0.0.1"
 # vLLM ends its children itself; what is left after this many seconds is killed.
 KILL_AFTER_SECONDS = 5.0
+POLL_SECONDS = 0.1
 LOG_TAIL_BYTES = 256 * 1024
 
 
@@ -266,11 +269,17 @@ def _stop_session(started: Started, patience: float) -> None:
         if leader is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 leader.terminate()
-            psutil.wait_procs([leader], timeout=patience)
-        psutil.wait_procs(started.session(), timeout=min(patience, KILL_AFTER_SECONDS))
+            _wait_while(started.process, patience)
+        _wait_while(started.session, min(patience, KILL_AFTER_SECONDS))
     finally:
-        left = started.session()
-        for survivor in left:
+        for survivor in started.session():
             with contextlib.suppress(psutil.NoSuchProcess):
                 survivor.kill()
-        psutil.wait_procs(left, timeout=KILL_AFTER_SECONDS)
+        _wait_while(started.session, KILL_AFTER_SECONDS)
+
+
+def _wait_while(living: Callable[[], object], patience: float) -> None:
+    # psutil's own waiting takes a zombie for alive, and in a container whose first process reaps nobody it stays one.
+    deadline = time.monotonic() + patience
+    while living() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)

@@ -89,7 +89,7 @@ def read(root: Path, profile: str) -> State | None:
         data = json.loads((run_dir(root, profile) / "state.json").read_text(encoding="utf-8"))
         processes = tuple(Started(**entry) for entry in data.pop("processes"))
         return State(**data, processes=processes)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

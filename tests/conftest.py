@@ -1,0 +1,93 @@
+"""Shared by all tests: free ports, no process left behind, and in CI no skip."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+# Grafana comes in no package that can be had everywhere the tests run; its tests may be skipped in CI too.
+ALLOWED_SKIP = "Grafana:"
+# Python's own helpers: started once, they live as long as the test run.
+_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that returns another free loopback port each time it is called."""
+    given: set[int] = set()
+
+    def pick() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in given:
+                given.add(port)
+                return port
+
+    return pick
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    """Fails a test after which a child process of the test run still lives; ends that process."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if child not in before and _lives(child)]
+    _, left = psutil.wait_procs(left, timeout=2) if left else ([], [])
+    names = [f"{child.pid} ({' '.join(_command(child))})" for child in left]
+    for child in left:
+        child.kill()
+    psutil.wait_procs(left, timeout=5)
+    assert not names, f"left running: {', '.join(names)}"
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        is_helper = any(helper in word for word in process.cmdline() for helper in _HELPERS)
+        return process.status() != psutil.STATUS_ZOMBIE and not is_helper
+    except psutil.Error:
+        return False
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()[:4]
+    except psutil.Error:
+        return ["gone"]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _refused_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skips = _skips(config)
+    if skips:
+        terminalreporter.section("skipped, not passed")
+    for name, reason in skips:
+        terminalreporter.write_line(f"{name}: {reason}")
+    for name, _ in _refused_skips(config):
+        terminalreporter.write_line(f"FAILED {name}: in CI a skip is a failure", red=True)
+
+
+def _refused_skips(config: pytest.Config) -> list[tuple[str, str]]:
+    if os.environ.get("CI", "").lower() in ("", "0", "false"):
+        return []
+    return [(name, reason) for name, reason in _skips(config) if not reason.startswith(ALLOWED_SKIP)]
+
+
+def _skips(config: pytest.Config) -> list[tuple[str, str]]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return []
+    return [
+        (report.nodeid, str(report.longrepr[2]).removeprefix("Skipped: "))
+        for report in reporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    ]

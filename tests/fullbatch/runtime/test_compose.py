@@ -1,0 +1,85 @@
+"""The Compose runtime against a `docker` of the test's own; the real one is tested in tests/e2e."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fullbatch.errors import HostError
+from fullbatch.plan import Plan
+from fullbatch.runtime import compose
+from fullbatch.runtime.compose import ComposeDeployment
+
+# The Docker SDK leaves its socket open when nothing answers.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+# Writes down what it was asked, with the variables compose.yaml reads.
+RECORDS = """#!/bin/sh
+case "$*" in
+"compose version --short") echo 5.6.1;;
+info*) echo 28.5.1;;
+*) echo "$PROFILE $GATEWAY_PORT $PWD $*" >> {log}; exit {code};;
+esac
+"""
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    yield tmp_path
+    gc.collect()  # while the mark below still holds
+
+
+def _docker(path: Path, code: int = 0) -> Path:
+    log = path / "asked"
+    (path / "docker").write_text(RECORDS.format(log=log, code=code), encoding="utf-8")
+    (path / "docker").chmod(0o755)
+    return log
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, plan_of: Callable[[str], Plan]) -> ComposeDeployment:
+    return ComposeDeployment(tmp_path, plan_of("cpu-tiny"), 9999)
+
+
+def test_docker_is_asked_for_in_the_checkout_with_profile_and_port(path: Path, deployment: ComposeDeployment) -> None:
+    log = _docker(path)
+    said: list[str] = []
+    deployment.preflight()
+    deployment.start(said.append)
+    deployment.stop(said.append)
+    up, down = log.read_text(encoding="utf-8").splitlines()
+    assert up.startswith(f"cpu-tiny 9999 {path} compose up --detach")
+    assert down.startswith(f"cpu-tiny 9999 {path} compose down")
+    assert "--volumes" not in down
+    assert len(said) == 2
+
+
+def test_what_docker_refuses_is_a_host_error(path: Path, deployment: ComposeDeployment) -> None:
+    _docker(path, code=17)
+    with pytest.raises(HostError, match="`docker compose up` ended with exit code 17"):
+        deployment.start(lambda _text: None)
+
+
+def test_without_docker_it_is_not_started(deployment: ComposeDeployment) -> None:
+    with pytest.raises(HostError, match="Docker is not installed"):
+        deployment.preflight()
+
+
+@pytest.mark.parametrize(("follow", "words"), [(True, "logs --follow"), (False, "logs --tail 100")])
+def test_logs(path: Path, deployment: ComposeDeployment, follow: bool, words: str) -> None:
+    log = _docker(path, code=3)
+    assert deployment.logs(follow) == 3
+    assert log.read_text(encoding="utf-8").rstrip().endswith(words)
+
+
+def test_where_docker_does_not_answer_nothing_runs(deployment: ComposeDeployment) -> None:
+    assert compose.containers() == []
+    assert compose.running_profile() is None
+    assert deployment.log_tail(5) == []
+    assert deployment.failure() is None
+    assert deployment.api_key() == ""

@@ -1,0 +1,402 @@
+"""The process runtime end to end: the program as a person runs it, with the fake engine in place of vLLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fullbatch import host
+from fullbatch.check import engine_commands
+from fullbatch.errors import HostError
+from fullbatch.plan import Plan
+from fullbatch.runtime.process import Ports, ProcessDeployment, engine_program, shortages, tail
+from tests.fullbatch.checkout import Checkout, read_until, rest
+
+# Never opens its port, as an engine that compiles for minutes.
+LOADS_FOR_EVER = ("--fault", "slow-start", "--slow-start-s", "3600")
+DIES = """
+import sys
+print("INFO Starting to load model tiny...", flush=True)
+print("RuntimeError: the reason it died", flush=True)
+sys.exit(1)
+"""
+# Its worker lives on when it dies, as vLLM's do for a while.
+DIES_AND_LEAVES_A_WORKER = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print("RuntimeError: the reason it died", flush=True)
+sys.exit(1)
+"""
+HEARS_NO_SIGTERM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(3600)
+"""
+# Becomes the parent of all orphans below it, as a container's first process, and does not wait for them.
+REAPS_NOBODY = """
+import ctypes, json, os, subprocess, time
+PR_SET_CHILD_SUBREAPER = 36
+assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+subprocess.run(json.loads(os.environ["UP"]), check=True)
+began = time.monotonic()
+subprocess.run(json.loads(os.environ["DOWN"]), check=True)
+print(time.monotonic() - began)
+"""
+
+
+class Words:
+    """Words of the command line, with ports of this test's own."""
+
+    def __init__(self, free_port: Callable[[], int]) -> None:
+        self.gateway, self.engine = free_port(), free_port()
+
+    def up(self, profile: str = "cpu-tiny") -> list[str]:
+        ports = ["--gateway-port", str(self.gateway), "--engine-port", str(self.engine)]
+        return ["up", profile, "--runtime", "process", "--timeout", "60", *ports]
+
+
+@pytest.fixture
+def words(free_port: Callable[[], int]) -> Words:
+    return Words(free_port)
+
+
+def _state_file(checkout: Checkout) -> Path:
+    return checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "state.json"
+
+
+def test_up_status_logs_second_up_and_down(checkout: Checkout, words: Words) -> None:
+    checkout.engine("--kv-tokens", "524288")
+    up = checkout.run(*words.up())
+    assert up.returncode == 0, up.stderr
+    assert "is up: the first token came back through the gateway" in up.stdout
+    assert f"http://127.0.0.1:{words.gateway}/v1   model: tiny" in up.stdout
+
+    status = checkout.run("status", "--json")
+    assert status.returncode == 0
+    (found,) = json.loads(status.stdout)
+    assert (found["profile"], found["runtime"], found["healthy"]) == ("cpu-tiny", "process", True)
+    assert found["kv_tokens_planned"] == found["kv_tokens_reported"] == 524_288
+    assert set(found["processes"]) == {"engine", "gateway"}
+    assert "cpu-tiny (process): answers at" in checkout.run("status").stdout
+
+    logs = checkout.run("logs", "cpu-tiny", "--tail", "5")
+    assert "engine  | (EngineCore pid=2) INFO 11-23 14:01:06 [core.py:133] Initializing" in logs.stdout
+    assert len(checkout.run("logs", "--tail", "1").stdout.splitlines()) <= 2
+
+    second = checkout.run(*words.up())
+    assert second.returncode == 6
+    assert second.stderr.startswith("fullbatch: profile 'cpu-tiny' is already running at http://127.0.0.1:")
+    assert checkout.run("status").returncode == 0, "the second up must leave the first alone"
+
+    assert checkout.run("down", "cpu").returncode == 6
+    down = checkout.run("down")
+    assert down.returncode == 0
+    assert down.stdout.endswith("stopped\n")
+    assert checkout.processes() == []
+    assert checkout.run("status").returncode == 6
+    assert checkout.run("down").stderr == "fullbatch: nothing is running\n"
+
+
+def test_the_key_is_made_once_and_only_its_owner_reads_it(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    keys = []
+    for _ in range(2):
+        assert checkout.run(*words.up()).returncode == 0
+        path = checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "api_keys"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        keys.append(path.read_text(encoding="utf-8").strip())
+        assert checkout.run("down").returncode == 0
+    assert keys[0] == keys[1]
+    assert keys[0].startswith("fb-")
+    assert len(keys[0]) >= 32
+
+
+@pytest.mark.parametrize("engine", [DIES, DIES_AND_LEAVES_A_WORKER], ids=["alone", "with a worker"])
+def test_an_engine_that_dies_ends_the_wait_with_its_last_words(checkout: Checkout, words: Words, engine: str) -> None:
+    checkout.broken_engine(engine)
+    began = time.monotonic()
+    up = checkout.run(*words.up())
+    assert up.returncode == 5
+    assert time.monotonic() - began < 40
+    lines = up.stderr.splitlines()
+    assert lines[0].startswith("fullbatch: the engine process (")
+    assert "has ended" in lines[0]
+    assert lines[-1] == "fullbatch:   RuntimeError: the reason it died"
+    assert "Traceback" not in up.stderr
+    assert checkout.processes() == []
+    assert not _state_file(checkout).exists()
+
+
+def test_an_engine_killed_while_it_starts_ends_the_wait(checkout: Checkout, words: Words) -> None:
+    checkout.engine(*LOADS_FOR_EVER)
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting the engine core")
+        os.kill(_pid_of(checkout, "engine"), signal.SIGKILL)
+        said = rest(up)
+    assert up.returncode == 5
+    assert "has ended" in said
+
+
+def test_a_gateway_that_dies_is_told_in_its_own_words(checkout: Checkout, words: Words) -> None:
+    checkout.engine(*LOADS_FOR_EVER)
+    checkout.write("gateway/__main__.py", "raise SystemExit('gateway.yaml: no good')\n")
+    up = checkout.run(*words.up())
+    assert up.returncode == 5
+    assert "the gateway process (" in up.stderr.splitlines()[0]
+    assert up.stderr.splitlines()[0].endswith("which ends: gateway.yaml: no good")
+    assert checkout.processes() == []
+
+
+def test_a_time_limit_leaves_nothing(checkout: Checkout, words: Words) -> None:
+    checkout.engine(*LOADS_FOR_EVER)
+    command = words.up()
+    command[command.index("--timeout") + 1] = "2"
+    up = checkout.run(*command)
+    assert up.returncode == 5
+    assert "no token came back within 2 s; last seen: starting the engine core" in up.stderr
+    assert checkout.processes() == []
+
+
+@pytest.mark.parametrize("which", ["gateway", "engine"])
+def test_a_taken_port_names_the_process(checkout: Checkout, words: Words, which: str) -> None:
+    checkout.engine()
+    port = words.gateway if which == "gateway" else words.engine
+    with socket.create_server(("127.0.0.1", port)):
+        up = checkout.run(*words.up())
+    assert up.returncode == 4
+    (line,) = up.stderr.splitlines()
+    assert line.startswith(f"fullbatch: port {port} on 127.0.0.1 is taken by process {os.getpid()} (")
+    assert line.endswith(f"stop it or choose another with --{which}-port")
+    assert checkout.processes() == []
+
+
+def test_one_port_for_both_is_refused(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    words.engine = words.gateway
+    up = checkout.run(*words.up())
+    assert up.returncode == 2
+    assert up.stderr == f"fullbatch: --gateway-port {words.gateway} is also the engine's port; choose another\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing(checkout: Checkout, words: Words, number: signal.Signals) -> None:
+    checkout.engine(*LOADS_FOR_EVER)
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting the engine core")
+        up.send_signal(number)
+        said = rest(up)
+    assert up.returncode == 130
+    assert said.endswith("fullbatch: interrupted; what was started is stopped\n")
+    assert "Traceback" not in said
+    assert checkout.processes() == []
+    assert not _state_file(checkout).exists()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3])
+def test_an_interrupt_at_any_moment_leaves_nothing(checkout: Checkout, words: Words, delay: float) -> None:
+    """The checkout's own clean-up fails the test when a process is left."""
+    checkout.engine(*LOADS_FOR_EVER)
+    with checkout.started(*words.up()) as up:
+        time.sleep(delay)
+        up.send_signal(signal.SIGTERM)
+        rest(up)
+    assert checkout.processes() == []
+
+
+def test_a_second_interrupt_ends_the_patience(checkout: Checkout, words: Words) -> None:
+    checkout.broken_engine(HEARS_NO_SIGTERM)
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting vLLM")
+        _wait_for(lambda: "deaf" in (checkout.root / ".fullbatch/run/cpu-tiny/engine.log").read_text())
+        up.send_signal(signal.SIGINT)
+        read_until(up, "stopping the engine")
+        time.sleep(0.5)
+        began = time.monotonic()
+        up.send_signal(signal.SIGINT)
+        rest(up)
+    assert time.monotonic() - began < 10
+    assert up.returncode == 130
+    assert checkout.processes() == []
+    assert not _state_file(checkout).exists()
+
+
+def test_a_terminal_that_is_gone_does_not_keep_it_from_stopping(checkout: Checkout, words: Words) -> None:
+    """`fullbatch up | tee log`, and Ctrl-C takes the tee too."""
+    checkout.engine(*LOADS_FOR_EVER)
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting the engine core")
+        assert up.stdout is not None
+        up.stdout.close()
+        up.send_signal(signal.SIGINT)
+        up.wait(60)
+    assert checkout.processes() == []
+
+
+def test_nohup_is_respected(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    command = ["/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *checkout.command(*words.up())]
+    with subprocess.Popen(command, cwd=checkout.root, env=checkout.environment(), stdout=-1, text=True) as up:
+        read_until(up, "starting the gateway")
+        up.send_signal(signal.SIGHUP)
+        assert "is up" in rest(up)
+    assert up.returncode == 0
+    assert checkout.run("down").returncode == 0
+
+
+def test_down_cleans_up_after_an_up_that_was_killed(checkout: Checkout, words: Words) -> None:
+    checkout.engine(*LOADS_FOR_EVER)
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting the engine core")
+        up.kill()
+        up.wait()
+    assert len(checkout.processes()) == 2
+    assert checkout.run("down", "cpu-tiny").returncode == 0
+    assert checkout.processes() == []
+
+
+def test_down_ends_workers_whose_engine_is_gone(checkout: Checkout, words: Words) -> None:
+    checkout.broken_engine(DIES_AND_LEAVES_A_WORKER.replace("sys.exit(1)", "import time; time.sleep(60)"))
+    with checkout.started(*words.up()) as up:
+        read_until(up, "starting vLLM")
+        _wait_for(lambda: len(checkout.processes()) == 4)
+        engine = _pid_of(checkout, "engine")
+        up.kill()
+        up.wait()
+    os.kill(engine, signal.SIGKILL)
+    assert checkout.run("down").returncode == 0
+    assert checkout.processes() == []
+
+
+def test_down_does_not_wait_for_those_that_nobody_reaps(checkout: Checkout, words: Words) -> None:
+    """In a container without an init process what has ended stays a zombie for ever."""
+    checkout.engine()
+    environment = checkout.environment() | {"UP": json.dumps(checkout.command(*words.up()))}
+    environment |= {"DOWN": json.dumps(checkout.command("down"))}
+    command = [sys.executable, "-c", REAPS_NOBODY]
+    said = subprocess.run(command, cwd=checkout.root, env=environment, capture_output=True, text=True, check=True)
+    assert float(said.stdout.splitlines()[-1]) < 20
+    assert checkout.processes() == []
+
+
+def test_a_stale_state_file_kills_nobody(checkout: Checkout) -> None:
+    """After a reboot another program may have the pid that is written there."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as stranger:
+        created = psutil.Process(stranger.pid).create_time() - 86_400
+        entry = {"name": "engine", "pid": stranger.pid, "created": created, "log": "/nowhere"}
+        known = {"profile": "cpu-tiny", "gateway_url": "http://127.0.0.1:1", "engine_urls": {}, "api_keys_file": "k"}
+        checkout.write(".fullbatch/run/cpu-tiny/state.json", json.dumps(known | {"processes": [entry]}))
+        down = checkout.run("down", "cpu-tiny")
+        assert down.returncode == 6
+        assert down.stderr == "fullbatch: profile 'cpu-tiny' is not running\n"
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_broken_state_file_is_as_none(checkout: Checkout) -> None:
+    checkout.write(".fullbatch/run/cpu-tiny/state.json", "{")
+    assert checkout.run("status").returncode == 6
+    assert checkout.run("down").returncode == 6
+
+
+def test_a_card_profile_on_a_machine_without_one(checkout: Checkout, words: Words) -> None:
+    up = checkout.run(*words.up("rtx4090-qwen2.5-7b"))
+    assert up.returncode == 4
+    assert "profiles/rtx4090-qwen2.5-7b.yaml wants 1 NVIDIA card(s), the driver reports: none" in up.stderr
+    assert "no `vllm` on the PATH" in up.stderr
+    assert not (checkout.root / ".fullbatch" / "run").exists()
+
+
+def test_without_the_engine_it_says_how_to_install_it(checkout: Checkout, words: Words) -> None:
+    up = checkout.run(*words.up())
+    assert up.returncode == 4
+    assert up.stderr == "fullbatch: vLLM's CPU wheel is not installed; run scripts/install-engine\n"
+
+
+def test_too_little_disk_and_memory(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = plan_of("cpu").engines[0]
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
+    disk, memory = shortages(Path("/here"), "cpu", engine)
+    assert disk == "Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk, 1.5 GiB are free at /here; free some"
+    assert "needs 4 GiB of memory, 2.0 GiB are free" in memory
+
+
+def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
+    assert shortages(Path("/here"), "cpu-tiny", plan_of("cpu-tiny").engines[0]) == []
+
+
+def test_the_engine_on_the_path_is_used_for_cards(
+    plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="no `vllm` on the PATH"):
+        engine_program(tmp_path, engine)
+    (tmp_path / "vllm").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "vllm").chmod(0o755)
+    assert engine_program(tmp_path, engine) == str(tmp_path / "vllm")
+
+
+def test_processes_run_the_rendered_command(checkout: Checkout, plan_of: Callable[[str], Plan]) -> None:
+    """Compose's words after the image's own `vllm serve`, but for the model's place, host and port."""
+    deployment = ProcessDeployment(checkout.root, plan_of("cpu-tiny"), Ports(gateway=9, engine=1234))
+    program, serve, model, *words = deployment.engine_command("vllm", 0)
+    rendered = engine_commands(checkout.root, "cpu-tiny")["engine"]
+    assert (program, serve) == ("vllm", "serve")
+    assert model == str(checkout.root / ".fullbatch" / "models" / "cpu-tiny")
+    assert words[:-4] == rendered[1:-4]
+    assert (words[-4:], rendered[-4:]) == (
+        ["--host", "127.0.0.1", "--port", "1234"],
+        ["--host", "0.0.0.0", "--port", "8000"],
+    )
+
+
+def test_the_engine_really_gets_the_rendered_words(checkout: Checkout, words: Words) -> None:
+    checkout.broken_engine("import sys\nprint(*sys.argv[1:], flush=True)\nsys.exit(3)\n")
+    assert checkout.run(*words.up()).returncode == 5
+    said = (checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "engine.log").read_text(encoding="utf-8").split()
+    assert said[0] == "serve"
+    assert said[2:-4] == engine_commands(checkout.root, "cpu-tiny")["engine"][1:-4]
+    assert said[-4:] == ["--host", "127.0.0.1", "--port", str(words.engine)]
+
+
+@pytest.mark.parametrize(("text", "lines", "last"), [("", 3, []), ("a\nb\nc\n", 2, ["b", "c"]), ("a", 5, ["a"])])
+def test_the_tail_of_a_log(tmp_path: Path, text: str, lines: int, last: list[str]) -> None:
+    (tmp_path / "log").write_text(text, encoding="utf-8")
+    assert tail(tmp_path / "log", lines) == last
+
+
+def test_the_tail_of_a_large_binary_log_and_of_none(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"\xff\xfe line\n" * 100_000)
+    assert len(tail(tmp_path / "log", 10)) == 10
+    assert tail(tmp_path / "none", 10) == []
+
+
+def _pid_of(checkout: Checkout, name: str) -> int:
+    entries = json.loads(_state_file(checkout).read_text(encoding="utf-8"))["processes"]
+    return next(int(entry["pid"]) for entry in entries if entry["name"] == name)
+
+
+def _wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if happened():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")

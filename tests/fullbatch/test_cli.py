@@ -1,0 +1,236 @@
+"""The command line as a person uses it: help that helps, and each mistake one line with its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from fullbatch import catalog, profile
+from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
+
+COMMANDS = ("profiles", "plan", "render", "check", "up", "down", "status", "logs", "demo")
+GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
+
+
+def _one_line(run: subprocess.CompletedProcess[str], code: int) -> str:
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr + run.stdout
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("fullbatch: ")
+    return line.removeprefix("fullbatch: ")
+
+
+def test_help_names_every_command_and_exit_code(checkout: Checkout) -> None:
+    run = checkout.run("--help")
+    assert run.returncode == 0
+    assert all(f"\n    {name} " in run.stdout for name in COMMANDS)
+    assert "A first look:" in run.stdout
+    codes = run.stdout[run.stdout.index("Exit codes:") :]
+    assert all(f"{code} " in codes for code in (0, 1, 2, 3, 4, 5, 6, 130))
+
+
+@pytest.mark.parametrize("command", ["plan", "up", "demo"])
+def test_help_of_a_command_lists_the_profiles(checkout: Checkout, command: str) -> None:
+    text = " ".join(checkout.run(command, "--help").stdout.split()).replace("- ", "-")
+    assert all(name in text for name in ("cpu", "cpu-tiny", "rtx4090-"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_is_explained(checkout: Checkout, command: str) -> None:
+    text = checkout.run(command, "--help").stdout
+    assert text.startswith(f"usage: fullbatch {command} ")
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("  -"):
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            assert "  " in line.strip() or following.startswith(" " * 20), line
+
+
+def test_the_version_names_the_engine(checkout: Checkout) -> None:
+    assert checkout.run("--version").stdout.strip().endswith(f"for vLLM {catalog.engine().version}")
+
+
+def test_the_profiles(checkout: Checkout) -> None:
+    lines = checkout.run("profiles").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == profile.names(REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["serve"], "invalid choice: 'serve'"),
+        (["plan"], "required: profile"),
+        (["up", "--runtime", "podman"], "invalid choice: 'podman'"),
+        (["up", "--gateway-port", "99999"], "'99999': write a port from 1 to 65535"),
+        (["up", "--engine-port", "http"], "'http': write a port from 1 to 65535"),
+        (["up", "--timeout", "0"], "'0': write a whole number above 0"),
+        (["demo", "--users", "1,five"], "'1,five': write numbers of users with commas between, such as 1,5,10,50"),
+        (["demo", "--users", "1,,5"], "write numbers of users"),
+        (["demo", "--users", "0"], "write numbers of users"),
+        (["demo", "--max-tokens", "-1"], "'-1': write a whole number above 0"),
+        (["logs", "--tail", "0"], "'0': write a whole number above 0"),
+        (["logs", "--tail", "-5"], "write a whole number above 0"),
+    ],
+)
+def test_a_wrong_option(checkout: Checkout, words: list[str], said: str) -> None:
+    run = checkout.run(*words)
+    assert run.returncode == 2
+    assert run.stderr.startswith("usage: fullbatch")
+    assert said in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "up", "down", "demo", "render", "check"])
+def test_an_unknown_profile_lists_those_there_are(checkout: Checkout, command: str) -> None:
+    said = _one_line(checkout.run(command, "cpu-tinny"), 2)
+    assert said == (
+        "profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); there are: cpu, cpu-tiny, "
+        "rtx4090-llama3.1-8b, rtx4090-qwen2.5-1.5b, rtx4090-qwen2.5-7b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "users: [1\n", "profiles/mine.yaml: line 5, column 1: "),
+        (GOOD + "model: cpu\n", "profiles/mine.yaml: line 4, column 1: the key 'model' is given twice; keep one"),
+        (GOOD + "contxt: 2048\n", "profiles/mine.yaml: contxt: no such setting (did you mean context?)"),
+        (GOOD + "context: 2026-13-45\n", "profiles/mine.yaml: not valid YAML: month must be in 1..12"),
+        (GOOD + "users: ten\n", "profiles/mine.yaml: users: 'ten': input should be a valid integer"),
+        (GOOD + "engine: {args: {max-num-seqs: lots}}\n", "profiles/mine.yaml: engine.args.max-num-seqs: 'lots': "),
+        ("", "profiles/mine.yaml: a profile is a mapping of settings such as 'model: …', this is empty"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "render", "up"])
+def test_a_mistake_in_a_profile(checkout: Checkout, text: str, said: str, command: str) -> None:
+    checkout.write("profiles/mine.yaml", text)
+    line = _one_line(checkout.run(command, "mine"), 2)
+    assert said in line
+    assert not (checkout.root / "rendered" / "mine").exists()
+
+
+def test_a_model_that_cannot_fit(checkout: Checkout) -> None:
+    text = "description: d\nmodel: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: rtx4090}\ncontext: 131072\n"
+    checkout.write("profiles/mine.yaml", text)
+    assert "131072 tokens do not fit the KV cache" in _one_line(checkout.run("plan", "mine"), 2)
+
+
+def test_a_mistake_in_a_template(checkout: Checkout) -> None:
+    checkout.write("templates/gateway.yaml.j2", "a: 1\nb: {{ plan.nme | tojson }}\n")
+    assert _one_line(checkout.run("render"), 2).startswith("templates/gateway.yaml.j2: line 2: ")
+
+
+def test_a_missing_template(checkout: Checkout) -> None:
+    (checkout.root / "templates" / "gateway.yaml.j2").unlink()
+    assert _one_line(checkout.run("render", "cpu"), 2) == "templates/gateway.yaml.j2: no such template"
+
+
+@pytest.mark.parametrize("words", [["down"], ["logs"], ["down", "cpu"]])
+def test_what_is_not_running(checkout: Checkout, words: list[str]) -> None:
+    assert "running" in _one_line(checkout.run(*words), 6)
+
+
+def test_status_of_nothing(checkout: Checkout) -> None:
+    assert (checkout.run("status").stdout, checkout.run("status").returncode) == ("nothing is running\n", 6)
+    assert checkout.run("status", "cpu").stdout == "profile 'cpu' is not running\n"
+    assert json.loads(checkout.run("status", "--json").stdout) == []
+
+
+def test_docker_that_is_not_there(checkout: Checkout) -> None:
+    assert _one_line(checkout.run("up", "cpu", "--runtime", "compose"), 4).startswith("Docker is not installed; ")
+
+
+def test_compose_that_is_too_old(checkout: Checkout) -> None:
+    checkout.program("bin/docker", "#!/bin/sh\necho 2.20.0\n")
+    said = _one_line(checkout.run("up", "cpu", "--runtime", "compose"), 4)
+    assert said == "Docker Compose is 2.20.0, at least 2.32.2 is needed; update the Compose plugin"
+
+
+def test_without_docker_auto_means_processes(checkout: Checkout) -> None:
+    assert _one_line(checkout.run("up", "cpu-tiny"), 4).endswith("run scripts/install-engine")
+
+
+def test_a_place_that_cannot_be_written(checkout: Checkout) -> None:
+    checkout.engine()
+    checkout.write(".fullbatch/run", "a file where a folder should be")
+    said = _one_line(checkout.run("up", "cpu-tiny", "--runtime", "process"), 4)
+    assert said.startswith(f"{checkout.root}/.fullbatch/run")
+
+
+def test_plan_for_people_and_programs(checkout: Checkout) -> None:
+    text = checkout.run("plan", "rtx4090-qwen2.5-7b")
+    data = checkout.run("plan", "rtx4090-qwen2.5-7b", "--json")
+    assert text.returncode == data.returncode == 0
+    assert f"{json.loads(data.stdout)['kv_tokens']:,} tokens" in text.stdout
+    assert text.stdout.endswith("\n")
+
+
+def test_render_check_and_render(checkout: Checkout) -> None:
+    assert checkout.run("render", "--check").returncode == 0
+    checkout.write("profiles/mine.yaml", GOOD)
+    stale = checkout.run("render", "--check")
+    assert stale.returncode == 1
+    assert "rendered/mine/compose.yaml: stale or missing; run `fullbatch render`" in stale.stdout
+    assert not (checkout.root / "rendered" / "mine").exists()
+    written = checkout.run("render")
+    assert written.returncode == 0
+    assert "wrote rendered/mine/gateway.yaml" in written.stdout
+    assert checkout.run("render", "--check").returncode == 0
+
+
+def test_check_tells_what_is_wrong_and_what_it_left_out(checkout: Checkout) -> None:
+    good = checkout.run("check")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "not checked: engine flags: vLLM is not installed here" in good.stdout
+    checkout.write("rendered/cpu/gateway.yaml", "edited: by hand\n")
+    bad = checkout.run("check", "cpu")
+    assert bad.returncode == 1
+    assert "rendered/cpu/gateway.yaml: stale or missing" in bad.stdout
+
+
+def test_a_reader_that_goes_away_is_no_mistake(checkout: Checkout) -> None:
+    """`fullbatch plan … | head -1`"""
+    checkout.write("profiles/mine.yaml", GOOD.replace("mine", "x" * 200_000))
+    with subprocess.Popen(
+        checkout.command("plan", "mine"), cwd=checkout.root, env=checkout.environment(), stdout=-1, stderr=-1
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_following_logs_shows_what_comes_and_ends_on_ctrl_c(checkout: Checkout) -> None:
+    log = checkout.write(".fullbatch/run/cpu/engine.log", "first\n")
+    with subprocess.Popen(["/bin/sleep", "60"], cwd=checkout.root, start_new_session=True) as engine:
+        created = _created(engine.pid)
+        entry = {"name": "engine", "pid": engine.pid, "created": created, "log": str(log)}
+        known = {"profile": "cpu", "gateway_url": "u", "engine_urls": {}, "api_keys_file": "k", "processes": [entry]}
+        checkout.write(".fullbatch/run/cpu/state.json", json.dumps(known))
+        with checkout.started("logs", "-f") as logs:
+            read_until(logs, "engine  | first")
+            time.sleep(0.5)
+            with log.open("a", encoding="utf-8") as file:
+                file.write("second\n")
+            read_until(logs, "engine  | second")
+            logs.send_signal(signal.SIGINT)
+            assert rest(logs) == "fullbatch: interrupted\n"
+        assert logs.returncode == 130
+        assert engine.poll() is None, "looking at logs must not stop anything"
+        engine.kill()
+
+
+def _created(pid: int) -> float:
+    """Seconds since the epoch, from the kernel's own clock ticks."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19])
+    uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
+    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")

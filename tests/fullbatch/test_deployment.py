@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fullbatch import deployment
+from fullbatch.deployment import Options
+from fullbatch.errors import EngineError, HostError, StateError
+from fullbatch.plan import Plan
+from fullbatch.runtime import Say
+from fullbatch.runtime.compose import ComposeDeployment
+from fullbatch.runtime.process import Ports, ProcessDeployment
+from tests.fullbatch.checkout import REPOSITORY
+
+# The Docker SDK leaves its socket open when nothing answers.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+DOCKER_WORKS = "#!/bin/sh\necho 5.6.1\n"
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A PATH without Docker, and no Docker behind a variable either."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    yield tmp_path
+    gc.collect()  # while the mark below still holds
+
+
+class Broken(ProcessDeployment):
+    """Fails where the test says; keeps what was done with it."""
+
+    def __init__(self, root: Path, plan: Plan, fails_at: str, error: BaseException) -> None:
+        super().__init__(root, plan, Ports(gateway=1))
+        self.did: list[str] = []
+        self._fails_at, self._error = fails_at, error
+
+    def preflight(self) -> None:
+        self._do("preflight")
+
+    def start(self, say: Say) -> None:
+        say("start")
+        self._do("start")
+
+    def failure(self) -> str | None:
+        self._do("wait")
+        return None
+
+    def stop(self, say: Say) -> None:
+        say("stop")
+        self._do("stop")
+
+    def _do(self, what: str) -> None:
+        self.did.append(what)
+        if what == self._fails_at:
+            raise self._error
+
+
+@pytest.mark.parametrize(("runtime", "kind"), [("process", ProcessDeployment), ("compose", ComposeDeployment)])
+def test_what_was_asked_for_is_taken(runtime: str, kind: type, plan_of: Callable[[str], Plan]) -> None:
+    assert isinstance(deployment.choose(REPOSITORY, plan_of("cpu"), Options(runtime)), kind)
+
+
+def test_auto_takes_compose_where_docker_answers(path: Path, plan_of: Callable[[str], Plan]) -> None:
+    assert isinstance(deployment.choose(REPOSITORY, plan_of("cpu"), Options()), ProcessDeployment)
+    (path / "docker").write_text(DOCKER_WORKS, encoding="utf-8")
+    (path / "docker").chmod(0o755)
+    chosen = deployment.choose(REPOSITORY, plan_of("cpu"), Options(ports=Ports(gateway=9999)))
+    assert isinstance(chosen, ComposeDeployment)
+    assert chosen.gateway_url == "http://127.0.0.1:9999"
+
+
+@pytest.mark.parametrize("error", [HostError("x"), KeyboardInterrupt(), RuntimeError("a defect")])
+@pytest.mark.parametrize(
+    ("fails_at", "did"),
+    [
+        ("preflight", ["preflight"]),
+        ("start", ["preflight", "start", "stop"]),
+        ("wait", ["preflight", "start", "wait", "stop"]),
+    ],
+)
+def test_whatever_goes_wrong_nothing_is_left(
+    tmp_path: Path, plan_of: Callable[[str], Plan], fails_at: str, did: list[str], error: BaseException
+) -> None:
+    broken = Broken(tmp_path, plan_of("cpu-tiny"), fails_at, error)
+    with pytest.raises(type(error)):
+        deployment.up(broken, plan_of("cpu-tiny"), Options(timeout=5), lambda _text: None)
+    assert broken.did == did
+
+
+def test_the_time_limit_is_the_options(tmp_path: Path, plan_of: Callable[[str], Plan]) -> None:
+    never = Broken(tmp_path, plan_of("cpu-tiny"), "nowhere", RuntimeError())
+    with pytest.raises(EngineError, match="no token came back within 0 s"):
+        deployment.wait(never, plan_of("cpu-tiny"), Options(timeout=0.01), lambda _text: None)
+
+
+def test_down_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="^nothing is running$"):
+        deployment.down(tmp_path, None, 1, None, lambda _text: None)
+    with pytest.raises(StateError, match="^profile 'cpu' is not running$"):
+        deployment.down(tmp_path, "cpu", 1, None, lambda _text: None)
+
+
+def test_status_of_nothing(tmp_path: Path) -> None:
+    assert deployment.status(tmp_path, {}) == []
+
+
+INFO = (
+    '# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",'
+    'kv_cache_max_concurrency="128.0",kv_cache_size_tokens="524288",num_gpu_blocks="4096"} 1.0\nother{a="b"} 2\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "tokens"),
+    [
+        (INFO, 524_288),
+        ("", None),
+        ("vllm:num_requests_running 3.0\n", None),
+        (INFO.replace('"524288"', '"None"'), None),
+        (INFO.replace("vllm:cache_config_info{", "other_info{"), None),
+    ],
+)
+def test_the_kv_tokens_vllm_reports(metrics: str, tokens: int | None) -> None:
+    assert deployment.kv_tokens_reported(metrics) == tokens

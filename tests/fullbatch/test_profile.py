@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fullbatch import profile
+from fullbatch.errors import UsageError
+from tests.fullbatch.checkout import REPOSITORY
+
+GOOD: dict[str, Any] = {"description": "for a test", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}}
+
+
+def _refusal(**changes: Any) -> list[str]:
+    with pytest.raises(UsageError) as raised:
+        profile.parse(GOOD | changes, "profiles/x.yaml")
+    return str(raised.value).splitlines()
+
+
+def test_defaults() -> None:
+    made = profile.parse(GOOD, "x")
+    assert (made.users, made.context, made.workload, made.engine.args) == (10, 4096, "chat", {})
+
+
+@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+def test_every_shipped_profile_loads(name: str) -> None:
+    assert profile.load(REPOSITORY, name).description
+
+
+def test_a_profile_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        profile.parse(GOOD, "x").users = 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"contxt": 4096}, "contxt: no such setting (did you mean context?)"),
+        ({"hardware": {"cpu": {"kv_cache_gib": 1, "kv_cache_gb": 1}}}, "kv_cache_gb: no such setting (did you mean k"),
+        ({"engine": {"arg": {}}}, "engine.arg: no such setting (did you mean args?)"),
+        ({"model": "Qwen/Qwen2.5-7B"}, "'Qwen/Qwen2.5-7B' is no known model (did you mean Qwen/Qwen2.5-7B-Instruct?)"),
+        ({"hardware": {"gpu": "rtx4080"}}, "'rtx4080' is no known card (did you mean rtx4090?); there are: "),
+        ({"hardware": {}}, "hardware: give either gpu (a card) or cpu, and not both"),
+        ({"hardware": {"gpu": "rtx4090", "cpu": {"kv_cache_gib": 1}}}, "give either gpu (a card) or cpu, and not both"),
+        ({"users": "10"}, "users: '10': input should be a valid integer"),
+        ({"users": 0}, "users: 0: input should be greater than or equal to 1"),
+        ({"users": True}, "users: True: input should be a valid integer"),
+        ({"context": 100}, "context: 100: input should be greater than or equal to 256"),
+        ({"context": 9000}, "context 9000 is more than tiny was made for; write at most 8192"),
+        ({"workload": "caht"}, "workload: 'caht': input should be 'chat', 'rag' or 'batch'"),
+        ({"description": ""}, "description: '': string should have at least 1 character"),
+        ({"description": "one\nengines: []"}, "description: write it on one line"),
+        ({"description": "one\u2028two"}, "description: write it on one line"),
+        ({"engine": {"args": {"--max-num-seqs": 8}}}, "write the flag without dashes in front and with '-'"),
+        ({"engine": {"args": {"max_num_seqs": 8}}}, "write the flag without dashes in front and with '-'"),
+        ({"engine": {"args": {"port": 8}}}, "'port' is set by Fullbatch itself; remove it"),
+        ({"engine": {"args": {"dtype": ["a"]}}}, "engine.args.dtype: ['a']: write a text, a number, true or false"),
+        ({"engine": {"args": {"dtype": None}}}, "engine.args.dtype: None: write a text, a number, true or false"),
+        ({"engine": {"env": {"A": 1}}}, "engine.env.A: 1: input should be a valid string"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_that_says_where_and_what(changes: dict[str, Any], line: str) -> None:
+    lines = _refusal(**changes)
+    assert len(lines) == 1
+    assert lines[0].startswith("profiles/x.yaml: ")
+    assert line in lines[0]
+
+
+def test_a_setting_far_from_any_other_lists_them_all() -> None:
+    assert _refusal(zzz=1)[0].endswith(
+        "zzz: no such setting (there are: description, model, hardware, users, context, workload, engine)"
+    )
+
+
+def test_all_faults_are_told_at_once() -> None:
+    assert len(_refusal(contxt=1, users=0, workload="x")) == 3
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(UsageError) as raised:
+        profile.parse({"model": "tiny"}, "p")
+    assert str(raised.value).splitlines() == [
+        "p: description: this setting is missing; add it",
+        "p: hardware: this setting is missing; add it",
+    ]
+
+
+def test_keys_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "x.yaml").write_text("1: x\ndescription: y\nmodel: tiny\nhardware: {gpu: rtx4090}\n")
+    with pytest.raises(UsageError, match=r"profiles/x\.yaml: 1: "):
+        profile.load(tmp_path, "x")
+
+
+@pytest.mark.parametrize("name", ["../cpu", "cpu/", "CPU", "", ".", "cpu.yaml", "c pu"])
+def test_a_name_that_is_no_profile_lists_those_there_are(name: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        profile.load(REPOSITORY, name)
+    assert f"profile '{name}': no such profile" in str(raised.value)
+    assert "there are: cpu, cpu-tiny, rtx4090-llama3.1-8b" in str(raised.value)
+
+
+def test_a_mistyped_name_is_guessed() -> None:
+    with pytest.raises(UsageError, match=r"\(did you mean cpu-tiny\?\)"):
+        profile.load(REPOSITORY, "cpu-tinny")
+
+
+def test_a_file_whose_name_cannot_be_a_profile_says_so(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "My Chat.yaml").write_text("model: tiny\n")
+    with pytest.raises(UsageError, match="rename the file"):
+        profile.load(tmp_path, "My Chat")
+
+
+def test_without_profiles_nothing_is_listed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        profile.load(tmp_path, "x")
+    assert str(raised.value) == "profile 'x': no such profile"

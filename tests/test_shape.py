@@ -1,0 +1,253 @@
+"""The numbers the code holds itself to (CONTRIBUTING.md), counted with `ast`, and what no file may contain."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("fullbatch", "gateway", "loadtest", "grafana")
+FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
+
+# `path` or `path: function` -> why the number does not hold there.
+EXCEPTIONS: dict[str, str] = {}
+
+# Where each program reads its environment; nothing else of it may. A trailing slash means the folder.
+READS_ENVIRONMENT = {
+    "fullbatch": "fullbatch/runtime/",
+    "gateway": "gateway/settings.py",
+    "loadtest": "loadtest/settings.py",
+    "grafana": "",
+}
+
+# Modules that nothing imports, and what runs them. A trailing slash means the folder.
+RUN_BY_NAME = {
+    "gateway/bench/": "python -m gateway.bench.candidates and the programs it starts by name",
+    "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
+    "fullbatch/engine_parser.py": "fullbatch/check.py hands it to the engine's own Python",
+    "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
+    "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
+    "loadtest/locustfile.py": "locust -f, the service `locust` of compose.yaml",
+}
+
+# Modules without tests/<path>/test_<module>.py, and where they are tested instead. A trailing slash means the folder.
+NO_MIRROR = {
+    "gateway/bench/": "no product: it measured the candidates of docs/decisions",
+    "loadtest/errors.py": "only names and exit codes",
+    "grafana/panels.py": "tests/grafana/test_dashboards.py, through the dashboard built from it",
+    "grafana/queries.py": "tests/grafana/test_contract.py asks a recording for every metric it names",
+    "fullbatch/__main__.py": "tests/fullbatch/test_cli.py starts it",
+    "fullbatch/engine_parser.py": "tests/fullbatch/test_engine_flags.py starts it with the engine's own Python",
+    "fullbatch/errors.py": "only names and exit codes; tests/fullbatch/test_cli.py sees each of them",
+    "fullbatch/options.py": "tests/fullbatch/test_cli.py, through the command line",
+    "fullbatch/runtime/__init__.py": "only a protocol",
+    "gateway/__main__.py": "tests/gateway start it",
+    "grafana/__main__.py": "tests/grafana/test_main.py",
+    "loadtest/__main__.py": "tests/loadtest start it",
+}
+
+
+@cache
+def _files() -> tuple[Path, ...]:
+    """What git tracks, and what it would track: ignored files do not count."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return tuple(sorted(Path(name) for name in set(listing.split("\0")) if name and (ROOT / name).is_file()))
+
+
+@cache
+def _modules() -> dict[Path, ast.Module]:
+    return {
+        path: ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        for path in _files()
+        if path.suffix == ".py" and path.parts[0] in PACKAGES
+    }
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _functions() -> Iterator[tuple[str, Function]]:
+    for path, tree in _modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                yield f"{path}: {node.name}", node
+
+
+def _lines(node: Function) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def _expect_none(faults: list[str]) -> None:
+    left = [fault for fault in faults if not any(fault.startswith(f"{name} ") for name in EXCEPTIONS)]
+    if left:
+        pytest.fail("\n".join(left), pytrace=False)
+
+
+def test_there_is_something_to_count() -> None:
+    assert {path.parts[0] for path in _modules()} == set(PACKAGES)
+
+
+def test_files_are_short() -> None:
+    counted = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in _modules()}
+    _expect_none([f"{path} has {n} lines" for path, n in counted.items() if n > FILE_LINES])
+
+
+def test_functions_are_short() -> None:
+    _expect_none([f"{name} has {_lines(f)} lines" for name, f in _functions() if _lines(f) > FUNCTION_LINES])
+
+
+def test_the_median_function_is_short() -> None:
+    lengths = sorted(_lines(function) for _, function in _functions())
+    assert lengths[len(lengths) // 2] <= MEDIAN_FUNCTION_LINES
+
+
+def test_functions_take_few_parameters() -> None:
+    faults = []
+    for name, function in _functions():
+        arguments = function.args
+        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        count = len([one for one in names if one not in ("self", "cls")])
+        if count > PARAMETERS:
+            faults.append(f"{name} takes {count} parameters")
+    _expect_none(faults)
+
+
+def test_functions_say_what_they_return() -> None:
+    _expect_none([f"{name} has no return type" for name, function in _functions() if function.returns is None])
+
+
+def test_nothing_is_global() -> None:
+    faults = [
+        f"{path} line {node.lineno}: global {', '.join(node.names)}"
+        for path, tree in _modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Global)
+    ]
+    _expect_none(faults)
+
+
+def test_a_broad_except_says_why_on_its_line() -> None:
+    faults = []
+    for path, tree in _modules().items():
+        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler) and _is_broad(node.type):
+                comment = lines[node.lineno - 1].partition("#")[2]
+                if not re.search(r"\w{3}", re.sub(r"noqa(: *[A-Z]+\d+(, *[A-Z]+\d+)*)?", "", comment)):
+                    faults.append(f"{path} line {node.lineno}: {lines[node.lineno - 1].strip()}")
+    _expect_none(faults)
+
+
+def _is_broad(caught: ast.expr | None) -> bool:
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(name is None or (isinstance(name, ast.Name) and name.id in _BROAD) for name in names)
+
+
+_BROAD = ("Exception", "BaseException")
+
+
+def test_the_environment_is_read_in_one_place_per_program() -> None:
+    faults = []
+    for path, tree in _modules().items():
+        place = READS_ENVIRONMENT[path.parts[0]]
+        allowed = str(path).startswith(place) if place.endswith("/") else str(path) == place
+        faults += [f"{path} line {line} reads the environment" for line in _environment_reads(tree) if not allowed]
+    _expect_none(faults)
+
+
+def _environment_reads(tree: ast.Module) -> list[int]:
+    found = []
+    for node in ast.walk(tree):
+        from_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
+        if from_os and isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"):
+            found.append(node.lineno)
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            found += [node.lineno for name in node.names if name.name in ("environ", "environb", "getenv")]
+    return found
+
+
+def test_every_module_is_used() -> None:
+    used = {name for path, tree in _modules().items() for name in _imports(path, tree)}
+    faults = [
+        f"{path} is imported by nothing"
+        for path in _modules()
+        if path.name not in ("__init__.py", "__main__.py")
+        and not _listed(path, RUN_BY_NAME)
+        and ".".join(path.with_suffix("").parts) not in used
+    ]
+    _expect_none(faults)
+
+
+def _imports(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = path.parts[: -node.level] if node.level else ()
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            yield base
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def test_every_module_has_a_test_at_its_path() -> None:
+    faults = []
+    for path, tree in _modules().items():
+        has_code = any(isinstance(node, (*Function.__args__, ast.ClassDef)) for node in tree.body)
+        if has_code and not _listed(path, NO_MIRROR) and not _mirrors(path) & set(_files()):
+            faults.append(f"{path} has no {sorted(map(str, _mirrors(path)))[0]}")
+    _expect_none(faults)
+
+
+def _listed(path: Path, table: dict[str, str]) -> bool:
+    return any(str(path) == name or (name.endswith("/") and str(path).startswith(name)) for name in table)
+
+
+def _mirrors(path: Path) -> set[Path]:
+    if path.name == "__init__.py":
+        return {Path("tests") / path.parent.parent / f"test_{path.parent.name}.py"}
+    return {Path("tests") / path.parent / f"test_{path.stem}.py"}
+
+
+@pytest.mark.parametrize("table", [RUN_BY_NAME, NO_MIRROR], ids=["RUN_BY_NAME", "NO_MIRROR"])
+def test_the_tables_name_only_what_is_there(table: dict[str, str]) -> None:
+    assert not [name for name in table if not any(_listed(path, {name: ""}) for path in _modules())]
+
+
+def test_exceptions_are_still_needed() -> None:
+    assert not [name for name in EXCEPTIONS if not (ROOT / name.split(":")[0]).exists()]
+
+
+# Written in pieces, so that this file does not hold what it looks for.
+REGISTRIES = (
+    *(f"{name}.{zone}" for name, zone in (("docker", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"))),
+    *(f"{name}.{zone}" for name, zone in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))),
+    *(f"{name}.{zone}" for name, zone in (("download.pytorch", "org"), ("registry.k8s", "io"), ("nvcr", "io"))),
+    "registry" + ".npmjs",
+)
+
+
+def test_no_file_names_a_registry() -> None:
+    """Where packages and images come from is the machine's configuration, not ours."""
+    # `docker.io` is also the name of Debian's package; a registry has a path after it or a scheme before.
+    debian = re.compile(r"(?<![/.\w-])docker\.io(?![/\w:])")
+    faults = []
+    for path in _files():
+        try:
+            text = debian.sub("", (ROOT / path).read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            continue
+        faults += [f"{path} names {host}" for host in REGISTRIES if host in text]
+    _expect_none(faults)
+
+
+def test_there_is_a_changelog() -> None:
+    assert "## " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
