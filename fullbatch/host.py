@@ -15,6 +15,8 @@ import psutil
 
 # include with project_directory, gpus:, configs and start_interval; see docs/decisions/0005-compose.md.
 MINIMUM_COMPOSE = (2, 32, 2)
+# healthcheck.start_interval.
+MINIMUM_ENGINE = 25
 _TIMEOUT = 20.0
 
 
@@ -130,6 +132,9 @@ def docker() -> Docker:
     if info is None or info.returncode != 0:
         last = (info.stderr.strip().splitlines() or ["no answer"])[-1] if info else "no answer"
         return Docker(f"Docker Engine does not answer ({last}); start it, or use --runtime process", found)
+    engine = info.stdout.strip()
+    if int((re.match(r"\d+", engine) or ["0"])[0]) < MINIMUM_ENGINE:
+        return Docker(f"Docker Engine is {engine}, at least {MINIMUM_ENGINE} is needed; update it", found)
     return Docker(None, found)
 
 

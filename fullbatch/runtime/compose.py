@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from fullbatch import host
 from fullbatch.errors import HostError, StateError
 from fullbatch.plan import Plan
-from fullbatch.runtime import Say
+from fullbatch.runtime import Say, needs
 
 KEY_FILE = "/run/fullbatch/api_keys"
 
@@ -37,6 +37,10 @@ class ComposeDeployment:
         problem = host.docker().problem
         if problem:
             raise HostError(problem)
+        missing = [line for engine in self.plan.engines for line in needs.missing_cards(self.plan.name, engine)]
+        # With a Docker Engine elsewhere the cards are elsewhere too.
+        if missing and "DOCKER_HOST" not in os.environ:
+            raise HostError(*missing)
         running = running_profile()
         if running:
             raise StateError(

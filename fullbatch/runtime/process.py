@@ -20,7 +20,7 @@ import psutil
 from fullbatch import host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, state
+from fullbatch.runtime import Say, interrupts, needs, state
 from fullbatch.runtime.state import Started, State
 
 LOOPBACK = "127.0.0.1"
@@ -135,7 +135,7 @@ class ProcessDeployment:
             if (holder := host.port_holder(LOOPBACK, port))
         ]
         for engine in self.plan.engines:
-            problems += shortages(self.root, self.plan.name, engine)
+            problems += needs.shortages(self.plan.name, engine)
             try:
                 engine_program(self.root, engine)
             except HostError as error:
@@ -200,26 +200,6 @@ def engine_program(root: Path, engine: EnginePlan) -> str:
     if found is None:
         raise HostError("no `vllm` on the PATH; install the pinned version (pip install vllm) in this environment")
     return found
-
-
-def shortages(root: Path, profile: str, engine: EnginePlan) -> list[str]:
-    """What this machine lacks for `engine`, one line each."""
-    problems = []
-    if engine.gpus and len(host.gpus()) < engine.gpus:
-        found = ", ".join(host.gpus()) or "none"
-        problems.append(
-            f"profiles/{profile}.yaml wants {engine.gpus} NVIDIA card(s), the driver reports: {found}; "
-            "take a cpu profile, or check `nvidia-smi`"
-        )
-    need = engine.budget.weights_gib + 1
-    free = host.free_disk_gib(root)
-    if engine.needs_weights and free < need:
-        problems.append(f"{engine.model} needs {need:.0f} GiB of disk, {free:.1f} GiB are free at {root}; free some")
-    memory = host.available_memory_gib()
-    if engine.device == "cpu" and memory < engine.budget.total_gib + 1:
-        wanted = engine.budget.total_gib + 1
-        problems.append(f"{engine.model} with its KV cache needs {wanted:.0f} GiB of memory, {memory:.1f} GiB are free")
-    return problems
 
 
 def refuse_second(root: Path, profile: str) -> None:

@@ -131,3 +131,8 @@ def test_this_machine() -> None:
     assert 0 < host.available_memory_gib() <= machine.memory_gib
     assert machine.cpu
     assert "Linux" in machine.system
+
+
+def test_the_engine_is_too_old(programs: Callable[[str, str], None]) -> None:
+    programs("docker", _docker("echo 5.6.1", "echo 20.10.24"))
+    assert host.docker().problem == "Docker Engine is 20.10.24, at least 25 is needed; update it"

@@ -65,6 +65,25 @@ def test_what_docker_refuses_is_a_host_error(path: Path, deployment: ComposeDepl
         deployment.start(lambda _text: None)
 
 
+def test_a_card_profile_without_a_card_is_refused_before_docker_is_asked_to_start(
+    path: Path, plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = _docker(path)
+    monkeypatch.delenv("DOCKER_HOST")
+    with pytest.raises(HostError, match="wants 1 NVIDIA card"):
+        ComposeDeployment(path, plan_of("rtx4090-qwen2.5-7b"), 9999).preflight()
+    assert not log.exists()
+
+
+def test_the_digest_changes_with_the_rendered_files(tmp_path: Path) -> None:
+    folder = tmp_path / "rendered" / "p"
+    folder.mkdir(parents=True)
+    (folder / "gateway.yaml").write_text("a: 1\n")
+    before = compose.config_digest(tmp_path, "p")
+    (folder / "gateway.yaml").write_text("a: 2\n")
+    assert compose.config_digest(tmp_path, "p") != before
+
+
 def test_without_docker_it_is_not_started(deployment: ComposeDeployment) -> None:
     with pytest.raises(HostError, match="Docker is not installed"):
         deployment.preflight()

@@ -16,11 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fullbatch import host
 from fullbatch.check import engine_commands
 from fullbatch.errors import HostError
 from fullbatch.plan import Plan
-from fullbatch.runtime.process import Ports, ProcessDeployment, engine_program, shortages, tail
+from fullbatch.runtime.process import Ports, ProcessDeployment, engine_program, tail
 from tests.fullbatch.checkout import Checkout, read_until, rest
 
 # Never opens its port, as an engine that compiles for minutes.
@@ -322,20 +321,6 @@ def test_without_the_engine_it_says_how_to_install_it(checkout: Checkout, words:
     up = checkout.run(*words.up())
     assert up.returncode == 4
     assert up.stderr == "fullbatch: vLLM's CPU wheel is not installed; run scripts/install-engine\n"
-
-
-def test_too_little_disk_and_memory(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = plan_of("cpu").engines[0]
-    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
-    monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
-    disk, memory = shortages(Path("/here"), "cpu", engine)
-    assert disk == "Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk, 1.5 GiB are free at /here; free some"
-    assert "needs 4 GiB of memory, 2.0 GiB are free" in memory
-
-
-def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
-    assert shortages(Path("/here"), "cpu-tiny", plan_of("cpu-tiny").engines[0]) == []
 
 
 def test_the_engine_on_the_path_is_used_for_cards(

@@ -1,0 +1,57 @@
+"""What an engine needs of this machine before it is started: cards, disk for its weights, memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fullbatch import host
+from fullbatch.plan import EnginePlan
+
+# GiB beside the weights and the KV cache: the interpreter, PyTorch, the API server.
+ROOM_GIB = 1.0
+
+
+def shortages(profile: str, engine: EnginePlan) -> list[str]:
+    """What this machine lacks to run `engine` as a process, one line each."""
+    return [*missing_cards(profile, engine), *_disk(engine), *_memory(engine)]
+
+
+def missing_cards(profile: str, engine: EnginePlan) -> list[str]:
+    """A line when the driver reports fewer cards than the profile wants."""
+    if not engine.gpus:
+        return []
+    found = host.gpus()
+    if len(found) >= engine.gpus:
+        return []
+    said = ", ".join(found) or "none"
+    return [
+        f"profiles/{profile}.yaml wants {engine.gpus} NVIDIA card(s), the driver reports: {said}; "
+        "take a cpu profile, or check `nvidia-smi`"
+    ]
+
+
+def weights_folder(engine: EnginePlan) -> Path:
+    """Where Hugging Face's library keeps the checkpoint of `engine` on this machine."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    return home / "hub" / f"models--{engine.model.replace('/', '--')}"
+
+
+def _disk(engine: EnginePlan) -> list[str]:
+    folder = weights_folder(engine)
+    if not engine.needs_weights or folder.exists():
+        return []
+    need, free = engine.budget.weights_gib + ROOM_GIB, host.free_disk_gib(folder)
+    if free >= need:
+        return []
+    return [
+        f"{engine.model} needs {need:.0f} GiB of disk at {folder.parent}, {free:.1f} GiB are free; "
+        "free some, or set HF_HOME to a larger disk"
+    ]
+
+
+def _memory(engine: EnginePlan) -> list[str]:
+    need, available = engine.budget.total_gib + ROOM_GIB, host.available_memory_gib()
+    if engine.device != "cpu" or available >= need:
+        return []
+    return [f"{engine.model} with its KV cache needs {need:.0f} GiB of memory, {available:.1f} GiB are free"]

@@ -1,0 +1,47 @@
+"""``python -m gateway --config FILE``. Exit codes: 0 stopped as asked, 2 bad settings, 4 the address is taken."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import sys
+from pathlib import Path
+
+import uvloop
+
+from gateway.app import serve
+from gateway.settings import SettingsError, load, read_api_keys
+
+BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m gateway", description="An OpenAI-compatible gateway for vLLM.")
+    parser.add_argument("--config", type=Path, required=True, help="gateway.yaml; docs/gateway-behaviour.md lists it")
+    config: Path = parser.parse_args().config
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load(config)
+        keys = read_api_keys(settings.api_keys_file)
+    except SettingsError as error:
+        for line in error.lines:
+            _say(line)
+        return BAD_SETTINGS
+    try:
+        uvloop.run(serve(settings, keys, _say))
+    except OSError as error:
+        where = f"{config}: listen: cannot listen on {settings.listen.host}:{settings.listen.port}"
+        taken = error.errno == errno.EADDRINUSE
+        why = "another program does; stop it or set another listen.port" if taken else error.strerror or str(error)
+        _say(f"{where}: {why}")
+        return ADDRESS_TAKEN
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Every answer that is the gateway's own and not an engine's.
+
+GatewayError                 anything below; carries status, OpenAI type and code, and perhaps Retry-After
+    BadRequest          400  the request cannot be understood; `param` names the field
+        BadFraming      400  the HTTP itself is wrong or ambiguous; the connection is closed
+    Unauthorized        401  no key, or not one of ours
+    NotFound            404  no such path
+    UnknownModel        404  no engine is configured to serve the model
+    MethodNotAllowed    405  the path is right, the method is not
+    RequestTimeout      408  headers or body came too slowly
+    TooLarge            413  the body is over the limit
+    UnsupportedEncoding 415  a compressed body
+    HeadersTooLarge     431  over 32 KiB or 100 headers
+    Overloaded          429  more work than the limit admits; Retry-After
+    Internal            500  a defect of the gateway
+    UnknownCoding       501  a Transfer-Encoding other than chunked
+    EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
+    NoEngineUp          503  no engine that serves the model is up; Retry-After
+    EngineSilent        504  the engine sent nothing within the limit
+"""
+
+from __future__ import annotations
+
+import orjson
+
+
+class GatewayError(Exception):
+    """Base of all. The message is written for the person who sent the request."""
+
+    status = 500
+    kind = "server_error"
+    code = "internal_error"
+    close = False
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+    def body(self) -> bytes:
+        """OpenAI's error shape as JSON."""
+        inner = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return orjson.dumps({"error": inner})
+
+    def event(self) -> bytes:
+        """The same as a server-sent event, for a stream that has begun."""
+        return b"data: " + self.body() + b"\n\n"
+
+
+class BadRequest(GatewayError):
+    status, kind, code = 400, "invalid_request_error", "bad_request"
+
+
+class BadFraming(BadRequest):
+    code, close = "bad_http", True
+
+
+class Unauthorized(GatewayError):
+    status, kind, code = 401, "invalid_request_error", "invalid_api_key"
+
+
+class NotFound(GatewayError):
+    status, kind, code = 404, "invalid_request_error", "not_found"
+
+
+class UnknownModel(GatewayError):
+    status, kind, code = 404, "invalid_request_error", "model_not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status, kind, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(GatewayError):
+    status, kind, code, close = 408, "invalid_request_error", "request_timeout", True
+
+
+class TooLarge(GatewayError):
+    status, kind, code, close = 413, "invalid_request_error", "request_too_large", True
+
+
+class UnsupportedEncoding(GatewayError):
+    status, kind, code = 415, "invalid_request_error", "unsupported_content_encoding"
+
+
+class HeadersTooLarge(GatewayError):
+    status, kind, code, close = 431, "invalid_request_error", "headers_too_large", True
+
+
+class Overloaded(GatewayError):
+    status, kind, code = 429, "rate_limit_error", "overloaded"
+
+
+class Internal(GatewayError):
+    pass
+
+
+class UnknownCoding(GatewayError):
+    status, kind, code, close = 501, "invalid_request_error", "unknown_transfer_encoding", True
+
+
+class EngineBroken(GatewayError):
+    """``unsent`` is True when the engine cannot have seen the whole request, so another one may be asked."""
+
+    status, code = 502, "engine_broken"
+
+    def __init__(self, message: str, *, unsent: bool = False) -> None:
+        super().__init__(message)
+        self.unsent = unsent
+
+
+class NoEngineUp(GatewayError):
+    status, code = 503, "no_engine_up"
+
+
+class EngineSilent(GatewayError):
+    status, code = 504, "engine_silent"

@@ -1,0 +1,194 @@
+"""The client's side: one asyncio.Protocol for each connection, with limits on what a slow or hostile client can do."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from gateway.errors import GatewayError, RequestTimeout
+from gateway.http1 import CONTINUE, Request
+from gateway.reply import Reply
+from gateway.request_reader import RequestReader
+from gateway.settings import Limits
+from gateway.sweeper import Sweeper
+
+# Bytes of further requests that a client may send while one is being answered.
+PIPELINE_BYTES = 64 * 1024
+WRITE_HIGH, WRITE_LOW = 64 * 1024, 16 * 1024
+# After a refusal the rest of what the client sends is read and dropped for so long; closing at once would
+# make the kernel answer with a reset, and the client might never see why it was refused.
+LINGER_S = 2.0
+
+
+class Surface(Protocol):
+    """The requests' destination."""
+
+    def check(self, request: Request) -> None:
+        """Judge a head before its body is read; a GatewayError refuses."""
+
+    def handle(self, request: Request, reply: Reply) -> Coroutine[Any, Any, None]:
+        """Answer. Cancelled when the client goes away."""
+
+    def refused(self, request: Request, error: GatewayError) -> None:
+        """Take note of a request that never came to `handle`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all connections share."""
+
+    surface: Surface
+    limits: Limits
+    ids: Iterator[str]
+    sweeper: Sweeper
+    loop: asyncio.AbstractEventLoop
+
+
+class Connection(asyncio.Protocol):
+    """One client. Answers one request at a time; those sent ahead wait in order."""
+
+    def __init__(self, context: Context, connections: set[Connection]) -> None:
+        self._context = context
+        self._connections = connections
+        self._transport: asyncio.Transport
+        self._reader = RequestReader(self, context.ids, context.limits.max_body_bytes)
+        self._head: Request | None = None
+        self._ahead: deque[tuple[Request, GatewayError | None]] = deque()
+        self._ahead_bytes = 0
+        self._reply: Reply | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._deadline = math.inf
+        self._reading = True
+        self._closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
+        self._connections.add(self)
+        self._context.sweeper.add(self)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._connections.discard(self)
+        self._context.sweeper.discard(self)
+        self._reading = False
+        self._ahead.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def eof_received(self) -> None:
+        """A client that ends its side is gone: whoever still wants the answer keeps the connection open."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        if self._reply is not None:
+            self._reply.pause()
+
+    def resume_writing(self) -> None:
+        if self._reply is not None:
+            self._reply.resume()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._reading:
+            return
+        if self._reply is not None:
+            self._ahead_bytes += len(data)
+            if self._ahead_bytes > PIPELINE_BYTES:
+                self._transport.abort()
+                return
+        elif self._reader.idle and self._head is None:
+            # Absolute from the first byte, or from the connection: bytes that trickle in do not extend it.
+            self._deadline = min(self._deadline, self._context.loop.time() + self._context.limits.header_timeout_s)
+        try:
+            self._reader.feed(data, self._context.loop.time())
+        except GatewayError as error:
+            self._refuse(error)
+
+    def head_complete(self, request: Request, has_body: bool) -> None:
+        self._head = request
+        self._context.surface.check(request)
+        if not has_body:
+            return
+        if self._reply is None:
+            self._deadline = self._context.loop.time() + self._context.limits.body_timeout_s
+            if request.headers.get(b"expect", b"").lower() == b"100-continue":
+                self._transport.write(CONTINUE)
+
+    def request_complete(self, request: Request) -> None:
+        self._head = None
+        self._ahead.append((request, None))
+        self._next()
+
+    def check(self, now: float) -> None:
+        """Close what has been too slow (called by the sweeper)."""
+        if now < self._deadline:
+            return
+        self._deadline = math.inf
+        if self._closing or (self._reader.idle and self._head is None):
+            self._transport.abort()
+        else:
+            what = "headers" if self._reader.in_head else "body"
+            self._refuse(RequestTimeout(f"the request's {what} did not arrive in time"))
+
+    def close_when_idle(self) -> None:
+        """Finish what runs, take nothing new."""
+        if self._reply is None:
+            self._transport.close()
+        else:
+            self._reply.keep_alive = False
+            self._ahead.clear()
+            self._reading = False
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _expect_head(self, keep_alive: bool = False) -> None:
+        limits = self._context.limits
+        self._deadline = self._context.loop.time() + (limits.keep_alive_s if keep_alive else limits.header_timeout_s)
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer with an error, in turn, and close."""
+        self._reading = False
+        now = self._context.loop.time()
+        request = self._head or Request(next(self._context.ids), now)
+        request.keep_alive = False
+        self._ahead.append((request, error))
+        self._next()
+
+    def _next(self) -> None:
+        if self._reply is not None or not self._ahead:
+            return
+        request, error = self._ahead.popleft()
+        self._deadline = math.inf
+        self._reply = Reply(request, self._transport, self._replied)
+        if error is not None:
+            self._context.surface.refused(request, error)
+            self._reply.refuse(error)
+            return
+        self._task = self._context.loop.create_task(self._context.surface.handle(request, self._reply))
+
+    def _replied(self, reply: Reply) -> None:
+        """The answer is written; the handler may still be tidying up."""
+        self._reply = None
+        self._task = None
+        self._ahead_bytes = 0
+        if self._transport.is_closing():
+            return
+        if not reply.keep_alive:
+            self._close_gently()
+        else:
+            self._expect_head(keep_alive=True)
+            self._next()
+
+    def _close_gently(self) -> None:
+        """Say that no more will be written, drop what still comes, then close."""
+        self._closing = True
+        if self._reading:
+            self._transport.close()
+            return
+        self._deadline = self._context.loop.time() + LINGER_S
+        self._transport.write_eof()

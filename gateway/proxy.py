@@ -1,0 +1,222 @@
+"""One exchange with one engine: its answer to the client byte by byte, and the engine told when the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, Overloaded
+from gateway.http1 import JSON
+from gateway.reply import Reply
+from gateway.settings import Limits
+from gateway.sweeper import Sweeper
+from gateway.upstream import EngineConnection, Pool
+from gateway.wire import ABORTED, DONE_EVENT, ERROR_EVENT_START, EVENT_END, whole_events
+
+# An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
+# of it is then a clean 502.
+HOLD_BYTES = 256 * 1024
+# An event that is longer than this goes on in pieces.
+MAX_EVENT_BYTES = 256 * 1024
+RETRY_AFTER_S = 1
+
+Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to send: an address's pool, and the request line and headers up to the request's own."""
+
+    pool: Pool
+    label: str
+    host_header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How an exchange ended; ``first_byte_at`` is on the loop's clock, None if no body byte came."""
+
+    outcome: Outcome
+    first_byte_at: float | None
+
+
+class Exchange:
+    """Sends requests and waits for the end of their answers."""
+
+    def __init__(self, limits: Limits, sweeper: Sweeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._limits = limits
+        self._sweeper = sweeper
+        self._loop = loop
+
+    async def run(self, target: Target, path: bytes, body: bytes | bytearray, reply: Reply) -> Answered:
+        """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
+
+        Raises:
+            EngineBroken: nothing has been written to ``reply``; ``unsent`` says whether another engine may be asked.
+            EngineSilent: nothing has been written to ``reply``.
+            Overloaded: the engine's own queue is full.
+        """
+        connection = target.pool.take() or await self._connect(target)
+        relay = _Relay(reply, connection, target.label, self._limits, self._loop)
+        self._sweeper.add(relay)
+        reply.source = relay
+        try:
+            connection.request(relay, b"".join((_head(target, path, reply.request.id, len(body)), body)))
+            return await relay.done
+        finally:
+            reply.source = None
+            self._sweeper.discard(relay)
+            connection.cancel(relay)
+
+    async def _connect(self, target: Target) -> EngineConnection:
+        try:
+            return await target.pool.connect(self._limits.connect_timeout_s)
+        except TimeoutError:
+            seconds = self._limits.connect_timeout_s
+            raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", unsent=True) from None
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise EngineBroken(f"no connection to {target.label}: {why}", unsent=True) from None
+
+
+def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:
+    return (
+        b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+    ) % (path, target.host_header, request_id.encode(), length)
+
+
+class _Relay:
+    """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
+
+    def __init__(
+        self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.done: asyncio.Future[Answered] = loop.create_future()
+        self._reply = reply
+        self._connection = connection
+        self._engine = engine
+        self._limits = limits
+        self._loop = loop
+        self._status = 0
+        self._content_type = JSON
+        self._length: int | None = None
+        self._events = False
+        self._held = b""
+        self._last = b""
+        self._failed = False
+        self._first_byte_at: float | None = None
+        self._moved = False
+        self._quiet_since = loop.time()
+
+    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
+        self._status = status
+        self._content_type = content_type or JSON
+        self._length = length
+        self._events = content_type.startswith(b"text/event-stream")
+        if status == 503:
+            self._give_up(Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S))
+        elif status >= 500:
+            self._give_up(EngineBroken(f"{self._engine} answered {status}"))
+
+    def on_data(self, data: bytes) -> None:
+        self._moved = True
+        if self._first_byte_at is None:
+            self._first_byte_at = self._loop.time()
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if self._events:
+            if not data.endswith(EVENT_END):
+                data = self._keep_half_event(data)
+            if ABORTED in data or data.startswith(ERROR_EVENT_START):
+                self._failed = True
+        elif not self._reply.started and len(data) <= HOLD_BYTES:
+            self._held = data
+            return
+        if data:
+            self._last = data
+            self._pass(data)
+
+    def on_end(self) -> None:
+        if self.done.done():
+            return
+        if self._events and not (self._last.endswith(DONE_EVENT) and not self._held):
+            self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
+            return
+        if self._reply.started:
+            self._reply.finish()
+        else:
+            self._reply.send(self._status, self._content_type, self._held)
+        self._finish(self._outcome())
+
+    def on_lost(self, why: str, unsent: bool) -> None:
+        if not self.done.done():
+            self._break(EngineBroken(f"{self._engine} {why}", unsent=unsent), "cut")
+
+    def pause(self) -> None:
+        """The client does not keep up: read no more from the engine, until `resume`."""
+        if not self.done.done():
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if not self.done.done():
+            self._connection.resume()
+
+    def check(self, now: float) -> None:
+        """Time limits (called by the sweeper)."""
+        if self.done.done():
+            return
+        if self._moved:
+            self._moved = False
+            self._quiet_since = now
+        limits = self._limits
+        limit = limits.idle_timeout_s if self._reply.started else limits.first_token_timeout_s
+        if now - self._quiet_since < limit:
+            return
+        if self._reply.blocked:
+            self._finish("client_gone")
+            self._reply.break_off()
+        else:
+            self._break(EngineSilent(f"{self._engine} sent nothing for {limit:g} s"), "engine_timeout")
+        self._connection.cancel(self)
+
+    def _keep_half_event(self, data: bytes) -> bytes:
+        """Hold back what follows the last complete event, so that an error event can be put after any write."""
+        end = whole_events(data)
+        if len(data) - end > MAX_EVENT_BYTES:
+            return data
+        self._held = data[end:]
+        return data[:end]
+
+    def _pass(self, data: bytes) -> None:
+        if self._reply.started:
+            self._reply.write(data)
+        else:
+            self._reply.start(self._status, self._content_type, None if self._events else self._length, data)
+
+    def _break(self, error: GatewayError, outcome: Outcome) -> None:
+        """The engine failed: an error if nothing was written yet, an error event in a stream, else a cut."""
+        if not self._reply.started:
+            self.done.set_exception(error)
+            return
+        if self._events:
+            self._reply.write(error.event())
+            self._reply.keep_alive = False
+            self._reply.finish()
+        else:
+            self._reply.break_off()
+        self._finish(outcome)
+
+    def _give_up(self, error: GatewayError) -> None:
+        self.done.set_exception(error)
+        self._connection.cancel(self)
+
+    def _outcome(self) -> Outcome:
+        if self._failed:
+            return "engine_error"
+        return "ok" if self._status < 400 else "engine_rejected"
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.done.set_result(Answered(outcome, self._first_byte_at))

@@ -1,0 +1,182 @@
+"""The engines' side: one asyncio.Protocol for each connection, and a pool of warm ones for each address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+
+# vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
+# closing just now, and a request sent into it would be lost.
+MAX_IDLE_S = 4.0
+
+
+class Receiver(Protocol):
+    """Takes one response as it comes."""
+
+    def on_head(self, status: int, content_type: bytes, length: int | None) -> None: ...
+
+    def on_data(self, data: bytes) -> None:
+        """Body bytes without framing; all that one read brought."""
+
+    def on_end(self) -> None: ...
+
+    def on_lost(self, why: str, unsent: bool) -> None:
+        """The connection broke or spoke nonsense; ``unsent``: the engine cannot have the whole request."""
+
+
+class EngineConnection(asyncio.Protocol):
+    """One connection to one engine; one request at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._receiver: Receiver | None = None
+        self._content_type = b""
+        self._length: int | None = None
+        self._body: list[bytes] = []
+        self._complete = False
+        self._keep_alive = False
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.forget(self)
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            unsent = self._transport.get_write_buffer_size() > 0
+            receiver.on_lost(f"closed the connection{f' ({exc})' if exc else ''}", unsent)
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._transport.abort()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None  # a defect of ours, not of the engine
+        except httptools.HttpParserError as error:
+            self._receiver = None
+            self._transport.abort()
+            receiver.on_lost(f"sent what is not HTTP ({error})", False)
+            return
+        if self._receiver is not receiver:  # it gave up at the head
+            return
+        if self._body:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            receiver.on_data(body)
+        if self._complete and self._receiver is receiver:
+            self._complete = False
+            self._end(receiver)
+
+    def request(self, receiver: Receiver, data: bytes) -> None:
+        """Send a whole request; ``receiver`` gets what comes back."""
+        self._receiver = receiver
+        self._transport.write(data)
+
+    def cancel(self, receiver: Receiver) -> None:
+        """Stop caring. A response under way is cut by closing, so that the engine frees its KV blocks.
+
+        Does nothing once the response is complete: the connection may be somebody else's by then.
+        """
+        if self._receiver is receiver:
+            self._receiver = None
+            self._transport.abort()
+
+    def pause(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def usable(self) -> bool:
+        return not self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self._content_type = value
+        elif name == b"content-length" and value.isdigit():
+            self._length = int(value)
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        self._keep_alive = self._parser.should_keep_alive()  # the parser forgets it when the message ends
+        if self._receiver is not None and status >= 200:
+            self._receiver.on_head(status, self._content_type, self._length)
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:
+            self._complete = True
+
+    def _end(self, receiver: Receiver) -> None:
+        self._receiver = None
+        self._content_type, self._length = b"", None
+        receiver.on_end()
+        if not self._keep_alive:
+            self._transport.close()
+        elif self.usable:
+            self.resume()  # the last piece may have filled a slow client's buffer
+            self._pool.put(self)
+
+
+class Pool:
+    """Connections to one address: the idle ones, newest first out."""
+
+    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._host = host
+        self._port = port
+        self._loop = loop
+        self._idle: list[EngineConnection] = []
+
+    def take(self) -> EngineConnection | None:
+        """A warm connection, if there is one."""
+        oldest = self._loop.time() - MAX_IDLE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since > oldest:
+                return connection
+            connection.close()
+        return None
+
+    async def connect(self, timeout_s: float) -> EngineConnection:
+        """A new connection.
+
+        Raises:
+            OSError: refused, unreachable; TimeoutError when it took too long.
+        """
+        async with asyncio.timeout(timeout_s):
+            made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
+        return made[1]
+
+    def put(self, connection: EngineConnection) -> None:
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+
+    def forget(self, connection: EngineConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def check(self, now: float) -> None:
+        """Close what has been idle too long (called by the sweeper)."""
+        while self._idle and self._idle[0].idle_since < now - MAX_IDLE_S:
+            self._idle.pop(0).close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()

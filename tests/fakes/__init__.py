@@ -1,0 +1,1 @@
+"""Programs that stand in for real ones; they speak the real protocols."""

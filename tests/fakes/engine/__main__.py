@@ -1,0 +1,46 @@
+"""``python -m tests.fakes.engine``: the first line printed is ``listening on http://HOST:PORT``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from dataclasses import fields
+
+import uvloop
+
+from tests.fakes.engine.knobs import FAULTS, Knobs
+from tests.fakes.engine.server import Engine, bind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fakes.engine", description="A stand-in for vLLM 0.32.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="0 picks a free one")
+    defaults = Knobs()
+    for field in fields(Knobs):
+        value = getattr(defaults, field.name)
+        choices = tuple(FAULTS) if field.name == "fault" else None
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, dest=field.name, type=type(value), default=value, choices=choices)
+    options = vars(parser.parse_args())
+    host, port = options.pop("host"), options.pop("port")
+    uvloop.run(_serve(host, port, Knobs(**options)))
+
+
+async def _serve(host: str, port: int, knobs: Knobs) -> None:
+    sock = bind(host, port)
+    print(f"listening on http://{host}:{sock.getsockname()[1]}", flush=True)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    engine = Engine(knobs, sock, loop)
+    starting = loop.create_task(engine.start())
+    await stop.wait()
+    starting.cancel()
+    engine.stop_listening()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What can be turned on a fake engine, at start and while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+FAULTS = {
+    "none": "behaves",
+    "refuse": "the port refuses connections (what is running goes on); `for_s` ends it by itself",
+    "slow-start": "as vLLM while it loads: refuses connections for slow_start_s, then behaves",
+    "before-headers": "takes the request and closes the connection without one byte",
+    "mid-stream": "closes the connection after half of the tokens, in the middle of the framing",
+    "stall": "as vLLM with a frozen EngineCore: /health says 200, no token comes any more",
+    "garbage": "answers with bytes that are not HTTP",
+    "no-done": "ends a stream cleanly but without `data: [DONE]`",
+    "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
+    "unhealthy": "/health says 503",
+}
+
+
+@dataclass
+class Knobs:
+    """Times in milliseconds; ``jitter`` is the share by which each time is varied (0.2: up to 20 % either way)."""
+
+    model: str = "tiny"
+    ttft_ms: float = 20.0
+    itl_ms: float = 5.0
+    tokens: int = 16
+    jitter: float = 0.0
+    max_num_seqs: int = 64
+    max_model_len: int = 4096
+    kv_tokens: int = 1_048_576
+    block_size: int = 16
+    token_chars: int = 5
+    fault: str = "none"
+    slow_start_s: float = 3.0
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Set several knobs at once.
+
+        Raises:
+            ValueError: a knob or a fault that does not exist, or a value of the wrong type; nothing is changed then.
+        """
+        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self)}
+        checked: dict[str, Any] = {}
+        for name, value in values.items():
+            kind = kinds.get(name)
+            if kind is None:
+                raise ValueError(f"no knob {name!r}; there are {', '.join(kinds)}")
+            if not isinstance(value, (int, float) if kind in (int, float) else kind):
+                raise ValueError(f"knob {name!r} takes {kind.__name__}, not {value!r}")
+            checked[name] = kind(value)
+        if checked.get("fault", "none") not in FAULTS:
+            raise ValueError(f"no fault {checked['fault']!r}; there are {', '.join(FAULTS)}")
+        for name, value in checked.items():
+            setattr(self, name, value)

@@ -1,0 +1,294 @@
+"""HTTP in front of the batch: one asyncio.Protocol for each connection, parsed by httptools."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+import httptools
+import orjson
+
+from tests.fakes.engine import shapes
+from tests.fakes.engine.batch import Batch, Job
+from tests.fakes.engine.knobs import Knobs
+from tests.fakes.engine.metrics import Meters
+
+JSON = b"application/json"
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+_REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed", 503: b"Service Unavailable"}
+
+
+class Engine:
+    """The state that all connections share, and the listening socket."""
+
+    def __init__(self, knobs: Knobs, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self.knobs = knobs
+        self.meters = Meters(knobs)
+        self.batch = Batch(knobs, self.meters, loop)
+        self.connections: set[Connection] = set()
+        self.accepted = 0
+        self._address = sock.getsockname()
+        self._socket: socket.socket | None = sock
+        self._server: asyncio.Server | None = None
+        self._loop = loop
+
+    async def start(self) -> None:
+        """Listen, at once or when the slow start is over. Until then the port refuses, as vLLM's does."""
+        if self.knobs.fault == "slow-start":
+            await asyncio.sleep(self.knobs.slow_start_s)
+            self.knobs.fault = "none"
+        if self.knobs.fault != "refuse":
+            await self.listen()
+
+    async def listen(self) -> None:
+        if self._server is None:
+            sock = self._socket or bind(self._address[0], self._address[1])
+            self._socket = None
+            self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
+
+    def stop_listening(self) -> None:
+        """New connections are refused and idle ones closed; running requests go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+    async def change(self, values: dict[str, Any]) -> None:
+        """Turn knobs; ``for_s`` puts the fault back to none after so many seconds."""
+        for_s = values.pop("for_s", None)
+        self.knobs.change(values)
+        if self.knobs.fault == "refuse":
+            self.stop_listening()
+        else:
+            await self.listen()
+        if for_s is not None:
+            await asyncio.sleep(float(for_s))
+            self.knobs.fault = "none"
+            await self.listen()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    return sock
+
+
+class Connection(asyncio.Protocol):
+    """One client connection; one request at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._path = ""
+        self._body = b""
+        self._request_id = b""
+        self._job: Job | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._engine.connections.add(self)
+        self._engine.accepted += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._engine.connections.discard(self)
+        if self._job is not None:
+            self._engine.batch.cancel(self._job)
+            self._job = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._answer(400, shapes.error(400, "BadRequestError", "Invalid HTTP request received."))
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        if self._job is not None:
+            self._engine.batch.hold(self._job)
+
+    def resume_writing(self) -> None:
+        if self._job is not None:
+            self._engine.batch.release(self._job)
+
+    def close_if_idle(self) -> None:
+        if self._job is None:
+            self._transport.close()
+
+    def on_message_begin(self) -> None:
+        self._body = b""
+        self._request_id = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._path = url.decode("latin-1").partition("?")[0]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"x-request-id":
+            self._request_id = value
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        fault = self._engine.knobs.fault
+        if fault == "garbage" and not self._path.startswith("/fake/"):
+            self._transport.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+            self._transport.close()
+            return
+        method = self._parser.get_method()
+        if method == b"GET":
+            self._get()
+        elif self._path == "/fake/knobs":
+            self._turn_knobs()
+        else:
+            self._post()
+
+    def _get(self) -> None:
+        engine, batch = self._engine, self._engine.batch
+        if self._path == "/health":
+            self._answer(503 if engine.knobs.fault == "unhealthy" else 200, b"", b"text/plain")
+        elif self._path == "/v1/models":
+            self._answer(200, shapes.models(engine.knobs.model, engine.knobs.max_model_len))
+        elif self._path == "/metrics":
+            text = engine.meters.render(len(batch.running), len(batch.waiting), batch.kv_usage())
+            self._answer(200, text, b"text/plain; version=0.0.4; charset=utf-8")
+        elif self._path == "/fake/state":
+            state = {"running": len(batch.running), "waiting": len(batch.waiting), "aborted": engine.meters.aborted}
+            self._answer(
+                200, orjson.dumps(state | {"connections": len(engine.connections), "accepted": engine.accepted})
+            )
+        else:
+            self._answer(404, orjson.dumps({"detail": "Not Found"}))
+
+    def _turn_knobs(self) -> None:
+        try:
+            values = orjson.loads(self._body)
+            Knobs().change({name: value for name, value in values.items() if name != "for_s"})
+        except (orjson.JSONDecodeError, AttributeError, ValueError) as error:
+            self._answer(400, shapes.error(400, "BadRequestError", str(error)))
+            return
+        self._answer(200, b"{}")
+        task = asyncio.get_running_loop().create_task(self._engine.change(values))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _post(self) -> None:
+        knobs = self._engine.knobs
+        try:
+            body = orjson.loads(self._body)
+            if not isinstance(body, dict):
+                raise ValueError("Input should be a valid dictionary")
+            if body.get("model") != knobs.model:
+                message = f"The model `{body.get('model')}` does not exist."
+                self._answer(404, shapes.error(404, "NotFoundError", message, "model"))
+            elif self._path == "/v1/embeddings":
+                inputs = body.get("input", [])
+                self._answer(200, shapes.embedding(knobs.model, inputs if isinstance(inputs, list) else [inputs]))
+            elif self._path in ("/v1/chat/completions", "/v1/completions"):
+                self._generate(shapes.read_ask(body, self._path.startswith("/v1/chat"), knobs.tokens))
+            else:
+                self._answer(404, orjson.dumps({"detail": "Not Found"}))
+        except (orjson.JSONDecodeError, ValueError) as error:
+            self._answer(400, shapes.error(400, "BadRequestError", str(error)))
+
+    def _generate(self, ask: shapes.Ask) -> None:
+        knobs = self._engine.knobs
+        if ask.prompt_tokens + ask.max_new > knobs.max_model_len:
+            raise ValueError(
+                f"This model's maximum context length is {knobs.max_model_len} tokens. However, you requested "
+                f"{ask.max_new} output tokens and your prompt contains at least {ask.prompt_tokens} input tokens."
+            )
+        if knobs.fault == "before-headers":
+            self._transport.close()
+            return
+        answer = shapes.Answer(ask, knobs.model, "x" * (knobs.token_chars - 1) + " ")
+        writer = _Stream(self, answer, ask) if ask.stream else _Whole(self, answer, ask)
+        if ask.stream:
+            self._transport.write(_STREAM_HEAD)
+        self._job = writer.job = Job(ask.prompt_tokens, ask.max_new, writer.on_token)
+        self._engine.batch.submit(self._job)
+
+    def _answer(self, status: int, body: bytes, content_type: bytes = JSON) -> None:
+        head = b"HTTP/1.1 %d %s\r\nserver: uvicorn\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+        self._transport.write(head % (status, _REASONS[status], content_type, len(body)) + body)
+
+    def send(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def send_whole(self, body: bytes) -> None:
+        self._job = None
+        self._answer(200, body)
+
+    def finished(self) -> None:
+        self._job = None
+
+    def finish_early(self, job: Job) -> None:
+        self._engine.batch.cancel(job)
+        self._job = None
+
+    def die(self, job: Job) -> None:
+        """Break off in the middle of the framing, as a killed process does."""
+        self.finish_early(job)
+        self._transport.close()
+
+    @property
+    def fault(self) -> str:
+        return self._engine.knobs.fault
+
+
+class _Whole:
+    """Answers once, when the last token is there."""
+
+    def __init__(self, connection: Connection, answer: shapes.Answer, ask: shapes.Ask) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._ask = ask
+        self.job: Job
+
+    def on_token(self, last: bool) -> None:
+        if self._connection.fault == "mid-stream" and self.job.generated * 2 >= self._ask.max_new:
+            self._connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{")
+            self._connection.die(self.job)
+        elif last:
+            self._connection.send_whole(self._answer.whole(self.job.generated))
+
+
+class _Stream:
+    """Answers token by token as server-sent events."""
+
+    def __init__(self, connection: Connection, answer: shapes.Answer, ask: shapes.Ask) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._ask = ask
+        self.job: Job
+
+    def on_token(self, last: bool) -> None:
+        connection, fault = self._connection, self._connection.fault
+        halfway = self.job.generated * 2 >= self._ask.max_new
+        opening = _chunk(self._answer.opening()) if self.job.generated == 1 else b""
+        if fault == "mid-stream" and halfway:
+            connection.send(opening + b"ff\r\ndata: {")
+            connection.die(self.job)
+        elif fault == "error-event" and halfway:
+            event = b"data: " + shapes.error(500, "InternalServerError", "EngineCore encountered an issue.") + b"\n\n"
+            connection.send(opening + _chunk(event) + _chunk(shapes.DONE) + b"0\r\n\r\n")
+            connection.finish_early(self.job)
+        else:
+            connection.send(opening + _chunk(self._answer.token(last)) + (self._ending(fault) if last else b""))
+            if last:
+                connection.finished()
+
+    def _ending(self, fault: str) -> bytes:
+        usage = _chunk(self._answer.usage(self.job.generated)) if self._ask.include_usage else b""
+        return usage + (b"" if fault == "no-done" else _chunk(shapes.DONE)) + b"0\r\n\r\n"
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data) if data else b""

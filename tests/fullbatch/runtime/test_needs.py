@@ -1,0 +1,50 @@
+"""What a machine lacks is told before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fullbatch import host
+from fullbatch.plan import Plan
+from fullbatch.runtime import needs
+
+
+def test_too_little_disk_and_memory(
+    plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
+    disk, memory = needs.shortages("cpu", plan_of("cpu").engines[0])
+    assert disk.startswith(f"Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk at {tmp_path}/hub, 1.5 GiB are free")
+    assert "needs 4 GiB of memory, 2.0 GiB are free" in memory
+
+
+def test_weights_that_are_there_need_no_disk(
+    plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
+    engine = plan_of("cpu").engines[0]
+    assert needs.shortages("cpu", engine)
+    (tmp_path / "hub" / "models--Qwen--Qwen2.5-0.5B-Instruct").mkdir(parents=True)
+    assert needs.shortages("cpu", engine) == []
+
+
+def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
+    assert needs.shortages("cpu-tiny", plan_of("cpu-tiny").engines[0]) == []
+
+
+@pytest.mark.parametrize(("cards", "lacking"), [([], True), (["NVIDIA GeForce RTX 4090, 24564 MiB"], False)])
+def test_cards(
+    cards: list[str], lacking: bool, plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "gpus", lambda: cards)
+    engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
+    found = needs.missing_cards("rtx4090-qwen2.5-7b", engine)
+    assert bool(found) is lacking
+    assert all("wants 1 NVIDIA card(s), the driver reports: none" in line for line in found)

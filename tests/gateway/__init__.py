@@ -1,0 +1,1 @@
+"""The gateway through real sockets; each test names the promise of docs/gateway-behaviour.md that it holds."""

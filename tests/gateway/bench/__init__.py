@@ -1,0 +1,1 @@
+"""The comparison of data paths, tried small."""

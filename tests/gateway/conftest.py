@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.harness import Engine, Gateway, Process
+
+
+@pytest.fixture(scope="session")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(shared_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"), [shared_engine.url])
+    gateway.wait_up()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Iterator[Engine]:
+    """One well-behaved engine; a test may turn its knobs, they are put back afterwards."""
+    yield shared_engine
+    shared_engine.turn(fault="none", ttft_ms=20, itl_ms=5, tokens=16, token_chars=5)
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway, engine: Engine) -> Gateway:  # noqa: ARG001 - the knobs are put back
+    return shared_gateway
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[httpx.Client]:
+    with gateway.client() as client:
+        yield client
+
+
+@pytest.fixture
+def start_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Starts engines of the test's own."""
+    started: list[Process] = []
+
+    def start(**knobs: Any) -> Engine:
+        engine = Engine(tmp_path, **knobs)
+        started.append(engine)
+        return engine
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of the test's own: ``start(engine_urls, limits={...})``."""
+    started: list[Process] = []
+
+    def start(engine_urls: list[str], **settings: dict[str, Any]) -> Gateway:
+        gateway = Gateway(tmp_path, engine_urls, **settings)
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def recording_engine() -> Iterator[tuple[str, list[bytes]]]:
+    """An engine that lists the model, keeps every request's bytes, and answers all else with an empty object."""
+    seen: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while data := self.request.recv(65536):
+                seen.append(data)
+                body = b'{"data":[{"id":"tiny"}]}' if b"/v1/models" in data else b"{}"
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                self.request.sendall(head % len(body) + body)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        server.shutdown()

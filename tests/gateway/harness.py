@@ -1,0 +1,220 @@
+"""Real gateway and engine processes, and a raw socket to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import yaml
+
+ROOT = Path(__file__).parents[2]
+KEY = "fb-tests-only-0123456789abcdef"
+START_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_until(true: Callable[[], bool], within_s: float, what: str) -> float:
+    """Poll until it is so; returns the seconds it took, and fails with ``what`` after the limit."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < within_s, f"not within {within_s} s: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+class Process:
+    """A program started as a user would, ended by its id."""
+
+    def __init__(self, module: str, *args: str, log: Path) -> None:
+        self._err = log
+        self._out = log.with_suffix(".out")
+        with self._err.open("wb") as err, self._out.open("wb") as out:
+            command = [sys.executable, "-m", module, *args]
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, within_s: float = 10.0) -> int:
+        return self._process.wait(within_s)
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+class Engine(Process):
+    """A fake engine."""
+
+    def __init__(self, folder: Path, port: int = 0, **knobs: Any) -> None:
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in knobs.items()]
+        super().__init__("tests.fakes.engine", f"--port={port}", *options, log=folder / f"engine-{time.time_ns()}.log")
+        wait_until(lambda: "\n" in self.stdout(), START_S, "the fake engine's address printed")
+        self.url = self.stdout().partition("\n")[0].removeprefix("listening on ")
+
+    def turn(self, **knobs: Any) -> None:
+        httpx.post(f"{self.url}/fake/knobs", json=knobs).raise_for_status()
+
+    def state(self) -> dict[str, int]:
+        found: dict[str, int] = httpx.get(f"{self.url}/fake/state").json()
+        return found
+
+    def running(self) -> int:
+        return self.state()["running"]
+
+
+class Gateway(Process):
+    """A gateway in front of some engines; ``settings`` are merged into gateway.yaml section by section."""
+
+    def __init__(self, folder: Path, engine_urls: list[str], **settings: dict[str, Any]) -> None:
+        stamp = time.time_ns()
+        config = write_config(folder, engine_urls, f"gateway-{stamp}.yaml", **settings)
+        super().__init__("gateway", "--config", str(config), log=folder / f"gateway-{stamp}.log")
+        wait_until(lambda: "listening on" in self.stderr() or self._process.poll() is not None, START_S, "gateway up")
+        self.url = self.stderr().partition("listening on ")[2].split(" ")[0]
+        assert self.url, self.stderr()
+        self.port = int(self.url.rpartition(":")[2])
+
+    def client(self, timeout_s: float = 10.0) -> httpx.Client:
+        headers = {"authorization": f"Bearer {KEY}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.url}/metrics").text
+
+    def is_up(self) -> bool:
+        return httpx.get(f"{self.url}/health").status_code == 200
+
+    def wait_up(self) -> None:
+        wait_until(self.is_up, START_S, "an engine up at the gateway")
+
+    def rss_mib(self) -> float:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def write_config(
+    folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: dict[str, Any]
+) -> Path:
+    keys = folder / "api_keys"
+    keys.write_text(f"# for tests\n{KEY}\n")
+    numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
+    config: dict[str, Any] = {
+        "listen": {"host": "127.0.0.1", "port": 0},
+        "api_keys_file": str(keys),
+        "deployment": "test",
+        "engines": [
+            {"name": f"engine{index or ''}", "url": url, "models": ["tiny"], **numbers}
+            for index, url in enumerate(engine_urls)
+        ],
+        "limits": {},
+        "polling": {"health_interval_s": 0.2, "resolve_interval_s": 0.5},
+    }
+    for section, values in settings.items():
+        config[section] = config.get(section, {}) | values
+    path = folder / name
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class Raw:
+    """A socket that says exactly what it is told."""
+
+    def __init__(self, port: int, timeout_s: float = 10.0) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def read_to_close(self) -> bytes:
+        """All that comes until the other side closes; a reset counts as a close."""
+        found = b""
+        try:
+            while data := self.socket.recv(65536):
+                found += data
+        except ConnectionError:
+            pass
+        return found
+
+    def read_until(self, end: bytes) -> bytes:
+        found = b""
+        while end not in found:
+            data = self.socket.recv(65536)
+            assert data, f"closed before {end!r}; got {found!r}"
+            found += data
+        return found
+
+    def count_until(self, end: bytes) -> int:
+        """As `read_until` for what is too long to keep: the number of bytes."""
+        total, tail = 0, b""
+        while end not in tail:
+            data = self.socket.recv(1 << 20)
+            assert data, f"closed before {end!r} after {total} bytes"
+            total += len(data)
+            tail = (tail + data)[-2 * len(end) - 64 :]
+        return total
+
+
+def post_bytes(body: bytes, *headers: str, path: str = "/v1/chat/completions", key: str = KEY) -> bytes:
+    """A whole POST as bytes; the usual headers and those given."""
+    lines = [f"POST {path} HTTP/1.1", "Host: gateway", f"Authorization: Bearer {key}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def chat(stream: bool = False, **more: Any) -> dict[str, Any]:
+    """A chat request's body."""
+    return {"model": "tiny", "stream": stream, "messages": [{"role": "user", "content": "hello"}]} | more
+
+
+def chat_bytes(stream: bool = False, **more: Any) -> bytes:
+    return json.dumps(chat(stream, **more)).encode()
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error object, checked for OpenAI's shape."""
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert response.headers["x-request-id"]
+    return error
+
+
+def run(module: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """A program that ends by itself."""
+    command = [sys.executable, "-m", module, *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)

@@ -1,0 +1,51 @@
+"""What a scrape finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.metrics import ENDPOINTS, OUTCOMES
+from tests.gateway.harness import (
+    Engine,
+    Gateway,
+    chat,
+)
+
+URL = "/v1/chat/completions"
+
+
+def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
+    start_gateway: Callable[..., Gateway], engine: Engine
+) -> None:
+    gateway = start_gateway([engine.url])
+    gateway.wait_up()
+    with gateway.client() as client:
+        client.post(URL, json=chat())
+        client.post(URL, json=chat(True))
+        for number in range(30):
+            client.post(URL, json=chat() | {"model": f"made-up-{number}"})
+            client.get(f"/made-up-{number}")
+            client.request(f"MADEUP{number}", "/health")
+    families = {family.name: family for family in text_string_to_metric_families(gateway.metrics())}
+    assert all(name.startswith("gateway_") for name in families)
+    allowed = {
+        "deployment": {"test"},
+        "model": {"tiny", "other"},
+        "endpoint": ENDPOINTS | {"other"},
+        "outcome": OUTCOMES,
+        "code": {"200", "400", "404", "405"},
+        "engine_name": {"engine"},
+        "address": {engine.url.removeprefix("http://")},
+        "version": {"0.1.0"},
+    }
+    for family in families.values():
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                assert label == "le" or value in allowed[label], sample
+    assert families["gateway_time_to_first_token_seconds"].samples[-2].value == 1
+    for name, planned in (("max_num_seqs", 64), ("max_num_batched_tokens", 2048), ("kv_cache_tokens", 1048576)):
+        assert families[f"gateway_engine_{name}"].samples[0].value == planned
+    assert families["gateway_engine_up"].samples[0].value == 1
+    assert 0 <= families["gateway_event_loop_lag_seconds"].samples[0].value < 5
