@@ -20,7 +20,7 @@ import psutil
 from fullbatch import host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, needs, state
+from fullbatch.runtime import Say, interrupts, needs, priority, state
 from fullbatch.runtime.state import Started, State
 
 LOOPBACK = "127.0.0.1"
@@ -87,6 +87,8 @@ class ProcessDeployment:
             self._start(
                 engine.service, self.engine_command(programs[engine.service], number), self._environment(engine)
             )
+            if engine.device == "cpu":
+                priority.give_way(self._children[-1].pid)
         say(f"starting the gateway on {self.gateway_url}")
         gateway = [sys.executable, "-m", "gateway", "--config", str(self.directory / "gateway.yaml")]
         self._start("gateway", gateway, dict(os.environ))
