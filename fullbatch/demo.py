@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 import subprocess
@@ -93,10 +92,16 @@ def _meta(plan: Plan, running: ProcessDeployment, startup_seconds: float) -> dic
         "runtime": "process",
         "engine": f"vLLM {plan.engine_version} ({engine.device})",
         "model": engine.model,
-        "command": ["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]],
-        "environment": dict(engine.environment),
+        # Without the address, which says nothing about speed.
+        "command": " ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]]),
+        "environment": " ".join(f"{name}={value}" for name, value in engine.environment),
         "kv_tokens_planned": engine.capacity.kv_tokens,
         "kv_tokens_reported": deployment.kv_tokens_reported(metrics),
         "startup_seconds": round(startup_seconds, 1),
-        "machine": dataclasses.asdict(host.machine()),
+        "machine": _in_words(host.machine()),
     }
+
+
+def _in_words(machine: host.Machine) -> str:
+    cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
+    return f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB{cards}; {machine.system}"

@@ -30,9 +30,9 @@ def test_it_measures_reports_and_stops_everything(checkout: Checkout, demo: list
     meta = json.loads((report / "meta.json").read_text(encoding="utf-8"))
     assert meta["profile"] == "cpu-tiny"
     assert meta["kv_tokens_planned"] == meta["kv_tokens_reported"] == 524_288
-    assert meta["command"][:3] == ["vllm", "serve", "MODEL"]
+    assert meta["command"].startswith("vllm serve MODEL ")
     assert "HOST" not in meta["command"]
-    assert meta["machine"]["cores"] >= 1
+    assert " cores, " in meta["machine"] and "Linux" in meta["machine"]
     assert checkout.processes() == []
 
 
