@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # In the order vLLM passes through them; the last one found is where it is.
 STAGES = (
     ("Initializing a V1 LLM engine", "starting the engine core"),
@@ -29,3 +31,16 @@ def stage(log: list[str]) -> str | None:
             if place > furthest and mark in line:
                 furthest, reached = place, words
     return reached
+
+
+# An exception's own line, with or without vLLM's "(EngineCore pid=1) ERROR 11-23 15:12:23 [core.py:1510] " before it.
+_EXCEPTION = re.compile(r"^(?:\(.*?\) ERROR \S+ \S+ \[.*?\] )?((?:\w+\.)*\w*(?:Error|Exception): .+)$")
+
+
+def cause(log: list[str]) -> str | None:
+    """The first exception the log tells of: the engine's processes fail in turn, and the last says little."""
+    for line in log:
+        found = _EXCEPTION.match(line.rstrip())
+        if found:
+            return found.group(1)
+    return None

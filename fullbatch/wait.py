@@ -14,6 +14,8 @@ HEARTBEAT_SECONDS = 15.0
 TOKEN_TIMEOUT_SECONDS = 120.0
 LOG_LINES = 400
 TAIL_LINES = 12
+# A failing engine writes a traceback for each of its processes.
+CAUSE_LINES = 4000
 
 
 def until_token(
@@ -63,5 +65,7 @@ def _doing(running: Running) -> str:
 
 
 def _tail(running: Running) -> list[str]:
-    lines = [line for line in running.log_tail(LOG_LINES) if line.strip()]
-    return ["the engine's log ends:", *(f"  {line[:300]}" for line in lines[-TAIL_LINES:])]
+    log = [line for line in running.log_tail(CAUSE_LINES) if line.strip()]
+    cause = startup.cause(log)
+    first = [f"the cause it names: {cause[:400]}"] if cause else []
+    return [*first, "the engine's log ends:", *(f"  {line[:300]}" for line in log[-TAIL_LINES:])]

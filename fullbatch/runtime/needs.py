@@ -10,11 +10,14 @@ from fullbatch.plan import EnginePlan
 
 # GiB beside the weights and the KV cache: the interpreter, PyTorch, the API server.
 ROOM_GIB = 1.0
+# What the parts of an engine need to talk to each other; containers get 64 MiB unless told otherwise.
+SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY_GIB = 0.25
 
 
 def shortages(profile: str, engine: EnginePlan) -> list[str]:
     """What this machine lacks to run `engine` as a process, one line each."""
-    return [*missing_cards(profile, engine), *_disk(engine), *_memory(engine)]
+    return [*missing_cards(profile, engine), *_disk(engine), *_memory(engine), *_shared_memory(engine)]
 
 
 def missing_cards(profile: str, engine: EnginePlan) -> list[str]:
@@ -55,3 +58,14 @@ def _memory(engine: EnginePlan) -> list[str]:
     if engine.device != "cpu" or available >= need:
         return []
     return [f"{engine.model} with its KV cache needs {need:.0f} GiB of memory, {available:.1f} GiB are free"]
+
+
+def _shared_memory(engine: EnginePlan) -> list[str]:
+    # One card is served without it.
+    if engine.gpus == 1 or host.free_disk_gib(SHARED_MEMORY) >= SHARED_MEMORY_GIB:
+        return []
+    free = host.free_disk_gib(SHARED_MEMORY) * 1024
+    return [
+        f"{SHARED_MEMORY} has {free:.0f} MiB free, the engine's processes need {SHARED_MEMORY_GIB * 1024:.0f}; "
+        "start this container with --shm-size=1g"
+    ]

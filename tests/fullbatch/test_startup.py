@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fullbatch import startup
 from fullbatch.startup import STAGES, stage
 
 REAL = [
@@ -68,3 +69,19 @@ def test_no_mark_hides_another() -> None:
     marks = [mark for mark, _ in STAGES]
     assert len(marks) == len(set(marks))
     assert all(stage([f"INFO {mark} and more"]) == words for mark, words in STAGES)
+
+
+def test_the_cause_is_the_first_exception_not_the_last() -> None:
+    log = [
+        "(EngineCore pid=720) ERROR 11-23 15:12:23 [core.py:1510] EngineCore failed to start.",
+        "(EngineCore pid=720) ERROR 11-23 15:12:23 [core.py:1510] Traceback (most recent call last):",
+        "(EngineCore pid=720) ERROR 11-23 15:12:23 [core.py:1510] RuntimeError: Too little space in /dev/shm",
+        "Traceback (most recent call last):",
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': 1}",
+    ]
+    assert startup.cause(log) == "RuntimeError: Too little space in /dev/shm"
+    assert startup.cause(log[-1:]) == log[-1]
+
+
+def test_no_exception_no_cause() -> None:
+    assert startup.cause(["INFO: an OSError: could be anywhere in a line", "", "all is well"]) is None

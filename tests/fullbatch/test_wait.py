@@ -131,9 +131,10 @@ def test_a_dead_engine_ends_the_wait_with_the_tail_of_its_log(gateway: Gateway, 
         wait.until_token(running, "tiny", lambda _text: None, 60)
     lines = str(raised.value).splitlines()
     assert lines[0] == "the engine process (7) has ended"
-    assert lines[1] == "the engine's log ends:"
+    assert lines[1] == "the cause it names: ValueError: no memory"
+    assert lines[2] == "the engine's log ends:"
     assert lines[-1] == "  ValueError: no memory"
-    assert len(lines) == 2 + wait.TAIL_LINES
+    assert len(lines) == 3 + wait.TAIL_LINES
 
 
 def test_a_very_long_line_is_cut(gateway: Gateway, running: Deployment) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,29 @@ def loadtest(*arguments: object, timeout: float = 90) -> subprocess.CompletedPro
     """`python -m loadtest` with these arguments, to its end."""
     command = [sys.executable, "-m", "loadtest", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+_UNDER_LOCUST = """
+import locust
+import importlib, json, sys
+scenario = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])
+print(json.dumps(scenario(*json.loads(sys.argv[3]))))
+"""
+
+
+def under_locust(scenario: Callable[..., Any], *arguments: object, **environment: str) -> Any:
+    """What a test module's function returns in a process that Locust patched first, as JSON carries it.
+
+    pytest's own process stays unpatched: such a function imports Locust, and what needs it, in its body.
+    """
+    words = [scenario.__module__, scenario.__name__, json.dumps(arguments)]
+    chosen = {name: value for name, value in os.environ.items() if not name.startswith(("FULLBATCH_", "LOCUST_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", _UNDER_LOCUST, *words],
+        cwd=ROOT, env=chosen | environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return json.loads(done.stdout)
 
 
 def quick(url: str, folder: Path, **options: object) -> list[str]:

@@ -27,7 +27,7 @@ def test_weights_that_are_there_need_no_disk(
     plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
     engine = plan_of("cpu").engines[0]
     assert needs.shortages("cpu", engine)
     (tmp_path / "hub" / "models--Qwen--Qwen2.5-0.5B-Instruct").mkdir(parents=True)
@@ -35,8 +35,17 @@ def test_weights_that_are_there_need_no_disk(
 
 
 def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.1)
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
     assert needs.shortages("cpu-tiny", plan_of("cpu-tiny").engines[0]) == []
+
+
+def test_too_little_shared_memory_as_in_a_container(
+    plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == Path("/dev/shm") else 100.0)
+    (line,) = needs.shortages("cpu-tiny", plan_of("cpu-tiny").engines[0])
+    assert line.startswith("/dev/shm has 64 MiB free, the engine's processes need 256; ")
+    assert "--shm-size" in line
 
 
 @pytest.mark.parametrize(("cards", "lacking"), [([], True), (["NVIDIA GeForce RTX 4090, 24564 MiB"], False)])
