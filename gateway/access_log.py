@@ -18,14 +18,14 @@ LAST_WRITE_S = 1.0
 
 @dataclass(slots=True)
 class Visit:
-    """What became of one request. ``model`` stays empty unless it is a configured one."""
+    """What became of one request. ``model``: empty unless a configured one; ``ttft``: seconds, of streams only."""
 
     request_id: str
     endpoint: str
     model: str = ""
     engine: str = ""
     outcome: str = "internal"
-    first_byte_at: float | None = None
+    ttft: float | None = None
 
 
 class AccessLog:
@@ -45,7 +45,7 @@ class AccessLog:
     def start(self) -> None:
         self._writer.start()
 
-    def add(self, visit: Visit, status: int, seconds: float, ttft_s: float | None) -> None:
+    def add(self, visit: Visit, status: int, seconds: float) -> None:
         if not self._enabled:
             return
         line = {
@@ -58,8 +58,8 @@ class AccessLog:
             "outcome": visit.outcome,
             "ms": round(seconds * 1000, 1),
         }
-        if ttft_s is not None:
-            line["ttft_ms"] = round(ttft_s * 1000, 1)
+        if visit.ttft is not None:
+            line["ttft_ms"] = round(visit.ttft * 1000, 1)
         self._lines.append(orjson.dumps(line))
 
     def flush(self) -> None:

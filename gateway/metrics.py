@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, product
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -78,7 +78,9 @@ class Metrics:
         self._deployment = deployment
         self._models = frozenset(models)
         self._version = version
-        self._requests: Counter[tuple[str, str, str]] = Counter()
+        # All at 0 from the start: a counter that appears with its first failure hides it from increase().
+        series = product(sorted(self._models), sorted(ENDPOINTS), sorted(OUTCOMES))
+        self._requests: Counter[tuple[str, str, str]] = Counter(dict.fromkeys(series, 0))
         self._responses: Counter[str] = Counter()
         self._disconnects = 0
         self._ttft: dict[tuple[str, str], _Histogram] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,12 +34,8 @@ class Target:
     host_header: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """How an exchange ended; ``first_byte_at`` is on the loop's clock, None if no body byte came."""
-
-    outcome: Outcome
-    first_byte_at: float | None
+# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
+OnFirstByte = Callable[[int, float], None]
 
 
 class Exchange:
@@ -49,7 +46,9 @@ class Exchange:
         self._sweeper = sweeper
         self._loop = loop
 
-    async def run(self, target: Target, path: bytes, body: bytes | bytearray, reply: Reply) -> Answered:
+    async def run(
+        self, target: Target, path: bytes, body: bytes | bytearray, reply: Reply, on_first_byte: OnFirstByte
+    ) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
 
         Raises:
@@ -58,7 +57,7 @@ class Exchange:
             Overloaded: the engine's own queue is full.
         """
         connection = target.pool.take() or await self._connect(target)
-        relay = _Relay(reply, connection, target.label, self._limits, self._loop)
+        relay = _Relay(reply, connection, target.label, self._limits, on_first_byte)
         self._sweeper.add(relay)
         reply.source = relay
         try:
@@ -91,9 +90,10 @@ class _Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     def __init__(
-        self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, loop: asyncio.AbstractEventLoop
+        self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, on_first_byte: OnFirstByte
     ) -> None:
-        self.done: asyncio.Future[Answered] = loop.create_future()
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[Outcome] = loop.create_future()
         self._reply = reply
         self._connection = connection
         self._engine = engine
@@ -106,7 +106,7 @@ class _Relay:
         self._held = b""
         self._last = b""
         self._failed = False
-        self._first_byte_at: float | None = None
+        self._on_first_byte: OnFirstByte | None = on_first_byte
         self._moved = False
         self._quiet_since = loop.time()
 
@@ -122,8 +122,9 @@ class _Relay:
 
     def on_data(self, data: bytes) -> None:
         self._moved = True
-        if self._first_byte_at is None:
-            self._first_byte_at = self._loop.time()
+        if self._on_first_byte is not None:
+            self._on_first_byte(self._status, self._loop.time())
+            self._on_first_byte = None
         if self._held:
             data = self._held + data
             self._held = b""
@@ -219,4 +220,4 @@ class _Relay:
         return "ok" if self._status < 400 else "engine_rejected"
 
     def _finish(self, outcome: Outcome) -> None:
-        self.done.set_result(Answered(outcome, self._first_byte_at))
+        self.done.set_result(outcome)

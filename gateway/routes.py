@@ -26,7 +26,7 @@ from gateway.errors import (
 )
 from gateway.http1 import JSON, Request
 from gateway.metrics import EngineGauges, Gauges, Metrics
-from gateway.proxy import Answered, Exchange
+from gateway.proxy import Exchange, Outcome
 from gateway.reply import Reply
 from gateway.sweeper import Sweeper
 
@@ -127,21 +127,26 @@ class Routes:
         visit.model = ask.model if ask.model in self._parts.backends.models() else ""
         candidates = self._parts.backends.candidates(ask.model)
         with self._parts.admission.slot():
-            answered = await self._send(ask, candidates, request, reply, visit)
-        visit.outcome = answered.outcome
-        visit.first_byte_at = answered.first_byte_at if ask.stream else None
+            visit.outcome = await self._send(ask, candidates, request, reply, visit)
 
     async def _send(
         self, ask: wire.Ask, candidates: list[Address], request: Request, reply: Reply, visit: Visit
-    ) -> Answered:
+    ) -> Outcome:
         """To the least loaded engine; to others only while nobody can have seen the whole request."""
+
+        def on_first_byte(status: int, at: float) -> None:
+            # Observed when it happens: a long answer would else report its first token minutes late.
+            if ask.stream and status < 400:
+                visit.ttft = at - request.received
+                self._parts.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
+
         while candidates:
             self._turn += 1
             address = candidates.pop(routing.choose([each.in_flight for each in candidates], self._turn))
             visit.engine = address.engine.name
             address.in_flight += 1
             try:
-                return await self._parts.exchange.run(address.target, request.path, request.body, reply)
+                return await self._parts.exchange.run(address.target, request.path, request.body, reply, on_first_byte)
             except EngineBroken as error:
                 if not error.unsent:
                     raise
@@ -188,11 +193,8 @@ class Routes:
         if not counted:
             return
         seconds = parts.loop.time() - request.received if request.received else 0.0
-        ttft = visit.first_byte_at - request.received if visit.first_byte_at is not None else None
         parts.metrics.finished(visit.endpoint, visit.model, visit.outcome, seconds)
-        if ttft is not None:
-            parts.metrics.first_byte(visit.endpoint, visit.model, ttft)
-        parts.access_log.add(visit, status, seconds, ttft)
+        parts.access_log.add(visit, status, seconds)
 
 
 def _health_entry(health: Health) -> dict[str, object]:

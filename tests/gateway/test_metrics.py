@@ -49,3 +49,34 @@ def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
         assert families[f"gateway_engine_{name}"].samples[0].value == planned
     assert families["gateway_engine_up"].samples[0].value == 1
     assert 0 <= families["gateway_event_loop_lag_seconds"].samples[0].value < 5
+
+
+def _sample(text: str, name: str, **labels: str) -> float | None:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    return None
+
+
+def test_the_time_to_first_token_is_there_while_the_answer_still_runs(
+    start_gateway: Callable[..., Gateway], start_engine: Callable[..., Engine]
+) -> None:
+    engine = start_engine(tokens=400, itl_ms=20)
+    gateway = start_gateway([engine.url])
+    gateway.wait_up()
+    with gateway.client() as client, client.stream("POST", URL, json=chat(True) | {"max_tokens": 400}) as answer:
+        pieces = answer.iter_bytes()  # held: httpx closes the answer when its iterator goes
+        next(pieces)
+        text = gateway.metrics()
+        assert _sample(text, "gateway_requests_in_flight") == 1
+        assert _sample(text, "gateway_time_to_first_token_seconds_count", model="tiny") == 1
+
+
+def test_a_counter_of_failures_is_at_zero_before_the_first(
+    start_gateway: Callable[..., Gateway], engine: Engine
+) -> None:
+    gateway = start_gateway([engine.url])
+    gateway.wait_up()
+    for outcome in OUTCOMES:
+        assert _sample(gateway.metrics(), "gateway_requests_total", model="tiny", outcome=outcome) == 0
