@@ -211,7 +211,11 @@ def _rebuild(options: argparse.Namespace) -> int:
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (path / "report.json").unlink(missing_ok=True)  # an older result must not pass for this run's
+        for name in ("report.json", "report.html"):
+            (path / name).unlink(missing_ok=True)  # an older result must not pass for this run's
+            probe = path / f"{name}.partial"  # better refused now than after the measuring
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         raise UsageProblem(f"--out {path}: {error.strerror or error}") from error
 

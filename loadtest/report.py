@@ -60,6 +60,13 @@ class Run:
     verdict: Verdict
 
 
+# What `as_dict` writes and a page is made of.
+_PARTS = frozenset(
+    {"schema", "started_at", "complete", "verdict", "arguments", "workload", "meta", "client", "stages", "records"}
+    | {"samples"}
+)
+
+
 def as_dict(run: Run) -> dict[str, Any]:
     """The whole report as plain JSON values. Times of records in microseconds from the run's start."""
     return {
@@ -117,9 +124,13 @@ def write_json(report: Mapping[str, Any], directory: Path) -> Path:
 
 
 def write(path: Path, content: bytes) -> Path:
+    """Raises UsageProblem when the file cannot be written."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise UsageProblem(f"{path}: {(error.strerror or str(error)).lower()}; choose another --out") from error
     return path
 
 
@@ -135,4 +146,7 @@ def read_json(directory: Path) -> dict[str, Any]:
     found = report.get("schema") if isinstance(report, dict) else None
     if found != SCHEMA:
         raise UsageProblem(f"{path}: schema is {found!r}, this program reads '{SCHEMA}'")
+    missing = sorted(_PARTS - report.keys())
+    if missing:
+        raise UsageProblem(f"{path}: not a whole report, it has no {', '.join(missing)}; run the load test again")
     return dict(report)

@@ -8,13 +8,13 @@ it cannot outlive the load test, however that ends.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import select
 import signal
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ def scrape(url: str) -> dict[str, float | None] | None:
     try:
         with urllib.request.urlopen(url, timeout=_SCRAPE_TIMEOUT_S) as response:
             return asdict(parse(response.read().decode("utf-8", "replace")))
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
 
 

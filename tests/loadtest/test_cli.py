@@ -134,11 +134,18 @@ def test_a_missing_or_broken_report_is_one_line(
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.xfail(reason="loadtest/report.py looks at the schema's name only", raises=KeyError, strict=True)
 def test_a_report_without_its_parts_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "report.json").write_text(json.dumps({"schema": SCHEMA}))
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(report(good(0, 10, [(5, 1)])), tmp_path)
+    (tmp_path / "report.html.partial").mkdir()
+    assert main(["report", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{tmp_path}/report.html: is a directory" in said
 
 
 def test_report_writes_the_page_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def climb(url: str, stages: list[dict[str, int]], tick: Callable[[Stage], None], stop: object = None) -> list[Any]:
-    """Under Locust: one ladder, each stage as plain values, with the times of the borders around it."""
+    """Under Locust: one ladder; of each stage plain values, its borders, and what the engine runs after it."""
     from threading import Event
 
     from loadtest.barrier import Stage
@@ -32,9 +32,23 @@ def climb(url: str, stages: list[dict[str, int]], tick: Callable[[Stage], None],
     for number, wanted in enumerate(stages, start=1):
         borders.clear()
         climbed = ladder.climb(Stage(number, **wanted), tick)
-        found.append(plain(climbed.stage) | {"ended": climbed.ended, "lag": climbed.lag, "borders": list(borders)})
+        around = {"ended": climbed.ended, "lag": climbed.lag, "borders": list(borders), "running": running_soon(url)}
+        found.append(plain(climbed.stage) | around)
     ladder.close()
     return found
+
+
+def running_soon(url: str) -> float | None:
+    """Requests that the engine still runs after it had up to three seconds to notice that nobody reads them."""
+    from loadtest.sampler import scrape
+
+    running = None
+    for _ in range(30):
+        running = (scrape(f"{url}/metrics") or {}).get("running")
+        if not running:
+            break
+        time.sleep(0.1)
+    return running
 
 
 def plain(stage: Stage) -> dict[str, Any]:
@@ -107,10 +121,8 @@ def test_no_garbage_is_collected_while_a_stage_is_measured(climbed: dict[str, An
 
 
 def stopped(url: str, warmup: int, by: str) -> dict[str, Any]:
-    """Under Locust: a stage of ten seconds, stopped when the first of `by` is there; what the engine still runs."""
+    """Under Locust: a stage of ten seconds, stopped when the first of `by` is there."""
     from threading import Event
-
-    from loadtest.sampler import scrape
 
     stop, asked = Event(), [0.0]
 
@@ -120,13 +132,7 @@ def stopped(url: str, warmup: int, by: str) -> dict[str, Any]:
             stop.set()
 
     [stage] = climb(url, [{"users": 2, "requests_per_user": 100, "warmup": warmup}], tick, stop)
-    took = time.monotonic() - asked[0]
-    for _ in range(30):
-        running = (scrape(f"{url}/metrics") or {}).get("running")
-        if not running:
-            break
-        time.sleep(0.1)
-    return {**stage, "took": took, "running": running}
+    return {**stage, "took": time.monotonic() - asked[0]}
 
 
 def stopped_in_both(url: str) -> list[dict[str, Any]]:
