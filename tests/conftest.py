@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 
@@ -59,6 +60,13 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()[:4]
     except psutil.Error:
         return ["gone"]
+
+
+def pytest_configure() -> None:
+    # A shell starts its background jobs with Ctrl-C ignored, and every child of ours would inherit that: the tests that
+    # send Ctrl-C would wait for ever. With a handler of our own, children start with the default.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
