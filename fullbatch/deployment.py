@@ -10,7 +10,7 @@ from typing import Any
 from fullbatch import client, host
 from fullbatch.errors import StateError
 from fullbatch.plan import Plan
-from fullbatch.runtime import Running, Say, state
+from fullbatch.runtime import Running, Say, compose, state
 from fullbatch.runtime.compose import ComposeDeployment, running_profile
 from fullbatch.runtime.process import Ports, ProcessDeployment, stop
 from fullbatch.wait import until_token
@@ -76,7 +76,9 @@ def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:
         found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
     in_docker = running_profile()
     if in_docker:
-        found.append(_status(in_docker, "compose", f"http://127.0.0.1:{Ports().gateway}", plan_of.get(in_docker)))
+        url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
+        found.append(_status(in_docker, "compose", url, plan_of.get(in_docker)))
+        found[-1]["kv_tokens_reported"] = kv_tokens_reported(compose.engine_metrics())
     return found
 
 

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 # Grafana comes in no package that can be had everywhere the tests run; its tests may be skipped in CI too.
 ALLOWED_SKIP = "Grafana:"
+VLLM = Path(__file__).resolve().parent.parent / ".fullbatch" / "engine" / "bin" / "vllm"
 # Python's own helpers: started once, they live as long as the test run.
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
@@ -60,6 +62,11 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()[:4]
     except psutil.Error:
         return ["gone"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("engine") and not VLLM.exists():
+        pytest.skip("vLLM is not in .fullbatch/engine; scripts/install-engine says why")
 
 
 def pytest_configure() -> None:

@@ -17,6 +17,10 @@ from fullbatch.plan import Plan
 from fullbatch.runtime import Say, needs
 
 KEY_FILE = "/run/fullbatch/api_keys"
+# Asked inside the engine's container: nothing outside its network can reach it.
+READ_METRICS = (
+    "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics', timeout=5).read().decode())"
+)
 
 
 class ComposeDeployment:
@@ -129,3 +133,22 @@ def running_profile() -> str | None:
         if container.status in ("running", "restarting"):
             return str(container.labels.get("fullbatch.profile", "?"))
     return None
+
+
+def published_gateway() -> str | None:
+    """Where the running gateway is published on this machine, as a URL."""
+    for container in containers("gateway"):
+        for bindings in container.attrs["NetworkSettings"]["Ports"].values():
+            for binding in bindings or []:
+                return f"http://{binding['HostIp'].replace('0.0.0.0', '127.0.0.1')}:{binding['HostPort']}"
+    return None
+
+
+def engine_metrics() -> str:
+    """The `/metrics` of the first running engine container; empty when there is none that answers."""
+    for container in containers("engine"):
+        if container.status == "running":
+            answer = container.exec_run(["python3", "-c", READ_METRICS])
+            if answer.exit_code == 0 and isinstance(answer.output, bytes):
+                return str(answer.output, "utf-8")
+    return ""

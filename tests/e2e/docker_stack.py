@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -118,6 +119,14 @@ class Stack:
 
     def docker(self, *arguments: str, timeout_s: float = 60) -> str:
         return run("docker", *arguments, env=self._env, timeout_s=timeout_s)
+
+    def fullbatch(self, *words: str, project: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Our own command line, looking at this project (or at another one on the same ports)."""
+        files = {"COMPOSE_FILE": ":".join(self._files), "COMPOSE_PROJECT_NAME": project or self.project}
+        return subprocess.run(
+            [sys.executable, "-m", "fullbatch", *words], cwd=ROOT, env=self._env | files,
+            text=True, capture_output=True, timeout=600, check=False,
+        )  # fmt: skip
 
     def up(self, *arguments: str) -> None:
         try:

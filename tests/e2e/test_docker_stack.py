@@ -6,6 +6,7 @@ The tests share one stack and go through it in the order written here.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -152,6 +153,15 @@ def test_secrets_survive_a_second_up(stack: Stack) -> None:
     assert "kept as it is" in stack.compose("logs", "--no-color", "secrets")
 
 
+def test_our_command_line_sees_it_and_refuses_a_second_one(stack: Stack) -> None:
+    (found,) = json.loads(stack.fullbatch("status", "--json").stdout)
+    assert (found["profile"], found["runtime"], found["healthy"]) == ("cpu-tiny", "compose", True)
+    assert found["gateway_url"] == stack.gateway
+    assert found["kv_tokens_reported"] == found["kv_tokens_planned"] == 524_288
+    second = stack.fullbatch("up", "cpu-tiny", "--runtime", "compose")
+    assert second.returncode == 6 and second.stderr.count("\n") == 1, second.stderr
+
+
 def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
     assert "Locust" in get(stack.locust).body
     started = post_form(f"{stack.locust}/swarm", "user_count=1&spawn_rate=1")
@@ -227,3 +237,21 @@ def test_a_second_engine_is_found_by_itself(stack: Stack) -> None:
 def test_down_leaves_nothing(stack: Stack) -> None:
     stack.compose("down", "--volumes", timeout_s=120)
     assert stack.left_over() == []
+
+
+def test_fullbatch_up_waits_for_a_token_and_down_takes_everything_away(stack: Stack) -> None:
+    """After the stack above is gone: the same ports, a project of its own."""
+    project = f"{stack.project}-up"
+    port = stack.gateway.rsplit(":", 1)[1]
+    try:
+        up = stack.fullbatch("up", "cpu-tiny", "--runtime", "compose", "--gateway-port", port, project=project)
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert "the first token came back through the gateway" in up.stdout
+        assert "KV cache is laid out" in up.stdout or "compiling the model" in up.stdout, (
+            "it never said what it waits for"
+        )
+        down = stack.fullbatch("down", project=project)
+        assert down.returncode == 0, down.stdout + down.stderr
+        assert stack.fullbatch("status", project=project).returncode == 6
+    finally:
+        stack.docker("compose", "--project-name", project, "down", "--volumes", "--remove-orphans", timeout_s=120)

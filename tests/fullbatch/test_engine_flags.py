@@ -19,7 +19,6 @@ WRONG = {
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not PYTHON.exists(), reason="vLLM is not in .fullbatch/engine (scripts/install-engine)"),
 ]
 
 

@@ -50,3 +50,19 @@ def test_a_mirror_that_does_not_answer_leaves_nothing_behind(clone: Path, tmp_pa
     assert run.returncode == 1
     assert run.stderr.startswith("scripts/prometheus-tools: apt-get update failed")
     assert list((tmp_path / ".fullbatch" / "tools").iterdir()) == []
+
+
+def test_a_host_without_a_debian_mirror_gives_its_own_package(clone: Path, tmp_path: Path) -> None:
+    """As on Ubuntu: apt knows other mirrors, and its own package holds both programs."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "apt-get"
+    real = shutil.which("apt-get")
+    fake.write_text(
+        f'#!/bin/sh\n[ "$1" = indextargets ] && echo main Ubuntu http://127.0.0.1:1/ && exit\nexec {real} "$@"\n'
+    )
+    fake.chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    run = subprocess.run([clone], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert [line.split(", version ")[0] for line in run.stdout.splitlines()] == ["prometheus", "promtool"]
