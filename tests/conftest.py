@@ -70,10 +70,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure() -> None:
-    # A shell starts its background jobs with Ctrl-C ignored, and every child of ours would inherit that: the tests that
-    # send Ctrl-C would wait for ever. With a handler of our own, children start with the default.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell starts its background jobs with Ctrl-C ignored and nohup those with a hang-up ignored, and every child of
+    # ours would inherit that: tests that send either would wait for ever. A handler of our own is not inherited.
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(ignored) is signal.SIG_IGN:
+            signal.signal(ignored, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
