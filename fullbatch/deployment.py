@@ -47,7 +47,7 @@ def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
 
 def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
     """Wait for the first token of a deployment that was started."""
-    return until_token(running, plan.engines[0].served_name, say, options.timeout)
+    return until_token(running, plan, say, options.timeout)
 
 
 def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, say: Say) -> None:
