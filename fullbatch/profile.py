@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +85,8 @@ class Profile(_Strict):
     def _known_model(self) -> Profile:
         known = catalog.models()
         if self.model not in known:
-            raise ValueError(f"'{self.model}' is no known model{_hint(self.model, known)}")
+            listed = [one for one, facts in known.items() if facts.base == one]
+            raise ValueError(f"'{self.model}' is no known model{_did_you_mean(self.model, known)}{_listing(listed)}")
         native = known[self.model].native_context
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
@@ -146,9 +148,15 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
 
 
 def _did_you_mean(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    # The whole beginning of a name beats one that differs less in length: repository ids share most of their letters.
+    begun = [one for one in known if len(name) > 3 and one.lower().startswith(name.lower())]
+    close = begun or difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _hint(name: str, known: dict[str, Any]) -> str:
-    return _did_you_mean(name, known) + f"; there are: {', '.join(known)}"
+def _hint(name: str, known: Iterable[str]) -> str:
+    return _did_you_mean(name, known) + _listing(known)
+
+
+def _listing(known: Iterable[str]) -> str:
+    return f"; there are: {', '.join(known)}"
