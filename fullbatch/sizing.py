@@ -122,6 +122,29 @@ def capacity(
     )
 
 
+def times(budget: Budget, replicas: int) -> Budget:
+    """The budget of `replicas` copies together."""
+    return Budget(
+        total_gib=budget.total_gib * replicas,
+        usable_gib=budget.usable_gib * replicas,
+        weights_gib=budget.weights_gib * replicas,
+        overhead_gib=budget.overhead_gib * replicas,
+        kv_gib=budget.kv_gib * replicas,
+    )
+
+
+def capacity_times(one: Capacity, replicas: int) -> Capacity:
+    """What `replicas` copies hold together; a request lies in one of them, so parts of requests do not add up."""
+    if replicas == 1:
+        return one
+    return Capacity(
+        kv_bytes_per_token=one.kv_bytes_per_token,
+        kv_tokens=one.kv_tokens * replicas,
+        concurrency_worst=float(int(one.concurrency_worst) * replicas),
+        concurrency_typical=float(int(one.concurrency_typical) * replicas),
+    )
+
+
 def sequences_for(users: int, engine_default: int) -> int:
     """`max_num_seqs`: every user in the batch at once, rounded up to 8, never above what the engine would take anyway.
 
