@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from fullbatch import check, demo, deployment, describe, plan, profile, rendered
+from fullbatch import check, demo, deployment, describe, doctor, plan, profile, rendered
+from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
 from fullbatch.runtime import Say, compose, state
@@ -106,6 +107,16 @@ def _show_plan(args: argparse.Namespace) -> int:
     return OK
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    made = _plan(args.profile) if args.profile else None
+    runtime, found = doctor.examine(ROOT, made, args.runtime, Ports(args.gateway_port, args.engine_port))
+    if args.json:
+        print(json.dumps(verdict.as_json(args.profile, runtime, found), indent=2))
+    else:
+        print(verdict.as_text(found), end="")
+    return OK if verdict.works(found) else FAILED
+
+
 def _up(args: argparse.Namespace) -> int:
     made, options, say = _plan(args.profile), _options(args), _say_since_now()
     running = deployment.choose(ROOT, made, options)
@@ -193,6 +204,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _show_plan,
     "render": _render,
     "check": _check,
+    "doctor": _doctor,
     "up": _up,
     "down": _down,
     "status": _status,

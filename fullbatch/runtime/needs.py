@@ -40,6 +40,13 @@ def weights_folder(engine: EnginePlan) -> Path:
     return home / "hub" / f"models--{engine.model.replace('/', '--')}"
 
 
+def hf_token() -> bool:
+    """Whether there is a Hugging Face token: in the environment, or kept by `hf auth login`."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
+    kept = Path(os.environ.get("HF_TOKEN_PATH", home / "token")).expanduser()
+    return bool(os.environ.get("HF_TOKEN", "").strip()) or (kept.is_file() and kept.stat().st_size > 0)
+
+
 def _disk(engine: EnginePlan) -> list[str]:
     folder = weights_folder(engine)
     if not engine.needs_weights or folder.exists():

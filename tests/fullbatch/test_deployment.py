@@ -18,7 +18,7 @@ from tests.fullbatch.checkout import REPOSITORY
 # The Docker SDK leaves its socket open when nothing answers.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
-DOCKER_WORKS = "#!/bin/sh\necho 5.6.1\n"
+DOCKER_WORKS = "#!/bin/sh\necho 28.5.1\n"
 
 
 @pytest.fixture(autouse=True)

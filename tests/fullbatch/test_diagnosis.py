@@ -24,7 +24,7 @@ FAILURES: list[dict[str, Any]] = yaml.safe_load(
 
 
 def _id(value: Any) -> str:
-    return value["name"] if isinstance(value, dict) else value.name
+    return str(value["name"] if isinstance(value, dict) else value.name)
 
 
 def _plan(name: str) -> Plan:
