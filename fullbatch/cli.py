@@ -149,6 +149,8 @@ def _status(args: argparse.Namespace) -> int:
     else:
         for one in found:
             print(describe.status_line(one))
+            for failure in one["failures"]:
+                print(f"  the engine has died: {failure['cause']}\n  fix: {failure['change']}")
     if found:
         return OK if all(one["healthy"] for one in found) else FAILED
     if not args.json:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fullbatch.plan import EnginePlan, Plan
+from fullbatch.plan import EnginePlan, Flag, Plan
 
 # A traceback's frames stand this many lines or fewer before the exception.
 TRACEBACK_LINES = 120
@@ -100,19 +100,26 @@ def _filled(entry: Pattern, match: re.Match[str], facts: dict[str, str], line: s
 
 
 def _facts(plan: Plan, engine: EnginePlan) -> dict[str, str]:
-    own = any(flag.name == "max-model-len" and "engine.args" in flag.reason for flag in engine.flags)
+    flags = {flag.name: flag for flag in engine.flags}
+    own = "max-model-len" in flags and "engine.args" in flags["max-model-len"].reason
+    # Of one copy of the model; the plan's own counts are those of all.
+    seqs = _number(flags.get("max-num-seqs"), engine.max_num_seqs)
+    cards = _number(flags.get("tensor-parallel-size"), 1)
     return {
         "profile": plan.name,
         "file": f"profiles/{plan.name}.yaml",
         "model": engine.model,
         "context": str(engine.max_model_len),
         "context_key": "engine.args.max-model-len" if own else "context",
-        "seqs": str(engine.max_num_seqs),
-        "fewer_seqs": str(max(1, engine.max_num_seqs // 2)),
-        "gpus": str(engine.gpus),
-        "more_gpus": str(max(2, engine.gpus * 2)),
+        "fewer_seqs": str(max(1, seqs // 2)),
+        "more_gpus": str(cards * 2),
         "kv_gib": f"{engine.budget.kv_gib:.0f}",
         "version": plan.engine_version,
-        "image": engine.image,
         "image_cu129": f"{engine.image}-cu129",
     }
+
+
+def _number(flag: Flag | None, otherwise: int) -> int:
+    # A profile may set any flag to any text; that it is wrong may be the very failure to explain.
+    text = str(flag.value) if flag else ""
+    return int(text) if text.isdecimal() else otherwise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,7 +104,7 @@ def test_a_context_too_short_to_be_written_is_not_advised(plan_of: Callable[[str
 
 
 def test_the_key_named_is_the_one_the_profile_sets() -> None:
-    data = read_mapping(Path(REPOSITORY / "profiles" / "rtx4090-qwen2.5-7b.yaml"))
+    data = read_mapping(REPOSITORY / "profiles" / "rtx4090-qwen2.5-7b.yaml")
     data["engine"] = {"args": {"max-model-len": 9000}}
     plan = make("own", parse(data, "profiles/own.yaml"))
     (found,) = diagnosis.findings(FAILURES[0]["log"], plan)
@@ -116,3 +115,12 @@ def test_a_line_that_is_no_format_of_ours_is_passed_through() -> None:
     """Braces in what the engine says must not be read as fields of a sentence."""
     (found,) = diagnosis.findings(['vllm serve: error: unrecognized arguments: --x {"a": 1}'], _plan("cpu"))
     assert '--x {"a": 1}' in found.cause
+
+
+def test_a_flag_that_is_nonsense_is_explained_too() -> None:
+    data = read_mapping(REPOSITORY / "profiles" / "rtx4090-qwen2.5-7b.yaml")
+    data["engine"] = {"args": {"tensor-parallel-size": "two"}}
+    plan = make("own", parse(data, "profiles/own.yaml"))
+    said = "vllm serve: error: argument --tensor-parallel-size/-tp: Value two cannot be converted to <class 'int'>."
+    (found,) = diagnosis.findings([said], plan)
+    assert "refuses the value of --tensor-parallel-size/-tp: Value two" in found.cause
