@@ -47,7 +47,7 @@ def driver(version: str, engine: EnginePlan) -> Verdict:
     if major >= MINIMUM_DRIVER_CU129:
         fix += (
             f"; until then put the image with CUDA 12.9 into compose.override.yaml: "
-            f"services: {{{engine.service}: {{image: {engine.image}-cu129}}}}"
+            f"services: {{{engine.service}: {{image: {engine.image}-cu129}}}}, and the same for model"
         )
     return fail("driver", finding, fix)
 
