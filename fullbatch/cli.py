@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from fullbatch import check, demo, deployment, describe, doctor, plan, profile, rendered
+from fullbatch import answers, check, demo, deployment, describe, doctor, explain, plan, profile, question, rendered
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
@@ -69,7 +69,7 @@ def _say_since_now() -> Say:
 
 
 def _plan(name: str) -> plan.Plan:
-    return plan.make(name, profile.load(ROOT, name))
+    return answers.plan(name, profile.load(ROOT, name))
 
 
 def _options(args: argparse.Namespace) -> deployment.Options:
@@ -102,8 +102,22 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _show_plan(args: argparse.Namespace) -> int:
-    made = _plan(args.profile)
-    print(json.dumps(describe.as_json(made), indent=2) if args.json else describe.as_text(made), end="")
+    asked = question.ask(ROOT, vars(args))
+    made = question.plan_of(asked)
+    answer = answers.answer(made, asked.profile, asked.own)
+    if args.json:
+        print(json.dumps(describe.as_json(made) | describe.answer_as_json(answer), indent=2))
+    else:
+        print(describe.as_text(made) + describe.answer_as_text(answer), end="")
+    if args.write:
+        path = question.keep(ROOT, args.write, asked)
+        print(f"wrote {path}; next: fullbatch render {args.write}", file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
+def _explain(args: argparse.Namespace) -> int:
+    lines = explain.lines(_plan(args.profile))
+    print(json.dumps(explain.as_json(lines), indent=2) if args.json else describe.explained(lines))
     return OK
 
 
@@ -204,6 +218,7 @@ def _profiles(_args: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "profiles": _profiles,
     "plan": _show_plan,
+    "explain": _explain,
     "render": _render,
     "check": _check,
     "doctor": _doctor,

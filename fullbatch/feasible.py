@@ -19,9 +19,13 @@ class CannotWork(UsageError):
         self.reason = reason
 
 
+class TooLarge(CannotWork):
+    """Weights, or one request, do not fit the memory."""
+
+
 def refuse_settings(name: str, profile: Profile, model: Model) -> None:
     """CannotWork for settings that the engine, the card or the model's shape rules out."""
-    for reason in (_gone_flag(profile), _wrong_weights(profile, model), _cpu(profile), _card(profile, model)):
+    for reason in (_gone_flag(profile), _cpu(profile), _wrong_weights(profile, model), _card(profile, model)):
         if reason:
             raise CannotWork(name, reason)
 
@@ -37,17 +41,17 @@ def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
 
 
 def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
-    """CannotWork when weights, or one request of `length` tokens, do not fit."""
+    """TooLarge when weights, or one request of `length` tokens, do not fit."""
     if capacity.concurrency_worst >= 1:
         return
     if budget.kv_gib <= 0:
-        raise CannotWork(
+        raise TooLarge(
             name,
             f"{profile.model} needs {budget.weights_gib:.1f} GiB for its weights and about "
             f"{budget.overhead_gib:.1f} GiB beside them, the engine may use {budget.usable_gib:.1f} GiB: it does not "
             "fit; choose a smaller model or more cards (hardware.count)",
         )
-    raise CannotWork(
+    raise TooLarge(
         name,
         f"context: {length} tokens do not fit the KV cache, which holds {capacity.kv_tokens}; "
         f"write at most {capacity.kv_tokens}",
@@ -70,6 +74,8 @@ def _gone_flag(profile: Profile) -> str | None:
 def _wrong_weights(profile: Profile, model: Model) -> str | None:
     if profile.weights == "fp8" and model.precision != "bf16":
         return f"weights: {profile.model} is {model.precision} already; remove this setting"
+    if profile.weights not in ("checkpoint", *model.weights_gib):
+        return f"weights: {profile.model} has no size at {profile.weights}; remove this setting"
     return None
 
 

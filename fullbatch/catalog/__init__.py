@@ -22,7 +22,7 @@ class Model:
 
     `kv_latent`: numbers a layer stores a token where attention is compressed (MLA), else 0. `sliding_layers` of the
     layers look back `sliding_window` tokens only. `base`: the model a quantised checkpoint was made from, or itself.
-    `notes`: what is not known and how it was taken.
+    `experts`: how many a layer chooses from (mixture of experts), else 0. `notes`: what is not known here.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Model:
     base: str = ""
     gated: bool = False
     kv_latent: int = 0
+    experts: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
     source: str = ""

@@ -62,7 +62,8 @@ def parse(data: dict[str, Any], file: Path) -> Model:
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
         vocab=int(facts.get("vocab_size") or 0), native_context=_native(facts), weights_gib=weights,
         ffn=int(facts.get("intermediate_size") or 4 * hidden), params_b=round(parameters / 1e9, 2), precision=precision,
-        kv_latent=_latent(facts), sliding_window=window, sliding_layers=sliding, source=str(file), notes=notes,
+        kv_latent=_latent(facts), experts=_experts(facts), sliding_window=window, sliding_layers=sliding,
+        source=str(file), notes=notes,
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _parameters(facts: dict[str, Any], layers: int, hidden: int, q: int, kv: int
     if facts.get("kv_lora_rank"):  # MLA: below the uncompressed figure, so never too little
         attention = min(attention, 4 * hidden * q)
     dense = 3 * hidden * int(facts.get("intermediate_size") or 4 * hidden)
-    experts = int(_first(facts, "num_local_experts", "n_routed_experts", "num_experts") or 0)
+    experts = _experts(facts)
     if not experts:
         return embedding + layers * (attention + dense), embedding
     width = int(facts.get("moe_intermediate_size") or facts.get("intermediate_size") or hidden)
@@ -120,8 +121,9 @@ def _parameters(facts: dict[str, Any], layers: int, hidden: int, q: int, kv: int
     return embedding + layers * attention + first * dense + (layers - first) * expert_layer, embedding
 
 
-def _first(facts: dict[str, Any], *keys: str) -> Any:
-    return next((facts[key] for key in keys if facts.get(key)), None)
+def _experts(facts: dict[str, Any]) -> int:
+    names = ("num_local_experts", "n_routed_experts", "num_experts")
+    return int(next((facts[name] for name in names if facts.get(name)), 0))
 
 
 def _weights(parameters: float, embedding: float, precision: str) -> float:
