@@ -92,10 +92,10 @@ def _stands_before(pattern: re.Pattern[str], lines: list[str], number: int) -> b
 def _filled(entry: Pattern, match: re.Match[str], facts: dict[str, str], line: str) -> Finding:
     named = facts | {name: text.strip() for name, text in match.groupdict("").items()}
     if "free" in named and "total" in named:
+        free, total = float(named["free"]), float(named["total"])
         # A little below what is free: the engine's own context comes on top.
-        named["share_free"] = (
-            f"{max(0.0, math.floor(float(named['free']) / float(named['total']) * 100 - 1) / 100):.2f}"
-        )
+        named["share_free"] = f"{max(0.0, math.floor(free / total * 100 - 1) / 100):.2f}"
+        named["gib_free"] = str(max(1, math.floor(free - 0.5)))
     return Finding(entry.name, entry.cause.format_map(named), entry.change.format_map(named), line)
 
 
