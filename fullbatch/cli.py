@@ -210,8 +210,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _profiles(_args: argparse.Namespace) -> int:
-    for name in profile.names(ROOT):
-        print(f"{name:26}{profile.load(ROOT, name).description}")
+    names = profile.names(ROOT)
+    width = max(map(len, names), default=0) + 2
+    for name in names:
+        print(f"{name:{width}}{profile.load(ROOT, name).description}")
     return OK
 
 

@@ -157,7 +157,7 @@ def _capacity(plan: Plan, engine: EnginePlan) -> str:
 
 def _row(left: str, right: str) -> str:
     indent = " " * 46
-    lines = textwrap.wrap(right, 74)
+    lines = textwrap.wrap(right, 74, break_on_hyphens=False)  # a flag's name stays whole
     first = f"  {left:<44}{lines[0]}" if len(left) < 43 else f"  {left}\n{indent}{lines[0]}"
     return "\n".join([first, *(indent + line for line in lines[1:])])
 

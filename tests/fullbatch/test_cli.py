@@ -92,8 +92,8 @@ def test_a_wrong_option(checkout: Checkout, words: list[str], said: str) -> None
 def test_an_unknown_profile_lists_those_there_are(checkout: Checkout, command: str) -> None:
     said = _one_line(checkout.run(command, "cpu-tinny"), 2)
     assert said == (
-        "profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); there are: cpu, cpu-tiny, "
-        "rtx4090-llama3.1-8b, rtx4090-qwen2.5-1.5b, rtx4090-qwen2.5-7b"
+        "profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); "
+        f"there are: {', '.join(profile.names(REPOSITORY))}"
     )
 
 

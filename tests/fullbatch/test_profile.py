@@ -99,7 +99,7 @@ def test_a_name_that_is_no_profile_lists_those_there_are(name: str) -> None:
     with pytest.raises(UsageError) as raised:
         profile.load(REPOSITORY, name)
     assert f"profile '{name}': no such profile" in str(raised.value)
-    assert "there are: cpu, cpu-tiny, rtx4090-llama3.1-8b" in str(raised.value)
+    assert f"there are: {', '.join(profile.names(REPOSITORY))}" in str(raised.value)
 
 
 def test_a_mistyped_name_is_guessed() -> None:
