@@ -45,7 +45,9 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
     if not name:
         data.setdefault("context", min(4096, _native(data["model"], own)))
     data["description"] = data.get("description") or _describe(data)
-    source = f"profiles/{name}.yaml" if name else "options"
+    source = (
+        f"profiles/{name}.yaml" if name else "options (a model the catalog lacks: give its directory or config.json)"
+    )
     return Asked(name or NAME, profile.parse(data, source, {own.name: own} if own else None), own)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -175,6 +176,17 @@ def test_plan_for_people_and_programs(checkout: Checkout) -> None:
 
 def test_plan_of_nothing(checkout: Checkout) -> None:
     assert _one_line(checkout.run("plan"), 2) == "plan: name a profile, or give --model and --gpu"
+
+
+def test_a_plan_does_not_wait_for_what_it_does_not_use() -> None:
+    """The Docker SDK and Jinja take longer to load than a plan to make."""
+    program = (
+        "import sys, fullbatch.cli as c; c.main(['plan', 'cpu']); print(sorted({'docker', 'jinja2'} & {*sys.modules}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_question_answered_and_kept(checkout: Checkout) -> None:

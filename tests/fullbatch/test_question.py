@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fullbatch import profile, question, tinymodel
+from fullbatch import answers, profile, question, tinymodel
 from fullbatch.errors import UsageError
 from tests.fullbatch.checkout import REPOSITORY
 
@@ -51,7 +51,7 @@ def test_a_question_that_cannot_work_names_no_file() -> None:
     with pytest.raises(UsageError) as raised:
         question.plan_of(_ask(model="meta-llama/Llama-3.1-70B-Instruct", gpu="rtx4090"))
     assert str(raised.value).startswith("meta-llama/Llama-3.1-70B-Instruct needs 131.4 GiB")
-    with pytest.raises(UsageError, match=r"^options: 'llama' is no known model"):
+    with pytest.raises(UsageError, match=r"^options \(.* config\.json\): 'llama' is no known model"):
         _ask(model="llama", gpu="rtx4090")
 
 
@@ -62,6 +62,14 @@ def test_a_model_on_this_disk(tmp_path: Path) -> None:
         assert made.engines[0].capacity.kv_bytes_per_token == 2048
     with pytest.raises(UsageError, match="is on this disk only"):
         question.keep(tmp_path, "mine", _ask(model=str(tmp_path), gpu="rtx4090"))
+
+
+def test_a_mixture_of_experts_has_no_known_step(tmp_path: Path) -> None:
+    """Which experts a step reads depends on the batch: no bound is better than a wrong one."""
+    data = tinymodel.CONFIG | {"num_local_experts": 8, "architectures": ["MixtralForCausalLM"]}
+    (tmp_path / "config.json").write_text(json.dumps(data), encoding="utf-8")
+    asked = _ask(model=str(tmp_path), gpu="rtx4090")
+    assert answers.answer(question.plan_of(asked), asked.profile, asked.own).step_ms is None
 
 
 def test_a_path_that_leads_nowhere() -> None:
