@@ -123,6 +123,6 @@ def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, A
 
 
 def kv_tokens_reported(metrics: str) -> int | None:
-    """`kv_cache_size_tokens` of vLLM's `vllm:cache_config_info`, whose facts are label values."""
-    found = re.search(r'^vllm:cache_config_info\{.*\bkv_cache_size_tokens="(\d+)"', metrics, re.MULTILINE)
-    return int(found.group(1)) if found else None
+    """`kv_cache_size_tokens` of vLLM's `vllm:cache_config_info`, whose facts are label values; of all replicas."""
+    found = re.findall(r'^vllm:cache_config_info\{.*\bkv_cache_size_tokens="(\d+)"', metrics, re.MULTILINE)
+    return sum(map(int, found)) if found else None

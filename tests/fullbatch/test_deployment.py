@@ -161,6 +161,7 @@ INFO = (
         ("vllm:num_requests_running 3.0\n", None),
         (INFO.replace('"524288"', '"None"'), None),
         (INFO.replace("vllm:cache_config_info{", "other_info{"), None),
+        (INFO + INFO.replace('engine="0"', 'engine="1"'), 2 * 524_288),
     ],
 )
 def test_the_kv_tokens_vllm_reports(metrics: str, tokens: int | None) -> None:

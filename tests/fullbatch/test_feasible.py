@@ -158,3 +158,9 @@ def test_the_notes_utilisation_holds_less() -> None:
     seed = _plan(engine={"args": {"gpu-memory-utilization": 0.9}}).engines[0]
     assert seed.budget.usable_gib == pytest.approx(0.9 * 23.5)
     assert seed.capacity.kv_tokens < _plan().engines[0].capacity.kv_tokens
+
+
+def test_an_odd_user_has_a_seat_too() -> None:
+    """17 people over two copies: nine in one of them."""
+    flags = {flag.name: flag.value for flag in _plan(users=17, replicas=2).engines[0].flags}
+    assert flags["max-num-seqs"] == 16

@@ -220,3 +220,16 @@ def test_a_step_reads_every_weight_once() -> None:
     """15 GiB at 1,008 GB/s."""
     assert sizing.step_ms(CARDS["rtx4090"], 1, 15.0) == pytest.approx(15.98, abs=0.01)
     assert sizing.step_ms(CARDS["rtx4090"], 2, 15.0) == pytest.approx(7.99, abs=0.01)
+
+
+@given(models, cards, st.sampled_from([2, 4, 8]))
+def test_each_card_has_an_overhead_of_its_own(model: catalog.Model, card: catalog.Gpu, count: int) -> None:
+    one, many = (sizing.gpu_budget(card, number, model, ENGINE) for number in (1, count))
+    assert many.overhead_gib == pytest.approx(one.overhead_gib * count)
+    assert one.overhead_gib == pytest.approx(1.8)
+
+
+def test_copies_add_whole_requests_only() -> None:
+    one = sizing.Capacity(kv_bytes_per_token=1, kv_tokens=100, concurrency_worst=2.7, concurrency_typical=5.4)
+    assert sizing.capacity_times(one, 3) == sizing.Capacity(1, 300, 6.0, 15.0)
+    assert sizing.capacity_times(one, 1) == one
