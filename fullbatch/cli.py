@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from fullbatch import check, demo, deployment, describe, plan, profile, rendered
+from fullbatch import answers, check, demo, deployment, describe, doctor, explain, plan, profile, question, rendered
+from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
 from fullbatch.runtime import Say, compose, state
@@ -68,7 +69,7 @@ def _say_since_now() -> Say:
 
 
 def _plan(name: str) -> plan.Plan:
-    return plan.make(name, profile.load(ROOT, name))
+    return answers.plan(name, profile.load(ROOT, name))
 
 
 def _options(args: argparse.Namespace) -> deployment.Options:
@@ -101,9 +102,33 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _show_plan(args: argparse.Namespace) -> int:
-    made = _plan(args.profile)
-    print(json.dumps(describe.as_json(made), indent=2) if args.json else describe.as_text(made), end="")
+    asked = question.ask(ROOT, vars(args))
+    made = question.plan_of(asked)
+    answer = answers.answer(made, asked.profile, asked.own)
+    if args.json:
+        print(json.dumps(describe.as_json(made) | describe.answer_as_json(answer), indent=2))
+    else:
+        print(describe.as_text(made) + describe.answer_as_text(answer), end="")
+    if args.write:
+        path = question.keep(ROOT, args.write, asked)
+        print(f"wrote {path}; next: fullbatch render {args.write}", file=sys.stderr if args.json else sys.stdout)
     return OK
+
+
+def _explain(args: argparse.Namespace) -> int:
+    lines = explain.lines(_plan(args.profile))
+    print(json.dumps(explain.as_json(lines), indent=2) if args.json else describe.explained(lines))
+    return OK
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    made = _plan(args.profile) if args.profile else None
+    runtime, found = doctor.examine(ROOT, made, args.runtime, Ports(args.gateway_port, args.engine_port))
+    if args.json:
+        print(json.dumps(verdict.as_json(args.profile, runtime, found), indent=2))
+    else:
+        print(verdict.as_text(found), end="")
+    return OK if verdict.works(found) else FAILED
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -138,6 +163,8 @@ def _status(args: argparse.Namespace) -> int:
     else:
         for one in found:
             print(describe.status_line(one))
+            for failure in one["failures"]:
+                print(f"  the engine has died: {failure['cause']}\n  fix: {failure['change']}")
     if found:
         return OK if all(one["healthy"] for one in found) else FAILED
     if not args.json:
@@ -183,16 +210,20 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _profiles(_args: argparse.Namespace) -> int:
-    for name in profile.names(ROOT):
-        print(f"{name:26}{profile.load(ROOT, name).description}")
+    names = profile.names(ROOT)
+    width = max(map(len, names), default=0) + 2
+    for name in names:
+        print(f"{name:{width}}{profile.load(ROOT, name).description}")
     return OK
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "profiles": _profiles,
     "plan": _show_plan,
+    "explain": _explain,
     "render": _render,
     "check": _check,
+    "doctor": _doctor,
     "up": _up,
     "down": _down,
     "status": _status,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fullbatch import client, host
+from fullbatch import client, diagnosis, host, startup
 from fullbatch.errors import StateError
 from fullbatch.plan import Plan
 from fullbatch.runtime import Running, Say, compose, state
 from fullbatch.runtime.compose import ComposeDeployment, running_profile
-from fullbatch.runtime.process import Ports, ProcessDeployment, stop
-from fullbatch.wait import until_token
+from fullbatch.runtime.process import Ports, ProcessDeployment, stop, tail
+from fullbatch.wait import CAUSE_LINES, until_token
 
 Deployment = ProcessDeployment | ComposeDeployment
 
@@ -47,7 +47,7 @@ def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
 
 def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
     """Wait for the first token of a deployment that was started."""
-    return until_token(running, plan.engines[0].served_name, say, options.timeout)
+    return until_token(running, plan, say, options.timeout)
 
 
 def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, say: Say) -> None:
@@ -67,18 +67,46 @@ def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, 
 
 
 def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:
-    """Every running deployment: where it is, whether it answers, KV tokens predicted and reported."""
+    """Every running deployment: where it is, whether it answers, KV tokens predicted and reported.
+
+    `failures` holds cause and change for each engine that has died or keeps dying.
+    """
     found = []
     for one in state.running(root):
         found.append(_status(one.profile, "process", one.gateway_url, plan_of.get(one.profile)))
         metrics = client.get(f"{next(iter(one.engine_urls.values()))}/metrics").text
         found[-1]["kv_tokens_reported"] = kv_tokens_reported(metrics)
         found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
+        dead = [started for started in one.processes if started.name in one.engine_urls and not started.process()]
+        logs = [tail(Path(started.log), CAUSE_LINES) for started in dead]
+        found[-1]["failures"] = failures(one.profile, logs, plan_of.get(one.profile))
     in_docker = running_profile()
     if in_docker:
         url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
         found.append(_status(in_docker, "compose", url, plan_of.get(in_docker)))
         found[-1]["kv_tokens_reported"] = kv_tokens_reported(compose.engine_metrics())
+        logs = [] if found[-1]["healthy"] else _dying_containers()
+        found[-1]["failures"] = failures(in_docker, logs, plan_of.get(in_docker))
+    return found
+
+
+def _dying_containers() -> list[list[str]]:
+    """The log of each engine container that has died and was started again."""
+    return [
+        container.logs(tail=CAUSE_LINES).decode("utf-8", "replace").splitlines()
+        for container in compose.containers("engine")
+        if container.attrs.get("RestartCount", 0) > 0
+    ]
+
+
+def failures(name: str, logs: list[list[str]], plan: Plan | None) -> list[dict[str, str]]:
+    """Cause and change for each log of an engine that has died."""
+    found = []
+    for log in logs:
+        known = diagnosis.findings(log, plan)[:1] if plan else []
+        cause = known[0].cause if known else startup.cause(log) or "its log does not say why"
+        change = known[0].change if known else f"read its log: fullbatch logs {name}"
+        found.append({"cause": cause[:400], "change": change})
     return found
 
 
@@ -95,6 +123,6 @@ def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, A
 
 
 def kv_tokens_reported(metrics: str) -> int | None:
-    """`kv_cache_size_tokens` of vLLM's `vllm:cache_config_info`, whose facts are label values."""
-    found = re.search(r'^vllm:cache_config_info\{.*\bkv_cache_size_tokens="(\d+)"', metrics, re.MULTILINE)
-    return int(found.group(1)) if found else None
+    """`kv_cache_size_tokens` of vLLM's `vllm:cache_config_info`, whose facts are label values; of all replicas."""
+    found = re.findall(r'^vllm:cache_config_info\{.*\bkv_cache_size_tokens="(\d+)"', metrics, re.MULTILINE)
+    return sum(map(int, found)) if found else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from fullbatch.answers import Answer
+from fullbatch.explain import Line
 from fullbatch.plan import EnginePlan, Plan
 
 BAR_WIDTH = 48
@@ -61,6 +63,59 @@ def as_text(plan: Plan) -> str:
     return "\n".join(parts) + "\n"
 
 
+def answer_as_json(answer: Answer) -> dict[str, Any]:
+    """What limits the plan and what would hold more; concurrency in requests, `step_ms` milliseconds or null."""
+    return {
+        "gives_first": answer.gives_first,
+        "step_ms": None if answer.step_ms is None else round(answer.step_ms, 2),
+        "better": [
+            {
+                "title": choice.title,
+                "settings": choice.settings,
+                "kv_tokens": choice.kv_tokens,
+                "max_concurrency_worst": round(choice.concurrency_worst, 2),
+                "max_concurrency_typical": round(choice.concurrency_typical, 2),
+            }
+            for choice in answer.better
+        ],
+    }
+
+
+def answer_as_text(answer: Answer) -> str:
+    """The same for a person, to stand below `as_text`."""
+    lines = ["", textwrap.fill(f"First limit: {answer.gives_first}", 110, subsequent_indent="  ")]
+    if answer.better:
+        lines += ["", "Would hold more (requests of the full context, of half; tokens)"]
+    lines += [
+        _row(f"{choice.concurrency_worst:8.1f} {choice.concurrency_typical:8.1f} {choice.kv_tokens:12,}", choice.title)
+        for choice in answer.better
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_VERDICTS = {
+    "default": "Default today: leave it out",
+    "kept": "Kept",
+    "stale": "Stale: rests on what is no longer so",
+    "harmful": "Harmful when copied",
+    "gone": "Refused by this vLLM",
+}
+
+
+def explained(lines: tuple[Line, ...]) -> str:
+    """The flags by verdict, each with its reason and where that is written."""
+    parts = []
+    for verdict, title in _VERDICTS.items():
+        found = [_row(_flag(line), f"{line.text} [{line.source}]") for line in lines if line.verdict == verdict]
+        if found:
+            parts += [title, *found, ""]
+    return "\n".join(parts[:-1])
+
+
+def _flag(line: Line) -> str:
+    return line.flag if " " in line.flag else f"--{line.flag}"
+
+
 def risks(plan: Plan) -> list[str]:
     """What will not hold for everybody at once, in sentences."""
     found = []
@@ -68,8 +123,8 @@ def risks(plan: Plan) -> list[str]:
         worst = engine.capacity.concurrency_worst
         if worst < plan.users:
             found.append(
-                f"{plan.users} requests of {engine.max_model_len} tokens at once do not fit the KV cache, {worst:.0f} "
-                f"do, {engine.capacity.concurrency_typical:.0f} of half that length. Beyond that the engine preempts "
+                f"{plan.users} requests of {engine.max_model_len} tokens at once do not fit the KV cache, {int(worst)} "
+                f"do, {int(engine.capacity.concurrency_typical)} of half that length. Beyond that the engine preempts "
                 "and recomputes; a shorter context, a smaller model or FP8 weights leave room for more"
             )
     return found
@@ -102,7 +157,7 @@ def _capacity(plan: Plan, engine: EnginePlan) -> str:
 
 def _row(left: str, right: str) -> str:
     indent = " " * 46
-    lines = textwrap.wrap(right, 74)
+    lines = textwrap.wrap(right, 74, break_on_hyphens=False)  # a flag's name stays whole
     first = f"  {left:<44}{lines[0]}" if len(left) < 43 else f"  {left}\n{indent}{lines[0]}"
     return "\n".join([first, *(indent + line for line in lines[1:])])
 

@@ -10,6 +10,8 @@ EPILOG = """\
 A first look:
   fullbatch demo                     start a tiny model, measure it at 1, 5, 10 and 50 users, stop it
   fullbatch plan rtx4090-qwen2.5-7b  what would be started on an RTX 4090, and why
+  fullbatch doctor cpu               what of this machine would not work, and the fix
+  fullbatch plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048
   fullbatch up cpu                   serve a small real model on this machine
 
 Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
@@ -33,15 +35,33 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     commands.add_parser("profiles", help="list the profiles there are")
     _add_plan(commands, listing)
     _add_files(commands)
+    _add_doctor(commands, listing)
     _add_running(commands, listing)
     _add_demo(commands, listing)
     return top
 
 
 def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
-    made = commands.add_parser("plan", help="show what a profile would start: memory, capacity, each flag and why")
-    made.add_argument("profile", help=listing)
+    made = commands.add_parser(
+        "plan",
+        help="show what a profile would start: memory, capacity, each flag and why",
+        description="What a profile would start and why, or, with --model and --gpu, what a card would hold.",
+    )
+    made.add_argument("profile", nargs="?", help=f"{listing}; options below override its settings")
+    made.add_argument("--model", help="repository id of the catalog, a model's directory, or its config.json")
+    made.add_argument("--gpu", choices=sorted(catalog.gpus()), metavar="CARD", help=", ".join(catalog.gpus()))
+    made.add_argument("--gpus", type=_positive, metavar="N", help="cards that share the model (default: 1)")
+    made.add_argument("--replicas", type=_positive, metavar="N", help="copies of the model (default: 1)")
+    made.add_argument("--users", type=_positive, metavar="N", help="people served at the same time (default: 10)")
+    made.add_argument("--context", type=_positive, metavar="N", help="tokens of a request at most (default: 4096)")
+    made.add_argument("--goal", choices=("latency", "throughput"), help="default: latency")
+    made.add_argument("--weights", choices=("checkpoint", "fp8"), help="fp8: made FP8 while loaded")
+    made.add_argument("--kv-cache", choices=("auto", "fp8"), help="fp8: twice the tokens (default: auto, 16 bit)")
     made.add_argument("--json", action="store_true", help="for other programs")
+    made.add_argument("--write", metavar="NAME", help="keep it as profiles/NAME.yaml")
+    why = commands.add_parser("explain", help="which flags of 2025 are default, kept, stale, harmful or gone today")
+    why.add_argument("profile", help=listing)
+    why.add_argument("--json", action="store_true", help="for other programs")
 
 
 def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,6 +70,14 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     render.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
     check = commands.add_parser("check", help="check rendered files with Docker Compose and vLLM's own flag parser")
     check.add_argument("profiles", nargs="*", metavar="PROFILE", help="which (default: all)")
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+    doctor = commands.add_parser("doctor", help="what of this machine will not work, and what to do about it")
+    doctor.add_argument("profile", nargs="?", help=f"check for this one too; {listing}")
+    doctor.add_argument("--json", action="store_true", help="for other programs")
+    _add_runtime(doctor)
+    _add_ports(doctor)
 
 
 def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
@@ -81,18 +109,26 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
 
 def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:
     if runtime:
-        command.add_argument(
-            "--runtime", choices=("auto", "compose", "process"), default="auto",
-            help="Docker Compose, plain processes, or Compose where Docker answers (default: auto)",
-        )  # fmt: skip
+        _add_runtime(command)
     else:
         command.set_defaults(runtime="process")
+    _add_ports(command)
+    command.add_argument(
+        "--timeout", type=_positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
+    )
+
+
+def _add_runtime(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--runtime", choices=("auto", "compose", "process"), default="auto",
+        help="Docker Compose, plain processes, or Compose where Docker answers (default: auto)",
+    )  # fmt: skip
+
+
+def _add_ports(command: argparse.ArgumentParser) -> None:
     command.add_argument("--gateway-port", type=_port, default=8080, metavar="PORT", help="on loopback (default: 8080)")
     command.add_argument(
         "--engine-port", type=_port, default=8100, metavar="PORT", help="processes only (default: 8100)"
-    )
-    command.add_argument(
-        "--timeout", type=_positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from fullbatch import catalog
 from fullbatch.errors import UsageError
@@ -34,6 +35,9 @@ class Hardware(_Strict):
 
     gpu: str | None = Field(default=None, description="a card of the catalog, such as rtx4090")
     count: int = Field(default=1, ge=1, le=16, description="how many of it, joined by tensor parallelism")
+    replicas: int = Field(
+        default=1, ge=1, le=16, description="copies of the model, each on its own `count` cards, behind one address"
+    )
     cpu: Cpu | None = Field(default=None, description="run on the processor instead")
 
     @model_validator(mode="after")
@@ -70,6 +74,15 @@ class Profile(_Strict):
     users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
     context: int = Field(default=4096, ge=256, description="tokens of prompt and answer together, per request, at most")
     workload: Literal["chat", "rag", "batch"] = Field(default="chat", description="what most requests look like")
+    goal: Literal["latency", "throughput"] = Field(
+        default="latency", description="latency: answers flow evenly; throughput: more tokens in all, waits included"
+    )
+    weights: Literal["checkpoint", "fp8"] = Field(
+        default="checkpoint", description="as the checkpoint has them, or a 16-bit one made FP8 while it is loaded"
+    )
+    kv_cache: Literal["auto", "fp8"] = Field(
+        default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
+    )
     engine: EngineSettings = Field(default_factory=EngineSettings)
 
     @field_validator("description")
@@ -81,10 +94,11 @@ class Profile(_Strict):
         return text
 
     @model_validator(mode="after")
-    def _known_model(self) -> Profile:
-        known = catalog.models()
+    def _known_model(self, info: ValidationInfo) -> Profile:
+        known = dict(catalog.models()) | (info.context or {})
         if self.model not in known:
-            raise ValueError(f"'{self.model}' is no known model{_hint(self.model, known)}")
+            listed = [one for one, facts in known.items() if facts.base == one]
+            raise ValueError(f"'{self.model}' is no known model{_did_you_mean(self.model, known)}{_listing(listed)}")
         native = known[self.model].native_context
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
@@ -108,10 +122,10 @@ def load(root: Path, name: str) -> Profile:
     return parse(read_mapping(path), f"profiles/{name}.yaml")
 
 
-def parse(data: dict[str, Any], source: str) -> Profile:
-    """Validate `data`; `source` is the file named in the messages."""
+def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | None = None) -> Profile:
+    """Validate `data`; `source` is the file named in the messages, `own` are models beside the catalog's."""
     try:
-        return Profile.model_validate(data)
+        return Profile.model_validate(data, context=own)
     except ValidationError as error:
         raise UsageError(*dict.fromkeys(_line(source, fault) for fault in error.errors())) from error
 
@@ -146,9 +160,15 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
 
 
 def _did_you_mean(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    # The whole beginning of a name beats one that differs less in length: repository ids share most of their letters.
+    begun = [one for one in known if len(name) > 3 and one.lower().startswith(name.lower())]
+    close = begun or difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _hint(name: str, known: dict[str, Any]) -> str:
-    return _did_you_mean(name, known) + f"; there are: {', '.join(known)}"
+def _hint(name: str, known: Iterable[str]) -> str:
+    return _did_you_mean(name, known) + _listing(known)
+
+
+def _listing(known: Iterable[str]) -> str:
+    return f"; there are: {', '.join(known)}"

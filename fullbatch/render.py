@@ -6,12 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from fullbatch.errors import UsageError
 from fullbatch.plan import Plan
+
+if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
+    import jinja2
 
 # Inside the containers.
 ENGINE_PORT = 8000
@@ -50,6 +51,8 @@ def compose_addresses(plan: Plan) -> Addresses:
 
 def text(root: Path, template: str, plan: Plan, addresses: Addresses) -> str:
     """`templates/<template>.j2` filled in; UsageError naming template and line when it asks for what is not there."""
+    import jinja2
+
     environment = _environment(root)
     context = {
         "plan": plan,
@@ -79,6 +82,8 @@ def files(root: Path, plan: Plan) -> dict[str, str]:
 
 
 def _environment(root: Path) -> jinja2.Environment:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -94,6 +99,8 @@ def _environment(root: Path) -> jinja2.Environment:
 
 def _tojson(value: Any) -> str:
     """JSON is YAML; unlike Jinja's own filter this one leaves `<`, `>` and `'` as they are."""
+    import jinja2
+
     if isinstance(value, jinja2.Undefined):
         str(value)  # raises UndefinedError, which names what is missing
     return json.dumps(value, ensure_ascii=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fullbatch import client, startup
+from fullbatch import client, diagnosis, startup
 from fullbatch.errors import EngineError
+from fullbatch.plan import Plan
 from fullbatch.runtime import Running, Say
 
 POLL_SECONDS = 0.5
@@ -16,14 +17,17 @@ LOG_LINES = 400
 TAIL_LINES = 12
 # A failing engine writes a traceback for each of its processes.
 CAUSE_LINES = 4000
+# The first finding is the root; a second may be the better known of two names of one fault.
+FINDINGS = 2
 
 
 def until_token(
-    running: Running, model: str, say: Say, limit: float, clock: Callable[[], float] = time.monotonic
+    running: Running, plan: Plan, say: Say, limit: float, clock: Callable[[], float] = time.monotonic
 ) -> float:
     """Seconds until the first token came back.
 
-    EngineError at once when the engine is dead (with the tail of its log), or after `limit` seconds.
+    EngineError at once when the engine is dead, or after `limit` seconds: with what its log names as the cause, what to
+    change, and the log's tail.
     """
     started = clock()
     told = ""
@@ -31,13 +35,13 @@ def until_token(
     while True:
         failure = running.failure()
         if failure:
-            raise EngineError(failure, *_tail(running))
-        if _has_answered(running, model):
+            raise EngineError(failure, *_tail(running, plan))
+        if _has_answered(running, plan.engines[0].served_name):
             return clock() - started
         waited = clock() - started
         if waited > limit:
             raise EngineError(
-                f"no token came back within {limit:.0f} s; last seen: {told or 'nothing'}", *_tail(running)
+                f"no token came back within {limit:.0f} s; last seen: {told or 'nothing'}", *_tail(running, plan)
             )
         now = _doing(running)
         if now != told:
@@ -64,8 +68,14 @@ def _doing(running: Running) -> str:
     return startup.stage(running.log_tail(LOG_LINES)) or "starting vLLM"
 
 
-def _tail(running: Running) -> list[str]:
+def _tail(running: Running, plan: Plan) -> list[str]:
     log = [line for line in running.log_tail(CAUSE_LINES) if line.strip()]
+    return [*_why(log, plan), "the engine's log ends:", *(f"  {line[:300]}" for line in log[-TAIL_LINES:])]
+
+
+def _why(log: list[str], plan: Plan) -> list[str]:
+    found = diagnosis.findings(log, plan)
+    if found:
+        return [line for one in found[:FINDINGS] for line in (f"why: {one.cause[:400]}", f"fix: {one.change}")]
     cause = startup.cause(log)
-    first = [f"the cause it names: {cause[:400]}"] if cause else []
-    return [*first, "the engine's log ends:", *(f"  {line[:300]}" for line in log[-TAIL_LINES:])]
+    return [f"the cause it names: {cause[:400]}"] if cause else []

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 _HERE = Path(__file__).parent
+# libyaml's parser where PyYAML was built with it: `fullbatch plan` answers in a fraction of a second.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model's architecture. `weights_gib`: checkpoint size by precision, GiB."""
+    """One checkpoint. `weights_gib`: its size by precision, GiB; `precision` is what this checkpoint is in.
+
+    `kv_latent`: numbers a layer stores a token where attention is compressed (MLA), else 0. `sliding_layers` of the
+    layers look back `sliding_window` tokens only. `base`: the model a quantised checkpoint was made from, or itself.
+    `experts`: how many a layer chooses from (mixture of experts), else 0. `notes`: what is not known here.
+    """
 
     name: str
     title: str
@@ -25,18 +34,41 @@ class Model:
     head_dim: int
     vocab: int
     native_context: int
-    weights_gib: dict[str, float]
+    weights_gib: Mapping[str, float]
+    ffn: int = 0
+    params_b: float = 0.0
+    precision: str = "bf16"
+    base: str = ""
+    gated: bool = False
+    kv_latent: int = 0
+    experts: int = 0
+    sliding_window: int = 0
+    sliding_layers: int = 0
+    source: str = ""
+    checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card. `memory_gib` is what torch reports, `defaults_class` which engine defaults apply."""
+    """One card. `memory_gib` is what torch reports, `bandwidth_gbs` GB/s, `defaults_class` which engine defaults apply.
+
+    `native`: the number formats its tensor cores multiply.
+    """
 
     name: str
     title: str
     memory_gib: float
     compute_capability: str
     defaults_class: str
+    bandwidth_gbs: float = 0.0
+    native: tuple[str, ...] = ("bf16",)
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        """Compute capability as numbers that compare: 8.9 is below 12.0."""
+        major, minor = self.compute_capability.split(".")
+        return int(major), int(minor)
 
 
 @dataclass(frozen=True)
@@ -50,30 +82,53 @@ class Engine:
     default_gpu_memory_utilization: float
     block_size: dict[str, int]
     overhead_gib: dict[str, float]
+    overhead_batch: dict[str, int]
 
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    data: dict[str, Any] = yaml.safe_load((_HERE / name).read_text(encoding="utf-8"))
+    data: dict[str, Any] = yaml.load((_HERE / name).read_text(encoding="utf-8"), _LOADER)
     return data
 
 
-def models() -> dict[str, Model]:
-    """Every model known, by repository id (`tiny` is our own)."""
-    return {
-        name: Model(name=name, weights_gib=facts["weights"], **{k: v for k, v in facts.items() if k != "weights"})
-        for name, facts in _read("models.yaml").items()
+@cache
+def models() -> Mapping[str, Model]:
+    """Every checkpoint known, by repository id: the models (`tiny` is our own), then their quantised checkpoints."""
+    known = {name: _model(name, facts) for name, facts in _read("models.yaml").items()}
+    quantised = {
+        name: replace(model, name=name, title=f"{model.title}, {precision}", precision=precision)
+        for model in known.values()
+        for precision, names in model.checkpoints.items()
+        for name in names
     }
+    return MappingProxyType(known | quantised)
 
 
-def gpus() -> dict[str, Gpu]:
+def _model(name: str, facts: dict[str, Any]) -> Model:
+    rest = {key: value for key, value in facts.items() if key not in ("shape", "weights", "checkpoints")}
+    checkpoints = {precision: tuple(names) for precision, names in facts.get("checkpoints", {}).items()}
+    return Model(
+        name=name, base=name, weights_gib=facts["weights"], checkpoints=checkpoints, **facts["shape"], **rest
+    )  # fmt: skip
+
+
+@cache
+def gpus() -> Mapping[str, Gpu]:
     """Every card known, by its short name."""
-    return {
-        name: Gpu(name=name, defaults_class=facts["class"], **{k: v for k, v in facts.items() if k != "class"})
-        for name, facts in _read("gpus.yaml").items()
-    }
+    return MappingProxyType({name: _gpu(name, facts) for name, facts in _read("gpus.yaml").items()})
 
 
+def _gpu(name: str, facts: dict[str, Any]) -> Gpu:
+    rest = {key: value for key, value in facts.items() if key not in ("class", "native")}
+    return Gpu(name=name, defaults_class=facts["class"], native=tuple(facts["native"]), **rest)
+
+
+def flags() -> dict[str, Any]:
+    """What became of the flags of 2025: `flags` of the research note, and `gone`, which the pinned engine refuses."""
+    return _read("flags.yaml")
+
+
+@cache
 def engine() -> Engine:
     """The engine we pin."""
     data = _read("engine.yaml")
@@ -86,4 +141,5 @@ def engine() -> Engine:
         default_gpu_memory_utilization=defaults["gpu_memory_utilization"],
         block_size=defaults["block_size"],
         overhead_gib=data["overhead_gib"],
+        overhead_batch=data["overhead_batch"],
     )

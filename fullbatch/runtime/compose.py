@@ -6,15 +6,15 @@ import hashlib
 import os
 import subprocess
 from pathlib import Path
-
-import docker
-from docker.errors import APIError, DockerException
-from docker.models.containers import Container
+from typing import TYPE_CHECKING
 
 from fullbatch import host
 from fullbatch.errors import HostError, StateError
 from fullbatch.plan import Plan
 from fullbatch.runtime import Say, needs
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 KEY_FILE = "/run/fullbatch/api_keys"
 # Asked inside the engine's container: nothing outside its network can reach it.
@@ -111,6 +111,10 @@ def config_digest(root: Path, profile: str) -> str:
 
 def containers(service: str | None = None) -> list[Container]:
     """Containers of our project, newest first; empty when Docker does not answer."""
+    # The SDK takes longer to load than `fullbatch plan` takes to answer, and only what asks Docker needs it.
+    import docker
+    from docker.errors import APIError, DockerException
+
     # `name:` of compose.yaml, unless Compose's own variable says otherwise (the tests run beside a real one).
     project = os.environ.get("COMPOSE_PROJECT_NAME", "fullbatch")
     labels = [f"com.docker.compose.project={project}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fullbatch import host
+from fullbatch import catalog, host
 from fullbatch.plan import EnginePlan
 
 # GiB beside the weights and the KV cache: the interpreter, PyTorch, the API server.
@@ -40,11 +40,25 @@ def weights_folder(engine: EnginePlan) -> Path:
     return home / "hub" / f"models--{engine.model.replace('/', '--')}"
 
 
+def checkpoint_gib(engine: EnginePlan) -> float:
+    """What the checkpoint takes on disk: once for all copies, and as it is before it is made FP8 while loading."""
+    model = catalog.models().get(engine.model)
+    size = model.weights_gib.get(model.precision) if model else None
+    return size if size is not None else engine.budget.weights_gib
+
+
+def hf_token() -> bool:
+    """Whether there is a Hugging Face token: in the environment, or kept by `hf auth login`."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
+    kept = Path(os.environ.get("HF_TOKEN_PATH", home / "token")).expanduser()
+    return bool(os.environ.get("HF_TOKEN", "").strip()) or (kept.is_file() and kept.stat().st_size > 0)
+
+
 def _disk(engine: EnginePlan) -> list[str]:
     folder = weights_folder(engine)
     if not engine.needs_weights or folder.exists():
         return []
-    need, free = engine.budget.weights_gib + ROOM_GIB, host.free_disk_gib(folder)
+    need, free = checkpoint_gib(engine) + ROOM_GIB, host.free_disk_gib(folder)
     if free >= need:
         return []
     return [

@@ -27,3 +27,17 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def plan_of() -> Callable[[str], Plan]:
     """The plan of a shipped profile."""
     return lambda name: make(name, load(REPOSITORY, name))
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """A function that puts a shell program of the test's own on a PATH with nothing else."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def write(name: str, body: str) -> None:
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+
+    return write

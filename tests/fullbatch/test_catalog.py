@@ -63,3 +63,52 @@ def test_the_engine_knows_both_devices() -> None:
 def test_names_are_given_once(name: str) -> None:
     keys = re.findall(r"^([^\s#][^:]*):", (FOLDER / name).read_text(encoding="utf-8"), re.MULTILINE)
     assert len(keys) == len(set(keys)) == len(yaml.safe_load((FOLDER / name).read_text(encoding="utf-8")))
+
+
+def test_a_checkpoint_belongs_to_one_model() -> None:
+    named = [one for model in catalog.models().values() if model.base == model.name
+             for ids in model.checkpoints.values() for one in ids]  # fmt: skip
+    assert len(named) == len(set(named))
+    assert not any(catalog.models()[name].base == name for name in named)
+
+
+@pytest.mark.parametrize("model", catalog.models().values(), ids=lambda model: model.name)
+def test_a_smaller_precision_is_smaller_and_bf16_is_two_bytes(model: catalog.Model) -> None:
+    sizes = [model.weights_gib[name] for name in ("bf16", "fp8", "int4") if name in model.weights_gib]
+    assert sizes == sorted(sizes, reverse=True)
+    assert model.precision in model.weights_gib
+    assert model.weights_gib["bf16"] == pytest.approx(model.params_b * 2e9 / 2**30, rel=0.03)
+
+
+@pytest.mark.parametrize("model", catalog.models().values(), ids=lambda model: model.name)
+def test_the_shape_gives_the_published_parameters(model: catalog.Model) -> None:
+    """Attention, feed-forward and embedding, computed from the shape; 2 % are left for norms and biases."""
+    attention = 2 * model.hidden * model.head_dim * (model.heads + model.kv_heads)
+    body = model.layers * (attention + 3 * model.hidden * model.ffn)
+    embedding = model.vocab * model.hidden
+    tied, untied = (body + embedding) / 1e9, (body + 2 * embedding) / 1e9
+    assert any(model.params_b == pytest.approx(found, rel=0.02) for found in (tied, untied))
+
+
+def test_a_quantised_checkpoint_is_its_model_at_another_precision() -> None:
+    base, awq = catalog.models()["Qwen/Qwen2.5-7B-Instruct"], catalog.models()["Qwen/Qwen2.5-7B-Instruct-AWQ"]
+    assert (awq.base, awq.precision) == (base.name, "int4")
+    assert (base.base, base.precision) == (base.name, "bf16")
+    assert (awq.layers, awq.kv_heads, awq.weights_gib) == (base.layers, base.kv_heads, base.weights_gib)
+
+
+def test_each_model_says_whence() -> None:
+    assert all(len(model.source) > 10 for model in catalog.models().values())
+
+
+def test_cards_of_a_class_have_its_memory() -> None:
+    """vLLM's own rule: 70 GiB and more, unless it is an A100."""
+    for card in catalog.gpus().values():
+        large = card.memory_gib >= 70 and "A100" not in card.title
+        assert card.defaults_class == ("cuda_large" if large else "cuda_small")
+        assert ("fp8" in card.native) == (card.capability >= (8, 9))
+        assert card.bandwidth_gbs > 200
+
+
+def test_capabilities_compare_as_numbers() -> None:
+    assert catalog.gpus()["rtx5090"].capability > catalog.gpus()["h100"].capability > (8, 9)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from fullbatch import catalog, profile
 from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
 
-COMMANDS = ("profiles", "plan", "render", "check", "up", "down", "status", "logs", "demo")
+COMMANDS = ("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "demo")
 GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
 
 
@@ -66,7 +67,8 @@ def test_the_profiles(checkout: Checkout) -> None:
     [
         ([], "the following arguments are required: COMMAND"),
         (["serve"], "invalid choice: 'serve'"),
-        (["plan"], "required: profile"),
+        (["plan", "--gpu", "rtx4080"], "argument --gpu: invalid choice: 'rtx4080'"),
+        (["explain"], "required: profile"),
         (["up", "--runtime", "podman"], "invalid choice: 'podman'"),
         (["up", "--gateway-port", "99999"], "'99999': write a port from 1 to 65535"),
         (["up", "--engine-port", "http"], "'http': write a port from 1 to 65535"),
@@ -91,8 +93,8 @@ def test_a_wrong_option(checkout: Checkout, words: list[str], said: str) -> None
 def test_an_unknown_profile_lists_those_there_are(checkout: Checkout, command: str) -> None:
     said = _one_line(checkout.run(command, "cpu-tinny"), 2)
     assert said == (
-        "profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); there are: cpu, cpu-tiny, "
-        "rtx4090-llama3.1-8b, rtx4090-qwen2.5-1.5b, rtx4090-qwen2.5-7b"
+        "profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); "
+        f"there are: {', '.join(profile.names(REPOSITORY))}"
     )
 
 
@@ -170,6 +172,58 @@ def test_plan_for_people_and_programs(checkout: Checkout) -> None:
     assert text.returncode == data.returncode == 0
     assert f"{json.loads(data.stdout)['kv_tokens']:,} tokens" in text.stdout
     assert text.stdout.endswith("\n")
+
+
+def test_plan_of_nothing(checkout: Checkout) -> None:
+    assert _one_line(checkout.run("plan"), 2) == "plan: name a profile, or give --model and --gpu"
+
+
+def test_a_plan_does_not_wait_for_what_it_does_not_use() -> None:
+    """The Docker SDK and Jinja take longer to load than a plan to make."""
+    program = (
+        "import sys, fullbatch.cli as c; c.main(['plan', 'cpu']); print(sorted({'docker', 'jinja2'} & {*sys.modules}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_question_answered_and_kept(checkout: Checkout) -> None:
+    words = (
+        "plan",
+        "--model",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "--gpu",
+        "rtx4090",
+        "--users",
+        "50",
+        "--context",
+        "2048",
+    )
+    text = checkout.run(*words)
+    assert text.returncode == 0, text.stderr
+    assert "First limit: the KV cache: 38 requests of half the context fit, 50 people ask" in text.stdout
+    assert "fp8 weights (RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8)" in text.stdout
+    asked = checkout.run(*words, "--json", "--write", "mine")
+    data = json.loads(asked.stdout)
+    keys = {"kv_tokens", "kv_bytes_per_token", "weights_bytes", "max_concurrency_worst", "max_concurrency_typical"}
+    assert keys | {"flags", "reasons", "better", "gives_first"} <= set(data)
+    assert asked.stderr == "wrote profiles/mine.yaml; next: fullbatch render mine\n"
+    assert checkout.run("render", "mine").returncode == 0
+    assert json.loads(checkout.run("plan", "mine", "--json").stdout)["flags"] == data["flags"]
+
+
+def test_what_cannot_work_is_refused_with_what_would(checkout: Checkout) -> None:
+    said = _one_line(checkout.run("plan", "--model", "meta-llama/Llama-3.1-70B-Instruct", "--gpu", "rtx4090"), 2)
+    assert "this would work: hardware.count: 2 with int4 weights" in said
+
+
+def test_the_flags_of_2025_explained(checkout: Checkout) -> None:
+    text = checkout.run("explain", "rtx4090-qwen2.5-7b").stdout
+    assert all(title in text for title in ("Default today", "Kept", "Stale", "Harmful", "Refused by this vLLM"))
+    lines = json.loads(checkout.run("explain", "cpu", "--json").stdout)
+    assert {line["flag"] for line in lines} >= {"swap-space", "max-num-seqs", "enable-prefix-caching"}
 
 
 def test_render_check_and_render(checkout: Checkout) -> None:

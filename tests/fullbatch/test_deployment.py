@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fullbatch import deployment
 from fullbatch.deployment import Options
 from fullbatch.errors import EngineError, HostError, StateError
 from fullbatch.plan import Plan
-from fullbatch.runtime import Say
+from fullbatch.runtime import Say, state
 from fullbatch.runtime.compose import ComposeDeployment
 from fullbatch.runtime.process import Ports, ProcessDeployment
 from tests.fullbatch.checkout import REPOSITORY
@@ -108,6 +111,42 @@ def test_status_of_nothing(tmp_path: Path) -> None:
     assert deployment.status(tmp_path, {}) == []
 
 
+@pytest.mark.parametrize(
+    ("log", "cause", "change"),
+    [
+        (
+            "vllm serve: error: unrecognized arguments: --swap-space 4",
+            "vLLM 0.32.0 does not know --swap-space 4",
+            "remove",
+        ),
+        ("ValueError: something new", "ValueError: something new", "read its log: fullbatch logs cpu"),
+        ("", "its log does not say why", "read its log: fullbatch logs cpu"),
+    ],
+)
+def test_status_says_why_an_engine_has_died(
+    log: str, cause: str, change: str, tmp_path: Path, plan_of: Callable[[str], Plan]
+) -> None:
+    """The gateway lives on, the engine does not."""
+    folder = state.run_dir(tmp_path, "cpu")
+    folder.mkdir(parents=True)
+    (folder / "engine.log").write_text(log, encoding="utf-8")
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as gateway:
+        created = psutil.Process(gateway.pid).create_time()
+        processes = (
+            state.Started("gateway", gateway.pid, created, str(folder / "gateway.log")),
+            state.Started("engine", 2**22 + 1, created, str(folder / "engine.log")),
+        )
+        urls = {"engine": "http://127.0.0.1:1"}
+        state.write(tmp_path, state.State("cpu", "http://127.0.0.1:1", urls, "keys", processes))
+        (found,) = deployment.status(tmp_path, {"cpu": plan_of("cpu")})
+        gateway.communicate(b"")
+    assert not found["healthy"]
+    (failure,) = found["failures"]
+    assert failure["cause"] == cause
+    assert failure["change"].startswith(change)
+
+
 INFO = (
     '# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",'
     'kv_cache_max_concurrency="128.0",kv_cache_size_tokens="524288",num_gpu_blocks="4096"} 1.0\nother{a="b"} 2\n'
@@ -122,6 +161,7 @@ INFO = (
         ("vllm:num_requests_running 3.0\n", None),
         (INFO.replace('"524288"', '"None"'), None),
         (INFO.replace("vllm:cache_config_info{", "other_info{"), None),
+        (INFO + INFO.replace('engine="0"', 'engine="1"'), 2 * 524_288),
     ],
 )
 def test_the_kv_tokens_vllm_reports(metrics: str, tokens: int | None) -> None:

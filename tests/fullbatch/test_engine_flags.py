@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fullbatch import check, profile
+from fullbatch import catalog, check, profile
 from tests.fullbatch.checkout import REPOSITORY
 
 PYTHON = REPOSITORY / ".fullbatch" / "engine" / "bin" / "python"
@@ -15,6 +15,18 @@ WRONG = {
     "no choice": ["tiny", "--dtype", "bfloat61"],
     "a mistyped flag": ["tiny", "--max-modle-len", "4096"],
 }
+GONE = {f"gone: {flag}": ["tiny", f"--{flag}", "1"] for flag in catalog.flags()["gone"]}
+# What `fullbatch explain` names in their place, and what a plan gives only for cards.
+TAKEN = {
+    " ".join(words): ["tiny", *words]
+    for words in (
+        ["--long-prefill-token-threshold", "512"], ["--enable-log-requests"], ["--structured-outputs-config", "{}"],
+        ["--runner", "pooling"], ["--convert", "embed"], ["--max-cudagraph-capture-size", "64"],
+        ["--hf-overrides", "{}"], ["--reasoning-parser", "qwen3"], ["--quantization", "fp8_per_tensor"],
+        ["--kv-cache-dtype", "fp8"], ["--kv-cache-dtype", "int8_per_token_head"], ["--data-parallel-size", "2"],
+        ["--tensor-parallel-size", "2"],
+    )
+}  # fmt: skip
 
 pytestmark = [
     pytest.mark.engine,
@@ -24,11 +36,16 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[str, str | None]:
-    commands = {
-        f"{name}: {service}": words
-        for name in profile.names(REPOSITORY)
-        for service, words in check.engine_commands(REPOSITORY, name).items()
-    } | WRONG
+    commands = (
+        {
+            f"{name}: {service}": words
+            for name in profile.names(REPOSITORY)
+            for service, words in check.engine_commands(REPOSITORY, name).items()
+        }
+        | WRONG
+        | GONE
+        | TAKEN
+    )
     said = check.ask_engine_parser(REPOSITORY, PYTHON, list(commands.values()))
     return dict(zip(commands, said, strict=True))
 
@@ -47,3 +64,13 @@ def test_a_wrong_flag_is_reported_in_the_parsers_words(
     assert said is not None
     assert words[1] in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("label", GONE)
+def test_a_flag_said_to_be_gone_is_refused(verdicts: dict[str, str | None], label: str) -> None:
+    assert verdicts[label] is not None
+
+
+@pytest.mark.parametrize("label", TAKEN)
+def test_a_flag_named_in_its_place_is_taken(verdicts: dict[str, str | None], label: str) -> None:
+    assert verdicts[label] is None

@@ -15,18 +15,6 @@ from fullbatch import host
 LISTENER = "import socket, sys; s = socket.create_server(('{}', {})); print('up', flush=True); sys.stdin.read()"
 
 
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """A function that puts a shell program of the test's own on a PATH with nothing else."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    def write(name: str, body: str) -> None:
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-
-    return write
-
-
 def _docker(version: str, engine: str = "echo 28.5.1") -> str:
     return f'case "$1" in compose) {version};; info) {engine};; *) exit 64;; esac'
 

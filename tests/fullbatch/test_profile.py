@@ -69,7 +69,8 @@ def test_a_fault_is_one_line_that_says_where_and_what(changes: dict[str, Any], l
 
 def test_a_setting_far_from_any_other_lists_them_all() -> None:
     assert _refusal(zzz=1)[0].endswith(
-        "zzz: no such setting (there are: description, model, hardware, users, context, workload, engine)"
+        "zzz: no such setting (there are: description, model, hardware, users, context, workload, goal, weights, "
+        "kv_cache, engine)"
     )
 
 
@@ -98,7 +99,7 @@ def test_a_name_that_is_no_profile_lists_those_there_are(name: str) -> None:
     with pytest.raises(UsageError) as raised:
         profile.load(REPOSITORY, name)
     assert f"profile '{name}': no such profile" in str(raised.value)
-    assert "there are: cpu, cpu-tiny, rtx4090-llama3.1-8b" in str(raised.value)
+    assert f"there are: {', '.join(profile.names(REPOSITORY))}" in str(raised.value)
 
 
 def test_a_mistyped_name_is_guessed() -> None:

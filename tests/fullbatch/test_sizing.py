@@ -13,16 +13,38 @@ from fullbatch.sizing import GIB, Budget
 from tests.fullbatch.checkout import REPOSITORY
 
 MODELS = catalog.models()
+CARDS = catalog.gpus()
+ENGINE = catalog.engine()
 
-# Published figures: bytes of KV cache a token (16 bit), and tokens a 24 GB card holds beside 16-bit weights.
-# The tokens are rounded to thousands; the estimate behind both is good to 1.5 GiB.
-PUBLISHED = {
-    "Qwen/Qwen2.5-1.5B-Instruct": (28_672, 634_000),
-    "Qwen/Qwen2.5-7B-Instruct": (57_344, 105_000),
-    "meta-llama/Llama-3.2-3B-Instruct": (114_688, 129_000),
-    "meta-llama/Llama-3.1-8B-Instruct": (131_072, 39_000),
+# Published figures: bytes of KV cache a token (16 bit), and thousands of tokens a 24 GB card holds beside weights of
+# 16, 8 and 4 bit (0.92 x 23.5 GiB, 1.8 GiB overhead); None where the weights do not fit. Good to 1.5 GiB.
+PUBLISHED: dict[str, tuple[int, tuple[int | None, ...]]] = {
+    "Qwen/Qwen2.5-1.5B-Instruct": (28_672, (634, 680, 701)),
+    "Qwen/Qwen2.5-7B-Instruct": (57_344, (105, 219, 272)),
+    "Qwen/Qwen2.5-14B-Instruct": (196_608, (None, 25, 56)),
+    "Qwen/Qwen3-4B": (147_456, (89, 114, 125)),
+    "Qwen/Qwen3-8B": (147_456, (33, 80, 102)),
+    "meta-llama/Llama-3.2-3B-Instruct": (114_688, (129, 154, 165)),
+    "meta-llama/Llama-3.1-8B-Instruct": (131_072, (39, 93, 118)),
+    "meta-llama/Llama-3.1-70B-Instruct": (327_680, (None, None, None)),
+    "meta-llama/Llama-3.1-405B-Instruct": (516_096, (None, None, None)),
+    "mistralai/Mistral-7B-Instruct-v0.3": (131_072, (51, 105, 130)),
+    "microsoft/Phi-3-mini-4k-instruct": (393_216, (34, 43, 48)),
+    "microsoft/Phi-3-medium-4k-instruct": (204_800, (None, 34, 65)),
+    "google/gemma-2-2b-it": (106_496, (150, 169, 178)),
+    "deepseek-ai/deepseek-coder-33b-instruct": (253_952, (None, None, 11)),
+    "codellama/CodeLlama-34b-Instruct-hf": (196_608, (None, None, 13)),
 }
+ROWS = [
+    (name, precision, per_token, kilo)
+    for name, (per_token, kilos) in PUBLISHED.items()
+    for precision, kilo in zip(("bf16", "fp8", "int4"), kilos, strict=True)
+]
 
+cards = st.sampled_from(sorted(CARDS.values(), key=lambda card: card.name))
+cache_dtypes = st.sampled_from(
+    ["auto", "fp8", "fp8_e5m2", "int8_per_token_head", "int4_per_token_head", "nvfp4", "odd"]
+)
 models = st.sampled_from(sorted(MODELS.values(), key=lambda model: model.name))
 gibs = st.floats(min_value=-8, max_value=200, allow_nan=False)
 contexts = st.integers(min_value=256, max_value=131_072)
@@ -33,15 +55,17 @@ def _budget(kv_gib: float) -> Budget:
     return Budget(total_gib=300, usable_gib=270, weights_gib=1, overhead_gib=1, kv_gib=kv_gib)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_the_published_kv_tokens_of_a_24_gb_card(name: str) -> None:
-    bytes_per_token, tokens = PUBLISHED[name]
+@pytest.mark.parametrize(("name", "precision", "per_token", "kilo"), ROWS)
+def test_the_published_kv_tokens_of_a_24_gb_card(name: str, precision: str, per_token: int, kilo: int | None) -> None:
     model = MODELS[name]
-    budget = sizing.gpu_budget(catalog.gpus()["rtx4090"], 1, model, catalog.engine())
+    budget = sizing.gpu_budget(CARDS["rtx4090"], 1, model, ENGINE, sizing.Knobs(precision))
     capacity = sizing.capacity(budget, model, 4096, 16)
-    assert capacity.kv_bytes_per_token == bytes_per_token
-    # Published weights are rounded to 0.1 GiB, tokens to 1,000.
-    assert capacity.kv_tokens == pytest.approx(tokens, abs=500 + 0.05 * GIB / bytes_per_token)
+    assert capacity.kv_bytes_per_token == per_token
+    if kilo is None:
+        assert capacity.kv_tokens == 0
+        return
+    # Published weights are rounded to 0.1 GiB; of the tokens the thousands stand there, cut off.
+    assert capacity.kv_tokens == pytest.approx(1000 * kilo + 500, abs=500 + 0.05 * GIB / per_token)
 
 
 def test_the_tiny_model_holds_what_vllm_reported() -> None:
@@ -120,3 +144,92 @@ def test_the_measured_log_line_is_the_one_the_startup_test_has() -> None:
     found = re.search(r"CPU KV cache size: ([\d,]+) tokens", text)
     assert found is not None
     assert int(found.group(1).replace(",", "")) == 524_288
+
+
+@given(models, cards, st.sampled_from([1, 2, 4, 8, 16]), cache_dtypes, contexts)
+def test_no_card_is_promised_more_than_it_has(
+    model: catalog.Model, card: catalog.Gpu, count: int, dtype: str, context: int
+) -> None:
+    budget = sizing.gpu_budget(card, count, model, ENGINE)
+    capacity = sizing.capacity(budget, model, context, 16, dtype, count)
+    spent = budget.weights_gib + budget.overhead_gib + capacity.kv_tokens * capacity.kv_bytes_per_token / GIB
+    assert capacity.kv_tokens == 0 or spent <= card.memory_gib * count * 0.92 + 1e-6
+
+
+@given(models, st.sampled_from([1, 2, 4, 8, 16]), cache_dtypes)
+def test_cards_that_share_a_model_never_save_kv_bytes(model: catalog.Model, count: int, dtype: str) -> None:
+    alone = sizing.kv_bytes_per_token(model, dtype)
+    assert sizing.kv_bytes_per_token(model, dtype, count) >= alone
+    if model.kv_heads % count == 0:
+        assert sizing.kv_bytes_per_token(model, dtype, count) == alone
+    assert alone <= sizing.kv_bytes_per_token(model)
+
+
+@given(models, cards, st.integers(0, 100_000), st.integers(0, 100_000), st.integers(0, 2000), st.integers(0, 2000))
+def test_a_larger_batch_never_leaves_more_for_the_cache(
+    model: catalog.Model, card: catalog.Gpu, a: int, b: int, c: int, d: int
+) -> None:
+    (t0, t1), (s0, s1) = sorted((a, b)), sorted((c, d))
+    small = sizing.gpu_budget(card, 1, model, ENGINE, sizing.Knobs(batched_tokens=t0, sequences=s0))
+    large = sizing.gpu_budget(card, 1, model, ENGINE, sizing.Knobs(batched_tokens=t1, sequences=s1))
+    assert large.kv_gib <= small.kv_gib
+
+
+def test_the_notes_batch_of_16384_takes_cache_away() -> None:
+    """Qwen2.5 7B: 14,336 tokens more x (2 x 18,944 + 6 x 3,584) numbers x 2 bytes."""
+    model = MODELS["Qwen/Qwen2.5-7B-Instruct"]
+    default, seed = (
+        sizing.gpu_budget(CARDS["rtx4090"], 1, model, ENGINE, sizing.Knobs(batched_tokens=tokens))
+        for tokens in (2048, 16384)
+    )
+    assert default.kv_gib - seed.kv_gib == pytest.approx(14_336 * 59_392 * 2 / GIB)
+
+
+def test_fp8_halves_a_token_exactly() -> None:
+    model = MODELS["meta-llama/Llama-3.1-8B-Instruct"]
+    assert sizing.kv_bytes_per_token(model, "fp8") * 2 == sizing.kv_bytes_per_token(model) == 131_072
+
+
+def test_more_cards_than_kv_heads_hold_copies() -> None:
+    model = MODELS["Qwen/Qwen2.5-7B-Instruct"]
+    assert sizing.kv_bytes_per_token(model, "auto", 4) == 57_344
+    assert sizing.kv_bytes_per_token(model, "auto", 8) == 2 * 57_344
+
+
+def test_a_latent_is_held_by_each_card() -> None:
+    """DeepSeek V3: 61 layers of 512 + 64 numbers."""
+    model = dataclasses.replace(MODELS["tiny"], layers=61, kv_latent=576)
+    assert sizing.kv_bytes_per_token(model) == 61 * 576 * 2
+    assert sizing.kv_bytes_per_token(model, "auto", 8) == 8 * 61 * 576 * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct", {1, 2, 4}),
+        ("Qwen/Qwen2.5-0.5B-Instruct", {1, 2, 14}),
+        ("meta-llama/Llama-3.1-70B-Instruct", {1, 2, 4, 8, 16}),
+        ("microsoft/Phi-3-medium-4k-instruct", {1, 2, 5, 10}),
+    ],
+)
+def test_heads_must_divide(name: str, works: set[int]) -> None:
+    assert {cards for cards in range(1, 17) if sizing.splits(MODELS[name], cards)} == works
+
+
+def test_a_step_reads_every_weight_once() -> None:
+    """15 GiB at 1,008 GB/s."""
+    assert sizing.step_ms(CARDS["rtx4090"], 1, 15.0) == pytest.approx(15.98, abs=0.01)
+    assert sizing.step_ms(CARDS["rtx4090"], 2, 15.0) == pytest.approx(7.99, abs=0.01)
+
+
+@given(models, cards, st.sampled_from([2, 4, 8]))
+def test_each_card_has_an_overhead_of_its_own(model: catalog.Model, card: catalog.Gpu, count: int) -> None:
+    one, many = (sizing.gpu_budget(card, number, model, ENGINE) for number in (1, count))
+    assert many.overhead_gib == pytest.approx(one.overhead_gib * count)
+    assert one.overhead_gib == pytest.approx(1.8)
+
+
+def test_copies_add_whole_requests_only() -> None:
+    one = sizing.Capacity(kv_bytes_per_token=1, kv_tokens=100, concurrency_worst=2.7, concurrency_typical=5.4)
+    assert sizing.capacity_times(one, 3) == sizing.Capacity(1, 300, 6.0, 15.0)
+    assert sizing.capacity_times(one, 1) == one

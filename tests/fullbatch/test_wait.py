@@ -11,7 +11,11 @@ import pytest
 
 from fullbatch import wait
 from fullbatch.errors import EngineError
+from fullbatch.plan import make
+from fullbatch.profile import load
+from tests.fullbatch.checkout import REPOSITORY
 
+PLAN = make("cpu-tiny", load(REPOSITORY, "cpu-tiny"))
 GOOD = {"choices": [{"text": "x"}], "usage": {"completion_tokens": 1}}
 
 
@@ -98,7 +102,7 @@ def running(gateway: Gateway) -> Deployment:
 
 def test_a_token_ends_the_wait(gateway: Gateway, running: Deployment) -> None:
     said: list[str] = []
-    assert 0 <= wait.until_token(running, "tiny", said.append, 60) < 60
+    assert 0 <= wait.until_token(running, PLAN, said.append, 60) < 60
     assert gateway.keys == ["Bearer fb-key"]
 
 
@@ -110,14 +114,14 @@ def test_it_says_what_it_waits_for_and_says_it_once(gateway: Gateway, running: D
         said.append(text)
         running.log = ["INFO Starting to load model tiny..."]
 
-    wait.until_token(running, "tiny", say, 60)
+    wait.until_token(running, PLAN, say, 60)
     assert said == ["starting vLLM", "loading weights"]
 
 
 def test_a_long_stage_gives_signs_of_life(gateway: Gateway, running: Deployment) -> None:
     gateway.starting = 12
     said: list[str] = []
-    wait.until_token(running, "tiny", said.append, 10_000, clock=Clock(5))
+    wait.until_token(running, PLAN, said.append, 10_000, clock=Clock(5))
     assert said[0] == "starting vLLM"
     assert said[1].startswith("still starting vLLM (")
     assert len(said) < 12
@@ -128,7 +132,7 @@ def test_a_dead_engine_ends_the_wait_with_the_tail_of_its_log(gateway: Gateway, 
     running.dies_after = 3
     running.log = [f"line {number}" for number in range(50)] + ["", "ValueError: no memory", " "]
     with pytest.raises(EngineError) as raised:
-        wait.until_token(running, "tiny", lambda _text: None, 60)
+        wait.until_token(running, PLAN, lambda _text: None, 60)
     lines = str(raised.value).splitlines()
     assert lines[0] == "the engine process (7) has ended"
     assert lines[1] == "the cause it names: ValueError: no memory"
@@ -137,12 +141,29 @@ def test_a_dead_engine_ends_the_wait_with_the_tail_of_its_log(gateway: Gateway, 
     assert len(lines) == 3 + wait.TAIL_LINES
 
 
+def test_a_known_failure_is_told_with_its_fix(gateway: Gateway, running: Deployment) -> None:
+    gateway.starting = 1000
+    running.dies_after = 1
+    running.log = [
+        "(EngineCore pid=9) ERROR 11-23 15:12:23 [core.py:1510] ValueError: To serve at least one request with the "
+        "model's max seq len (4096), (2.0 GiB KV cache is needed, which is larger than the available KV cache memory "
+        "(1.5 GiB). Based on the available memory, the estimated maximum model length is 3072. Try increasing",
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+    ]
+    with pytest.raises(EngineError) as raised:
+        wait.until_token(running, PLAN, lambda _text: None, 60)
+    lines = str(raised.value).splitlines()
+    assert lines[1].startswith("why: the KV cache (1.5 GiB) cannot hold one request of 4096 tokens (2.0 GiB)")
+    assert lines[2] == "fix: in profiles/cpu-tiny.yaml write `context: 3072`, or take a smaller model"
+    assert lines[3] == "the engine's log ends:"
+
+
 def test_a_very_long_line_is_cut(gateway: Gateway, running: Deployment) -> None:
     gateway.starting = 1000
     running.dies_after = 1
     running.log = ["x" * 100_000]
     with pytest.raises(EngineError) as raised:
-        wait.until_token(running, "tiny", lambda _text: None, 60)
+        wait.until_token(running, PLAN, lambda _text: None, 60)
     assert max(len(line) for line in str(raised.value).splitlines()) < 400
 
 
@@ -150,14 +171,14 @@ def test_the_time_limit(gateway: Gateway, running: Deployment) -> None:
     gateway.starting = 1000
     running.log = ["INFO Starting to load model tiny..."]
     with pytest.raises(EngineError, match="no token came back within 20 s; last seen: loading weights"):
-        wait.until_token(running, "tiny", lambda _text: None, 20, clock=Clock(1))
+        wait.until_token(running, PLAN, lambda _text: None, 20, clock=Clock(1))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_of_our_own_request_ends_the_wait(gateway: Gateway, running: Deployment, status: int) -> None:
     gateway.completion = (status, {"error": {"message": "no such key"}})
     with pytest.raises(EngineError, match=rf"refuses our own test request: {status} .*no such key"):
-        wait.until_token(running, "tiny", lambda _text: None, 60)
+        wait.until_token(running, PLAN, lambda _text: None, 60)
 
 
 @pytest.mark.parametrize(
@@ -166,4 +187,4 @@ def test_a_refusal_of_our_own_request_ends_the_wait(gateway: Gateway, running: D
 def test_health_alone_is_not_enough(gateway: Gateway, running: Deployment, answer: tuple[int, object]) -> None:
     gateway.completion = answer
     with pytest.raises(EngineError, match="no token came back within 20 s"):
-        wait.until_token(running, "tiny", lambda _text: None, 20, clock=Clock(1))
+        wait.until_token(running, PLAN, lambda _text: None, 20, clock=Clock(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +58,11 @@ def test_cards(
     found = needs.missing_cards("rtx4090-qwen2.5-7b", engine)
     assert bool(found) is lacking
     assert all("wants 1 NVIDIA card(s), the driver reports: none" in line for line in found)
+
+
+def test_the_disk_holds_the_checkpoint_once_and_as_it_was_published(plan_of: Callable[[str], Plan]) -> None:
+    """Whatever the cards hold: two copies of it, or an FP8 version made while loading."""
+    engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
+    cards = dataclasses.replace(engine.budget, weights_gib=7.6)
+    assert needs.checkpoint_gib(dataclasses.replace(engine, budget=cards)) == engine.budget.weights_gib
+    assert needs.checkpoint_gib(dataclasses.replace(engine, model="/models/own", budget=cards)) == 7.6

@@ -1,0 +1,175 @@
+"""A model the catalog does not know, read from its own `config.json`: Hugging Face's format.
+
+What is not understood is said in `notes` and taken on the safe side: attention on every layer, at full length.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fullbatch.catalog import Model
+from fullbatch.errors import UsageError
+
+GIB = 2**30
+# Bytes of a linear layer's weight by precision; int4 in groups of 128 carries a scale and a zero point a group.
+_LINEAR_BYTES = {"bf16": 2.0, "fp8": 1.0, "int8": 1.02, "int4": 0.53}
+_QUANTISED = {"awq": "int4", "gptq": "int4", "fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "int4", "modelopt": "fp8"}
+# Decoders whose memory follows the formulas here.
+_KNOWN = (
+    "Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Phi3", "Gemma", "Gemma2", "Gemma3", "DeepseekV2", "DeepseekV3",
+    "GptOss", "Granite", "Olmo2", "StableLm", "Starcoder2", "Qwen2Moe", "Qwen3Moe", "Glm4", "Cohere", "Cohere2",
+)  # fmt: skip
+_STATE_SPACE = ("mamba", "jamba", "bamba", "zamba", "falcon_h1", "nemotron_h", "granitemoehybrid", "qwen3_next")
+
+
+def read(path: Path) -> Model:
+    """The model described by `path`, a config.json or the directory it lies in; UsageError when it describes none."""
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
+    except ValueError as error:
+        raise UsageError(f"{file}: no JSON ({error}); name a model's config.json") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{file}: no JSON object; name a model's config.json")
+    return parse(data, file)
+
+
+def parse(data: dict[str, Any], file: Path) -> Model:
+    """The model whose config.json holds `data`; weights are measured beside `file` where they lie there."""
+    text = data.get("text_config")
+    facts: dict[str, Any] = {**data, **text} if isinstance(text, dict) else data
+    layers, hidden, heads = (_number(facts, key, file) for key in _REQUIRED)
+    head_dim = int(facts.get("head_dim") or hidden // heads)
+    kv_heads = int(facts.get("num_key_value_heads") or heads)
+    window, sliding = _sliding(facts, layers)
+    parameters, embedding = _parameters(facts, layers, hidden, heads * head_dim, kv_heads * head_dim)
+    precision, notes = _precision(data)
+    notes += _doubts(data, facts)
+    weights = {name: _weights(parameters, embedding, name) for name in ("bf16", "fp8", "int4", precision)}
+    measured = _measured(file.parent)
+    if measured:
+        weights[precision] = measured
+    elif notes:
+        weights = {name: gib * 1.1 for name, gib in weights.items()}
+        notes += ("10 % were added to the reckoned weights for what is not understood",)
+    return Model(
+        name=str(file.parent if file.name == "config.json" else file),
+        title=str((data.get("architectures") or ["unknown"])[0]),
+        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
+        vocab=int(facts.get("vocab_size") or 0), native_context=_native(facts), weights_gib=weights,
+        ffn=int(facts.get("intermediate_size") or 4 * hidden), params_b=round(parameters / 1e9, 2), precision=precision,
+        kv_latent=_latent(facts), experts=_experts(facts), sliding_window=window, sliding_layers=sliding,
+        source=str(file), notes=notes,
+    )  # fmt: skip
+
+
+_REQUIRED = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+
+
+def _number(facts: dict[str, Any], key: str, file: Path) -> int:
+    value = facts.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{file}: {key} is {value!r}; a decoder's config.json has a whole number above 0 there")
+    return value
+
+
+def _native(facts: dict[str, Any]) -> int:
+    scaling = facts.get("rope_scaling") or facts.get("rope_parameters") or {}
+    kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, dict) else None
+    if kind == "longrope":  # as vLLM: the length without the extension (vllm/config/model.py)
+        original = facts.get("original_max_position_embeddings") or scaling.get("original_max_position_embeddings")
+        if original:
+            return int(original)
+    return int(facts.get("max_position_embeddings") or 4096)
+
+
+def _latent(facts: dict[str, Any]) -> int:
+    if not facts.get("kv_lora_rank"):
+        return 0
+    return int(facts["kv_lora_rank"]) + int(facts.get("qk_rope_head_dim") or 0)
+
+
+def _sliding(facts: dict[str, Any], layers: int) -> tuple[int, int]:
+    window = facts.get("sliding_window")
+    if not window or facts.get("use_sliding_window") is False:
+        return 0, 0
+    kinds = facts.get("layer_types")
+    if isinstance(kinds, list):
+        return int(window), sum(kind == "sliding_attention" for kind in kinds)
+    pattern = int(facts.get("sliding_window_pattern") or 0)
+    return int(window), layers - layers // pattern if pattern else layers
+
+
+def _parameters(facts: dict[str, Any], layers: int, hidden: int, q: int, kv: int) -> tuple[float, float]:
+    """All parameters, and those of embedding and output head (which stay at 16 bit when the rest is quantised)."""
+    embedding = float(facts.get("vocab_size") or 0) * hidden * (1 if facts.get("tie_word_embeddings") else 2)
+    attention = 2 * hidden * q + 2 * hidden * kv
+    if facts.get("kv_lora_rank"):  # MLA: below the uncompressed figure, so never too little
+        attention = min(attention, 4 * hidden * q)
+    dense = 3 * hidden * int(facts.get("intermediate_size") or 4 * hidden)
+    experts = _experts(facts)
+    if not experts:
+        return embedding + layers * (attention + dense), embedding
+    width = int(facts.get("moe_intermediate_size") or facts.get("intermediate_size") or hidden)
+    shared = int(facts.get("n_shared_experts") or 0) * width + int(facts.get("shared_expert_intermediate_size") or 0)
+    first = int(facts.get("first_k_dense_replace") or 0)
+    expert_layer = 3 * hidden * (experts * width + shared) + hidden * experts
+    return embedding + layers * attention + first * dense + (layers - first) * expert_layer, embedding
+
+
+def _experts(facts: dict[str, Any]) -> int:
+    names = ("num_local_experts", "n_routed_experts", "num_experts")
+    return int(next((facts[name] for name in names if facts.get(name)), 0))
+
+
+def _weights(parameters: float, embedding: float, precision: str) -> float:
+    return ((parameters - embedding) * _LINEAR_BYTES[precision] + embedding * 2) / GIB
+
+
+def _precision(data: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    settings = data.get("quantization_config")
+    if not isinstance(settings, dict):
+        return "bf16", ()
+    method = str(settings.get("quant_method", ""))
+    bits = settings.get("bits") or settings.get("w_bit") or _compressed_bits(settings)
+    if bits == 8:
+        return ("fp8" if "float" in json.dumps(settings) else "int8"), ()
+    if bits == 4:
+        return "int4", ()
+    if method in _QUANTISED:
+        return _QUANTISED[method], ()
+    return "bf16", (f"quantisation '{method}' is not known here: weights taken at 16 bit",)
+
+
+def _compressed_bits(settings: dict[str, Any]) -> Any:
+    groups = settings.get("config_groups")
+    first: Any = next(iter(groups.values()), {}) if isinstance(groups, dict) else {}
+    return (first.get("weights") or {}).get("num_bits") if isinstance(first, dict) else None
+
+
+def _doubts(data: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
+    names = [str(name) for name in data.get("architectures") or ["(none named)"]]
+    found = []
+    stem = names[0].removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration")
+    if stem not in _KNOWN:
+        found.append(f"the architecture {names[0]} is not known here: sized as a plain decoder")
+    kinds = facts.get("layer_types")
+    hybrid = isinstance(kinds, list) and any(str(kind).startswith(("linear", "mamba")) for kind in kinds)
+    if hybrid or str(facts.get("model_type", "")).startswith(_STATE_SPACE):
+        found.append("it mixes attention with state-space layers: sized as if every layer kept a KV cache")
+    return tuple(found)
+
+
+def _measured(folder: Path) -> float:
+    """GiB of the weight files beside config.json; 0 when there are none, or not all of them."""
+    index = folder / "model.safetensors.index.json"
+    try:
+        if index.exists():
+            return float(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"]) / GIB
+        return sum(file.stat().st_size for file in folder.glob("*.safetensors")) / GIB
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0

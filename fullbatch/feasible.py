@@ -1,0 +1,115 @@
+"""What cannot work, found before anything is downloaded. Pure; each refusal is one line with what would be right."""
+
+from __future__ import annotations
+
+from fullbatch import catalog, sizing
+from fullbatch.catalog import Gpu, Model
+from fullbatch.errors import UsageError
+from fullbatch.profile import Profile
+
+# Below this no kernel multiplies the FP8 format of the KV cache (vllm/v1/attention/backends/triton_attn.py).
+FP8_CAPABILITY = (8, 9)
+
+
+class CannotWork(UsageError):
+    """This profile cannot run on its hardware; `reason` is the message without the file's name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"profiles/{name}.yaml: {reason}")
+        self.reason = reason
+
+
+class TooLarge(CannotWork):
+    """Weights, or one request, do not fit the memory."""
+
+
+def refuse_settings(name: str, profile: Profile, model: Model) -> None:
+    """CannotWork for settings that the engine, the card or the model's shape rules out."""
+    for reason in (_gone_flag(profile), _cpu(profile), _wrong_weights(profile, model), _card(profile, model)):
+        if reason:
+            raise CannotWork(name, reason)
+
+
+def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
+    """CannotWork when a step cannot give each sequence one token: the engine does not start."""
+    if sequences > batched_tokens:
+        raise CannotWork(
+            name,
+            f"max-num-seqs {sequences} is more than max-num-batched-tokens {batched_tokens}: a step gives each "
+            f"sequence a token at least; raise the second to {sequences}",
+        )
+
+
+def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
+    """TooLarge when weights, or one request of `length` tokens, do not fit."""
+    if capacity.concurrency_worst >= 1:
+        return
+    if budget.kv_gib <= 0:
+        raise TooLarge(
+            name,
+            f"{profile.model} needs {budget.weights_gib:.1f} GiB for its weights and about "
+            f"{budget.overhead_gib:.1f} GiB beside them, the engine may use {budget.usable_gib:.1f} GiB: it does not "
+            "fit; choose a smaller model or more cards (hardware.count)",
+        )
+    raise TooLarge(
+        name,
+        f"context: {length} tokens do not fit the KV cache, which holds {capacity.kv_tokens}; "
+        f"write at most {capacity.kv_tokens}",
+    )
+
+
+def kv_cache_dtype(profile: Profile) -> str:
+    """What the KV cache is kept in: the profile's own flag, else its `kv_cache`."""
+    return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
+
+
+def _gone_flag(profile: Profile) -> str | None:
+    gone = catalog.flags()["gone"]
+    for flag in profile.engine.args:
+        if flag in gone:
+            return f"engine.args.{flag}: vLLM {catalog.engine().version} refuses it; {gone[flag]['instead']}"
+    return None
+
+
+def _wrong_weights(profile: Profile, model: Model) -> str | None:
+    if profile.weights == "fp8" and model.precision != "bf16":
+        return f"weights: {profile.model} is {model.precision} already; remove this setting"
+    if profile.weights not in ("checkpoint", *model.weights_gib):
+        return f"weights: {profile.model} has no size at {profile.weights}; remove this setting"
+    return None
+
+
+def _cpu(profile: Profile) -> str | None:
+    if profile.hardware.gpu:
+        return None
+    if profile.weights != "checkpoint" or profile.kv_cache != "auto":
+        return "weights and kv_cache at 8 bit need a card; remove them for the processor"
+    if profile.hardware.count * profile.hardware.replicas > 1:
+        return "hardware: count and replicas are for cards; remove them for the processor"
+    return None
+
+
+def _card(profile: Profile, model: Model) -> str | None:
+    if not profile.hardware.gpu:
+        return None
+    gpu, count = catalog.gpus()[profile.hardware.gpu], profile.hardware.count
+    dtype = kv_cache_dtype(profile)
+    if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
+        return (
+            f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "
+            "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
+        )
+    if not sizing.splits(model, count):
+        return f"hardware.count: {_divisors(model, count, gpu)}"
+    return None
+
+
+def _divisors(model: Model, count: int, gpu: Gpu) -> str:
+    works = [cards for cards in range(1, 17) if sizing.splits(model, cards)]
+    below = max(cards for cards in works if cards < count)
+    above = [cards for cards in works if cards > count][:1]
+    choice = " or ".join(str(cards) for cards in [below, *above])
+    return (
+        f"{count} x {gpu.title} cannot share {model.heads} heads ({model.kv_heads} for keys and values) evenly; "
+        f"write {choice}"
+    )

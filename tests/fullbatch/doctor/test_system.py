@@ -1,0 +1,151 @@
+"""Limits of this machine, from files of the test's own in place of /proc and /sys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fullbatch import host
+from fullbatch.doctor import system
+from fullbatch.plan import Plan
+from fullbatch.runtime import needs
+
+PlanOf = Callable[[str], Plan]
+GIB = 2**30
+
+
+def _write(base: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text, encoding="utf-8")
+    return base
+
+
+def test_python() -> None:
+    assert system.python().severity == "ok"
+    assert system.python((3, 10, 12)).severity == "fail"
+    assert system.python((3, 11, 0)).severity == "ok"
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"sys/fs/cgroup/memory.max": "max\n"}, None),
+        ({"sys/fs/cgroup/memory.max": f"{3 * GIB}\n", "proc/self/cgroup": "0::/\n"}, 3.0),
+        (
+            {
+                "proc/self/cgroup": "0::/user.slice/job.scope\n",
+                "sys/fs/cgroup/user.slice/job.scope/memory.max": "max\n",
+                "sys/fs/cgroup/user.slice/memory.max": f"{2 * GIB}\n",
+            },
+            2.0,
+        ),
+        ({"sys/fs/cgroup/memory/memory.limit_in_bytes": f"{5 * GIB}\n"}, 5.0),
+        ({"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+    ],
+)
+def test_memory_limits_of_both_kinds_of_control_group(
+    files: dict[str, str], limit: float | None, tmp_path: Path
+) -> None:
+    assert system.memory_limit(_write(tmp_path, files)) == limit
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        ({"sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+    ],
+)
+def test_processor_limits(files: dict[str, str], limit: float | None, tmp_path: Path) -> None:
+    assert system.cpu_limit(_write(tmp_path, files)) == limit
+
+
+def test_memory_against_a_plan(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 16.0)
+    plan = plan_of("cpu")
+    assert system.memory(plan, tmp_path).severity == "ok"
+    limited = _write(tmp_path, {"sys/fs/cgroup/memory.max": str(2 * GIB)})
+    found = system.memory(plan, limited)
+    assert found.severity == "fail"
+    assert "this container may use 2.0 GiB; cpu needs 3.9 GiB" in found.finding
+    assert "docker run --memory" in found.fix
+    assert system.memory(None, limited).severity == "ok"
+    assert system.memory(plan_of("rtx4090-qwen2.5-7b"), limited).severity == "ok"
+
+
+def test_memory_that_others_hold(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 1.5)
+    found = system.memory(plan_of("cpu"), tmp_path)
+    assert (found.severity, "lower hardware.cpu.kv_cache_gib in profiles/cpu.yaml" in found.fix) == ("fail", True)
+
+
+def test_cores(plan_of: PlanOf, tmp_path: Path) -> None:
+    assert system.cores(None, 8, tmp_path).finding == "8 cores"
+    assert system.cores(plan_of("rtx4090-qwen2.5-7b"), 2, tmp_path).severity == "warn"
+    limited = _write(tmp_path, {"sys/fs/cgroup/cpu.max": "100000 100000"})
+    found = system.cores(plan_of("cpu"), 8, limited)
+    assert (found.severity, found.finding) == (
+        "warn",
+        "1 cores (limited by the control group); the engine runs well from 2",
+    )
+
+
+def test_shared_memory(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == needs.SHARED_MEMORY else 100.0)
+    found = system.shared_memory(plan_of("cpu").engines[0])
+    assert (found.severity, found.fix) == ("fail", "start this container with --shm-size=1g")
+    assert system.shared_memory(plan_of("rtx4090-qwen2.5-7b").engines[0]).severity == "ok"
+
+
+def test_open_files(plan_of: PlanOf) -> None:
+    plan = plan_of("cpu")
+    need = 2 * plan.limits.max_in_flight + system.FILES_BESIDE
+    assert system.open_files(plan, need).severity == "ok"
+    assert system.open_files(plan, -1).severity == "ok"
+    found = system.open_files(plan, need - 1)
+    assert (found.severity, found.fix.startswith("ulimit -n 65536")) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "severity", "said"),
+    [("fpu avx avx2 avx512f", "ok", "AVX-512"), ("fpu avx avx2", "ok", "would be faster"), ("fpu avx", "fail", "no")],
+)
+def test_instructions(flags: str, severity: str, said: str, tmp_path: Path) -> None:
+    base = _write(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\n"})
+    found = system.instructions(base, "x86_64")
+    assert found.severity == severity
+    assert said in found.finding
+    assert system.instructions(base, "aarch64").severity == "fail"
+
+
+def test_compiler_and_headers(programs: Callable[[str, str], None], tmp_path: Path) -> None:
+    assert system.compiler(Path(sys.executable)).finding == "no C++ compiler"
+    programs("g++", "exit 0")
+    engine = tmp_path / "python"
+    engine.write_text(f"#!/bin/sh\necho {tmp_path}/include\n", encoding="utf-8")
+    engine.chmod(0o755)
+    found = system.compiler(engine)
+    assert (found.severity, f"no {tmp_path}/include/Python.h" in found.finding) == ("fail", True)
+    assert "python3-dev" in found.fix
+    _write(tmp_path, {"include/Python.h": ""})
+    assert system.compiler(engine).severity == "ok"
+    # Without an engine its headers are nobody's concern yet: that it is missing is told elsewhere.
+    assert system.compiler(tmp_path / "absent").severity == "ok"
+
+
+def test_windows(tmp_path: Path) -> None:
+    linux = _write(tmp_path / "l", {"proc/version": "Linux version 6.8.0-45-generic (buildd@lcy02) (gcc 13)\n"})
+    assert system.windows(Path("/mnt/c/x"), linux) == []
+    wsl = _write(tmp_path / "w", {"proc/version": "Linux version 5.15.153.1-microsoft-standard-WSL2 (root@x)\n"})
+    (found,) = system.windows(Path("/home/me/fullbatch"), wsl)
+    assert (found.severity, "WSL2" in found.finding) == ("ok", True)
+    (slow,) = system.windows(Path("/mnt/c/fullbatch"), wsl)
+    assert (slow.severity, "/mnt/c/fullbatch lies on a Windows disk" in slow.finding) == ("warn", True)
