@@ -17,8 +17,8 @@ from fullbatch.runtime.process import ProcessDeployment
 
 # What the load test may take to write its report after Ctrl-C.
 LOADTEST_PATIENCE_SECONDS = 20.0
-# Client, gateway and engine share this machine's cores here, so the client is now and then a few ms late (1 to 6 at p99
-# on two cores). Beyond this the run is called invalid; the report shows limit and lag. A published run keeps 2 ms.
+# Client, gateway and engine share this machine's cores here, so the client is now and then a few ms late (1.1 to 3.1 at
+# p99 on two cores). Beyond this the run is called invalid; the report shows limit and lag. A published run keeps 2 ms.
 MAX_LAG_MS = 10
 
 
