@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.call import Usage
+
 # One batch is what 0.1 s brought; so the reader may be 10 s late before lines are lost.
 MAX_BATCHES = 100
 LAST_WRITE_S = 1.0
@@ -18,14 +20,24 @@ LAST_WRITE_S = 1.0
 
 @dataclass(slots=True)
 class Visit:
-    """What became of one request. ``model``: empty unless a configured one; ``ttft``: seconds, of streams only."""
+    """What became of one request.
+
+    ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
+    ``waited``: seconds in the queue, None if it never got out of it. ``limit``: which one refused it.
+    ``stage``: how far it came: queued, waiting for the first byte, streaming.
+    """
 
     request_id: str
     endpoint: str
+    key: str = ""
     model: str = ""
     engine: str = ""
     outcome: str = "internal"
     ttft: float | None = None
+    waited: float | None = None
+    limit: str = ""
+    stage: str = ""
+    usage: Usage | None = None
 
 
 class AccessLog:
@@ -52,6 +64,7 @@ class AccessLog:
             "time": round(time.time(), 3),
             "request_id": visit.request_id,
             "endpoint": visit.endpoint,
+            "key": visit.key,
             "model": visit.model,
             "engine": visit.engine,
             "status": status,

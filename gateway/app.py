@@ -13,13 +13,18 @@ from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.auth import Auth
 from gateway.backends import Backends
+from gateway.dispatch import Dispatch
 from gateway.frontend import Connection, Context
+from gateway.ledger import Ledger
+from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
 from gateway.proxy import Exchange
 from gateway.request_reader import request_ids
 from gateway.routes import Parts, Routes
+from gateway.scrape import Scrape, Sources
 from gateway.settings import Settings
 from gateway.sweeper import Sweeper
+from gateway.tokens import Tokens
 
 BACKLOG = 2048
 
@@ -36,12 +41,24 @@ class Gateway:
         self._backends = Backends(settings.engines, settings.polling, self._sweeper, loop)
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
         self._sweeper.each_tick(self._access_log.flush)
+        metrics = Metrics(self._backends.models())
+        admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
+        admission.several_keys = len(keys) > 1
+        self._sweeper.add(admission)
+        dispatch = Dispatch(self._backends, Exchange(settings.limits, self._sweeper, loop), metrics)
+        sources = Sources(
+            deployment=settings.deployment,
+            version=__version__,
+            metrics=metrics,
+            backends=self._backends,
+            admission=admission,
+            sweeper=self._sweeper,
+            connections=lambda: len(self._connections),
+        )
         parts = Parts(
             auth=Auth(keys),
-            admission=Admission(settings.limits.max_in_flight),
-            backends=self._backends,
-            exchange=Exchange(settings.limits, self._sweeper, loop),
-            metrics=Metrics(settings.deployment, self._backends.models(), __version__),
+            tokens=Tokens(self._backends, KeyLimits(), admission, dispatch, metrics, Ledger()),
+            scrape=Scrape(sources),
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=loop,

@@ -5,22 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from gateway.call import Principal
 from gateway.errors import Unauthorized
 
 _HOW = "send a key from the key file as 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who is asking. ``name`` is the first 8 hex digits of the key's SHA-256: enough to tell keys apart in a log."""
-
-    name: str
-
-
 class Auth:
-    """Knows the keys only as SHA-256 digests."""
+    """Knows the keys only as SHA-256 digests. A key of the key file is named after its digest's first 8 hex digits."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
         digests = [hashlib.sha256(key).digest() for key in keys]

@@ -5,53 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import orjson
 
+from gateway import routing
+from gateway.address import Address, State
+from gateway.call import Call
 from gateway.errors import NoEngineUp, UnknownModel
-from gateway.proxy import Target
 from gateway.settings import EngineSettings, Polling
 from gateway.sweeper import Sweeper
 from gateway.upstream import Pool
 
-State = Literal["starting", "up", "down"]
 RETRY_AFTER_S: dict[State, int] = {"starting": 5, "down": 2, "up": 1}
 # A busy engine may answer one poll late; a dead one answers none.
 SILENT_POLLS_TO_DOWN = 2
-
-
-class Address:
-    """One engine process. ``since`` is Unix time; ``in_flight`` is what this gateway has sent it and not got back."""
-
-    def __init__(self, engine: EngineSettings, host: str, pool: Pool) -> None:
-        self.engine = engine
-        self.pool = pool
-        self.label = f"{host}:{engine.port}" if ":" not in host else f"[{host}]:{engine.port}"
-        self.target = Target(pool, f"engine '{engine.name}' at {self.label}", self.label.encode())
-        self.state: State = "starting"
-        self.reason = "not asked yet"
-        self.since = time.time()
-        self.models: frozenset[str] = frozenset()
-        self.in_flight = 0
-        self.silent_polls = 0
-
-    def is_up(self, models: Iterable[str]) -> None:
-        self.models = frozenset(models)
-        self.silent_polls = 0
-        self._become("up", "")
-
-    def is_not_up(self, reason: str) -> None:
-        self.models = frozenset()
-        self._become("starting" if self.state == "starting" else "down", reason)
-
-    def _become(self, state: State, reason: str) -> None:
-        if state != self.state:
-            self.since = time.time()
-        self.state = state
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +48,7 @@ class Backends:
         self._sweeper = sweeper
         self._loop = loop
         self._started = time.time()
+        self._turn = 0
         self._addresses: dict[str, dict[str, Address]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
         self._pollers: dict[Address, asyncio.Task[None]] = {}
@@ -100,21 +70,37 @@ class Backends:
         """Every configured model and the first engine that serves it."""
         return self._models
 
-    def candidates(self, model: str) -> list[Address]:
-        """The addresses that serve a model now; never empty.
+    def serving(self, model: str) -> list[Address]:
+        """The addresses that serve a model now."""
+        return [address for address in self.addresses() if model in address.models]
+
+    def need(self, model: str) -> None:
+        """Make sure that the model is served.
 
         Raises:
             UnknownModel: no engine is configured to serve it.
             NoEngineUp: none that serves it is up; says whether one is starting, and when to come back.
         """
-        found = [address for address in self.addresses() if model in address.models]
-        if found:
-            return found
+        if self.serving(model):
+            return
         known = self.models()
         if model not in known:
             names = ", ".join(f"'{name}'" for name in known)
             raise UnknownModel(f"no model '{model[:200]}' here; there are {names}", param="model")
         raise self.none_up(model)
+
+    def capacity(self, model: str) -> tuple[int, int]:
+        """Places on the addresses that serve the model now, and how many of them are taken."""
+        serving = self.serving(model)
+        return sum(address.limit for address in serving), sum(address.in_flight for address in serving)
+
+    def choose(self, call: Call, but: Collection[Address] = ()) -> Address | None:
+        """The best address with a free place; None if there is none. ``but``: not one of these."""
+        free = [a for a in self.serving(call.model) if a.in_flight < a.limit and a not in but]
+        if not free:
+            return None
+        self._turn += 1
+        return free[routing.choose([each.in_flight for each in free], self._turn)]
 
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell someone who asks for a model that nobody serves at the moment."""

@@ -4,6 +4,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     BadRequest          400  the request cannot be understood; `param` names the field
         BadFraming      400  the HTTP itself is wrong or ambiguous; the connection is closed
     Unauthorized        401  no key, or not one of ours
+    Forbidden           403  this key may not use this model
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
     MethodNotAllowed    405  the path is right, the method is not
@@ -60,6 +61,10 @@ class Unauthorized(GatewayError):
     status, kind, code = 401, "invalid_request_error", "invalid_api_key"
 
 
+class Forbidden(GatewayError):
+    status, kind, code = 403, "invalid_request_error", "model_not_allowed"
+
+
 class NotFound(GatewayError):
     status, kind, code = 404, "invalid_request_error", "not_found"
 
@@ -89,7 +94,13 @@ class HeadersTooLarge(GatewayError):
 
 
 class Overloaded(GatewayError):
+    """``reason``: which limit it was; one of those in `metrics.LIMITS`."""
+
     status, kind, code = 429, "rate_limit_error", "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int, reason: str) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reason = reason
 
 
 class Internal(GatewayError):

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from gateway.errors import GatewayError, RequestTimeout
 from gateway.http1 import CONTINUE, Request
-from gateway.reply import Reply
+from gateway.reply import Errors, Reply
 from gateway.request_reader import RequestReader
 from gateway.settings import Limits
 from gateway.sweeper import Sweeper
@@ -32,6 +32,9 @@ class Surface(Protocol):
 
     def handle(self, request: Request, reply: Reply) -> Coroutine[Any, Any, None]:
         """Answer. Cancelled when the client goes away."""
+
+    def dialect(self, request: Request) -> Errors:
+        """How the client's API tells an error."""
 
     def refused(self, request: Request, error: GatewayError) -> None:
         """Take note of a request that never came to `handle`."""
@@ -164,7 +167,7 @@ class Connection(asyncio.Protocol):
             return
         request, error = self._ahead.popleft()
         self._deadline = math.inf
-        self._reply = Reply(request, self._transport, self._replied)
+        self._reply = Reply(request, self._transport, self._replied, self._context.surface.dialect(request))
         if error is not None:
             self._context.surface.refused(request, error)
             self._reply.refuse(error)

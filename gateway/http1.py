@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.call import NOBODY
+
 REASONS = {
     200: b"OK",
     201: b"Created",
@@ -29,9 +31,12 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Request:
-    """One request. ``headers`` holds only the few that the gateway reads, by lower-case name."""
+    """One request. ``headers`` holds only the few that the gateway reads, by lower-case name.
 
-    __slots__ = ("body", "headers", "id", "keep_alive", "method", "received", "target", "version")
+    ``principal``: whose key it has; nobody's until that has been judged.
+    """
+
+    __slots__ = ("body", "headers", "id", "keep_alive", "method", "principal", "received", "target", "version")
 
     def __init__(self, request_id: str, received: float) -> None:
         self.id = request_id
@@ -42,6 +47,7 @@ class Request:
         self.headers: dict[bytes, bytes] = {}
         self.body: bytes | bytearray = b""
         self.keep_alive = True
+        self.principal = NOBODY
 
     @property
     def path(self) -> bytes:

@@ -1,18 +1,17 @@
-"""Every `gateway_*` series: name, unit, labels, buckets. Plain numbers, turned into text only when scraped.
+"""What happened since the start, as plain numbers; `scrape` turns them into Prometheus text.
 
-Label values come from the configuration or from the sets below, never from what a client sent.
+Label values come from the configuration, the key store or the sets below, never from what a client sent.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import accumulate, product
+from collections.abc import Iterable
+from itertools import product
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from gateway.access_log import Visit
+from gateway.call import Usage
 
 OTHER = "other"
 ENDPOINTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
@@ -33,141 +32,104 @@ OUTCOMES = frozenset(
 _CODES = frozenset({200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 501, 502, 503, 504})
 _TTFT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _DURATION_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
+# Why a request was refused with 429.
+LIMITS = frozenset(
+    {"requests_per_minute", "tokens_per_minute", "concurrent", "queue_full", "queue_timeout", "engine_queue"}
+)
+STAGES = frozenset({"queued", "waiting", "streaming"})
+TOKEN_KINDS = ("prompt", "completion", "cached_prompt")
+MAX_KEYS = 100
+_WAIT_S = (0.0, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineGauges:
-    """One engine at the moment of a scrape; ``up`` by address."""
+class Histogram:
+    """Counts by bucket, and a sum."""
 
-    name: str
-    max_num_seqs: int
-    max_num_batched_tokens: int
-    max_model_len: int
-    kv_cache_tokens: int
-    up: dict[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """What is only known at the moment of a scrape."""
-
-    in_flight: int
-    loop_lag_s: float
-    engines: list[EngineGauges]
-
-
-class _Histogram:
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def add_to(self, family: HistogramMetricFamily, labels: list[str]) -> None:
-        names = [*(str(bound) for bound in self._bounds), "+Inf"]
-        family.add_metric(labels, list(zip(names, accumulate(self._counts), strict=True)), self._sum)
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
 
 
 class Metrics:
-    """What happened since the start."""
+    """Counters and histograms."""
 
-    def __init__(self, deployment: str, models: Iterable[str], version: str) -> None:
-        self._deployment = deployment
-        self._models = frozenset(models)
-        self._version = version
+    def __init__(self, models: Iterable[str]) -> None:
+        self.models = frozenset(models)
         # All at 0 from the start: a counter that appears with its first failure hides it from increase().
-        series = product(sorted(self._models), sorted(ENDPOINTS), sorted(OUTCOMES))
-        self._requests: Counter[tuple[str, str, str]] = Counter(dict.fromkeys(series, 0))
-        self._responses: Counter[str] = Counter()
-        self._disconnects = 0
-        self._ttft: dict[tuple[str, str], _Histogram] = {}
-        self._duration: dict[tuple[str, str], _Histogram] = {}
-        self._process = CollectorRegistry()
-        ProcessCollector(namespace="gateway", registry=self._process)
+        series = product(sorted(self.models), sorted(ENDPOINTS), sorted(OUTCOMES))
+        self.requests: Counter[tuple[str, str, str]] = Counter(dict.fromkeys(series, 0))
+        self.responses: Counter[str] = Counter()
+        self.disconnects = 0
+        self.limited: Counter[str] = Counter(dict.fromkeys(sorted(LIMITS), 0))
+        self.cancellations: Counter[str] = Counter(dict.fromkeys(sorted(STAGES), 0))
+        self.retries: Counter[str] = Counter()
+        self.tokens: Counter[tuple[str, str]] = Counter(dict.fromkeys(product(sorted(self.models), TOKEN_KINDS), 0))
+        self.key_requests: Counter[tuple[str, str]] = Counter()
+        self.key_tokens: Counter[tuple[str, str]] = Counter()
+        self.ttft: dict[tuple[str, str], Histogram] = {}
+        self.duration: dict[tuple[str, str], Histogram] = {}
+        self.wait = {model: Histogram(_WAIT_S) for model in sorted(self.models)}
+        self.per_token = {model: Histogram(_PER_TOKEN_S) for model in sorted(self.models)}
+        self._keys: set[str] = set()
 
-    def finished(self, endpoint: str, model: str, outcome: str, seconds: float) -> None:
+    def finished(self, visit: Visit, seconds: float) -> None:
         """A request for tokens or embeddings has come to its end, whatever end."""
-        where = self._where(endpoint, model)
-        self._requests[(*where, outcome if outcome in OUTCOMES else OTHER)] += 1
-        self._duration.setdefault(where, _Histogram(_DURATION_S)).observe(seconds)
+        where = self._where(visit.endpoint, visit.model)
+        outcome = visit.outcome if visit.outcome in OUTCOMES else OTHER
+        self.requests[(*where, outcome)] += 1
+        self.key_requests[self.key(visit.key), outcome] += 1
+        self.duration.setdefault(where, Histogram(_DURATION_S)).observe(seconds)
         if outcome == "client_gone":
-            self._disconnects += 1
+            self.disconnects += 1
+        if visit.limit:
+            self.limited[visit.limit if visit.limit in LIMITS else OTHER] += 1
 
     def first_byte(self, endpoint: str, model: str, seconds: float) -> None:
         """The first body byte of a stream came so long after the request."""
-        self._ttft.setdefault(self._where(endpoint, model), _Histogram(_TTFT_S)).observe(seconds)
+        self.ttft.setdefault(self._where(endpoint, model), Histogram(_TTFT_S)).observe(seconds)
+
+    def admitted(self, model: str, waited: float) -> None:
+        """A request got its place after so many seconds in the queue."""
+        self.wait[model].observe(waited)
+
+    def paced(self, model: str, seconds: float) -> None:
+        """One answer's mean time between output tokens."""
+        self.per_token[model].observe(seconds)
+
+    def used(self, key: str, model: str, usage: Usage) -> None:
+        """Tokens that an engine has read and written for a key."""
+        label = self.key(key)
+        for kind, count in zip(
+            TOKEN_KINDS, (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens), strict=True
+        ):
+            self.tokens[model, kind] += count
+            self.key_tokens[label, kind] += count
+
+    def cancelled(self, stage: str) -> None:
+        """A client left at this stage."""
+        self.cancellations[stage] += 1
+
+    def retried(self, engine_name: str) -> None:
+        """A request was taken from this engine to another."""
+        self.retries[engine_name] += 1
 
     def responded(self, status: int) -> None:
-        self._responses[str(status) if status in _CODES else OTHER] += 1
+        self.responses[str(status) if status in _CODES else OTHER] += 1
 
-    def render(self, gauges: Gauges) -> bytes:
-        """Prometheus text."""
-        registry = CollectorRegistry()
-        registry.register(_Scrape([*self._families(), *self._gauge_families(gauges)]))
-        return generate_latest(registry) + generate_latest(self._process)
+    def key(self, name: str) -> str:
+        """The label for a key: its name, while there are not too many."""
+        if name in self._keys:
+            return name
+        if not name or len(self._keys) >= MAX_KEYS:
+            return OTHER
+        self._keys.add(name)
+        return name
 
     def _where(self, endpoint: str, model: str) -> tuple[str, str]:
-        return (model if model in self._models else OTHER, endpoint if endpoint in ENDPOINTS else OTHER)
-
-    def _families(self) -> Iterator[Metric]:
-        labels = ["deployment", "model", "endpoint"]
-        text = "Requests for tokens or embeddings, by how they ended."
-        requests = CounterMetricFamily("gateway_requests", text, labels=[*labels, "outcome"])
-        for (model, endpoint, outcome), count in self._requests.items():
-            requests.add_metric([self._deployment, model, endpoint, outcome], count)
-        responses = CounterMetricFamily("gateway_responses", "Responses begun, by status code.", labels=["code"])
-        for code, count in self._responses.items():
-            responses.add_metric([code], count)
-        gone = CounterMetricFamily("gateway_client_disconnects", "Clients that left before the end of their answer.")
-        gone.add_metric([], self._disconnects)
-        text = "Streams: from the request's head to the engine's first body byte."
-        ttft = HistogramMetricFamily("gateway_time_to_first_token_seconds", text, labels=labels)
-        text = "From the request's head to the end of the answer."
-        duration = HistogramMetricFamily("gateway_request_duration_seconds", text, labels=labels)
-        for family, histograms in ((ttft, self._ttft), (duration, self._duration)):
-            for where, histogram in histograms.items():
-                histogram.add_to(family, [self._deployment, *where])
-        yield from (requests, responses, gone, ttft, duration)
-
-    def _gauge_families(self, gauges: Gauges) -> Iterator[Metric]:
-        yield _gauge("gateway_requests_in_flight", "Requests admitted and not yet answered.", gauges.in_flight)
-        text = "Worst lateness of the event loop in the last 10 to 20 s."
-        yield _gauge("gateway_event_loop_lag_seconds", text, gauges.loop_lag_s)
-        build = GaugeMetricFamily("gateway_build_info", "Always 1; the label says which version.", labels=["version"])
-        build.add_metric([self._version], 1)
-        yield build
-        labels = ["engine_name", "address"]
-        up = GaugeMetricFamily("gateway_engine_up", "1 if this address takes requests.", labels=labels)
-        for engine in gauges.engines:
-            for address, is_up in engine.up.items():
-                up.add_metric([engine.name, address], is_up)
-        yield up
-        for field, text in (
-            ("max_num_seqs", "Planned: sequences in a batch at most."),
-            ("max_num_batched_tokens", "Planned: tokens in an engine step at most."),
-            ("max_model_len", "Planned: tokens in one request at most."),
-            ("kv_cache_tokens", "Planned: tokens that the KV cache holds."),
-        ):
-            family = GaugeMetricFamily(f"gateway_engine_{field}", text, labels=["engine_name"])
-            for engine in gauges.engines:
-                family.add_metric([engine.name], getattr(engine, field))
-            yield family
-
-
-class _Scrape:
-    """Families made beforehand, in the shape that a registry takes."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> list[Metric]:
-        return self._families
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    family = GaugeMetricFamily(name, text)
-    family.add_metric([], value)
-    return family
+        return (model if model in self.models else OTHER, endpoint if endpoint in ENDPOINTS else OTHER)

@@ -7,35 +7,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.address import Target
+from gateway.call import Call
+from gateway.dialects.base import Dialect
 from gateway.errors import EngineBroken, EngineSilent, GatewayError, Overloaded
 from gateway.http1 import JSON
+from gateway.meter import EVENT_END, Meter
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.sweeper import Sweeper
-from gateway.upstream import EngineConnection, Pool
-from gateway.wire import ABORTED, DONE_EVENT, ERROR_EVENT_START, EVENT_END, whole_events
+from gateway.upstream import EngineConnection
 
 # An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
 # of it is then a clean 502.
 HOLD_BYTES = 256 * 1024
+# A whole answer that has to be translated is held to its end.
+MAX_TRANSLATED = 32 * 1024 * 1024
 # An event that is longer than this goes on in pieces.
 MAX_EVENT_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
+ERROR_EVENT_START = b'data: {"error"'
+ABORTED = b'"finish_reason":"abort"'
 
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to send: an address's pool, and the request line and headers up to the request's own."""
-
-    pool: Pool
-    label: str
-    host_header: bytes
-
-
 # Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
 OnFirstByte = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request on its way: what is sent, how its client speaks, what counts its tokens."""
+
+    call: Call
+    dialect: Dialect
+    meter: Meter
+    on_first_byte: OnFirstByte
 
 
 class Exchange:
@@ -46,9 +54,7 @@ class Exchange:
         self._sweeper = sweeper
         self._loop = loop
 
-    async def run(
-        self, target: Target, path: bytes, body: bytes | bytearray, reply: Reply, on_first_byte: OnFirstByte
-    ) -> Outcome:
+    async def run(self, target: Target, job: Job, reply: Reply) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
 
         Raises:
@@ -57,11 +63,13 @@ class Exchange:
             Overloaded: the engine's own queue is full.
         """
         connection = target.pool.take() or await self._connect(target)
-        relay = _Relay(reply, connection, target.label, self._limits, on_first_byte)
+        relay = _Relay(reply, connection, target.label, self._limits, job)
         self._sweeper.add(relay)
         reply.source = relay
         try:
-            connection.request(relay, b"".join((_head(target, path, reply.request.id, len(body)), body)))
+            call = job.call
+            head = _head(target, call.path, reply.request.id, len(call.body))
+            connection.request(relay, b"".join((head, call.body)))
             return await relay.done
         finally:
             reply.source = None
@@ -89,9 +97,7 @@ def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:
 class _Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
-    def __init__(
-        self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, on_first_byte: OnFirstByte
-    ) -> None:
+    def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self._reply = reply
@@ -106,7 +112,9 @@ class _Relay:
         self._held = b""
         self._last = b""
         self._failed = False
-        self._on_first_byte: OnFirstByte | None = on_first_byte
+        self._job = job
+        self._meter = job.meter
+        self._translation = job.call.translation
         self._moved = False
         self._quiet_since = loop.time()
 
@@ -115,42 +123,66 @@ class _Relay:
         self._content_type = content_type or JSON
         self._length = length
         self._events = content_type.startswith(b"text/event-stream")
+        if self._events and self._translation is not None:
+            self._content_type = self._translation.stream_type
         if status == 503:
-            self._give_up(Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S))
+            self._give_up(
+                Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
+            )
         elif status >= 500:
             self._give_up(EngineBroken(f"{self._engine} answered {status}"))
 
     def on_data(self, data: bytes) -> None:
         self._moved = True
-        if self._on_first_byte is not None:
-            self._on_first_byte(self._status, self._loop.time())
-            self._on_first_byte = None
+        meter = self._meter
+        meter.last_at = self._loop.time()
+        if not meter.first_at:
+            meter.first_at = meter.last_at
+            self._job.on_first_byte(self._status, meter.first_at)
         if self._held:
             data = self._held + data
             self._held = b""
         if self._events:
             if not data.endswith(EVENT_END):
                 data = self._keep_half_event(data)
-            if ABORTED in data or data.startswith(ERROR_EVENT_START):
-                self._failed = True
-        elif not self._reply.started and len(data) <= HOLD_BYTES:
+            if data:
+                self._pass_events(data)
+        elif not self._reply.started and len(data) <= (HOLD_BYTES if self._translation is None else MAX_TRANSLATED):
             self._held = data
-            return
+        else:
+            meter.whole(data)
+            self._pass(data)
+
+    def _pass_events(self, data: bytes) -> None:
+        if ABORTED in data or data.startswith(ERROR_EVENT_START):
+            self._failed = True
+        self._last = data
+        data = self._meter.stream(data)
+        if self._translation is not None:
+            data = self._translation.stream(data)
         if data:
-            self._last = data
             self._pass(data)
 
     def on_end(self) -> None:
         if self.done.done():
             return
-        if self._events and not (self._last.endswith(DONE_EVENT) and not self._held):
+        if self._events and (self._held or not self._job.dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
             return
         if self._reply.started:
             self._reply.finish()
+        elif self._events:
+            self._reply.send(self._status, self._content_type, b"")
         else:
-            self._reply.send(self._status, self._content_type, self._held)
+            self._send_whole(self._held)
         self._finish(self._outcome())
+
+    def _send_whole(self, body: bytes) -> None:
+        self._meter.whole(body)
+        if self._translation is not None:
+            self._reply.send(self._status, JSON, self._translation.whole(self._status, body))
+        else:
+            self._reply.send(self._status, self._content_type, body)
 
     def on_lost(self, why: str, unsent: bool) -> None:
         if not self.done.done():
@@ -185,7 +217,7 @@ class _Relay:
 
     def _keep_half_event(self, data: bytes) -> bytes:
         """Hold back what follows the last complete event, so that an error event can be put after any write."""
-        end = whole_events(data)
+        end = data.rfind(EVENT_END) + len(EVENT_END) if EVENT_END in data else 0
         if len(data) - end > MAX_EVENT_BYTES:
             return data
         self._held = data[end:]
@@ -203,7 +235,7 @@ class _Relay:
             self.done.set_exception(error)
             return
         if self._events:
-            self._reply.write(error.event())
+            self._reply.write(self._job.dialect.error_event(error))
             self._reply.keep_alive = False
             self._reply.finish()
         else:

@@ -21,6 +21,12 @@ class Source(Protocol):
     def resume(self) -> None: ...
 
 
+class Errors(Protocol):
+    """How the client's API tells an error."""
+
+    def error(self, error: GatewayError) -> bytes: ...
+
+
 class Reply:
     """Writes to the client. After the client has gone every method does nothing, so that nobody need ask first."""
 
@@ -29,6 +35,8 @@ class Reply:
         "_finished",
         "_transport",
         "blocked",
+        "dialect",
+        "extra",
         "keep_alive",
         "request",
         "source",
@@ -37,8 +45,12 @@ class Reply:
         "_done",
     )
 
-    def __init__(self, request: Request, transport: asyncio.Transport, done: Callable[[Reply], None]) -> None:
+    def __init__(
+        self, request: Request, transport: asyncio.Transport, done: Callable[[Reply], None], dialect: Errors
+    ) -> None:
         self.request = request
+        self.dialect = dialect
+        self.extra = b""
         self.keep_alive = request.keep_alive
         self.source: Source | None = None
         self.started = False
@@ -51,7 +63,7 @@ class Reply:
 
     def send(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
         """The whole answer at once."""
-        head = response_head(status, content_type, self.request, len(body), self.keep_alive, extra)
+        head = response_head(status, content_type, self.request, len(body), self.keep_alive, self.extra + extra)
         self._begin(status)
         self._write(head if self.request.method == b"HEAD" else head + body)
         self._finish()
@@ -62,13 +74,13 @@ class Reply:
         extra = b"retry-after: %d\r\n" % error.retry_after if error.retry_after is not None else b""
         if error.status == 401:
             extra += _AUTHENTICATE
-        self.send(error.status, JSON, error.body(), extra)
+        self.send(error.status, JSON, self.dialect.error(error), extra)
 
     def start(self, status: int, content_type: bytes, length: int | None, first: bytes) -> None:
         """The head and the first piece, in one write. ``length`` None: not known beforehand."""
         self._chunked = length is None and self.request.version == "1.1"
         self.keep_alive = self.keep_alive and (length is not None or self._chunked)
-        extra = _STREAM_HEADERS if length is None else b""
+        extra = self.extra + _STREAM_HEADERS if length is None else self.extra
         head = response_head(status, content_type, self.request, length, self.keep_alive, extra)
         self._begin(status)
         self._write(head + (chunk(first) if self._chunked else first))

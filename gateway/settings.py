@@ -51,6 +51,19 @@ class Limits(_Frozen):
     max_in_flight: Count = 512
 
 
+class AdmissionSettings(_Frozen):
+    """The queue in front of the engines, and whose turn it is in it.
+
+    ``ageing_s``: a request that has waited so long counts as one level more urgent. ``half_life_s``: so fast does
+    service that a key has had fade.
+    """
+
+    max_queued: Annotated[int, Field(ge=0)] = 256
+    queue_timeout_s: Seconds = 60
+    ageing_s: Seconds = 20
+    half_life_s: Seconds = 120
+
+
 class Polling(_Frozen):
     """How often engines are asked how they are, and how often host names are looked up again."""
 
@@ -64,7 +77,10 @@ class Log(_Frozen):
 
 
 class EngineSettings(_Frozen):
-    """One engine, or many behind one host name. The numbers are the plan's, exported as gauges."""
+    """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
+
+    ``max_running``: requests that are sent to one address at once; ``max_num_seqs`` where it is not given.
+    """
 
     name: str = Field(min_length=1)
     url: str
@@ -73,6 +89,7 @@ class EngineSettings(_Frozen):
     max_num_batched_tokens: Count
     max_model_len: Count
     kv_cache_tokens: Count
+    max_running: Count | None = None
 
     @field_validator("url")
     @classmethod
@@ -112,6 +129,7 @@ class Settings(_Frozen):
     deployment: str = Field(min_length=1)
     engines: tuple[EngineSettings, ...] = Field(min_length=1)
     limits: Limits = Limits()
+    admission: AdmissionSettings = AdmissionSettings()
     polling: Polling = Polling()
     log: Log = Log()
 
@@ -208,6 +226,7 @@ def _did_you_mean(loc: tuple[str | int, ...]) -> str:
         "listen": Listen,
         "engines": EngineSettings,
         "limits": Limits,
+        "admission": AdmissionSettings,
         "polling": Polling,
         "log": Log,
     }

@@ -187,7 +187,7 @@ async def test_p11_every_address_behind_a_name_is_an_engine_and_leaves_with_the_
 
     try:
         with pytest.raises(NoEngineUp):
-            backends.candidates("tiny")
+            backends.need("tiny")
         await labels_become({f"127.0.0.1:{port}", f"127.0.0.2:{port}"})
         behind.remove("127.0.0.1")
         await labels_become({f"127.0.0.2:{port}"})

@@ -1,0 +1,77 @@
+"""What a request asks of an engine, whatever API it came by, and who asks. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+# Bytes of English text in a token, roughly; what is charged before the engine has counted is corrected after.
+BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, and what it may.
+
+    ``name``: for metrics, logs and usage; never the key itself. ``priority``: a name in `queueing.LEVELS`, the most
+    urgent that this key may ask for. ``weight``: its share against others'. Limits: None is without limit.
+    ``models``: None is all.
+    """
+
+    name: str
+    weight: float = 1.0
+    priority: str = "normal"
+    models: frozenset[str] | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    expires: float | None = None
+
+
+NOBODY = Principal("")
+
+
+class Translation(Protocol):
+    """The engine's answer in another API's words. One object for one request."""
+
+    stream_type: bytes  # the content type of a translated stream
+
+    def stream(self, events: bytes) -> bytes:
+        """Whole events of the engine -> what the client gets for them; may be empty."""
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        """A whole answer of the engine, errors as well -> the client's."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request for tokens, embeddings or the like, ready to be sent.
+
+    ``path``, ``body``: of the request to the engine. ``stream``: the answer is server-sent events.
+    ``hides_usage``: the usage event was asked for by the gateway, so the client does not get it.
+    ``prompt_tokens``: estimated from the body's size, before anybody has tokenised. ``output_tokens``: at most so
+    many as asked for, None where the request does not say. ``affinity``: what the prompt begins with, as hashes of
+    blocks, longest last; empty where prompts have no place. ``session``: the client's own name for a conversation.
+    """
+
+    model: str
+    stream: bool
+    path: bytes
+    body: bytes | bytearray
+    hides_usage: bool = False
+    prompt_tokens: int = 0
+    output_tokens: int | None = None
+    affinity: tuple[int, ...] = ()
+    session: bytes = b""
+    level: int = 1
+    translation: Translation | None = None
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one request. ``exact``: the engine's own count, else counted from what passed."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    exact: bool = False

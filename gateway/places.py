@@ -1,0 +1,108 @@
+"""The small things that admission works with: a ticket for the queue, a place on an engine, a measure of its pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Protocol
+
+from gateway.address import Address
+from gateway.call import Call, Principal, Usage
+from gateway.errors import GatewayError
+
+# One place in eight is kept for keys that have few, from four places on.
+RESERVED_SHARE = 8
+_SMALLEST_WITH_RESERVE = 4
+# The pace is measured over this time, and at most so many departures.
+PACE_S = 10.0
+_PACE_COUNT = 512
+
+
+class Owner(Protocol):
+    """Who gave a place out."""
+
+    def left(self, place: Place, usage: Usage | None) -> None: ...
+
+    def moved(self, place: Place, engine: Address) -> None: ...
+
+
+class Ticket:
+    """A request that wants a place. ``position``: in the queue when it came, 1 is next; 0 did not wait."""
+
+    __slots__ = ("_granted", "call", "position", "who")
+
+    def __init__(self, who: Principal, call: Call) -> None:
+        self.who = who
+        self.call = call
+        self.position = 0
+        self._granted: asyncio.Future[Place] | None = None
+
+    def wait(self) -> asyncio.Future[Place]:
+        """What will have the place, or the refusal."""
+        self._granted = asyncio.get_running_loop().create_future()
+        return self._granted
+
+    def grant(self, place: Place) -> None:
+        if self._granted is None or self._granted.done():  # the client left in this very turn of the loop
+            place.release(None)
+        else:
+            self._granted.set_result(place)
+
+    def refuse(self, error: GatewayError) -> None:
+        if self._granted is not None and not self._granted.done():
+            self._granted.set_exception(error)
+
+
+class Place:
+    """A place on an engine. ``waited``: seconds in the queue; ``charged``: the estimate of its cost."""
+
+    __slots__ = ("_owner", "charged", "engine", "ticket", "usage", "waited")
+
+    def __init__(self, owner: Owner, ticket: Ticket, engine: Address, charged: float, waited: float) -> None:
+        self._owner: Owner | None = owner
+        self.ticket = ticket
+        self.engine = engine
+        self.charged = charged
+        self.waited = waited
+        self.usage: Usage | None = None
+
+    def move(self, engine: Address) -> None:
+        """The request goes to another engine."""
+        if self._owner is not None:
+            self._owner.moved(self, engine)
+
+    def release(self, usage: Usage | None) -> None:
+        """Give it back; a second call does nothing. ``usage``: None if no engine had the request."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.left(self, usage)
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release(self.usage)
+
+
+class Drain:
+    """How many leave a second, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_PACE_COUNT)
+
+    def left(self, now: float) -> None:
+        self._times.append(now)
+
+    def rate(self, now: float) -> float:
+        """Departures a second; 0 while there was none."""
+        while self._times and self._times[0] < now - PACE_S:
+            self._times.popleft()
+        if not self._times:
+            return 0.0
+        return len(self._times) / max(now - self._times[0], 1.0)
+
+
+def reserve_of(places: int) -> int:
+    """How many of these places are kept for keys that have few."""
+    return places // RESERVED_SHARE or (1 if places >= _SMALLEST_WITH_RESERVE else 0)

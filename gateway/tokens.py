@@ -1,0 +1,103 @@
+"""One request for tokens, from its body to its bill. Reading `serve` alone tells the story."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.access_log import Visit
+from gateway.admission import Admission
+from gateway.backends import Backends
+from gateway.call import Call, Principal
+from gateway.dialects.base import Dialect
+from gateway.dispatch import Dispatch
+from gateway.http1 import Request
+from gateway.ledger import Ledger
+from gateway.limits import KeyLimits
+from gateway.meter import Meter
+from gateway.metrics import Metrics
+from gateway.places import Place
+from gateway.proxy import Job, OnFirstByte
+from gateway.queueing import LEVELS
+from gateway.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Serves requests that engines answer."""
+
+    backends: Backends
+    limits: KeyLimits
+    admission: Admission
+    dispatch: Dispatch
+    metrics: Metrics
+    ledger: Ledger
+
+    async def serve(self, request: Request, reply: Reply, visit: Visit, dialect: Dialect) -> None:
+        """Answer ``request``; what became of it is in ``visit``.
+
+        Raises:
+            GatewayError: nothing has been written to ``reply``.
+        """
+        who = request.principal
+        call = dialect.read(request)
+        visit.model = call.model if call.model in self.backends.models() else ""
+        self.backends.need(call.model)
+        call.level = _level(who, request.headers.get(b"x-priority", b""))
+        with self.limits.enter(who, call) as paid:
+            place = await self._place(who, call, visit)
+            with place:
+                meter = Meter(call)
+                try:
+                    job = Job(call, dialect, meter, self._on_first_byte(call, request, visit))
+                    await self._send(place, job, reply, visit)
+                finally:
+                    visit.usage = paid.usage = place.usage = meter.usage if meter.first_at else None
+                    self._bill(who, call, meter, visit)
+
+    async def _place(self, who: Principal, call: Call, visit: Visit) -> Place:
+        visit.stage = "queued"
+        try:
+            place = await self.admission.enter(who, call)
+        except asyncio.CancelledError:
+            self.metrics.cancelled(visit.stage)
+            raise
+        visit.stage = "waiting"
+        visit.waited = place.waited
+        self.metrics.admitted(call.model, place.waited)
+        return place
+
+    async def _send(self, place: Place, job: Job, reply: Reply, visit: Visit) -> None:
+        if place.ticket.position:
+            reply.extra = b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
+        else:
+            reply.extra = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
+        try:
+            visit.outcome = await self.dispatch.run(place, job, reply, visit)
+        except asyncio.CancelledError:
+            self.metrics.cancelled(visit.stage)
+            raise
+
+    def _on_first_byte(self, call: Call, request: Request, visit: Visit) -> OnFirstByte:
+        def note(status: int, at: float) -> None:
+            visit.stage = "streaming"
+            # Observed when it happens: a long answer would else report its first token minutes late.
+            if call.stream and status < 400:
+                visit.ttft = at - request.received
+                self.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
+
+        return note
+
+    def _bill(self, who: Principal, call: Call, meter: Meter, visit: Visit) -> None:
+        if visit.usage is None:
+            return
+        self.metrics.used(who.name, call.model, visit.usage)
+        if (pace := meter.seconds_per_token) is not None:
+            self.metrics.paced(call.model, pace)
+        self.ledger.add(who.name, call.model, visit.usage)
+
+
+def _level(who: Principal, wish: bytes) -> int:
+    """The key's own priority, or a less urgent one that the request asks for."""
+    own = LEVELS[who.priority]
+    return max(own, LEVELS.get(wish.decode("latin-1").strip().lower(), own))
