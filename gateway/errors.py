@@ -98,7 +98,7 @@ class Overloaded(GatewayError):
 
     status, kind, code = 429, "rate_limit_error", "overloaded"
 
-    def __init__(self, message: str, *, retry_after: int, reason: str) -> None:
+    def __init__(self, message: str, *, retry_after: int = 1, reason: str = "queue_full") -> None:
         super().__init__(message, retry_after=retry_after)
         self.reason = reason
 

@@ -20,7 +20,8 @@ BUCKET_S = 5.0
 # A key counts for Jain's index if it waited in this share of the window's samples: one that is served at once has
 # less because it asks for less, which is not unfair.
 BACKLOGGED = 0.8
-_RENORMALISE_AT = 2.0**60
+# Half-lives; doubles hold 1,023.
+_RENORMALISE_AFTER = 60.0
 
 
 def cost(prompt_tokens: float, output_tokens: float) -> float:
@@ -59,11 +60,12 @@ class Attained:
             self._inflated[key] = max(self.rank(key), min(self.rank(other) for other in active))
 
     def _inflation(self, now: float) -> float:
-        inflation = float(2.0 ** ((now - self._origin) / self._half_life_s))
-        if inflation < _RENORMALISE_AT:
-            return inflation
-        # What has faded to nothing by now is forgotten on the way.
-        self._inflated = {key: value / inflation for key, value in self._inflated.items() if value / inflation > 1e-6}
+        half_lives = (now - self._origin) / self._half_life_s
+        if half_lives < _RENORMALISE_AFTER:
+            return float(2.0**half_lives)
+        # What has faded to nothing by now is forgotten on the way. A gateway may have been idle for days.
+        faded = 0.5**half_lives
+        self._inflated = {key: value * faded for key, value in self._inflated.items() if value * faded > 1e-6}
         self._origin = now
         return 1.0
 

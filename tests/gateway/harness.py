@@ -19,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 KEY = "fb-tests-only-0123456789abcdef"
+OTHER_KEY = "fb-tests-other-0123456789abcdef"
 START_S = 20.0
 
 
@@ -94,7 +95,10 @@ class Engine(Process):
 
 
 class Gateway(Process):
-    """A gateway in front of some engines; ``settings`` are merged into gateway.yaml section by section."""
+    """A gateway in front of some engines.
+
+    ``settings`` are merged into gateway.yaml section by section, ``engine_numbers`` into every engine of it.
+    """
 
     def __init__(self, folder: Path, engine_urls: list[str], **settings: dict[str, Any]) -> None:
         stamp = time.time_ns()
@@ -127,8 +131,9 @@ def write_config(
     folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: dict[str, Any]
 ) -> Path:
     keys = folder / "api_keys"
-    keys.write_text(f"# for tests\n{KEY}\n")
+    keys.write_text(f"# for tests\n{KEY}\n{OTHER_KEY}\n")
     numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
+    numbers |= settings.pop("engine_numbers", {})
     config: dict[str, Any] = {
         "listen": {"host": "127.0.0.1", "port": 0},
         "api_keys_file": str(keys),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ NUMBERS = {"max_num_seqs": 4, "max_num_batched_tokens": 2048, "max_model_len": 4
 class Bench:
     """An admission over one engine with some places; ``now`` is its clock."""
 
-    def __init__(self, places: int, max_in_flight: int = 1000, **settings: float) -> None:
+    def __init__(self, places: int, max_in_flight: int = 1000, **settings: Any) -> None:
         engine = EngineSettings(
             name="e", url="http://127.0.0.1:1", models=("m",), **(NUMBERS | {"max_num_seqs": places})
         )

@@ -1,82 +1,24 @@
-"""What a scrape finds."""
+"""Label values that cannot be made up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from prometheus_client.parser import text_string_to_metric_families
-
-from gateway.metrics import ENDPOINTS, OUTCOMES
-from tests.gateway.harness import (
-    Engine,
-    Gateway,
-    chat,
-)
-
-URL = "/v1/chat/completions"
+from gateway.access_log import Visit
+from gateway.call import Usage
+from gateway.metrics import MAX_KEYS, OTHER, Metrics
 
 
-def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
-    start_gateway: Callable[..., Gateway], engine: Engine
-) -> None:
-    gateway = start_gateway([engine.url])
-    gateway.wait_up()
-    with gateway.client() as client:
-        client.post(URL, json=chat())
-        client.post(URL, json=chat(True))
-        for number in range(30):
-            client.post(URL, json=chat() | {"model": f"made-up-{number}"})
-            client.get(f"/made-up-{number}")
-            client.request(f"MADEUP{number}", "/health")
-    families = {family.name: family for family in text_string_to_metric_families(gateway.metrics())}
-    assert all(name.startswith("gateway_") for name in families)
-    allowed = {
-        "deployment": {"test"},
-        "model": {"tiny", "other"},
-        "endpoint": ENDPOINTS | {"other"},
-        "outcome": OUTCOMES,
-        "code": {"200", "400", "404", "405"},
-        "engine_name": {"engine"},
-        "address": {engine.url.removeprefix("http://")},
-        "version": {"0.1.0"},
-    }
-    for family in families.values():
-        for sample in family.samples:
-            for label, value in sample.labels.items():
-                assert label == "le" or value in allowed[label], sample
-    assert families["gateway_time_to_first_token_seconds"].samples[-2].value == 1
-    for name, planned in (("max_num_seqs", 64), ("max_num_batched_tokens", 2048), ("kv_cache_tokens", 1048576)):
-        assert families[f"gateway_engine_{name}"].samples[0].value == planned
-    assert families["gateway_engine_up"].samples[0].value == 1
-    assert 0 <= families["gateway_event_loop_lag_seconds"].samples[0].value < 5
+def test_p35_there_are_only_so_many_keys() -> None:
+    metrics = Metrics(["tiny"])
+    for number in range(MAX_KEYS + 20):
+        metrics.used(f"key-{number}", "tiny", Usage(1, 2, 0))
+    assert metrics.key("key-0") == "key-0"
+    assert metrics.key(f"key-{MAX_KEYS}") == OTHER
+    assert metrics.key_tokens[OTHER, "completion"] == 40
+    assert metrics.tokens["tiny", "completion"] == 2 * (MAX_KEYS + 20)
 
 
-def _sample(text: str, name: str, **labels: str) -> float | None:
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                return sample.value
-    return None
-
-
-def test_the_time_to_first_token_is_there_while_the_answer_still_runs(
-    start_gateway: Callable[..., Gateway], start_engine: Callable[..., Engine]
-) -> None:
-    engine = start_engine(tokens=400, itl_ms=20)
-    gateway = start_gateway([engine.url])
-    gateway.wait_up()
-    with gateway.client() as client, client.stream("POST", URL, json=chat(True) | {"max_tokens": 400}) as answer:
-        pieces = answer.iter_bytes()  # held: httpx closes the answer when its iterator goes
-        next(pieces)
-        text = gateway.metrics()
-        assert _sample(text, "gateway_requests_in_flight") == 1
-        assert _sample(text, "gateway_time_to_first_token_seconds_count", model="tiny") == 1
-
-
-def test_a_counter_of_failures_is_at_zero_before_the_first(
-    start_gateway: Callable[..., Gateway], engine: Engine
-) -> None:
-    gateway = start_gateway([engine.url])
-    gateway.wait_up()
-    for outcome in OUTCOMES:
-        assert _sample(gateway.metrics(), "gateway_requests_total", model="tiny", outcome=outcome) == 0
+def test_p35_what_is_not_in_the_sets_is_other() -> None:
+    metrics = Metrics(["tiny"])
+    metrics.finished(Visit("id", "/made-up", model="made-up", outcome="made-up", limit="made-up"), 1.0)
+    assert metrics.requests[OTHER, OTHER, OTHER] == 1
+    assert metrics.limited[OTHER] == 1
