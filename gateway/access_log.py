@@ -109,5 +109,8 @@ class AccessLog:
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
             # Not through sys.stdout: its lock, held by a thread that is stuck in a write, would hang the exit.
-            while batch:
-                batch = batch[os.write(self._fd, batch) :]
+            try:
+                while batch:
+                    batch = batch[os.write(self._fd, batch) :]
+            except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
+                self._dropped += batch.count(b"\n")
