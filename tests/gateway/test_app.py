@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import socket
@@ -130,9 +131,9 @@ def test_p82_answers_that_have_not_begun_are_503_in_the_end(
     gateway = start_gateway([engine.url], limits={"drain_timeout_s": 0.5})
     gateway.wait_up()
     engine.turn(ttft_ms=60_000)
-    body, upload = chat_bytes(), Raw(gateway.port)
-    upload.send(post_bytes(b"{", "Content-Length: 100"))
-    with Raw(gateway.port) as raw:
+    body = chat_bytes()
+    with Raw(gateway.port) as raw, Raw(gateway.port) as upload:
+        upload.send(post_bytes(b"{", "Content-Length: 100"))
         raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
         wait_until(lambda: engine.running() == 1, 5, "running")
         gateway.terminate()
@@ -208,10 +209,11 @@ def test_p84_the_cap_fits_the_files_that_may_be_open(tmp_path: Path, engine: Eng
     try:
         wait_until(lambda: "listening on" in (tmp_path / "err").read_text(), 20, "up")
         port = int((tmp_path / "err").read_text().partition("listening on http://127.0.0.1:")[2].split(" ")[0])
-        held = [Raw(port) for _ in range(100)]
-        assert [raw.read_to_close()[:12] for raw in held[50:]] == [b"HTTP/1.1 503"] * 50
-        held[0].send(b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n")
-        assert held[0].read_until(b"ok").startswith(b"HTTP/1.1 200 ")
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(Raw(port)) for _ in range(100)]
+            assert [raw.read_to_close()[:12] for raw in held[50:]] == [b"HTTP/1.1 503"] * 50
+            held[0].send(b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert held[0].read_until(b"ok").startswith(b"HTTP/1.1 200 ")
         assert "Traceback" not in (tmp_path / "err").read_text()
     finally:
         process.kill()

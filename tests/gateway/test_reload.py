@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ def rewrite(path: Path, **changes: Any) -> None:
 def reloads(gateway: Gateway, result: str) -> float:
     sample = f'gateway_config_reloads_total{{deployment="test",result="{result}"}} '
     return float(gateway.metrics().partition(sample)[2].partition("\n")[0])
+
+
+def _rejected(gateway: Gateway, times: int) -> bool:
+    return reloads(gateway, "rejected") == times
 
 
 @pytest.fixture
@@ -82,10 +87,10 @@ def test_p83_an_engine_is_added_and_another_taken_away_while_it_answers(
 
 def test_p83_a_bad_file_keeps_the_old_settings_and_tells_the_line(own_gateway: Gateway) -> None:
     good = own_gateway.config.read_text()
-    for bad, message in (("limits: [", "not valid YAML"), ("a: 1\n", "a: no such setting"), ("", "holds no settings")):
-        before = reloads(own_gateway, "rejected")
+    faults = (("limits: [", "not valid YAML"), ("a: 1\n", "a: no such setting"), ("", "holds no settings"))
+    for number, (bad, message) in enumerate(faults, 1):
         own_gateway.config.write_text(bad)
-        wait_until(lambda before=before: reloads(own_gateway, "rejected") == before + 1, SOON_S, "rejected")
+        wait_until(partial(_rejected, own_gateway, number), SOON_S, "rejected")
         assert message in own_gateway.stderr() and "the old settings stay" in own_gateway.stderr()
     own_gateway.config.unlink()
     wait_until(lambda: reloads(own_gateway, "rejected") == 4, SOON_S, "missing")
