@@ -10,8 +10,9 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.app import serve
-from gateway.settings import SettingsError, load, read_api_keys
+from gateway.app import Inputs, serve
+from gateway.keystore import KeyStore, StoreError
+from gateway.settings_file import SettingsError, load, read_api_keys
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
 
@@ -24,12 +25,12 @@ def main() -> int:
     try:
         settings = load(config)
         keys = read_api_keys(settings.api_keys_file)
-    except SettingsError as error:
-        for line in error.lines:
-            _say(line)
+        inputs = Inputs(config, settings, keys, None if settings.store is None else KeyStore(settings.store))
+    except (SettingsError, StoreError) as error:
+        _say(str(error))
         return BAD_SETTINGS
     try:
-        uvloop.run(serve(settings, keys, _say))
+        uvloop.run(serve(inputs, _say))
     except OSError as error:
         where = f"{config}: listen: cannot listen on {settings.listen.host}:{settings.listen.port}"
         taken = error.errno == errno.EADDRINUSE

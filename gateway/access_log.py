@@ -48,7 +48,7 @@ class AccessLog:
 
     def __init__(self, fd: int, enabled: bool) -> None:
         self._fd = fd
-        self._enabled = enabled
+        self.enabled = enabled
         self._lines: list[bytes] = []
         self._dropped = 0
         self._batches: queue.Queue[bytes | None] = queue.Queue(MAX_BATCHES)
@@ -58,9 +58,9 @@ class AccessLog:
         self._writer.start()
 
     def add(self, visit: Visit, status: int, seconds: float) -> None:
-        if not self._enabled:
+        if not self.enabled:
             return
-        line = {
+        line: dict[str, object] = {
             "time": round(time.time(), 3),
             "request_id": visit.request_id,
             "endpoint": visit.endpoint,
@@ -73,6 +73,17 @@ class AccessLog:
         }
         if visit.ttft is not None:
             line["ttft_ms"] = round(visit.ttft * 1000, 1)
+        if visit.waited is not None:
+            line["waited_ms"] = round(visit.waited * 1000, 1)
+        if visit.stage:
+            line["stage"] = visit.stage
+        if visit.limit:
+            line["limit"] = visit.limit
+        if (usage := visit.usage) is not None:
+            line["prompt_tokens"] = usage.prompt_tokens
+            line["cached_tokens"] = usage.cached_tokens
+            line["completion_tokens"] = usage.completion_tokens
+            line["exact"] = usage.exact
         self._lines.append(orjson.dumps(line))
 
     def flush(self) -> None:
@@ -98,5 +109,8 @@ class AccessLog:
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
             # Not through sys.stdout: its lock, held by a thread that is stuck in a write, would hang the exit.
-            while batch:
-                batch = batch[os.write(self._fd, batch) :]
+            try:
+                while batch:
+                    batch = batch[os.write(self._fd, batch) :]
+            except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
+                self._dropped += batch.count(b"\n")

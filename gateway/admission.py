@@ -61,6 +61,7 @@ class Admission:
         self.running: Counter[str] = Counter()  # by model
         self.running_by_key: Counter[str] = Counter()
         self.several_keys = False
+        self._closed: Callable[[], GatewayError] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -74,6 +75,8 @@ class Admission:
             Overloaded: the queue is full, or it took too long; says when to come back.
             NoEngineUp: none has been up for some seconds.
         """
+        if self._closed is not None:
+            raise self._closed()
         now = self._clock()
         queue = self._queues.setdefault(call.model, FairQueue(self._settings.ageing_s))
         if self._idle(who.name):
@@ -86,6 +89,21 @@ class Admission:
         ):
             return self._grant(Ticket(who, call), engine, now)
         return await self._wait(Ticket(who, call), queue, now)
+
+    def close(self, refusal: Callable[[], GatewayError]) -> None:
+        """Let nobody in any more, and refuse those who wait."""
+        self._closed = refusal
+        for queue in self._queues.values():
+            for waiting in tuple(queue):
+                queue.remove(waiting)
+                waiting.ticket.refuse(refusal())
+
+    def change(self, settings: AdmissionSettings, max_in_flight: int) -> None:
+        """Other numbers from now on; who waits keeps the time limit that it came with."""
+        self._attained.fade(settings.half_life_s, self._clock())
+        for queue in self._queues.values():
+            queue.ageing_s = settings.ageing_s
+        self._settings, self._max_in_flight = settings, max_in_flight
 
     def check(self, now: float) -> None:
         """Ten times a second: time limits, and places that came from elsewhere (called by the sweeper)."""

@@ -4,66 +4,109 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from gateway import __version__
 from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.auth import Auth
 from gateway.backends import Backends
+from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
-from gateway.frontend import Connection, Context
+from gateway.frontend import SPARE_CONNECTIONS, Connection, Context
+from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
 from gateway.proxy import Exchange
+from gateway.reload import Reloader
 from gateway.request_reader import request_ids
-from gateway.routes import Parts, Routes
+from gateway.routes import Parts, Routes, stopping
 from gateway.scrape import Scrape, Sources
-from gateway.settings import Settings
+from gateway.settings import Limits, Settings
+from gateway.state import LocalState
 from gateway.sweeper import Sweeper
 from gateway.tokens import Tokens
 
 BACKLOG = 2048
+# Files that are no connections: listening socket, log, store, loop, and what engines are asked how they are with.
+OTHER_FILES = 64
+# After the drain's limit: so long have the last words to reach those that read slowly.
+LAST_WORDS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a gateway is started with. ``store``: open; None is the key file alone."""
+
+    config: Path
+    settings: Settings
+    keys: tuple[bytes, ...]
+    store: KeyStore | None
 
 
 class Gateway:
     """One gateway: `start`, then `stop`."""
 
-    def __init__(self, settings: Settings, keys: tuple[bytes, ...], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inputs: Inputs, loop: asyncio.AbstractEventLoop) -> None:
+        settings = inputs.settings
         self._settings = settings
         self._loop = loop
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._hurry = False
         self._sweeper = Sweeper(loop)
         self._backends = Backends(settings.engines, settings.polling, self._sweeper, loop)
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
         self._sweeper.each_tick(self._access_log.flush)
-        metrics = Metrics(self._backends.models())
-        admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
-        admission.several_keys = len(keys) > 1
-        self._sweeper.add(admission)
-        dispatch = Dispatch(self._backends, Exchange(settings.limits, self._sweeper, loop), metrics)
+        self._metrics = Metrics(self._backends.models())
+        self._admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
+        self._sweeper.add(self._admission)
+        self._exchange = Exchange(settings.limits, self._sweeper, loop)
+        self._auth = Auth(inputs.keys)
+        self._ledger = Ledger()
+        self._books = self._bookkeeper(inputs.store)
+        self._reloader = Reloader(inputs.config, settings, self, loop)
+        self._sweeper.each_tick(self._count_keys)
+        self._routes = Routes(self._parts())
+        limits = _within_open_files(settings.limits)
+        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
+
+    def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
+        if store is None:
+            self._sweeper.each_tick(self._forget_usage)
+            return None
+        books = Bookkeeper(store, self._auth, self._ledger, self._loop)
+        self._sweeper.each_tick(books.tick)
+        return books
+
+    def _parts(self) -> Parts:
         sources = Sources(
-            deployment=settings.deployment,
+            deployment=self._settings.deployment,
             version=__version__,
-            metrics=metrics,
+            metrics=self._metrics,
             backends=self._backends,
-            admission=admission,
+            admission=self._admission,
             sweeper=self._sweeper,
             connections=lambda: len(self._connections),
+            principals=self._auth.principals,
+            ledger_failures=lambda: self._books.failures if self._books is not None else 0,
         )
-        parts = Parts(
-            auth=Auth(keys),
-            tokens=Tokens(self._backends, KeyLimits(), admission, dispatch, metrics, Ledger()),
+        limits = KeyLimits(LocalState(), self._loop.time)
+        dispatch = Dispatch(self._backends, self._exchange, self._metrics)
+        return Parts(
+            auth=self._auth,
+            tokens=Tokens(self._backends, limits, self._admission, dispatch, self._metrics, self._ledger),
             scrape=Scrape(sources),
             access_log=self._access_log,
             sweeper=self._sweeper,
-            loop=loop,
+            loop=self._loop,
         )
-        self._context = Context(Routes(parts), settings.limits, request_ids(), self._sweeper, loop)
 
     async def start(self) -> tuple[str, int]:
         """Listen and begin to poll; returns the address that is listened on.
@@ -76,43 +119,124 @@ class Gateway:
         self._access_log.start()
         self._sweeper.start()
         self._backends.start()
+        if self._books is not None:
+            self._books.start()
+        self._reloader.start()
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
 
+    def reload(self) -> None:
+        """Read settings and key file now."""
+        self._reloader.ask()
+
+    def use_settings(self, settings: Settings) -> None:
+        """Of `reload.Target`."""
+        self._settings = settings
+        self._metrics.know(model for engine in settings.engines for model in engine.models)
+        self._backends.change(settings.engines, settings.polling)
+        self._admission.change(settings.admission, settings.limits.max_in_flight)
+        self._exchange.use(settings.limits)
+        self._context.limits = _within_open_files(settings.limits)
+        self._access_log.enabled = settings.log.access
+        self._admission.pump()
+
+    def use_keys(self, keys: tuple[bytes, ...]) -> None:
+        """Of `reload.Target`."""
+        self._auth.use_file(keys)
+
+    def reloaded(self, result: str) -> None:
+        """Of `reload.Target`."""
+        self._metrics.reloads[result] += 1
+
+    def hurry(self) -> None:
+        """Wait no longer for answers to end."""
+        self._hurry = True
+
     async def stop(self) -> int:
-        """Accept nothing more, let running answers finish within the limit, cut the rest; returns how many."""
-        if self._server is not None:
-            self._server.close()
+        """Let nobody in any more, let running answers finish within the limit, tell the rest; returns how many.
+
+        The port stays open meanwhile, so that /health can say that this gateway drains and /metrics can be scraped.
+        """
+        self._reloader.stop()
+        self._routes.draining = True
+        self._admission.close(stopping)
         for connection in tuple(self._connections):
             connection.close_when_idle()
-        all_gone = asyncio.Event()
-        self._sweeper.each_tick(lambda: None if self._connections else all_gone.set())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(all_gone.wait(), self._settings.limits.drain_timeout_s)
-        cut = len(self._connections)
+        await self._until(self._quiet, self._settings.limits.drain_timeout_s)
+        if self._server is not None:
+            self._server.close()
+        late = [connection for connection in self._connections if connection.busy]
+        for connection in late:
+            connection.end(stopping())
+        self._hurry = False
+        await self._until(lambda: self._quiet() and not any(map(self._connections.__contains__, late)), LAST_WORDS_S)
+        await self._end()
+        return len(late)
+
+    async def _end(self) -> None:
         for connection in tuple(self._connections):
             connection.abort()
         self._backends.stop()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # what was cut comes to its end, and to the ledger
         self._sweeper.stop()
+        if self._books is not None:
+            self._books.stop()
         self._access_log.stop()
-        return cut
+
+    def _quiet(self) -> bool:
+        return not self._admission.in_flight and not any(connection.busy for connection in self._connections)
+
+    async def _until(self, so: Callable[[], bool], limit_s: float) -> None:
+        """Wait, looking ten times a second; until the limit, or until `hurry`."""
+        if so():
+            return
+        reached = asyncio.Event()
+        self._sweeper.each_tick(lambda: reached.set() if so() or self._hurry else None)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reached.wait(), limit_s)
+
+    def _count_keys(self) -> None:
+        self._admission.several_keys = self._auth.count > 1
+
+    def _forget_usage(self) -> None:
+        """Nothing is kept without a store."""
+        self._ledger.take()
+        self._auth.used.clear()
 
     def _accept(self) -> Connection:
         return Connection(self._context, self._connections)
 
 
-async def serve(settings: Settings, keys: tuple[bytes, ...], say: Callable[[str], None]) -> None:
+def _within_open_files(limits: Limits) -> Limits:
+    """As many connections as this process may have open files: each needs one, and one to an engine."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need = limits.max_connections + SPARE_CONNECTIONS + limits.max_in_flight + OTHER_FILES
+    if soft < need:
+        soft = min(need, hard) if hard != resource.RLIM_INFINITY else need
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = max(1, soft - (need - limits.max_connections))
+    return limits if room >= limits.max_connections else limits.model_copy(update={"max_connections": room})
+
+
+async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT. ``say`` gets a line for people when something begins or ends."""
     loop = asyncio.get_running_loop()
-    gateway = Gateway(settings, keys, loop)
+    gateway = Gateway(inputs, loop)
     host, port = await gateway.start()
+    settings = inputs.settings
     models = ", ".join(model for engine in settings.engines for model in engine.models)
     say(f"gateway {__version__} listening on http://{host}:{port} (deployment {settings.deployment}, models: {models})")
     asked_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        if asked_to_stop.is_set():
+            gateway.hurry()
+        asked_to_stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     await asked_to_stop.wait()
     say(f"stopping: running answers have {settings.limits.drain_timeout_s:g} s to finish")
     cut = await gateway.stop()
-    say(f"stopped; {cut} connections were cut" if cut else "stopped; every answer was finished")
+    say(f"stopped; {cut} answers were cut short" if cut else "stopped; every answer was finished")

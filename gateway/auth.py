@@ -1,41 +1,88 @@
-"""Header -> Principal, in constant time."""
+"""Header -> Principal, in a time that says nothing about the keys there are."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from gateway.call import Principal
 from gateway.errors import Unauthorized
 
-_HOW = "send a key from the key file as 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+_HOW = "send a key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+_PREFIX_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One digest that is let in. ``until``: Unix time from which it is not any more; ``ended``: what to say then."""
+
+    digest: bytes
+    principal: Principal
+    until: float | None = None
+    ended: str = "has expired"
 
 
 class Auth:
-    """Knows the keys only as SHA-256 digests. A key of the key file is named after its digest's first 8 hex digits."""
+    """Knows keys only as SHA-256 digests, from the key file and from the key store.
 
-    def __init__(self, keys: Iterable[bytes]) -> None:
+    Digests are found by their first 8 bytes and then compared whole in constant time. What the time of that look-up
+    could tell is about digests, and nobody can choose a key by its digest.
+    """
+
+    def __init__(self, keys: Iterable[bytes] = ()) -> None:
+        self._from_file: tuple[Known, ...] = ()
+        self._from_store: tuple[Known, ...] = ()
+        self._known: dict[bytes, tuple[Known, ...]] = {}
+        self.used: set[str] = set()  # names since it was last emptied
+        self.use_file(keys)
+
+    def use_file(self, keys: Iterable[bytes]) -> None:
+        """The keys of the key file from now on. Each is named after its digest's first 8 hex digits."""
         digests = [hashlib.sha256(key).digest() for key in keys]
-        self._known = [(digest, Principal(digest.hex()[:8])) for digest in digests]
+        self._from_file = tuple(Known(digest, Principal(digest.hex()[:8])) for digest in digests)
+        self._index()
+
+    def use_store(self, known: Iterable[Known]) -> None:
+        """The keys of the key store from now on."""
+        self._from_store = tuple(known)
+        self._index()
+
+    @property
+    def count(self) -> int:
+        """Keys that are let in, expired ones included."""
+        return len(self._known)
+
+    def principals(self) -> dict[str, Principal]:
+        """Everybody who has a key, by name."""
+        return {known.principal.name: known.principal for known in (*self._from_file, *self._from_store)}
 
     def principal(self, authorization: bytes | None, x_api_key: bytes | None) -> Principal:
-        """Compare with every key, always all of them, so that time says nothing about which was near.
+        """Whose key it is.
 
         Raises:
-            Unauthorized: no key was sent, or not one of ours.
+            Unauthorized: no key was sent, not one of ours, or one that has expired.
         """
         key = _bearer(authorization) or x_api_key
         if not key:
             raise Unauthorized(f"no API key; {_HOW}")
         digest = hashlib.sha256(key).digest()
-        found: Principal | None = None
-        for known, principal in self._known:
-            if hmac.compare_digest(known, digest):
-                found = principal
-        if found is None:
-            raise Unauthorized(f"this API key is not known here; {_HOW}")
-        return found
+        for known in self._known.get(digest[:_PREFIX_BYTES], ()):
+            if hmac.compare_digest(known.digest, digest):
+                if known.until is not None and known.until <= time.time():
+                    raise Unauthorized(f"this API key ('{known.principal.name}') {known.ended}; ask for a new one")
+                self.used.add(known.principal.name)
+                return known.principal
+        raise Unauthorized(f"this API key is not known here; {_HOW}")
+
+    def _index(self) -> None:
+        index: dict[bytes, tuple[Known, ...]] = {}
+        for known in (*self._from_file, *self._from_store):
+            prefix = known.digest[:_PREFIX_BYTES]
+            index[prefix] = (*index.get(prefix, ()), known)
+        self._known = index
 
 
 def _bearer(authorization: bytes | None) -> bytes | None:

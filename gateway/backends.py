@@ -52,16 +52,32 @@ class Backends:
         self._addresses: dict[str, dict[str, Address]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
         self._pollers: dict[Address, asyncio.Task[None]] = {}
-        self._resolvers: list[asyncio.Task[None]] = []
+        self._resolvers: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
-        self._resolvers = [self._loop.create_task(self._keep_resolving(engine)) for engine in self.engines]
+        tasks = {engine.name: self._loop.create_task(self._keep_resolving(engine)) for engine in self.engines}
+        self._resolvers = tasks
 
     def stop(self) -> None:
-        for task in (*self._resolvers, *self._pollers.values()):
+        for task in (*self._resolvers.values(), *self._pollers.values()):
             task.cancel()
         for address in self.addresses():
             address.pool.close()
+
+    def change(self, engines: Sequence[EngineSettings], polling: Polling) -> None:
+        """Other engines from now on. One that is gone or different gets nothing more; what it has goes on."""
+        self._polling = polling
+        kept = [engine for engine in self.engines if engine in engines]
+        for engine in (engine for engine in self.engines if engine not in kept):
+            self._resolvers.pop(engine.name).cancel()
+            self._replace(engine, set())
+            del self._addresses[engine.name]
+        self.engines = engines
+        self._models = {model: engine for engine in reversed(engines) for model in engine.models}
+        for engine in (engine for engine in engines if engine not in kept):
+            self._addresses[engine.name] = {}
+            self._no_address[engine.name] = "its name has not been looked up yet"
+            self._resolvers[engine.name] = self._loop.create_task(self._keep_resolving(engine))
 
     def addresses(self) -> list[Address]:
         return [address for found in self._addresses.values() for address in found.values()]

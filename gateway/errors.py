@@ -16,6 +16,8 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     Internal            500  a defect of the gateway
     UnknownCoding       501  a Transfer-Encoding other than chunked
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
+    Stopping            503  the gateway is on its way out; Retry-After
+    TooManyConnections  503  over limits.max_connections; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
 """
@@ -32,6 +34,7 @@ class GatewayError(Exception):
     kind = "server_error"
     code = "internal_error"
     close = False
+    headers = b""  # further header lines of the answer, each with its CRLF
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -123,6 +126,14 @@ class EngineBroken(GatewayError):
 
 class NoEngineUp(GatewayError):
     status, code = 503, "no_engine_up"
+
+
+class Stopping(GatewayError):
+    status, code, close = 503, "gateway_stopping", True
+
+
+class TooManyConnections(GatewayError):
+    status, code, close = 503, "too_many_connections", True
 
 
 class EngineSilent(GatewayError):

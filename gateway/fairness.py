@@ -59,6 +59,12 @@ class Attained:
         if active:
             self._inflated[key] = max(self.rank(key), min(self.rank(other) for other in active))
 
+    def fade(self, half_life_s: float, now: float) -> None:
+        """Fade at another pace from now on."""
+        inflation = self._inflation(now)
+        self._inflated = {key: value / inflation for key, value in self._inflated.items()}
+        self._origin, self._half_life_s = now, half_life_s
+
     def _inflation(self, now: float) -> float:
         half_lives = (now - self._origin) / self._half_life_s
         if half_lives < _RENORMALISE_AFTER:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from gateway.errors import GatewayError, RequestTimeout
+from gateway.errors import GatewayError, RequestTimeout, TooManyConnections
 from gateway.http1 import CONTINUE, Request
 from gateway.reply import Errors, Reply
 from gateway.request_reader import RequestReader
@@ -40,9 +40,18 @@ class Surface(Protocol):
         """Take note of a request that never came to `handle`."""
 
 
-@dataclass(frozen=True, slots=True)
+# Over `limits.max_connections` so many more are let in, for what needs no key: health checks and scrapes.
+SPARE_CONNECTIONS = 16
+_FULL = b"too many connections (limits.max_connections)"
+_TURNED_AWAY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 1\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b"
+) % (len(_FULL), _FULL)
+
+
+@dataclass(slots=True)
 class Context:
-    """What all connections share."""
+    """What all connections share. ``limits`` may be changed; body sizes are for connections made after that."""
 
     surface: Surface
     limits: Limits
@@ -67,9 +76,17 @@ class Connection(asyncio.Protocol):
         self._deadline = math.inf
         self._reading = True
         self._closing = False
+        self._spare = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        over = len(self._connections) - self._context.limits.max_connections
+        if over >= SPARE_CONNECTIONS:
+            self._reading = False
+            self._transport.write(_TURNED_AWAY)
+            self._transport.close()
+            return
+        self._spare = over >= 0
         self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         self._connections.add(self)
         self._context.sweeper.add(self)
@@ -114,6 +131,8 @@ class Connection(asyncio.Protocol):
     def head_complete(self, request: Request, has_body: bool) -> None:
         self._head = request
         self._context.surface.check(request)
+        if self._spare and request.principal.name:
+            raise TooManyConnections(f"{_FULL.decode()}; try again in 1 s", retry_after=1)
         if not has_body:
             return
         if self._reply is None:
@@ -138,13 +157,33 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestTimeout(f"the request's {what} did not arrive in time"))
 
     def close_when_idle(self) -> None:
-        """Finish what runs, take nothing new."""
-        if self._reply is None:
+        """Finish what runs and what is half sent, take nothing new."""
+        if not self.busy:
             self._transport.close()
-        else:
+        elif self._reply is not None:
             self._reply.keep_alive = False
             self._ahead.clear()
             self._reading = False
+
+    @property
+    def busy(self) -> bool:
+        """A request is being sent, or answered."""
+        return self._reply is not None or self._head is not None or not self._reader.idle
+
+    def end(self, error: GatewayError) -> None:
+        """Tell the client why its request ends here, and close."""
+        reply, task = self._reply, self._task
+        if reply is None:
+            self._refuse(error)
+            return
+        reply.keep_alive = False
+        if reply.source is not None:
+            reply.source.stop(error)
+        elif reply.started or task is None:
+            self._transport.abort()
+        else:
+            reply.refuse(error)
+            task.cancel()
 
     def abort(self) -> None:
         self._transport.abort()

@@ -2,37 +2,159 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from types import TracebackType
 
 from gateway.call import Call, Principal, Usage
-from gateway.errors import Forbidden
+from gateway.errors import Forbidden, Overloaded
+from gateway.state import MINUTE_S, State
+
+# What an answer is taken to cost while nothing is known about the key: a chat's.
+FIRST_GUESS_TOKENS = 200.0
+_GUESS_MEMORY = 0.9
 
 
 class Paid:
-    """One request within its key's limits, from its admission to its end. ``usage``: what it cost in the end."""
+    """One request within its key's limits, from its admission to its end. ``usage``: what it cost in the end.
 
-    __slots__ = ("usage",)
+    ``headers``: what its key has left, as header lines.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_charged", "_limits", "_who", "headers", "usage")
+
+    def __init__(self, limits: KeyLimits, who: Principal, charged: float, headers: bytes) -> None:
+        self._limits = limits
+        self._who = who
+        self._charged = charged
+        self.headers = headers
         self.usage: Usage | None = None
 
     def __enter__(self) -> Paid:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._limits.left(self._who, self._charged, self.usage)
+
+
+class _Free(Paid):
+    """Of a key without limits."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.headers = b""
+        self.usage = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
 
 
 class KeyLimits:
-    """Counts by key."""
+    """Token buckets and counts by key. Only ever called from the event loop's thread."""
 
-    def enter(self, who: Principal, call: Call) -> Paid:
-        """Take a request into account.
+    def __init__(self, state: State, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._clock = clock
+        self._guess: dict[str, float] = {}
+
+    def permit(self, who: Principal, model: str) -> None:
+        """Judge the model before anything is said about it.
 
         Raises:
-            Forbidden: the model is not one of the key's.
+            Forbidden: it is not one of the key's.
+        """
+        if who.models is not None and model not in who.models:
+            mine = ", ".join(f"'{name}'" for name in sorted(who.models))
+            raise Forbidden(f"this key may not use model '{model[:200]}'; it may use {mine}", param="model")
+
+    def enter(self, who: Principal, call: Call) -> Paid:
+        """Take a request into account. The caller leaves the returned context when the request has ended.
+
+        Raises:
             Overloaded: one of its limits is reached; says which, and when to come back.
         """
-        if who.models is not None and call.model not in who.models:
-            raise Forbidden(f"this key may not use model '{call.model}'", param="model")
-        return Paid()
+        if who.concurrent is None and who.requests_per_minute is None and who.tokens_per_minute is None:
+            return _Free()
+        state, now = self._state, self._clock()
+        if who.concurrent is not None and state.running(who.name) >= who.concurrent:
+            # Nobody knows when one of them ends.
+            raise self._refusal(who, "concurrent", f"{who.concurrent} requests at once", 1.0)
+        charged = self._take(who, call, now)
+        if who.concurrent is not None:
+            state.enter(who.name)
+        return Paid(self, who, charged, self._headers(who, now))
+
+    def left(self, who: Principal, charged: float, usage: Usage | None) -> None:
+        """A request has ended: what it was charged is set right by what it has used."""
+        if who.concurrent is not None:
+            self._state.leave(who.name)
+        if who.tokens_per_minute is None:
+            return
+        used = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+        self._state.correct(_tokens(who), used - charged, who.tokens_per_minute, self._clock())
+        if usage is not None:
+            before = self._guess.get(who.name, FIRST_GUESS_TOKENS)
+            self._guess[who.name] = _GUESS_MEMORY * before + (1 - _GUESS_MEMORY) * usage.completion_tokens
+
+    def _take(self, who: Principal, call: Call, now: float) -> float:
+        """Both buckets or neither; returns what the tokens' was charged."""
+        state, requests, tokens = self._state, who.requests_per_minute, who.tokens_per_minute
+        if requests is not None and (wait := state.take(_requests(who), 1, requests, now)):
+            raise self._refusal(who, "requests_per_minute", f"{requests} requests a minute", wait)
+        if tokens is None:
+            return 0.0
+        charged = call.prompt_tokens + min(
+            self._guess.get(who.name, FIRST_GUESS_TOKENS), call.output_tokens or math.inf
+        )
+        if wait := state.take(_tokens(who), charged, tokens, now):
+            if requests is not None:
+                state.correct(_requests(who), -1, requests, now)
+            raise self._refusal(who, "tokens_per_minute", f"{tokens} tokens a minute", wait)
+        return charged
+
+    def _refusal(self, who: Principal, reason: str, limit: str, wait: float) -> Overloaded:
+        seconds = max(1, math.ceil(wait))
+        error = Overloaded(
+            f"this key's limit of {limit} is reached; try again in {seconds} s", retry_after=seconds, reason=reason
+        )
+        # OpenAI's clients look at this one first.
+        error.headers = b"retry-after-ms: %d\r\n" % math.ceil(wait * 1000) + self._headers(who, self._clock())
+        return error
+
+    def _headers(self, who: Principal, now: float) -> bytes:
+        """The names are OpenAI's. Reset: when all of the limit is there again."""
+        lines = b""
+        for name, bucket, limit in (
+            (b"requests", _requests(who), who.requests_per_minute),
+            (b"tokens", _tokens(who), who.tokens_per_minute),
+        ):
+            if limit is not None:
+                missing = self._state.missing(bucket, now)
+                left = max(0, int(limit - missing * limit / MINUTE_S + 1e-6))
+                lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
+                    name,
+                    limit,
+                    name,
+                    left,
+                    name,
+                    duration(missing),
+                )
+        return lines
+
+
+def duration(seconds: float) -> bytes:
+    """As OpenAI writes it: 120ms, 1.5s, 6m0s."""
+    if seconds < 1:
+        return b"%dms" % math.ceil(seconds * 1000)
+    if seconds < MINUTE_S:
+        return b"%.3gs" % seconds
+    return b"%dm%ds" % divmod(math.ceil(seconds), 60)
+
+
+def _requests(who: Principal) -> str:
+    return who.name + "/requests"
+
+
+def _tokens(who: Principal) -> str:
+    return who.name + "/tokens"

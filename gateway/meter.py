@@ -32,11 +32,12 @@ _FIELDS = {
 class Meter:
     """Sees one answer go by. ``first_at`` and ``last_at``: the loop's clock, of the first and the last piece."""
 
-    __slots__ = ("_call", "_usage", "events", "first_at", "last_at")
+    __slots__ = ("_call", "_tail", "_usage", "events", "first_at", "last_at")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._usage: Usage | None = None
+        self._tail = b""
         self.events = 0
         self.first_at = 0.0
         self.last_at = 0.0
@@ -53,6 +54,12 @@ class Meter:
         """Look at an answer that is no stream, or at the end of a long one."""
         if _USAGE in body:
             self._read(body)
+
+    def piece(self, data: bytes) -> None:
+        """Look at the next piece of an answer that is no stream and too long to be held."""
+        self.whole(self._tail + data[:_USAGE_BYTES])
+        self.whole(data)
+        self._tail = data[-_USAGE_BYTES:]
 
     @property
     def usage(self) -> Usage:

@@ -24,6 +24,7 @@ OUTCOMES = frozenset(
         "no_engine",  # 503
         "engine_error",  # the engine broke or answered 5xx; also an error or an abort inside a stream
         "engine_timeout",  # the engine was silent for too long
+        "stopping",  # the gateway was on its way out
         "cut",  # the stream ended without [DONE]
         "client_gone",  # the client left before the end
         "internal",  # a defect of the gateway
@@ -76,7 +77,16 @@ class Metrics:
         self.duration: dict[tuple[str, str], Histogram] = {}
         self.wait = {model: Histogram(_WAIT_S) for model in sorted(self.models)}
         self.per_token = {model: Histogram(_PER_TOKEN_S) for model in sorted(self.models)}
+        self.reloads: Counter[str] = Counter(dict.fromkeys(("applied", "rejected"), 0))
         self._keys: set[str] = set()
+
+    def know(self, models: Iterable[str]) -> None:
+        """These models are served from now on; what was counted for others stays."""
+        for model in sorted(set(models) - self.models):
+            self.requests.update(dict.fromkeys(product([model], sorted(ENDPOINTS), sorted(OUTCOMES)), 0))
+            self.tokens.update(dict.fromkeys(product([model], TOKEN_KINDS), 0))
+            self.wait[model], self.per_token[model] = Histogram(_WAIT_S), Histogram(_PER_TOKEN_S)
+        self.models |= frozenset(models)
 
     def finished(self, visit: Visit, seconds: float) -> None:
         """A request for tokens or embeddings has come to its end, whatever end."""

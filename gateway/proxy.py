@@ -29,7 +29,7 @@ RETRY_AFTER_S = 1
 ERROR_EVENT_START = b'data: {"error"'
 ABORTED = b'"finish_reason":"abort"'
 
-Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone"]
+Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
 
 # Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
@@ -53,6 +53,10 @@ class Exchange:
         self._limits = limits
         self._sweeper = sweeper
         self._loop = loop
+
+    def use(self, limits: Limits) -> None:
+        """Other limits for requests from now on."""
+        self._limits = limits
 
     async def run(self, target: Target, job: Job, reply: Reply) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
@@ -150,7 +154,7 @@ class _Relay:
         elif not self._reply.started and len(data) <= (HOLD_BYTES if self._translation is None else MAX_TRANSLATED):
             self._held = data
         else:
-            meter.whole(data)
+            meter.piece(data)
             self._pass(data)
 
     def _pass_events(self, data: bytes) -> None:
@@ -196,6 +200,12 @@ class _Relay:
     def resume(self) -> None:
         if not self.done.done():
             self._connection.resume()
+
+    def stop(self, error: GatewayError) -> None:
+        """The gateway ends: tell the client, and let go of the engine."""
+        if not self.done.done():
+            self._break(error, "stopping")
+            self._connection.cancel(self)
 
     def check(self, now: float) -> None:
         """Time limits (called by the sweeper)."""

@@ -56,7 +56,7 @@ class FairQueue(Generic[Ticket]):
     """
 
     def __init__(self, ageing_s: float) -> None:
-        self._ageing_s = ageing_s
+        self.ageing_s = ageing_s
         self._lines: dict[str, _Line[Ticket]] = {}
         self._length = 0
 
@@ -106,7 +106,7 @@ class FairQueue(Generic[Ticket]):
         if not heads:
             return None
         urgent = min(head.level for head in heads)
-        due = (head for head in heads if now - head.since >= (head.level - urgent) * self._ageing_s)
+        due = (head for head in heads if now - head.since >= (head.level - urgent) * self.ageing_s)
         chosen = min(due, key=lambda head: (rank(head.key), head.since))
         self.remove(chosen)
         return chosen

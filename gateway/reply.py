@@ -20,6 +20,9 @@ class Source(Protocol):
 
     def resume(self) -> None: ...
 
+    def stop(self, error: GatewayError) -> None:
+        """End now, and tell the client why."""
+
 
 class Errors(Protocol):
     """How the client's API tells an error."""
@@ -74,6 +77,7 @@ class Reply:
         extra = b"retry-after: %d\r\n" % error.retry_after if error.retry_after is not None else b""
         if error.status == 401:
             extra += _AUTHENTICATE
+        extra += error.headers
         self.send(error.status, JSON, self.dialect.error(error), extra)
 
     def start(self, status: int, content_type: bytes, length: int | None, first: bytes) -> None:

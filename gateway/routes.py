@@ -22,6 +22,8 @@ from gateway.errors import (
     MethodNotAllowed,
     NotFound,
     Overloaded,
+    Stopping,
+    TooManyConnections,
     UnsupportedEncoding,
 )
 from gateway.http1 import JSON, Request
@@ -32,6 +34,8 @@ from gateway.tokens import Tokens
 
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
+_OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
+STOPPING_RETRY_S = 5
 _OPENAI = OpenAI()
 _log = logging.getLogger("gateway")
 
@@ -68,6 +72,7 @@ class Routes:
         self._parts = parts
         self._backends = parts.tokens.backends
         self._metrics_of = parts.tokens.metrics
+        self.draining = False
         self._started = int(datetime.now(UTC).timestamp())
         self._table: dict[bytes, Route] = {
             b"/v1/models": Route(b"GET", self._models),
@@ -92,6 +97,8 @@ class Routes:
         if route.needs_key:
             headers = request.headers
             request.principal = self._parts.auth.principal(headers.get(b"authorization"), headers.get(b"x-api-key"))
+            if self.draining:
+                raise stopping()
         if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding("compressed bodies are not taken; send the JSON as it is")
 
@@ -111,6 +118,7 @@ class Routes:
         """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
         route = self._table[request.path]
         visit = Visit(request.id, request.path.decode(), key=request.principal.name)
+        reply.keep_alive = reply.keep_alive and not self.draining
         try:
             await route.handler(request, reply, visit)
         except GatewayError as error:
@@ -137,17 +145,20 @@ class Routes:
         return Route(b"POST", serve, counted=True, dialect=dialect)
 
     async def _models(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        mine = request.principal.models
         cards = [
             {"id": model, "object": "model", "created": self._started, "owned_by": "fullbatch",
              "max_model_len": engine.max_model_len}
             for model, engine in self._backends.models().items()
+            if mine is None or model in mine
         ]  # fmt: skip
         reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards}))
 
     async def _health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
         healths = self._backends.health()
-        good = any(health.state == "up" for health in healths)
-        body = {"status": "ok" if good else "no engine is up", "engines": [_health_entry(health) for health in healths]}
+        good = any(health.state == "up" for health in healths) and not self.draining
+        status = "draining" if self.draining else "ok" if good else "no engine is up"
+        body = {"status": status, "engines": [_health_entry(health) for health in healths]}
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
     async def _livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
@@ -157,7 +168,7 @@ class Routes:
         reply.send(200, CONTENT_TYPE_LATEST.encode(), self._parts.scrape.text())
 
     def _judge(self, visit: Visit, error: GatewayError) -> None:
-        visit.outcome = _OUTCOMES.get(error.status, "refused")
+        visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
         if isinstance(error, Overloaded):
             visit.limit = error.reason
 
@@ -170,6 +181,11 @@ class Routes:
         seconds = parts.loop.time() - request.received if request.received else 0.0
         self._metrics_of.finished(visit, seconds)
         parts.access_log.add(visit, status, seconds)
+
+
+def stopping() -> Stopping:
+    """What requests are told while the gateway drains: soon another one listens here."""
+    return Stopping(f"gateway is stopping; try again in {STOPPING_RETRY_S} s", retry_after=STOPPING_RETRY_S)
 
 
 def _health_entry(health: Health) -> dict[str, object]:

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from gateway.admission import Admission
 from gateway.backends import Backends
+from gateway.call import Principal
 from gateway.metrics import Histogram, Metrics
 from gateway.sweeper import Sweeper
 
@@ -38,6 +39,8 @@ class Sources:
     admission: Admission
     sweeper: Sweeper
     connections: Callable[[], int]
+    principals: Callable[[], Mapping[str, Principal]]
+    ledger_failures: Callable[[], int]
 
 
 class Scrape:
@@ -92,6 +95,11 @@ class Scrape:
         for key, count in sources.admission.running_by_key.items():
             running[(label(key),)] = running.get((label(key),), 0) + count
         yield self._gauge("gateway_key_running", "Requests that engines have, by key.", ("key",), running)
+        expiries = {
+            (label(name),): who.expires for name, who in sources.principals().items() if who.expires is not None
+        }
+        text = "Unix time at which a key ends."
+        yield self._gauge("gateway_key_expiry_timestamp_seconds", text, ("key",), expiries)
         text = "Jain's index of service over the keys that waited all through the last minute; 1 for fewer than two."
         yield self._gauge("gateway_fairness_jain_index", text, (), {(): sources.admission.jain()})
 
@@ -136,6 +144,10 @@ class Scrape:
         yield self._plain_gauge("gateway_event_loop_lag_seconds", text, (), {(): sources.sweeper.lag})
         connections = {(): float(sources.connections())}
         yield self._gauge("gateway_connections", "Client connections that are open.", (), connections)
+        text = "Writes of usage to the key store that failed; what they held is kept and tried again."
+        yield self._counter("gateway_ledger_write_failures", text, (), {(): float(sources.ledger_failures())})
+        text = "Times that a changed gateway.yaml or key file was read, by what became of it."
+        yield self._counter("gateway_config_reloads", text, ("result",), _singles(sources.metrics.reloads))
         text = "Always 1; the label says which version."
         yield self._plain_gauge("gateway_build_info", text, ("version",), {(sources.version,): 1.0})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.access_log import Visit
 from gateway.admission import Admission
 from gateway.backends import Backends
-from gateway.call import Call, Principal
+from gateway.call import Call, Principal, Usage
 from gateway.dialects.base import Dialect
 from gateway.dispatch import Dispatch
 from gateway.http1 import Request
@@ -42,9 +42,11 @@ class Tokens:
         who = request.principal
         call = dialect.read(request)
         visit.model = call.model if call.model in self.backends.models() else ""
+        self.limits.permit(who, call.model)
         self.backends.need(call.model)
         call.level = _level(who, request.headers.get(b"x-priority", b""))
         with self.limits.enter(who, call) as paid:
+            reply.extra = paid.headers
             place = await self._place(who, call, visit)
             with place:
                 meter = Meter(call)
@@ -52,7 +54,7 @@ class Tokens:
                     job = Job(call, dialect, meter, self._on_first_byte(call, request, visit))
                     await self._send(place, job, reply, visit)
                 finally:
-                    visit.usage = paid.usage = place.usage = meter.usage if meter.first_at else None
+                    visit.usage = paid.usage = place.usage = _used(call, meter, visit)
                     self._bill(who, call, meter, visit)
 
     async def _place(self, who: Principal, call: Call, visit: Visit) -> Place:
@@ -69,12 +71,13 @@ class Tokens:
 
     async def _send(self, place: Place, job: Job, reply: Reply, visit: Visit) -> None:
         if place.ticket.position:
-            reply.extra = b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
+            reply.extra += b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
         else:
-            reply.extra = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
+            reply.extra += b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
         try:
             visit.outcome = await self.dispatch.run(place, job, reply, visit)
         except asyncio.CancelledError:
+            visit.outcome = "client_gone"
             self.metrics.cancelled(visit.stage)
             raise
 
@@ -95,6 +98,18 @@ class Tokens:
         if (pace := meter.seconds_per_token) is not None:
             self.metrics.paced(call.model, pace)
         self.ledger.add(who.name, call.model, visit.usage)
+
+
+def _used(call: Call, meter: Meter, visit: Visit) -> Usage | None:
+    """What the request is billed; None for nothing, when the engine refused it or broke before its first byte.
+
+    A client that leaves before the first byte is billed its prompt, which the engine has read by then or will have.
+    """
+    if visit.outcome == "engine_rejected":
+        return None
+    if meter.first_at:
+        return meter.usage
+    return Usage(call.prompt_tokens) if visit.outcome == "client_gone" else None
 
 
 def _level(who: Principal, wish: bytes) -> int:

@@ -94,4 +94,7 @@ def _with_usage(body: bytes | bytearray, content: dict[str, Any]) -> tuple[bytes
         return b"".join((body[: body.rindex(b"}")], _ASK_USAGE)), True
     if options is not None and not isinstance(options, dict):
         raise BadRequest("'stream_options' must be an object", param="stream_options")
-    return orjson.dumps(content | {"stream_options": (options or {}) | {"include_usage": True}}), True
+    asked: dict[str, object] = (options or {}) | {"include_usage": True}
+    if "continuous_usage_stats" in asked:  # of no effect without include_usage, so the client does not expect them
+        asked["continuous_usage_stats"] = False
+    return orjson.dumps(content | {"stream_options": asked}), True

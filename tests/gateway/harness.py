@@ -100,10 +100,10 @@ class Gateway(Process):
     ``settings`` are merged into gateway.yaml section by section, ``engine_numbers`` into every engine of it.
     """
 
-    def __init__(self, folder: Path, engine_urls: list[str], **settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, engine_urls: list[str], **settings: Any) -> None:
         stamp = time.time_ns()
-        config = write_config(folder, engine_urls, f"gateway-{stamp}.yaml", **settings)
-        super().__init__("gateway", "--config", str(config), log=folder / f"gateway-{stamp}.log")
+        self.config = write_config(folder, engine_urls, f"gateway-{stamp}.yaml", **settings)
+        super().__init__("gateway", "--config", str(self.config), log=folder / f"gateway-{stamp}.log")
         wait_until(lambda: "listening on" in self.stderr() or self._process.poll() is not None, START_S, "gateway up")
         self.url = self.stderr().partition("listening on ")[2].split(" ")[0]
         assert self.url, self.stderr()
@@ -127,9 +127,7 @@ class Gateway(Process):
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def write_config(
-    folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: dict[str, Any]
-) -> Path:
+def write_config(folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: Any) -> Path:
     keys = folder / "api_keys"
     keys.write_text(f"# for tests\n{KEY}\n{OTHER_KEY}\n")
     numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
@@ -146,7 +144,7 @@ def write_config(
         "polling": {"health_interval_s": 0.2, "resolve_interval_s": 0.5},
     }
     for section, values in settings.items():
-        config[section] = config.get(section, {}) | values
+        config[section] = config.get(section, {}) | values if isinstance(values, dict) else values
     path = folder / name
     path.write_text(yaml.safe_dump(config))
     return path
@@ -223,3 +221,22 @@ def run(module: str, *args: str) -> subprocess.CompletedProcess[str]:
     """A program that ends by itself."""
     command = [sys.executable, "-m", module, *args]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+
+
+def keys(store: Path, *words: str) -> Any:
+    """What `python -m gateway.keys` answers, as an object; fails with its message."""
+    result = run("gateway.keys", "--store", str(store), *words, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def used(store: Path, *words: str) -> list[dict[str, Any]]:
+    """What `python -m gateway.usage` answers."""
+    result = run("gateway.usage", "--store", str(store), *words, "--json")
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}

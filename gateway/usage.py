@@ -1,0 +1,107 @@
+"""``python -m gateway.usage --store FILE``: tokens by key, model or day. Exit codes: 0 done, 2 it cannot be."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import io
+import json
+import re
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+from gateway.keystore import KeyStore, StoreError
+from gateway.ledger import GROUPS, SEPARATOR, Line, day_of, report
+
+BAD_USE = 2
+BUSY_S = 5.0
+_FIELDS = tuple(field.name for field in dataclasses.fields(Line))[1:]
+_HEADS = ("REQUESTS", "PROMPT", "CACHED", "COMPLETION", "ESTIMATED")
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    by = options.by.split(",")
+    if not options.store.exists():
+        sys.stderr.write(f"usage: {options.store}: no such file; give `store` of gateway.yaml\n")
+        return BAD_USE
+    try:
+        store = KeyStore(options.store, BUSY_S)
+        lines = report(store.connection, by, options.since, options.until)
+        store.close()
+    except (StoreError, sqlite3.Error) as error:
+        sys.stderr.write(f"usage: {error}\n")
+        return BAD_USE
+    sys.stdout.write(
+        _as_json(by, lines) if options.json else _as_csv(by, lines) if options.csv else _as_text(by, lines)
+    )
+    return 0
+
+
+def _row(by: list[str], line: Line) -> dict[str, str | int]:
+    numbers = {name: getattr(line, name) for name in _FIELDS}
+    return dict(zip(by, line.name.split(SEPARATOR), strict=True)) | numbers
+
+
+def _as_json(by: list[str], lines: list[Line]) -> str:
+    return json.dumps([_row(by, line) for line in lines], indent=2) + "\n"
+
+
+def _as_csv(by: list[str], lines: list[Line]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*by, *_FIELDS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(by, line) for line in lines)
+    return text.getvalue()
+
+
+def _as_text(by: list[str], lines: list[Line]) -> str:
+    rows: list[tuple[str, ...]] = [(*(name.upper() for name in by), *_HEADS)]
+    rows += [tuple(map(str, _row(by, line).values())) for line in lines]
+    if len(lines) > 1:
+        totals = (str(sum(getattr(line, name) for line in lines)) for name in _FIELDS)
+        rows.append(("total", *([""] * (len(by) - 1)), *totals))
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    text = ""
+    for row in rows:
+        cells = [f"{cell:{'<' if index < len(by) else '>'}{widths[index]}}" for index, cell in enumerate(row)]
+        text += "  ".join(cells).rstrip() + "\n"
+    if not lines:
+        return "nothing was used in that time\n"
+    return text + "Tokens. ESTIMATED: requests that the gateway had to count itself, as their client left; included.\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="usage", description="Tokens by key, model or day (UTC).")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE", help="`store` of gateway.yaml")
+    parser.add_argument(
+        "--by", type=_groups, default="key", metavar="WHAT", help="key, model, day, or several: day,key"
+    )
+    parser.add_argument("--since", type=_day, default="0000-01-01", metavar="DAY", help="2026-11-23, or 7d")
+    parser.add_argument("--until", type=_day, default="9999-12-31", metavar="DAY", help="this day included")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="for other programs")
+    how.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    return parser
+
+
+def _groups(text: str) -> str:
+    names = text.split(",")
+    if not set(names) <= set(GROUPS) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(GROUPS)}, or several with commas between")
+    return text
+
+
+def _day(text: str) -> str:
+    if found := re.fullmatch(r"(\d{1,5})d", text):
+        return day_of(time.time() - int(found[1]) * 86_400)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise argparse.ArgumentTypeError(f"'{text}': write a day such as 2026-11-23, or 7d for the last seven days")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
