@@ -20,6 +20,7 @@ from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
 from gateway.proxy import Exchange
 from gateway.request_reader import request_ids
+from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Settings
@@ -38,14 +39,15 @@ class Gateway:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._sweeper = Sweeper(loop)
-        self._backends = Backends(settings.engines, settings.polling, self._sweeper, loop)
+        self._backends = Backends(settings.engines, settings.polling, settings.routing, self._sweeper, loop)
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
         self._sweeper.each_tick(self._access_log.flush)
         metrics = Metrics(self._backends.models())
         admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
         admission.several_keys = len(keys) > 1
         self._sweeper.add(admission)
-        dispatch = Dispatch(self._backends, Exchange(settings.limits, self._sweeper, loop), metrics)
+        budget = RetryBudget(settings.routing.retry_share, settings.routing.retry_floor_per_s)
+        dispatch = Dispatch(self._backends, Exchange(settings.limits, self._sweeper, loop), metrics, budget, loop)
         sources = Sources(
             deployment=settings.deployment,
             version=__version__,
