@@ -17,6 +17,7 @@ FAULTS = {
     "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
     "unhealthy": "/health says 503",
     "draining": "as vLLM after SIGTERM with --shutdown-timeout: /health 200, new requests 500, the running go on",
+    "poison": "requests that hold the word poison are answered 500, all others well",
     "defect": "new requests are answered 500, as for a defect of the engine",
 }
 

@@ -29,7 +29,11 @@ _REASONS = {
 }
 
 # The first is vLLM's own while it drains, seen with 0.32.0: its tokeniser's threads have ended.
-_REFUSALS = {"draining": "cannot schedule new futures after shutdown", "defect": "Internal server error"}
+_REFUSALS = {
+    "draining": "cannot schedule new futures after shutdown",
+    "defect": "Internal server error",
+    "poison": "Internal server error",
+}
 
 
 class Engine:
@@ -226,7 +230,7 @@ class Connection(asyncio.Protocol):
 
     def _generate(self, ask: shapes.Ask) -> None:
         knobs = self._engine.knobs
-        if knobs.fault in _REFUSALS:
+        if knobs.fault in _REFUSALS and (knobs.fault != "poison" or b"poison" in self._body):
             self._answer(500, shapes.error(500, "InternalServerError", _REFUSALS[knobs.fault]))
             return
         if ask.prompt_tokens + ask.max_new > knobs.max_model_len:
