@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
 
-from gateway.settings import EngineSettings
+from gateway.adapt import Limit
+from gateway.breaker import Breaker
+from gateway.errors import EngineSilent
+from gateway.reports import Report
+from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
+from gateway.vitals import Vitals, Work
 
 State = Literal["starting", "up", "down"]
+NOTHING: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+class Underway(Protocol):
+    """A request that an engine has."""
+
+    @property
+    def unread(self) -> int:
+        """Estimated tokens of its prompt while nothing of the answer has come; then 0."""
+
+    @property
+    def last_byte_at(self) -> float:
+        """The loop's clock when the last byte came; 0 before the first."""
+
+    def cut(self, error: EngineSilent) -> None:
+        """Nothing more will come."""
+
+
 class Target:
-    """Where to send: an address's pool, its name in messages, its Host header."""
+    """Where to send: an address's pool, its name in messages, its Host header; and what is underway there."""
 
-    pool: Pool
-    label: str
-    host_header: bytes
+    __slots__ = ("_last_byte_at", "host_header", "label", "pool", "underway")
+
+    def __init__(self, pool: Pool, label: str, host_header: bytes) -> None:
+        self.pool = pool
+        self.label = label
+        self.host_header = host_header
+        self.underway: set[Underway] = set()
+        self._last_byte_at = 0.0
+
+    def ended(self, request: Underway) -> None:
+        self.underway.discard(request)
+        self._last_byte_at = max(self._last_byte_at, request.last_byte_at)
+
+    @property
+    def last_byte_at(self) -> float:
+        return max(self._last_byte_at, max((request.last_byte_at for request in self.underway), default=0.0))
 
 
 class Address:
-    """One engine process.
+    """One engine process. It serves when it lists a model and its breaker is closed.
 
-    ``since``: Unix time. ``in_flight``: what this gateway has sent it and not got back. ``limit``: how many that
-    may be now, at most what the settings say.
+    ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
+    their estimated tokens. ``limit``: how many requests that may be now. ``bit``: stands for it in `affinity.Memory`.
+    ``tried_at``: the loop's clock when it last had to bring a token.
     """
 
-    def __init__(self, engine: EngineSettings, host: str, pool: Pool) -> None:
+    def __init__(
+        self, engine: EngineSettings, host: str, pool: Pool, polling: Polling, changed: Callable[[], None]
+    ) -> None:
+        """``changed`` is called whenever it serves other models than before."""
+        now = pool.now()
         self.engine = engine
         self.pool = pool
         self.label = f"{host}:{engine.port}" if ":" not in host else f"[{host}]:{engine.port}"
@@ -37,22 +75,83 @@ class Address:
         self.state: State = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
-        self.models: frozenset[str] = frozenset()
+        self.models = NOTHING
+        self.listed = NOTHING
         self.in_flight = 0
-        self.limit = engine.max_running or engine.max_num_seqs
-        self.silent_polls = 0
+        self.work = 0.0
+        self.bit = 0
+        self.tried_at = now
+        self.report: Report | None = None
+        self.breaker = Breaker(random.random)
+        self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
+        self._limit = Limit(engine.max_running or engine.max_num_seqs)
+        self.limit = self._limit.value
+        self._changed = changed
 
-    def is_up(self, models: Iterable[str]) -> None:
-        self.models = frozenset(models)
-        self.silent_polls = 0
-        self._become("up", "")
+    def take(self, work: float) -> None:
+        """A request goes there."""
+        self.in_flight += 1
+        self.work += work
 
-    def is_not_up(self, reason: str) -> None:
-        self.models = frozenset()
-        self._become("starting" if self.state == "starting" else "down", reason)
+    def give(self, work: float) -> None:
+        """It is back."""
+        self.in_flight -= 1
+        # What is left over from adding and subtracting fractions ends with the last request.
+        self.work = self.work - work if self.in_flight else 0.0
 
-    def _become(self, state: State, reason: str) -> None:
+    def polled(self, models: Iterable[str], report: Report | None) -> None:
+        """It answered: these of its models it lists, this it says of itself."""
+        self.listed = frozenset(models)
+        if not self.listed and self.breaker.closed:
+            self.breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
+        if report is not None:
+            self.report = report
+            self.limit = self._limit.observe(report, self.in_flight)
+        self._settle("answers; a first token is awaited")
+
+    def lost(self, reason: str) -> None:
+        """It does not answer, or not as it should; a tiny generation comes before its next request."""
+        self.listed = NOTHING
+        self.report = None
+        self.breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
+        self._become(NOTHING, reason)
+
+    def out(self, reason: str, wait: bool = True) -> None:
+        """It answers, and yet gets nothing: it failed requests or trials, is frozen, or drains."""
+        self.breaker.open(self.pool.now(), reason, wait)
+        self._become(NOTHING, reason)
+
+    def proved(self) -> None:
+        """A token came back."""
+        self.breaker.close(self.pool.now())
+        self._settle("")
+
+    def observe(self, now: float, report: Report | None) -> None:
+        """Look for signs of life. ``report``: None when it did not come."""
+        unread = sum(request.unread for request in self.target.underway)
+        self.vitals.observe(now, report, Work(self.in_flight, self.target.last_byte_at, unread))
+
+    def cut(self, why: str) -> None:
+        """End what is underway there: nothing more will come of it."""
+        for request in tuple(self.target.underway):
+            request.cut(EngineSilent(f"{self.target.label} {why}"))
+
+    def _settle(self, awaited: str) -> None:
+        if not self.listed:
+            self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
+        elif self.breaker.closed:
+            self._become(self.listed, "")
+        elif self.state == "starting":
+            self._become(NOTHING, self.breaker.reason if self.breaker.tried else awaited)
+        else:
+            self._become(NOTHING, self.breaker.reason)
+
+    def _become(self, models: frozenset[str], reason: str) -> None:
+        state: State = "up" if models else "starting" if self.state == "starting" else "down"
         if state != self.state:
             self.since = time.time()
         self.state = state
         self.reason = reason
+        if models != self.models:
+            self.models = models
+            self._changed()

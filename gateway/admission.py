@@ -144,7 +144,7 @@ class Admission:
     def left(self, place: Place, usage: Usage | None) -> None:
         """Called by a place when it is given back."""
         now, who, call = self._clock(), place.ticket.who, place.ticket.call
-        place.engine.in_flight -= 1
+        place.engine.give(place.charged)
         self.running[call.model] -= 1
         self.running_by_key[who.name] -= 1
         if not self.running_by_key[who.name]:
@@ -158,8 +158,8 @@ class Admission:
 
     def moved(self, place: Place, engine: Address) -> None:
         """The place is on another engine now."""
-        place.engine.in_flight -= 1
-        engine.in_flight += 1
+        place.engine.give(place.charged)
+        engine.take(place.charged)
         place.engine = engine
 
     def _idle(self, key: str) -> bool:
@@ -218,12 +218,12 @@ class Admission:
 
     def _grant(self, ticket: Ticket, engine: Address, now: float, waited: float = 0.0) -> Place:
         who, call = ticket.who, ticket.call
-        engine.in_flight += 1
         self.running[call.model] += 1
         self.running_by_key[who.name] += 1
         output = self._guess.get(who.name, FIRST_GUESS_TOKENS)
         charged = fairness.cost(call.prompt_tokens, min(output, call.output_tokens or math.inf))
         self._attained.charge(who.name, charged, who.weight, now)
+        engine.take(charged)
         return Place(self, ticket, engine, charged, waited)
 
     def _settle(self, place: Place, usage: Usage, now: float) -> None:

@@ -26,6 +26,7 @@ from gateway.metrics import Metrics
 from gateway.proxy import Exchange
 from gateway.reload import Reloader
 from gateway.request_reader import request_ids
+from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes, stopping
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
@@ -61,7 +62,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._hurry = False
         self._sweeper = Sweeper(loop)
-        self._backends = Backends(settings.engines, settings.polling, self._sweeper, loop)
+        self._backends = Backends(settings.engines, settings.polling, settings.routing, self._sweeper, loop)
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
         self._sweeper.each_tick(self._access_log.flush)
         self._metrics = Metrics(self._backends.models())
@@ -98,7 +99,9 @@ class Gateway:
             ledger_failures=lambda: self._books.failures if self._books is not None else 0,
         )
         limits = KeyLimits(LocalState(), self._loop.time)
-        dispatch = Dispatch(self._backends, self._exchange, self._metrics)
+        routing = self._settings.routing
+        budget = RetryBudget(routing.retry_share, routing.retry_floor_per_s)
+        dispatch = Dispatch(self._backends, self._exchange, self._metrics, budget, self._loop)
         return Parts(
             auth=self._auth,
             tokens=Tokens(self._backends, limits, self._admission, dispatch, self._metrics, self._ledger),

@@ -1,31 +1,31 @@
-"""Model -> addresses of engines, and how each of them is, found out by asking them every second."""
+"""Model -> addresses of engines: which of them serve it now, and which is best for a request."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import orjson
-
-from gateway import routing
+from gateway import affinity, fairness, routing
 from gateway.address import Address, State
 from gateway.call import Call
-from gateway.errors import NoEngineUp, UnknownModel
-from gateway.settings import EngineSettings, Polling
+from gateway.errors import EngineBroken, NoEngineUp, UnknownModel
+from gateway.poller import Poller
+from gateway.resolver import Resolver
+from gateway.settings import EngineSettings, Polling, RoutingSettings
 from gateway.sweeper import Sweeper
 from gateway.upstream import Pool
 
 RETRY_AFTER_S: dict[State, int] = {"starting": 5, "down": 2, "up": 1}
-# A busy engine may answer one poll late; a dead one answers none.
-SILENT_POLLS_TO_DOWN = 2
+# What a request is taken to write, where it does not say: a chat's answer.
+_ANSWER_TOKENS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An engine as a whole: up if one of its addresses is."""
+    """An engine as a whole: up if one of its addresses is. ``reason``: why one of them is not."""
 
     name: str
     state: State
@@ -40,7 +40,12 @@ class Backends:
     """All engines. `start` begins the asking, `stop` ends it."""
 
     def __init__(
-        self, engines: Sequence[EngineSettings], polling: Polling, sweeper: Sweeper, loop: asyncio.AbstractEventLoop
+        self,
+        engines: Sequence[EngineSettings],
+        polling: Polling,
+        settings: RoutingSettings,
+        sweeper: Sweeper,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.engines = engines
         self._models = {model: engine for engine in reversed(engines) for model in engine.models}
@@ -51,33 +56,38 @@ class Backends:
         self._turn = 0
         self._addresses: dict[str, dict[str, Address]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
-        self._pollers: dict[Address, asyncio.Task[None]] = {}
-        self._resolvers: dict[str, asyncio.Task[None]] = {}
+        self._poller = Poller(polling, self._alone, self._gone, loop)
+        self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, loop)
+        self._serving: dict[str, tuple[Address, ...]] = {}
+        self._use_affinity = settings.affinity
+        self.affinity = affinity.Memory(settings.affinity_blocks)
 
     def start(self) -> None:
-        tasks = {engine.name: self._loop.create_task(self._keep_resolving(engine)) for engine in self.engines}
-        self._resolvers = tasks
+        for engine in self.engines:
+            self._resolver.watch(engine)
 
     def stop(self) -> None:
-        for task in (*self._resolvers.values(), *self._pollers.values()):
-            task.cancel()
+        self._resolver.stop()
+        self._poller.stop()
         for address in self.addresses():
             address.pool.close()
 
     def change(self, engines: Sequence[EngineSettings], polling: Polling) -> None:
         """Other engines from now on. One that is gone or different gets nothing more; what it has goes on."""
-        self._polling = polling
+        self._poller.use(polling)
+        self._resolver.interval_s = polling.resolve_interval_s
         kept = [engine for engine in self.engines if engine in engines]
         for engine in (engine for engine in self.engines if engine not in kept):
-            self._resolvers.pop(engine.name).cancel()
+            self._resolver.leave(engine)
             self._replace(engine, set())
             del self._addresses[engine.name]
         self.engines = engines
         self._models = {model: engine for engine in reversed(engines) for model in engine.models}
+        self._serving.clear()
         for engine in (engine for engine in engines if engine not in kept):
             self._addresses[engine.name] = {}
             self._no_address[engine.name] = "its name has not been looked up yet"
-            self._resolvers[engine.name] = self._loop.create_task(self._keep_resolving(engine))
+            self._resolver.watch(engine)
 
     def addresses(self) -> list[Address]:
         return [address for found in self._addresses.values() for address in found.values()]
@@ -86,9 +96,14 @@ class Backends:
         """Every configured model and the first engine that serves it."""
         return self._models
 
-    def serving(self, model: str) -> list[Address]:
-        """The addresses that serve a model now."""
-        return [address for address in self.addresses() if model in address.models]
+    def serving(self, model: str) -> tuple[Address, ...]:
+        """The addresses that serve a model now. Kept until one of them changes: each request asks several times."""
+        found = self._serving.get(model)
+        if found is None:
+            found = tuple(address for address in self.addresses() if model in address.models)
+            if model in self._models:  # clients' inventions are not kept
+                self._serving[model] = found
+        return found
 
     def need(self, model: str) -> None:
         """Make sure that the model is served.
@@ -107,16 +122,31 @@ class Backends:
 
     def capacity(self, model: str) -> tuple[int, int]:
         """Places on the addresses that serve the model now, and how many of them are taken."""
-        serving = self.serving(model)
-        return sum(address.limit for address in serving), sum(address.in_flight for address in serving)
+        places = taken = 0
+        for address in self.serving(model):
+            places += address.limit
+            taken += address.in_flight
+        return places, taken
 
-    def choose(self, call: Call, but: Collection[Address] = ()) -> Address | None:
-        """The best address with a free place; None if there is none. ``but``: not one of these."""
-        free = [a for a in self.serving(call.model) if a.in_flight < a.limit and a not in but]
+    def choose(self, call: Call, but: Collection[Address] = (), again: bool = False) -> Address | None:
+        """The best address with a free place; None if there is none.
+
+        Args:
+            but: not one of these.
+            again: the request has had its place already, on an engine that failed; it may go over another's limit.
+        """
+        serving = self.serving(call.model)
+        free = [a for a in serving if (again or a.in_flight < a.limit) and a not in but]
         if not free:
             return None
         self._turn += 1
-        return free[routing.choose([each.in_flight for each in free], self._turn)]
+        if len(serving) == 1:
+            return free[0]
+        best = free[routing.choose([address.work for address in free], self._turn, random.random)]
+        if call.affinity and self._use_affinity:
+            best = self._affine(call, free, best)
+            self.affinity.remember(call.affinity, best.bit)
+        return best
 
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell someone who asks for a model that nobody serves at the moment."""
@@ -127,116 +157,97 @@ class Backends:
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
 
-    def failed(self, address: Address, reason: str) -> None:
-        """A request could not be brought there: out at once, until a poll finds it well again."""
-        address.is_not_up(reason)
+    def failed(self, address: Address, error: EngineBroken) -> None:
+        """A request failed there.
+
+        Out at once if it could not even be brought there, or the engine says that it is ending. Else it has to bring
+        a token now, and goes out if it cannot, or at the third failure in a row. The last one that serves a model
+        goes out only by failing at that token: a request that breaks every engine must not close them all.
+        """
+        if error.how == "unsent":
+            address.lost(error.message)
+        elif error.how == "declined":
+            address.out("it is ending: it takes no new requests")
+        else:
+            one_too_many = address.breaker.failed(error.message)
+            if one_too_many and address.breaker.closed and not self._alone(address):
+                address.out(address.breaker.reason)
+            else:
+                self._poller.try_soon(address)
 
     def health(self) -> list[Health]:
         return [self._health(engine) for engine in self.engines]
 
+    def _affine(self, call: Call, free: list[Address], least: Address) -> Address:
+        """The one that has read this prompt's beginning, unless it has too much to do; else the least loaded."""
+        among = 0
+        for address in free:
+            among |= address.bit
+        knowing, length = self.affinity.find(call.affinity, among)
+        results = self.affinity.results
+        if not knowing:
+            # Somebody may know it who has no place.
+            results["escaped" if self.affinity.find(call.affinity, -1)[0] else "new"] += 1
+            return least
+        if knowing & least.bit:
+            results["kept"] += 1
+            return least
+        best = min((address for address in free if address.bit & knowing), key=lambda address: address.work)
+        size = max(1, len(call.body))
+        known = 1.0 if length is None else min(1.0, length / size)
+        cost = fairness.cost(call.prompt_tokens, min(call.output_tokens or _ANSWER_TOKENS, _ANSWER_TOKENS))
+        if routing.keeps(best.work, least.work, known, best.limit, cost):
+            results["kept"] += 1
+            return best
+        results["escaped"] += 1
+        return least
+
     def _health(self, engine: EngineSettings) -> Health:
         found = list(self._addresses[engine.name].values())
-        up = [address for address in found if address.state == "up"]
         if not found:
             reason = self._no_address[engine.name]
             return Health(engine.name, "starting", self._started, reason, 0, 0, engine.models)
+        up = [address for address in found if address.state == "up"]
         best = min(up or [a for a in found if a.state == "starting"] or found, key=lambda address: address.since)
-        return Health(engine.name, best.state, best.since, best.reason, len(up), len(found), engine.models)
+        others = [f"{address.label}: {address.reason}" for address in found if address.state != "up"]
+        reason = "; ".join(others) if len(found) > 1 else best.reason
+        return Health(engine.name, best.state, best.since, reason, len(up), len(found), engine.models)
 
-    async def _keep_resolving(self, engine: EngineSettings) -> None:
-        while True:
-            try:
-                found = await self._loop.getaddrinfo(engine.host, engine.port, type=socket.SOCK_STREAM)
-            except OSError as error:
-                # Known addresses stay: polling judges them, and it checks that the model is still served there.
-                self._no_address[engine.name] = f"host name '{engine.host}' is not known ({error.strerror})"
-            else:
-                self._replace(engine, {str(info[4][0]) for info in found})
-            await asyncio.sleep(self._polling.resolve_interval_s)
+    def _changed(self) -> None:
+        self._serving.clear()
+
+    def _alone(self, address: Address) -> bool:
+        """Whether there is something that this address alone serves, or would serve."""
+        return any(
+            all(other is address for other in self.serving(model)) for model in address.listed or address.engine.models
+        )
+
+    def _gone(self, address: Address) -> None:
+        self.affinity.forget(address.bit)
+
+    def _unknown(self, engine: EngineSettings, why: str) -> None:
+        self._no_address[engine.name] = why
 
     def _replace(self, engine: EngineSettings, hosts: set[str]) -> None:
         known = self._addresses[engine.name]
         for host in known.keys() - hosts:
             gone = known.pop(host)
-            gone.is_not_up("no longer listed under its name")
+            gone.lost("no longer listed under its name")
+            self._gone(gone)
             self._sweeper.discard(gone.pool)
-            self._pollers.pop(gone).cancel()
+            self._poller.leave(gone)
             gone.pool.close()
         for host in hosts - known.keys():
-            address = Address(engine, host, Pool(host, engine.port, self._loop))
+            address = Address(engine, host, Pool(host, engine.port, self._loop), self._polling, self._changed)
+            address.bit = self._free_bit()
             known[host] = address
             self._sweeper.add(address.pool)
-            self._pollers[address] = self._loop.create_task(self._keep_polling(address))
+            self._poller.watch(address)
+        self._changed()
 
-    async def _keep_polling(self, address: Address) -> None:
-        while True:
-            await self._poll(address)
-            await asyncio.sleep(self._polling.health_interval_s)
-
-    async def _poll(self, address: Address) -> None:
-        try:
-            async with asyncio.timeout(self._polling.health_timeout_s):
-                status, _ = await _get(address, b"/health")
-                if status != 200:
-                    address.is_not_up(f"its /health answers {status}")
-                    return
-                status, body = await _get(address, b"/v1/models")
-        except TimeoutError:
-            address.silent_polls += 1
-            if address.state != "up" or address.silent_polls >= SILENT_POLLS_TO_DOWN:
-                address.is_not_up("it does not answer")
-            return
-        except OSError as error:
-            address.is_not_up((error.strerror or str(error)).lower())
-            return
-        served = _model_ids(body) & set(address.engine.models) if status == 200 else set()
-        if served:
-            address.is_up(served)
-        else:
-            address.is_not_up(f"it does not list {' or '.join(address.engine.models)} at /v1/models")
-
-
-async def _get(address: Address, path: bytes) -> tuple[int, bytes]:
-    """One GET.
-
-    Raises:
-        OSError: no connection, or it broke.
-    """
-    connection = address.pool.take() or await address.pool.connect(timeout_s=60)
-    whole = _Whole()
-    try:
-        head = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (path, address.target.host_header)
-        connection.request(whole, head)
-        return await whole.done
-    finally:
-        connection.cancel(whole)
-
-
-class _Whole:
-    """Collects a response."""
-
-    def __init__(self) -> None:
-        self.done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._status = 0
-        self._body = b""
-
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:  # noqa: ARG002
-        self._status = status
-
-    def on_data(self, data: bytes) -> None:
-        self._body += data
-
-    def on_end(self) -> None:
-        if not self.done.done():
-            self.done.set_result((self._status, self._body))
-
-    def on_lost(self, why: str, unsent: bool) -> None:  # noqa: ARG002
-        if not self.done.done():
-            self.done.set_exception(ConnectionError(f"it {why}"))
-
-
-def _model_ids(body: bytes) -> set[str]:
-    try:
-        return {str(card["id"]) for card in orjson.loads(body)["data"]}
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return set()
+    def _free_bit(self) -> int:
+        taken = {address.bit for address in self.addresses()}
+        bit = 1
+        while bit in taken:
+            bit <<= 1
+        return bit

@@ -24,6 +24,8 @@ GatewayError                 anything below; carries status, OpenAI type and cod
 
 from __future__ import annotations
 
+from typing import Literal
+
 import orjson
 
 
@@ -114,14 +116,18 @@ class UnknownCoding(GatewayError):
     status, kind, code, close = 501, "invalid_request_error", "unknown_transfer_encoding", True
 
 
+# How an engine failed a request; `dispatch` says what follows from each.
+How = Literal["unsent", "declined", "stale", "silent", "broken"]
+
+
 class EngineBroken(GatewayError):
-    """``unsent`` is True when the engine cannot have seen the whole request, so another one may be asked."""
+    """``how`` says whether the engine can have worked on the request."""
 
     status, code = 502, "engine_broken"
 
-    def __init__(self, message: str, *, unsent: bool = False) -> None:
+    def __init__(self, message: str, *, how: How = "broken") -> None:
         super().__init__(message)
-        self.unsent = unsent
+        self.how: How = how
 
 
 class NoEngineUp(GatewayError):

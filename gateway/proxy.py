@@ -10,7 +10,7 @@ from typing import Literal
 from gateway.address import Target
 from gateway.call import Call
 from gateway.dialects.base import Dialect
-from gateway.errors import EngineBroken, EngineSilent, GatewayError, Overloaded
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, How, Overloaded
 from gateway.http1 import JSON
 from gateway.meter import EVENT_END, Meter
 from gateway.reply import Reply
@@ -28,6 +28,9 @@ MAX_EVENT_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
 ERROR_EVENT_START = b'data: {"error"'
 ABORTED = b'"finish_reason":"abort"'
+# How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
+DRAINING = b"cannot schedule new futures after shutdown"
+MAX_FAULT_BYTES = 4096
 
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
@@ -62,13 +65,18 @@ class Exchange:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
 
         Raises:
-            EngineBroken: nothing has been written to ``reply``; ``unsent`` says whether another engine may be asked.
+            EngineBroken: nothing has been written to ``reply``; ``how`` says whether another engine may be asked.
             EngineSilent: nothing has been written to ``reply``.
             Overloaded: the engine's own queue is full.
         """
-        connection = target.pool.take() or await self._connect(target)
+        connection = target.pool.take()
+        kept = connection is not None
+        if connection is None:
+            connection = await self._connect(target)
         relay = _Relay(reply, connection, target.label, self._limits, job)
+        relay.kept = kept
         self._sweeper.add(relay)
+        target.underway.add(relay)
         reply.source = relay
         try:
             call = job.call
@@ -78,6 +86,7 @@ class Exchange:
         finally:
             reply.source = None
             self._sweeper.discard(relay)
+            target.ended(relay)
             connection.cancel(relay)
 
     async def _connect(self, target: Target) -> EngineConnection:
@@ -85,10 +94,10 @@ class Exchange:
             return await target.pool.connect(self._limits.connect_timeout_s)
         except TimeoutError:
             seconds = self._limits.connect_timeout_s
-            raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", unsent=True) from None
+            raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", how="unsent") from None
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise EngineBroken(f"no connection to {target.label}: {why}", unsent=True) from None
+            raise EngineBroken(f"no connection to {target.label}: {why}", how="unsent") from None
 
 
 def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:
@@ -121,6 +130,16 @@ class _Relay:
         self._translation = job.call.translation
         self._moved = False
         self._quiet_since = loop.time()
+        self._fault = False
+        self.kept = False
+
+    @property
+    def unread(self) -> int:
+        return 0 if self._meter.first_at else self._job.call.prompt_tokens
+
+    @property
+    def last_byte_at(self) -> float:
+        return self._meter.last_at
 
     def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
         self._status = status
@@ -133,10 +152,15 @@ class _Relay:
             self._give_up(
                 Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
             )
-        elif status >= 500:
+        elif status == 500:
+            self._fault = True  # its body says which one it is
+        elif status > 500:
             self._give_up(EngineBroken(f"{self._engine} answered {status}"))
 
     def on_data(self, data: bytes) -> None:
+        if self._fault:
+            self._held = (self._held + data)[:MAX_FAULT_BYTES]
+            return
         self._moved = True
         meter = self._meter
         meter.last_at = self._loop.time()
@@ -170,6 +194,12 @@ class _Relay:
     def on_end(self) -> None:
         if self.done.done():
             return
+        if self._fault:
+            drains = DRAINING in self._held
+            self.done.set_exception(
+                EngineBroken(f"{self._engine} answered 500", how="declined" if drains else "broken")
+            )
+            return
         if self._events and (self._held or not self._job.dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
             return
@@ -179,18 +209,32 @@ class _Relay:
             self._reply.send(self._status, self._content_type, b"")
         else:
             self._send_whole(self._held)
-        self._finish(self._outcome())
+        if not self.done.done():
+            self._finish(self._outcome())
 
     def _send_whole(self, body: bytes) -> None:
+        if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
+            self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
+            return
         self._meter.whole(body)
         if self._translation is not None:
             self._reply.send(self._status, JSON, self._translation.whole(self._status, body))
         else:
             self._reply.send(self._status, self._content_type, body)
 
-    def on_lost(self, why: str, unsent: bool) -> None:
+    def on_lost(self, why: str, how: How) -> None:
         if not self.done.done():
-            self._break(EngineBroken(f"{self._engine} {why}", unsent=unsent), "cut")
+            if self._status:
+                how = "broken"
+            elif self.kept and how == "silent":
+                how = "stale"
+            self._break(EngineBroken(f"{self._engine} {why}", how=how), "cut")
+
+    def cut(self, error: EngineSilent) -> None:
+        """Nothing more will come: the engine is frozen."""
+        if not self.done.done():
+            self._break(error, "engine_timeout")
+            self._connection.cancel(self)
 
     def pause(self) -> None:
         """The client does not keep up: read no more from the engine, until `resume`."""

@@ -129,6 +129,14 @@ class Scrape:
         in_flight = {where: float(address.in_flight) for where, address in addresses.items()}
         text = "Requests that this address has."
         yield self._gauge("gateway_engine_requests_in_flight", text, labels, in_flight)
+        text = "0 takes requests, 1 a tiny generation is being tried, 2 takes none until that has come back."
+        breakers = {where: float(address.breaker.state) for where, address in addresses.items()}
+        yield self._gauge("gateway_engine_breaker_state", text, labels, breakers)
+        text = "Requests that this address is given at once, adapted to what it reports."
+        limits = {where: float(address.limit) for where, address in addresses.items()}
+        yield self._gauge("gateway_engine_limit", text, labels, limits)
+        text = "Requests with a prompt of 512 bytes or a session, by whether they went to the engine that knows it."
+        yield self._counter("gateway_affinity", text, ("result",), _singles(backends.affinity.results))
         retries = {(engine.name,): float(self._sources.metrics.retries[engine.name]) for engine in backends.engines}
         text = "Requests that were taken from this engine to another."
         yield self._counter("gateway_retries", text, ("engine_name",), retries)

@@ -50,11 +50,31 @@ class AdmissionSettings(_Frozen):
 
 
 class Polling(_Frozen):
-    """How often engines are asked how they are, and how often host names are looked up again."""
+    """How often engines are asked how they are, and how often host names are looked up again.
+
+    ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out.
+    ``canary_interval_s``: an idle one has to bring a token that often, within ``canary_timeout_s``; 0 is never.
+    """
 
     health_interval_s: Seconds = 1
     health_timeout_s: Seconds = 3
     resolve_interval_s: Seconds = 3
+    frozen_after_s: Seconds = 10
+    canary_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30
+    canary_timeout_s: Seconds = 10
+
+
+class RoutingSettings(_Frozen):
+    """``affinity``: requests go where their prompt's beginning has been read; ``affinity_blocks`` are remembered.
+
+    A request may be sent to a second engine ``retry_floor_per_s`` times a second, and besides for ``retry_share`` of
+    all requests.
+    """
+
+    affinity: bool = True
+    affinity_blocks: Count = 16_384
+    retry_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
 
 
 class Log(_Frozen):
@@ -117,6 +137,7 @@ class Settings(_Frozen):
     limits: Limits = Limits()
     admission: AdmissionSettings = AdmissionSettings()
     polling: Polling = Polling()
+    routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
 
     @model_validator(mode="after")

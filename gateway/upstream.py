@@ -7,6 +7,8 @@ from typing import Protocol, cast
 
 import httptools
 
+from gateway.errors import How
+
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
 MAX_IDLE_S = 4.0
@@ -22,8 +24,8 @@ class Receiver(Protocol):
 
     def on_end(self) -> None: ...
 
-    def on_lost(self, why: str, unsent: bool) -> None:
-        """The connection broke or spoke nonsense; ``unsent``: the engine cannot have the whole request."""
+    def on_lost(self, why: str, how: How) -> None:
+        """The connection broke or spoke nonsense; ``how``: whether the engine can have the request."""
 
 
 class EngineConnection(asyncio.Protocol):
@@ -48,8 +50,8 @@ class EngineConnection(asyncio.Protocol):
         self._pool.forget(self)
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            unsent = self._transport.get_write_buffer_size() > 0
-            receiver.on_lost(f"closed the connection{f' ({exc})' if exc else ''}", unsent)
+            how: How = "unsent" if self._transport.get_write_buffer_size() > 0 else "silent"
+            receiver.on_lost(f"closed the connection{f' ({exc})' if exc else ''}", how)
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
@@ -63,7 +65,7 @@ class EngineConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._receiver = None
             self._transport.abort()
-            receiver.on_lost(f"sent what is not HTTP ({error})", False)
+            receiver.on_lost(f"sent what is not HTTP ({error})", "broken")
             return
         if self._receiver is not receiver:  # it gave up at the head
             return
@@ -143,6 +145,10 @@ class Pool:
         self._port = port
         self._loop = loop
         self._idle: list[EngineConnection] = []
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
 
     def take(self) -> EngineConnection | None:
         """A warm connection, if there is one."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway import affinity
 from gateway.call import BYTES_PER_TOKEN, Call
 from gateway.errors import BadRequest, GatewayError
 from gateway.http1 import Request
@@ -21,14 +22,18 @@ class OpenAI:
         content = read_object(request.body)
         stream = read_stream(content)
         body, hides_usage = _with_usage(request.body, content) if stream else (request.body, False)
+        model = read_model(content)
+        session = request.headers.get(b"x-session-id", b"")
         return Call(
-            read_model(content),
+            model,
             stream,
             request.path,
             body,
             hides_usage,
             prompt_tokens=len(request.body) // BYTES_PER_TOKEN,
             output_tokens=_output_tokens(content),
+            affinity=affinity.blocks(content, model, session, request.principal.name),
+            session=session,
         )
 
     def error(self, error: GatewayError) -> bytes:

@@ -14,7 +14,7 @@ from gateway.call import Call, Principal, Usage
 from gateway.errors import GatewayError, NoEngineUp, Overloaded
 from gateway.places import Place
 from gateway.queueing import LEVELS
-from gateway.settings import AdmissionSettings, EngineSettings
+from gateway.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.upstream import Pool
 
 NUMBERS = {"max_num_seqs": 4, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
@@ -27,7 +27,9 @@ class Bench:
         engine = EngineSettings(
             name="e", url="http://127.0.0.1:1", models=("m",), **(NUMBERS | {"max_num_seqs": places})
         )
-        self.address = Address(engine, "127.0.0.1", Pool("127.0.0.1", 1, asyncio.get_running_loop()))
+        self.address = Address(
+            engine, "127.0.0.1", Pool("127.0.0.1", 1, asyncio.get_running_loop()), Polling(), lambda: None
+        )
         self.up = True
         self.now = 100.0
         self.admission = Admission(AdmissionSettings(**settings), self, max_in_flight, lambda: self.now)

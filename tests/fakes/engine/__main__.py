@@ -39,6 +39,8 @@ async def _serve(host: str, port: int, knobs: Knobs) -> None:
     starting = loop.create_task(engine.start())
     await stop.wait()
     starting.cancel()
+    if knobs.shutdown_timeout_s:
+        await engine.drain()
     engine.stop_listening()
 
 

@@ -45,11 +45,16 @@ class Batch:
         self._loop = loop
         self.running: list[Job] = []
         self.waiting: deque[Job] = deque()
+        self._stepped_at = 0.0
+        self.submitted = 0
+        self.longest_queue = 0
 
     def submit(self, job: Job) -> None:
         job.submitted = self._loop.time()
+        self.submitted += 1
         self.waiting.append(job)
         self._admit()
+        self.longest_queue = max(self.longest_queue, len(self.waiting))
 
     def cancel(self, job: Job) -> None:
         """Take a job out wherever it is; harmless when it has finished."""
@@ -113,6 +118,7 @@ class Batch:
         if job.held:
             job.parked = True
             return
+        self._count_step()
         self._count_token(job)
         if job.generated >= job.max_new:
             self._leave(job)
@@ -124,6 +130,12 @@ class Batch:
         self._schedule(job)
         self._make_room()
         job.on_token(False)
+
+    def _count_step(self) -> None:
+        """Jobs whose token is due at the same moment share a step."""
+        if self._loop.time() > self._stepped_at:
+            self._stepped_at = self._loop.time()
+            self._meters.step(len(self.running))
 
     def _count_token(self, job: Job) -> None:
         now = self._loop.time()

@@ -16,6 +16,9 @@ FAULTS = {
     "no-done": "ends a stream cleanly but without `data: [DONE]`",
     "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
     "unhealthy": "/health says 503",
+    "draining": "as vLLM after SIGTERM with --shutdown-timeout: /health 200, new requests 500, the running go on",
+    "poison": "requests that hold the word poison are answered 500, all others well",
+    "defect": "new requests are answered 500, as for a defect of the engine",
 }
 
 
@@ -35,6 +38,7 @@ class Knobs:
     token_chars: int = 5
     fault: str = "none"
     slow_start_s: float = 3.0
+    shutdown_timeout_s: float = 0.0
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.

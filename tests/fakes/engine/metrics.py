@@ -32,6 +32,7 @@ _TTFT = (
 )
 _ITL = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80)
 _LATENCY = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+_STEP_TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -60,6 +61,7 @@ class Meters:
         self._e2e = self._histogram("vllm:e2e_request_latency_seconds", _LATENCY)
         self._prompt = self._histogram("vllm:request_prompt_tokens", _TOKENS)
         self._generation = self._histogram("vllm:request_generation_tokens", _TOKENS)
+        self._iterations = self._histogram("vllm:iteration_tokens_total", _STEP_TOKENS)
         self._prompt_tokens = self._counter("vllm:prompt_tokens", "Number of prefill tokens processed.")
         self._generation_tokens = self._counter("vllm:generation_tokens", "Number of generation tokens processed.")
         self._preemptions = self._counter("vllm:num_preemptions", "Cumulative number of preemptions.")
@@ -81,6 +83,9 @@ class Meters:
         self._prompt_tokens.inc(prompt_tokens)
         self._queries.inc(prompt_tokens)
         self._generation_tokens.inc()
+
+    def step(self, tokens: int) -> None:
+        self._iterations.observe(tokens)
 
     def next_token(self, seconds: float) -> None:
         self._itl.observe(seconds)

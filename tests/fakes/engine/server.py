@@ -19,7 +19,21 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
-_REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed", 503: b"Service Unavailable"}
+_REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    500: b"Error",
+    503: b"Service Unavailable",
+}
+
+# The first is vLLM's own while it drains, seen with 0.32.0: its tokeniser's threads have ended.
+_REFUSALS = {
+    "draining": "cannot schedule new futures after shutdown",
+    "defect": "Internal server error",
+    "poison": "Internal server error",
+}
 
 
 class Engine:
@@ -31,10 +45,26 @@ class Engine:
         self.batch = Batch(knobs, self.meters, loop)
         self.connections: set[Connection] = set()
         self.accepted = 0
+        self._report = b""
         self._address = sock.getsockname()
         self._socket: socket.socket | None = sock
         self._server: asyncio.Server | None = None
         self._loop = loop
+
+    def report(self) -> bytes:
+        """/metrics. While the core is frozen the front end has nothing new to tell."""
+        if self.knobs.fault != "stall" or not self._report:
+            batch = self.batch
+            self._report = self.meters.render(len(batch.running), len(batch.waiting), batch.kv_usage())
+        return self._report
+
+    async def drain(self) -> None:
+        """As vLLM after SIGTERM: running requests have ``shutdown_timeout_s``, new ones get 500; then it ends."""
+        self.knobs.fault = "draining"
+        deadline = self._loop.time() + self.knobs.shutdown_timeout_s
+        while (self.batch.running or self.batch.waiting) and self._loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        self.stop_listening()
 
     async def start(self) -> None:
         """Listen, at once or when the slow start is over. Until then the port refuses, as vLLM's does."""
@@ -157,10 +187,10 @@ class Connection(asyncio.Protocol):
         elif self._path == "/v1/models":
             self._answer(200, shapes.models(engine.knobs.model, engine.knobs.max_model_len))
         elif self._path == "/metrics":
-            text = engine.meters.render(len(batch.running), len(batch.waiting), batch.kv_usage())
-            self._answer(200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            self._answer(200, engine.report(), b"text/plain; version=0.0.4; charset=utf-8")
         elif self._path == "/fake/state":
             state = {"running": len(batch.running), "waiting": len(batch.waiting), "aborted": engine.meters.aborted}
+            state |= {"submitted": batch.submitted, "longest_queue": batch.longest_queue}
             self._answer(
                 200, orjson.dumps(state | {"connections": len(engine.connections), "accepted": engine.accepted})
             )
@@ -200,6 +230,9 @@ class Connection(asyncio.Protocol):
 
     def _generate(self, ask: shapes.Ask) -> None:
         knobs = self._engine.knobs
+        if knobs.fault in _REFUSALS and (knobs.fault != "poison" or b"poison" in self._body):
+            self._answer(500, shapes.error(500, "InternalServerError", _REFUSALS[knobs.fault]))
+            return
         if ask.prompt_tokens + ask.max_new > knobs.max_model_len:
             raise ValueError(
                 f"This model's maximum context length is {knobs.max_model_len} tokens. However, you requested "

@@ -1,0 +1,185 @@
+"""Asks each engine how it is, once a second, and judges it by what its tokens do.
+
+An answer of 200 says that a process is there, nothing more: vLLM gives it while its core is frozen and while it
+drains. So whoever comes, or comes back, first has to bring one token (`_try`); an idle engine has to from time to
+time; and a busy one is watched by `vitals`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+
+from gateway import reports
+from gateway.address import Address
+from gateway.asking import ask
+from gateway.breaker import State
+from gateway.settings import Polling
+
+# A busy engine may answer one poll late; a dead one answers none.
+SILENT_POLLS_TO_LOST = 2
+LOADING = "vLLM opens its port once the weights are loaded"
+
+
+class Poller:
+    """The asking of all addresses: a task for each.
+
+    ``alone``: whether nobody else serves what an address serves. ``gone``: told when an address has no process.
+    """
+
+    def __init__(
+        self,
+        polling: Polling,
+        alone: Callable[[Address], bool],
+        gone: Callable[[Address], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._polling = polling
+        self._alone = alone
+        self._gone = gone
+        self._loop = loop
+        self._tasks: dict[Address, asyncio.Task[None]] = {}
+        self._trials: dict[Address, asyncio.Task[None]] = {}
+        self._silent: dict[Address, int] = {}
+        self._refused_since: dict[Address, datetime] = {}
+
+    def use(self, polling: Polling) -> None:
+        """Other times from now on."""
+        self._polling = polling
+
+    def watch(self, address: Address) -> None:
+        """Begin to ask it."""
+        self._tasks[address] = self._loop.create_task(self._keep_asking(address))
+
+    def leave(self, address: Address) -> None:
+        """Ask it no more."""
+        for tasks in (self._tasks, self._trials):
+            task = tasks.pop(address, None)
+            if task is not None:
+                task.cancel()
+        self._silent.pop(address, None)
+        self._refused_since.pop(address, None)
+
+    def stop(self) -> None:
+        for address in tuple(self._tasks):
+            self.leave(address)
+
+    def try_soon(self, address: Address) -> None:
+        """Have it bring a token now, unless that is being done."""
+        if address not in self._trials and address in self._tasks:
+            address.breaker.trying()
+            task = self._loop.create_task(self._try(address))
+            self._trials[address] = task
+            task.add_done_callback(lambda _: self._tried(address, task))
+
+    def _tried(self, address: Address, trial: asyncio.Task[None]) -> None:
+        if self._trials.get(address) is trial:  # and not a later one
+            del self._trials[address]
+
+    async def _keep_asking(self, address: Address) -> None:
+        while True:
+            await self._ask(address)
+            self._judge(address)
+            await asyncio.sleep(self._polling.health_interval_s)
+
+    async def _ask(self, address: Address) -> None:
+        report = None
+        try:
+            async with asyncio.timeout(self._polling.health_timeout_s):
+                status, _ = await ask(address, b"/health")
+                if status != 200:
+                    self._lose(address, f"its /health answers {status}")
+                    return
+                status, body = await ask(address, b"/v1/models")
+                served = _model_ids(body) & set(address.engine.models) if status == 200 else set()
+                status, text = await ask(address, b"/metrics")
+                report = reports.read(text) if status == 200 else None
+        except TimeoutError:
+            self._silence(address)
+        except OSError as error:
+            self._refuse(address, error)
+        else:
+            self._silent.pop(address, None)
+            self._refused_since.pop(address, None)
+            address.polled(served, report)
+        address.observe(self._loop.time(), report)
+
+    def _silence(self, address: Address) -> None:
+        self._silent[address] = self._silent.get(address, 0) + 1
+        if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
+            self._lose(address, "it does not answer")
+
+    def _refuse(self, address: Address, error: OSError) -> None:
+        """The port is closed: what had been there is gone, its prefix cache with it."""
+        why = (error.strerror or str(error)).lower()
+        since = self._refused_since.setdefault(address, datetime.now(UTC))
+        if address.state == "starting":
+            why = f"port refused since {since:%H:%M:%S} UTC ({why}); {LOADING}"
+        address.vitals.forget(self._loop.time())
+        self._lose(address, why)
+        self._gone(address)
+
+    def _lose(self, address: Address, why: str) -> None:
+        trial = self._trials.pop(address, None)
+        if trial is not None:
+            trial.cancel()
+        address.lost(why)
+
+    def _judge(self, address: Address) -> None:
+        now = self._loop.time()
+        quiet = address.vitals.frozen_for(now)
+        if quiet is not None and (address.breaker.closed or address.target.underway):
+            why = f"is frozen: it has work and no token came for {quiet:.0f} s"
+            if address.breaker.closed:
+                address.out(f"it {why}")
+            address.cut(why)
+        if address.listed and address.breaker.may_try(now):
+            self.try_soon(address)
+        elif address.breaker.closed and self._idle_for(address, now) >= self._polling.canary_interval_s > 0:
+            self.try_soon(address)
+
+    def _idle_for(self, address: Address, now: float) -> float:
+        """Seconds in which no token can have told anything about it."""
+        if address.report is not None:
+            busy = address.in_flight or address.report.busy
+            return 0.0 if busy else now - max(address.tried_at, address.vitals.moved_at)
+        return now - max(address.tried_at, address.target.last_byte_at)
+
+    async def _try(self, address: Address) -> None:
+        """A tiny real generation."""
+        began = address.tried_at = self._loop.time()
+        limit = self._polling.canary_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                fault = await _one_token(address)
+        except TimeoutError:
+            # Behind others in a long queue it may take longer; then their tokens say the same.
+            waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
+            fault = "" if waits else f"one token did not come within {limit:g} s"
+        except OSError as error:
+            fault = f"a request for one token failed: {(error.strerror or str(error)).lower()}"
+        if not fault:
+            address.proved()
+        elif address.breaker.state is not State.OPEN:
+            address.out(fault, wait=not self._alone(address))
+
+
+async def _one_token(address: Address) -> str:
+    """Empty if it works, else what is wrong."""
+    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
+    generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
+    status, _ = await ask(address, b"/v1/completions", generate)
+    if 400 <= status < 500:  # an engine for embeddings has no such path
+        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
+    # Another refusal of the question itself says nothing against the engine.
+    return f"it answers {status} to a request for one token" if status >= 500 else ""
+
+
+def _model_ids(body: bytes) -> set[str]:
+    try:
+        return {str(card["id"]) for card in orjson.loads(body)["data"]}
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return set()

@@ -1,0 +1,49 @@
+"""Host names -> addresses, looked up again and again: all that are behind a name, so that engines may come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from gateway.settings import EngineSettings
+
+
+class Resolver:
+    """``found`` gets all hosts behind an engine's name; ``unknown`` is told why there are none."""
+
+    def __init__(
+        self,
+        interval_s: float,
+        found: Callable[[EngineSettings, set[str]], None],
+        unknown: Callable[[EngineSettings, str], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.interval_s = interval_s
+        self._found = found
+        self._unknown = unknown
+        self._loop = loop
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def watch(self, engine: EngineSettings) -> None:
+        """Begin to look it up."""
+        self._tasks[engine.name] = self._loop.create_task(self._keep_looking(engine))
+
+    def leave(self, engine: EngineSettings) -> None:
+        """Look it up no more."""
+        self._tasks.pop(engine.name).cancel()
+
+    def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _keep_looking(self, engine: EngineSettings) -> None:
+        while True:
+            try:
+                infos = await self._loop.getaddrinfo(engine.host, engine.port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                # Known addresses stay: polling judges them, and it checks that the model is still served there.
+                self._unknown(engine, f"host name '{engine.host}' is not known ({error.strerror})")
+            else:
+                self._found(engine, {str(info[4][0]) for info in infos})
+            await asyncio.sleep(self.interval_s)

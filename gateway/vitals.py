@@ -1,0 +1,101 @@
+"""Is an engine frozen? Judged by its tokens, not by status codes: vLLM's /health says 200 while nothing moves. Pure.
+
+Signs of life: any change in what the engine reports of its core (steps, tokens, KV cache, batch, queue), and any byte
+of an answer. An engine that has work and shows none of them for as long as `patience` is frozen. An idle one cannot be
+judged so; it gets a tiny request instead (`poller`).
+
+What could be mistaken for it is one long step: on a slow CPU a step that reads thousands of prompt tokens takes many
+seconds, and nothing moves until its end. A step has at most ``step_tokens`` and only what nobody has answered yet can
+be in it. So the patience grows by these tokens over the reading speed: the best that this engine has shown, or
+`SLOWEST_READING`, whichever is more. Should one turn out to be slower still (it was called frozen and then brought a
+long prompt's tokens), the patience doubles for that engine, up to `MOST_PATIENT` times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.reports import Report
+
+# Prompt tokens a second; a model of 0.5 billion weights on two cores reads some hundred.
+SLOWEST_READING = 200.0
+MOST_PATIENT = 8
+# That many prompt tokens after a verdict of "frozen" say that it was a long step.
+LONG_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What this gateway has at an engine.
+
+    ``last_byte_at``: when the last byte of any answer came, on the judge's clock. ``unread``: estimated prompt tokens
+    of the requests for which nothing has come yet.
+    """
+
+    in_flight: int
+    last_byte_at: float
+    unread: int
+
+
+class Vitals:
+    """One engine's signs of life. ``moved_at``: when the last one was seen, on the caller's clock."""
+
+    def __init__(self, frozen_after_s: float, step_tokens: int, now: float) -> None:
+        self._frozen_after_s = frozen_after_s
+        self._step_tokens = step_tokens
+        self._report: Report | None = None
+        self._reported_at = now
+        self._last_byte_at = 0.0
+        self._unread = 0
+        self._reading = SLOWEST_READING
+        self._stretch = 1
+        self._called_frozen = False
+        self._busy = False
+        self._quiet_since = now
+        self.moved_at = now
+
+    def observe(self, now: float, report: Report | None, work: Work) -> None:
+        """What was seen at ``now``. ``report``: None when it could not be had."""
+        last, known = self._report, report or self._report
+        self._busy = work.in_flight > 0 or (known is not None and known.busy)
+        moved = work.last_byte_at > self._last_byte_at or (report is not None and report != last)
+        if report is not None:
+            if last is not None:
+                self._learn(report.prompt_tokens - last.prompt_tokens, now - self._reported_at)
+            self._report, self._reported_at = report, now
+        self._last_byte_at = work.last_byte_at
+        self._unread = work.unread
+        if moved:
+            self.moved_at = now
+        if moved or not self._busy:
+            self._quiet_since = now
+            self._called_frozen = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a sign of life that this engine is allowed now."""
+        step = min(self._step_tokens, self._unread) / self._reading
+        return (self._frozen_after_s + step) * self._stretch
+
+    def frozen_for(self, now: float) -> float | None:
+        """Seconds since the last sign of life, if the engine is frozen.
+
+        None as well where it never reported anything: then only the time limits of `limits` hold.
+        """
+        quiet = now - self._quiet_since
+        if not self._busy or self._report is None or quiet < self.patience:
+            return None
+        self._called_frozen = True
+        return quiet
+
+    def forget(self, now: float) -> None:
+        """The process is gone; what comes next is another one. How slow it is stays known."""
+        self._report = None
+        self._busy = self._called_frozen = False
+        self._quiet_since = now
+
+    def _learn(self, prompt_tokens: float, seconds: float) -> None:
+        if self._called_frozen and prompt_tokens >= LONG_STEP:
+            self._stretch = min(MOST_PATIENT, 2 * self._stretch)
+        if prompt_tokens > 0 and seconds > 0 and not self._called_frozen:
+            self._reading = max(self._reading, prompt_tokens / max(seconds, 1.0))

@@ -1,0 +1,118 @@
+"""Frozen or only slow: engines told as a row of reports; with a clock that the test turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.reports import Report
+from gateway.vitals import LONG_STEP, SLOWEST_READING, Vitals, Work
+
+AFTER_S = 10.0
+STEP_TOKENS = 2048
+IDLE = Report(0, 0, 0, 100, 1000, 5000, 0)
+BUSY = replace(IDLE, running=3)
+AT_WORK = Work(in_flight=3, last_byte_at=0, unread=0)
+NO_WORK = Work(in_flight=0, last_byte_at=0, unread=0)
+
+
+def judge() -> Vitals:
+    return Vitals(AFTER_S, STEP_TOKENS, 0.0)
+
+
+def frozen_at(vitals: Vitals, begin: float, report: Report | None, work: Work, within: float = 400) -> float | None:
+    """Seconds from ``begin`` at which it is called frozen while nothing changes, polled once a second."""
+    for second in range(int(within)):
+        vitals.observe(begin + second, report, work)
+        if vitals.frozen_for(begin + second) is not None:
+            return second
+    return None
+
+
+def test_p86_work_and_no_sign_of_life_is_frozen() -> None:
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    assert frozen_at(vitals, 1, BUSY, AT_WORK) == AFTER_S
+
+
+def test_p86_a_front_end_that_is_silent_as_well_is_frozen_too() -> None:
+    vitals = judge()
+    vitals.observe(0, BUSY, AT_WORK)
+    assert frozen_at(vitals, 1, None, AT_WORK) == AFTER_S - 1
+
+
+def test_p87_an_idle_engine_is_never_frozen() -> None:
+    assert frozen_at(judge(), 0, IDLE, NO_WORK) is None
+
+
+def test_p87_one_that_never_reported_is_left_to_the_time_limits() -> None:
+    assert frozen_at(judge(), 0, None, AT_WORK) is None
+
+
+@given(which=st.sampled_from(["iterations", "generation_tokens", "prompt_tokens", "kv_usage", "waiting", "bytes"]))
+def test_p87_anything_that_moves_is_life(which: str) -> None:
+    """As while a long prompt is read: no token, but steps or the cache move; or an engine that reports late."""
+    vitals = judge()
+    for second in range(200):
+        moved = second // 9
+        report = BUSY if which == "bytes" else replace(BUSY, **{which: getattr(BUSY, which) + moved / 100})
+        work = Work(3, float(moved) if which == "bytes" else 0.0, 0)
+        vitals.observe(second, report, work)
+        assert vitals.frozen_for(second) is None
+
+
+@given(unread=st.integers(0, 100_000))
+def test_p87_a_long_step_may_take_the_time_that_its_prompt_needs(unread: int) -> None:
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    at = frozen_at(vitals, 1, BUSY, Work(1, 0, unread))
+    expected = AFTER_S + min(unread, STEP_TOKENS) / SLOWEST_READING
+    assert at is not None and expected <= at <= expected + 1
+
+
+def test_p87_a_fast_engine_gets_less_time_for_it() -> None:
+    vitals = judge()
+    for second in range(5):
+        vitals.observe(second, replace(BUSY, prompt_tokens=5000.0 + 10_000 * second), AT_WORK)
+    vitals.observe(5, replace(BUSY, prompt_tokens=50_000), AT_WORK)
+    assert vitals.patience < AFTER_S + 0.5
+    assert frozen_at(vitals, 6, replace(BUSY, prompt_tokens=50_000), Work(1, 0, 100_000)) == AFTER_S
+
+
+def test_p87_one_mistaken_for_frozen_gets_twice_the_time() -> None:
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    slow = Work(1, 0, 2048)
+    first = frozen_at(vitals, 1, BUSY, slow)
+    after = replace(BUSY, prompt_tokens=BUSY.prompt_tokens + LONG_STEP, iterations=BUSY.iterations + 1)
+    vitals.observe(100, after, slow)
+    second = frozen_at(vitals, 101, after, slow)
+    assert first is not None and second is not None and second >= 2 * first - 2
+
+
+def test_p86_one_that_was_really_frozen_gets_no_more_time() -> None:
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    assert frozen_at(vitals, 1, BUSY, AT_WORK) == AFTER_S
+    after = replace(BUSY, generation_tokens=BUSY.generation_tokens + 3, iterations=BUSY.iterations + 1)
+    vitals.observe(60, after, AT_WORK)
+    assert vitals.frozen_for(60) is None
+    assert frozen_at(vitals, 61, after, AT_WORK) == AFTER_S - 1
+
+
+def test_work_that_comes_after_a_long_idle_time_has_its_time_from_then() -> None:
+    vitals = judge()
+    for second in range(100):
+        vitals.observe(second, IDLE, NO_WORK)
+    vitals.observe(100, IDLE, AT_WORK)
+    assert vitals.frozen_for(100) is None
+
+
+def test_a_new_process_begins_anew() -> None:
+    vitals = judge()
+    vitals.observe(0, BUSY, AT_WORK)
+    vitals.forget(50)
+    vitals.observe(51, None, AT_WORK)
+    assert vitals.frozen_for(51) is None
