@@ -10,7 +10,7 @@ from typing import Literal
 from gateway.address import Target
 from gateway.call import Call
 from gateway.dialects.base import Dialect
-from gateway.errors import EngineBroken, EngineSilent, GatewayError, Overloaded
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, NotServed, Overloaded
 from gateway.http1 import JSON
 from gateway.meter import EVENT_END, Meter
 from gateway.reply import Reply
@@ -26,8 +26,6 @@ MAX_TRANSLATED = 32 * 1024 * 1024
 # An event that is longer than this goes on in pieces.
 MAX_EVENT_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
-ERROR_EVENT_START = b'data: {"error"'
-ABORTED = b'"finish_reason":"abort"'
 
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone"]
 
@@ -117,6 +115,8 @@ class _Relay:
         self._translation = job.call.translation
         self._moved = False
         self._quiet_since = loop.time()
+        if self._translation is not None:
+            self._translation.begin(self._quiet_since)
 
     def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
         self._status = status
@@ -129,16 +129,19 @@ class _Relay:
             self._give_up(
                 Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
             )
+        elif status == 501:
+            self._give_up(NotServed(f"{self._engine} does not serve this API for this model"))
         elif status >= 500:
             self._give_up(EngineBroken(f"{self._engine} answered {status}"))
 
     def on_data(self, data: bytes) -> None:
         self._moved = True
-        meter = self._meter
-        meter.last_at = self._loop.time()
-        if not meter.first_at:
-            meter.first_at = meter.last_at
-            self._job.on_first_byte(self._status, meter.first_at)
+        meter, now = self._meter, self._loop.time()
+        if not meter.last_at:
+            self._job.on_first_byte(self._status, now)
+            if self._status < 400:  # a refusal costs nothing
+                meter.first_at = now
+        meter.last_at = now
         if self._held:
             data = self._held + data
             self._held = b""
@@ -154,12 +157,12 @@ class _Relay:
             self._pass(data)
 
     def _pass_events(self, data: bytes) -> None:
-        if ABORTED in data or data.startswith(ERROR_EVENT_START):
+        if self._job.dialect.failed(data):
             self._failed = True
         self._last = data
         data = self._meter.stream(data)
         if self._translation is not None:
-            data = self._translation.stream(data)
+            data = self._translation.stream(data, self._meter.last_at)
         if data:
             self._pass(data)
 
@@ -178,9 +181,12 @@ class _Relay:
         self._finish(self._outcome())
 
     def _send_whole(self, body: bytes) -> None:
+        if self._status >= 400:
+            self._reply.send(self._status, JSON, self._job.dialect.refusal(self._status, body))
+            return
         self._meter.whole(body)
         if self._translation is not None:
-            self._reply.send(self._status, JSON, self._translation.whole(self._status, body))
+            self._reply.send(self._status, JSON, self._translation.whole(body, self._meter.last_at))
         else:
             self._reply.send(self._status, self._content_type, body)
 

@@ -11,7 +11,7 @@ from gateway.backends import Backends
 from gateway.call import Call, Principal
 from gateway.dialects.base import Dialect
 from gateway.dispatch import Dispatch
-from gateway.http1 import Request
+from gateway.http1 import JSON, Request
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.meter import Meter
@@ -43,6 +43,10 @@ class Tokens:
         call = dialect.read(request)
         visit.model = call.model if call.model in self.backends.models() else ""
         self.backends.need(call.model)
+        if call.ready is not None:
+            reply.send(200, JSON, call.ready)
+            visit.outcome = "ok"
+            return
         call.level = _level(who, request.headers.get(b"x-priority", b""))
         with self.limits.enter(who, call) as paid:
             place = await self._place(who, call, visit)

@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "gateway-behaviour.md").read_text()
 
 def test_every_promise_has_a_test_and_every_test_a_promise() -> None:
     promised = set(re.findall(r"^\*\*(P\d+)\*\*", PAGE, re.MULTILINE))
-    sources = [path.read_text() for path in (ROOT / "tests" / "gateway").glob("test_*.py")]
+    sources = [path.read_text() for path in (ROOT / "tests" / "gateway").rglob("test_*.py")]
     names = re.findall(r"def test_((?:p\d+_)+)", "".join(sources))
     tested = {f"P{number}" for name in names for number in re.findall(r"p(\d+)_", name)}
     assert promised == tested

@@ -17,6 +17,11 @@ FAULTS = {
     "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
     "unhealthy": "/health says 503",
 }
+ANSWERS = {
+    "text": "words",
+    "reasoning": "words, the first half of them as reasoning",
+    "tools": "one call of the function get_weather, in as many pieces as there are tokens",
+}
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Knobs:
     token_chars: int = 5
     fault: str = "none"
     slow_start_s: float = 3.0
+    answer: str = "text"
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.
@@ -53,5 +59,7 @@ class Knobs:
             checked[name] = kind(value)
         if checked.get("fault", "none") not in FAULTS:
             raise ValueError(f"no fault {checked['fault']!r}; there are {', '.join(FAULTS)}")
+        if checked.get("answer", "text") not in ANSWERS:
+            raise ValueError(f"no answer {checked['answer']!r}; there are {', '.join(ANSWERS)}")
         for name, value in checked.items():
             setattr(self, name, value)
