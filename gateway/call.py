@@ -36,13 +36,13 @@ class Translation(Protocol):
 
     stream_type: bytes  # the content type of a translated stream
 
-    def begin(self, now: float) -> None:
-        """The request is being sent. ``now``: the loop's clock."""
+    def begin(self) -> None:
+        """The request is being sent."""
 
-    def stream(self, events: bytes, now: float) -> bytes:
+    def stream(self, events: bytes) -> bytes:
         """Whole events of the engine -> what the client gets for them; may be empty."""
 
-    def whole(self, body: bytes, now: float) -> bytes:
+    def whole(self, body: bytes) -> bytes:
         """A whole answer of the engine that is no error -> the client's."""
 
 

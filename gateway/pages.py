@@ -12,6 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.access_log import Visit
 from gateway.backends import Backends, Health
+from gateway.dialects import ollama_models
+from gateway.dialects.fields import read_object
+from gateway.dialects.ollama import Ollama
 from gateway.errors import UnknownModel
 from gateway.http1 import JSON, Request
 from gateway.reply import Reply
@@ -47,6 +50,28 @@ class Pages:
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
 
+    async def root(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """What Ollama's clients look at to see that somebody is there."""
+        reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
+
+    async def version(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
+
+    async def tags(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps(ollama_models.tags(self._backends.models(), self._since())))
+
+    async def ps(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        up = {model: engine for model, engine in self._backends.models().items() if self._backends.serving(model)}
+        reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
+
+    async def show(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        known = self._backends.models()
+        asked, model, _ = Ollama(self._backends.models).model_of(read_object(request.body, '{"model": ...}'))
+        if model not in known:
+            names = ", ".join(f"'{name}'" for name in known)
+            raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")
+        reply.send(200, JSON, orjson.dumps(ollama_models.show(model, known[model], self._since())))
+
     async def health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
         healths = self._backends.health()
         good = any(health.state == "up" for health in healths)
@@ -72,8 +97,12 @@ class Pages:
             "max_model_len": engine.max_model_len,
             "type": "model",
             "display_name": model,
-            "created_at": datetime.fromtimestamp(self._started, UTC).isoformat(),
+            "created_at": self._since(),
         }
+
+    def _since(self) -> str:
+        """When the gateway started; when a model was made is not known here."""
+        return datetime.fromtimestamp(self._started, UTC).isoformat()
 
 
 def _health_entry(health: Health) -> dict[str, object]:

@@ -116,7 +116,7 @@ class _Relay:
         self._moved = False
         self._quiet_since = loop.time()
         if self._translation is not None:
-            self._translation.begin(self._quiet_since)
+            self._translation.begin()
 
     def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
         self._status = status
@@ -162,7 +162,7 @@ class _Relay:
         self._last = data
         data = self._meter.stream(data)
         if self._translation is not None:
-            data = self._translation.stream(data, self._meter.last_at)
+            data = self._translation.stream(data)
         if data:
             self._pass(data)
 
@@ -186,7 +186,7 @@ class _Relay:
             return
         self._meter.whole(body)
         if self._translation is not None:
-            self._reply.send(self._status, JSON, self._translation.whole(body, self._meter.last_at))
+            self._reply.send(self._status, JSON, self._translation.whole(body))
         else:
             self._reply.send(self._status, self._content_type, body)
 

@@ -12,6 +12,7 @@ from gateway.access_log import AccessLog, Visit
 from gateway.auth import Auth
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
+from gateway.dialects.ollama import Chat, Embed, Generate, Ollama
 from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.errors import (
     GatewayError,
@@ -33,6 +34,7 @@ _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_e
 _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
 _EVENTS = ("application/json", "text/event-stream")
+_LINES = ("application/json", "application/x-ndjson")
 _log = logging.getLogger("gateway")
 
 Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
@@ -77,8 +79,14 @@ class Routes:
         models = parts.tokens.backends.models
         self._openai = OpenAI(models)
         self._anthropic = Anthropic(models)
+        self._ollama = Ollama(models)
         pages = Pages(parts.tokens.backends, parts.scrape, self._document)
-        routes = (*self._openai_routes(), *self._anthropic_routes(), *self._own_routes(pages))
+        routes = (
+            *self._openai_routes(),
+            *self._anthropic_routes(),
+            *self._ollama_routes(pages),
+            *self._own_routes(pages),
+        )
         self._table = {route.path.encode(): route for route in routes}
         self._model = Route("/v1/models/{model}", pages.model, self._openai, "One model")
         self._paths = ", ".join(route.path for route in self._all())
@@ -106,6 +114,8 @@ class Routes:
         route = self._find(request)
         if route is not None:
             return route.dialect
+        if request.target.startswith(b"/api/"):
+            return self._ollama
         return self._anthropic if request.target.startswith(b"/v1/messages") else self._openai
 
     def refused(self, request: Request, error: GatewayError) -> None:
@@ -161,6 +171,18 @@ class Routes:
         counter = CountTokens(self._openai.models)
         yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
         yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
+
+    def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
+        ollama, models = self._ollama, self._openai.models
+        yield self._engine("/api/chat", Chat(models), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/generate", Generate(models), "Prompt", "OllamaGenerate", _LINES)
+        yield self._engine("/api/embed", Embed(models, "input"), "Embeddings", "OllamaEmbed")
+        yield self._engine("/api/embeddings", Embed(models, "prompt"), "One embedding", "OllamaEmbeddings")
+        yield Route("/api/tags", pages.tags, ollama, "All models")
+        yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
+        yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")
+        yield Route("/api/version", pages.version, ollama, "Whose API this follows", needs_key=False)
+        yield Route("/", pages.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
 
     def _own_routes(self, pages: Pages) -> Iterable[Route]:
         openai = self._openai

@@ -65,7 +65,7 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     """Starts gateways of the test's own: ``start(engine_urls, limits={...})``."""
     started: list[Process] = []
 
-    def start(engine_urls: list[str], **settings: dict[str, Any]) -> Gateway:
+    def start(engine_urls: list[str], **settings: Any) -> Gateway:
         gateway = Gateway(tmp_path, engine_urls, **settings)
         started.append(gateway)
         return gateway

@@ -109,7 +109,7 @@ class Engine(Process):
 class Gateway(Process):
     """A gateway in front of some engines; ``settings`` are merged into gateway.yaml section by section."""
 
-    def __init__(self, folder: Path, engine_urls: list[str], **settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, engine_urls: list[str], **settings: Any) -> None:
         stamp = time.time_ns()
         config = write_config(folder, engine_urls, f"gateway-{stamp}.yaml", **settings)
         super().__init__("gateway", "--config", str(config), log=folder / f"gateway-{stamp}.log")
@@ -149,9 +149,7 @@ class Gateway(Process):
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def write_config(
-    folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: dict[str, Any]
-) -> Path:
+def write_config(folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: Any) -> Path:
     keys = folder / "api_keys"
     keys.write_text(f"# for tests\n{KEY}\n")
     numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
@@ -167,7 +165,7 @@ def write_config(
         "polling": {"health_interval_s": 0.2, "resolve_interval_s": 0.5},
     }
     for section, values in settings.items():
-        config[section] = config.get(section, {}) | values
+        config[section] = config.get(section, {}) | values if isinstance(values, dict) else values
     path = folder / name
     path.write_text(yaml.safe_dump(config))
     return path

@@ -91,7 +91,8 @@ def test_p4_the_key_is_judged_before_the_body_comes(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/chat/completions/", "/v1//models", "/v1/%6dodels", "/health/../metrics", "/invocations"]
+    "path",
+    ["/index", "/v1", "/v1/chat/completions/", "/v1//models", "/v1/%6dodels", "/health/../metrics", "/pause"],
 )
 def test_p5_other_paths_are_not_found(gateway: Gateway, path: str) -> None:
     with Raw(gateway.port) as raw:

@@ -214,7 +214,8 @@ class Connection(asyncio.Protocol):
                 self._answer(200, answer)
             else:
                 self._answer(404, orjson.dumps({"detail": "Not Found"}))
-        except (orjson.JSONDecodeError, ValueError) as error:
+        except (orjson.JSONDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
+            # vLLM's schemas refuse every wrong type; so does this.
             self._answer(400, shapes.error(400, "BadRequestError", str(error)))
 
     def _small_answer(self, body: dict[str, Any]) -> bytes | None:
@@ -233,11 +234,14 @@ class Connection(asyncio.Protocol):
 
     def _generate(self, ask: shapes.Ask) -> None:
         knobs = self._engine.knobs
-        if ask.prompt_tokens + ask.max_new > knobs.max_model_len:
+        if ask.max_new > knobs.max_model_len:
+            raise ValueError(f"max_tokens={ask.max_new} cannot be greater than max_model_len={knobs.max_model_len}.")
+        if ask.prompt_tokens >= knobs.max_model_len:
             raise ValueError(
-                f"This model's maximum context length is {knobs.max_model_len} tokens. However, you requested "
-                f"{ask.max_new} output tokens and your prompt contains at least {ask.prompt_tokens} input tokens."
+                f"This model's maximum context length is {knobs.max_model_len} tokens. However, your prompt "
+                f"contains {ask.prompt_tokens} input tokens. Please reduce the length of the input prompt."
             )
+        ask = replace(ask, max_new=min(ask.max_new, knobs.max_model_len - ask.prompt_tokens))
         if knobs.fault == "before-headers":
             self._transport.close()
             return

@@ -55,7 +55,7 @@ def test_p50_a_broken_stream_of_the_responses_api_ends_with_its_error_event(
 ) -> None:
     engine.turn(fault=fault)
     stream = sdk.responses.create(model="tiny", input="hello", max_output_tokens=8, stream=True)
-    events = []
+    events: list[Any] = []
     try:
         events.extend(stream)
     except APIError as error:
