@@ -221,7 +221,9 @@ class Admission:
         self.running[call.model] += 1
         self.running_by_key[who.name] += 1
         output = self._guess.get(who.name, FIRST_GUESS_TOKENS)
-        charged = fairness.cost(call.prompt_tokens, min(output, call.output_tokens or math.inf))
+        if call.output_tokens is not None:
+            output = min(output, call.output_tokens)
+        charged = fairness.cost(call.prompt_tokens, output)
         self._attained.charge(who.name, charged, who.weight, now)
         engine.take(charged)
         return Place(self, ticket, engine, charged, waited)
@@ -232,6 +234,8 @@ class Admission:
         served = fairness.cost(usage.prompt_tokens, usage.completion_tokens)
         self._attained.charge(who.name, served - place.charged, who.weight, now)
         self._window.served(who.name, served, who.weight, now)
+        if place.ticket.call.output_tokens == 0:  # embeddings say nothing about how long a chat will be
+            return
         before = self._guess.get(who.name, FIRST_GUESS_TOKENS)
         self._guess[who.name] = _GUESS_MEMORY * before + (1 - _GUESS_MEMORY) * usage.completion_tokens
 

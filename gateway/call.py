@@ -36,11 +36,14 @@ class Translation(Protocol):
 
     stream_type: bytes  # the content type of a translated stream
 
+    def begin(self) -> None:
+        """The request is being sent."""
+
     def stream(self, events: bytes) -> bytes:
         """Whole events of the engine -> what the client gets for them; may be empty."""
 
-    def whole(self, status: int, body: bytes) -> bytes:
-        """A whole answer of the engine, errors as well -> the client's."""
+    def whole(self, body: bytes) -> bytes:
+        """A whole answer of the engine that is no error -> the client's."""
 
 
 @dataclass(slots=True)
@@ -50,8 +53,10 @@ class Call:
     ``path``, ``body``: of the request to the engine. ``stream``: the answer is server-sent events.
     ``hides_usage``: the usage event was asked for by the gateway, so the client does not get it.
     ``prompt_tokens``: estimated from the body's size, before anybody has tokenised. ``output_tokens``: at most so
-    many as asked for, None where the request does not say. ``affinity``: what the prompt begins with, as hashes of
-    blocks, longest last; empty where prompts have no place. ``session``: the client's own name for a conversation.
+    many as asked for, None where the request does not say, 0 where none comes out. ``affinity``: what the prompt
+    begins with, as hashes of blocks, longest last; empty where prompts have no place. ``session``: the client's own
+    name for a conversation. ``usage_ends``: the engine's count is in an event that ends like this; empty where
+    nothing else could be taken for it. ``ready``: the whole answer, where it needs no engine.
     """
 
     model: str
@@ -65,6 +70,8 @@ class Call:
     session: bytes = b""
     level: int = 1
     translation: Translation | None = None
+    usage_ends: tuple[bytes, ...] = ()
+    ready: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from gateway.backends import Backends
 from gateway.errors import EngineBroken, GatewayError
 from gateway.metrics import Metrics
 from gateway.places import Place
-from gateway.proxy import Exchange, Job, Outcome
+from gateway.proxy import Exchange
+from gateway.relay import Job, Outcome
 from gateway.reply import Reply
 from gateway.retry import RetryBudget
 

@@ -7,6 +7,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     Forbidden           403  this key may not use this model
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
+    NotServed           404  the engine that serves the model does not serve this API for it
     MethodNotAllowed    405  the path is right, the method is not
     RequestTimeout      408  headers or body came too slowly
     TooLarge            413  the body is over the limit
@@ -78,8 +79,18 @@ class UnknownModel(GatewayError):
     status, kind, code = 404, "invalid_request_error", "model_not_found"
 
 
+class NotServed(GatewayError):
+    status, kind, code = 404, "invalid_request_error", "not_served"
+
+
 class MethodNotAllowed(GatewayError):
+    """``allow``: the methods that the path takes."""
+
     status, kind, code = 405, "invalid_request_error", "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: bytes = b"GET, POST") -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class RequestTimeout(GatewayError):

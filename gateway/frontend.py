@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         """Answer with an error, in turn, and close."""
         self._reading = False
         now = self._context.loop.time()
-        request = self._head or Request(next(self._context.ids), now)
+        request = self._head or self._reader.begun or Request(next(self._context.ids), now)
         request.keep_alive = False
         self._ahead.append((request, error))
         self._next()

@@ -2,7 +2,8 @@
 
 vLLM sends one event for each token or few tokens, and its own exact count in one `usage` object: in an OpenAI stream
 in an event of its own before `[DONE]`, in a whole answer near its end, in Anthropic's and the Responses API's streams
-inside an event. Inside a JSON string the quotes would be escaped, so no generated text can look like one.
+inside an event. Inside a JSON string the quotes would be escaped, so no generated text can look like one. The
+Responses API repeats the client's tools, which could; so there only the last event is believed.
 """
 
 from __future__ import annotations
@@ -14,19 +15,12 @@ from gateway.call import Call, Usage
 EVENT_END = b"\n\n"
 _USAGE = b'"usage":{'
 _COUNT = re.compile(
-    rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens|cache_read_input_tokens)":(\d{1,15})'
+    rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens'
+    rb'|cache_read_input_tokens|cache_creation_input_tokens)":(\d{1,15})'
 )
 _NO_CHOICES = b'"choices":[]'
 # The usage object with its details is a few hundred bytes; what follows it is not searched for numbers.
 _USAGE_BYTES = 1024
-_FIELDS = {
-    b"prompt_tokens": "prompt_tokens",
-    b"input_tokens": "prompt_tokens",
-    b"completion_tokens": "completion_tokens",
-    b"output_tokens": "completion_tokens",
-    b"cached_tokens": "cached_tokens",
-    b"cache_read_input_tokens": "cached_tokens",
-}
 
 
 class Meter:
@@ -45,15 +39,21 @@ class Meter:
     def stream(self, events: bytes) -> bytes:
         """Look at whole events; returns what the client is to get of them."""
         self.events += events.count(EVENT_END)
-        if _USAGE not in events:
+        if self._tail or not events.endswith(EVENT_END):
+            self._look_at_piece(events)
+        elif _USAGE in events and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
+            self._read(events)
+        if not self._call.hides_usage or _USAGE not in events:
             return events
-        self._read(events)
-        return _without_usage_event(events) if self._call.hides_usage else events
+        return _without_usage_event(events)
 
     def whole(self, body: bytes) -> None:
-        """Look at an answer that is no stream, or at the end of a long one."""
+        """Look at an answer that is no stream, or at the next piece of a long one."""
+        if self._tail:
+            body = self._tail + body
         if _USAGE in body:
             self._read(body)
+        self._tail = body[-_USAGE_BYTES:]
 
     def piece(self, data: bytes) -> None:
         """Look at the next piece of an answer that is no stream and too long to be held."""
@@ -69,7 +69,9 @@ class Meter:
             return found
         if not self.first_at:
             return Usage()
-        return Usage(found.prompt_tokens if found is not None else self._call.prompt_tokens, self.events)
+        if found is None:
+            return Usage(self._call.prompt_tokens, self.events)
+        return Usage(found.prompt_tokens, self.events, found.cached_tokens)
 
     @property
     def seconds_per_token(self) -> float | None:
@@ -77,15 +79,29 @@ class Meter:
         tokens = self.usage.completion_tokens
         return (self.last_at - self.first_at) / (tokens - 1) if tokens > 1 and self.events > 1 else None
 
+    def _look_at_piece(self, piece: bytes) -> None:
+        """An event that is too long to be kept together goes by in pieces; its usage is near its end."""
+        last = self._tail + piece
+        if piece.endswith(EVENT_END):
+            self._tail = b""
+            if _USAGE in last and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
+                self._read(last)
+        else:
+            self._tail = last[-_USAGE_BYTES:]
+
     def _read(self, data: bytes) -> None:
-        usage = self._usage or Usage()
         start = data.rindex(_USAGE)
-        found = dict(_COUNT.findall(data, start, start + _USAGE_BYTES))
-        for name, number in found.items():
-            setattr(usage, _FIELDS[name], int(number))
+        found = {name: int(number) for name, number in _COUNT.findall(data, start, start + _USAGE_BYTES)}
+        if b"prompt_tokens" in found:
+            prompt, output = found[b"prompt_tokens"], found.get(b"completion_tokens", 0)
+        else:
+            # Anthropic's input_tokens are those that no cache had a part in; the Responses API's are all.
+            written = found.get(b"cache_creation_input_tokens", 0)
+            prompt = found.get(b"input_tokens", 0) + found.get(b"cache_read_input_tokens", 0) + written
+            output = found.get(b"output_tokens", 0)
+        cached = found.get(b"cached_tokens") or found.get(b"cache_read_input_tokens", 0)
         # Anthropic's first event has the prompt's count and none for the answer: that comes with its end.
-        usage.exact = not self._call.stream or usage.completion_tokens > 0
-        self._usage = usage
+        self._usage = Usage(prompt, output, cached, exact=not self._call.stream or output > 0)
 
 
 def _without_usage_event(events: bytes) -> bytes:

@@ -14,7 +14,26 @@ from gateway.access_log import Visit
 from gateway.call import Usage
 
 OTHER = "other"
-ENDPOINTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+# At 0 from the start, for each model and outcome; the other endpoints appear when they are used.
+COMMON_ENDPOINTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+ENDPOINTS = COMMON_ENDPOINTS | {
+    "/v1/responses",
+    "/v1/score",
+    "/score",
+    "/v1/rerank",
+    "/rerank",
+    "/v2/rerank",
+    "/classify",
+    "/pooling",
+    "/tokenize",
+    "/detokenize",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+}
 OUTCOMES = frozenset(
     {
         "ok",  # a whole answer
@@ -63,7 +82,7 @@ class Metrics:
     def __init__(self, models: Iterable[str]) -> None:
         self.models = frozenset(models)
         # All at 0 from the start: a counter that appears with its first failure hides it from increase().
-        series = product(sorted(self.models), sorted(ENDPOINTS), sorted(OUTCOMES))
+        series = product(sorted(self.models), sorted(COMMON_ENDPOINTS), sorted(OUTCOMES))
         self.requests: Counter[tuple[str, str, str]] = Counter(dict.fromkeys(series, 0))
         self.responses: Counter[str] = Counter()
         self.disconnects = 0

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, MethodNotAllowed
 from gateway.http1 import JSON, LAST_CHUNK, Request, chunk, response_head
 
 _AUTHENTICATE = b"www-authenticate: Bearer\r\n"
@@ -77,6 +77,8 @@ class Reply:
         extra = b"retry-after: %d\r\n" % error.retry_after if error.retry_after is not None else b""
         if error.status == 401:
             extra += _AUTHENTICATE
+        elif isinstance(error, MethodNotAllowed):
+            extra += b"allow: %b\r\n" % error.allow
         extra += error.headers
         self.send(error.status, JSON, self.dialect.error(error), extra)
 

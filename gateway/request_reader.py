@@ -68,6 +68,11 @@ class RequestReader:
         """Nothing of a next request has come."""
         return self._wire_bytes == 0
 
+    @property
+    def begun(self) -> Request | None:
+        """What is there of a request whose head is not accepted yet; its path says in which shape to refuse it."""
+        return self._request if self._request.id else None
+
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)

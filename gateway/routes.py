@@ -1,21 +1,19 @@
-"""The HTTP surface: paths, and what is answered without an engine. `tokens` serves the rest."""
+"""The HTTP surface: an allow-list of paths. `pages` answers some of them, `tokens` those that need an engine."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-import orjson
-from prometheus_client import CONTENT_TYPE_LATEST
-
+from gateway import __version__, openapi
 from gateway.access_log import AccessLog, Visit
 from gateway.auth import Auth
-from gateway.backends import Health
+from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
-from gateway.dialects.openai import OpenAI
+from gateway.dialects.ollama import Chat, Embed, Generate, Ollama
+from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.errors import (
     GatewayError,
     Internal,
@@ -26,7 +24,8 @@ from gateway.errors import (
     TooManyConnections,
     UnsupportedEncoding,
 )
-from gateway.http1 import JSON, Request
+from gateway.http1 import Request
+from gateway.pages import MODELS_PATH, Pages
 from gateway.reply import Reply
 from gateway.scrape import Scrape
 from gateway.sweeper import Sweeper
@@ -36,7 +35,10 @@ CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
 _OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
 STOPPING_RETRY_S = 5
-_OPENAI = OpenAI()
+_GET = frozenset({b"GET", b"HEAD"})
+_POST = frozenset({b"POST"})
+_EVENTS = ("application/json", "text/event-stream")
+_LINES = ("application/json", "application/x-ndjson")
 _log = logging.getLogger("gateway")
 
 Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
@@ -44,13 +46,20 @@ Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path. ``counted``: a request for tokens or embeddings, which metrics and log take note of."""
+    """A path. ``counted``: a request that an engine answers, which metrics and log take note of.
 
-    method: bytes
+    ``summary``, ``body``, ``answers``: for the OpenAPI document.
+    """
+
+    path: str
     handler: Handler
+    dialect: Dialect
+    summary: str
+    methods: frozenset[bytes] = _GET
     needs_key: bool = True
     counted: bool = False
-    dialect: Dialect = _OPENAI
+    body: str = ""
+    answers: tuple[str, ...] = ("application/json",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +79,22 @@ class Routes:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._backends = parts.tokens.backends
         self._metrics_of = parts.tokens.metrics
         self.draining = False
-        self._started = int(datetime.now(UTC).timestamp())
-        self._table: dict[bytes, Route] = {
-            b"/v1/models": Route(b"GET", self._models),
-            b"/health": Route(b"GET", self._health, needs_key=False),
-            b"/livez": Route(b"GET", self._livez, needs_key=False),
-            b"/metrics": Route(b"GET", self._metrics, needs_key=False),
-        }
-        for path in (b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings"):
-            self._table[path] = self._engine_route(_OPENAI)
+        models = parts.tokens.backends.models
+        self._openai = OpenAI(models)
+        self._anthropic = Anthropic(models)
+        self._ollama = Ollama(models)
+        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining)
+        routes = (
+            *self._openai_routes(),
+            *self._anthropic_routes(),
+            *self._ollama_routes(pages),
+            *self._own_routes(pages),
+        )
+        self._table = {route.path.encode(): route for route in routes}
+        self._model = Route("/v1/models/{model}", pages.model, self._openai, "One model")
+        self._paths = ", ".join(route.path for route in self._all())
 
     def check(self, request: Request) -> None:
         """Judge a head before a byte of its body is read.
@@ -89,35 +102,41 @@ class Routes:
         Raises:
             NotFound, MethodNotAllowed, Unauthorized, UnsupportedEncoding
         """
-        route = self._table.get(request.path)
+        route = self._find(request)
         if route is None:
-            raise NotFound(f"nothing is served at this path; there are {', '.join(p.decode() for p in self._table)}")
-        if request.method != route.method:
-            raise MethodNotAllowed(f"{request.path.decode()} takes {route.method.decode()} only")
+            raise NotFound(f"nothing is served at this path; there are {self._paths}")
+        if request.method not in route.methods:
+            allow = b", ".join(sorted(route.methods))
+            raise MethodNotAllowed(f"{route.path} takes {allow.decode()} only", allow=allow)
+        headers = request.headers
         if route.needs_key:
-            headers = request.headers
             request.principal = self._parts.auth.principal(headers.get(b"authorization"), headers.get(b"x-api-key"))
             if self.draining:
                 raise stopping()
-        if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding("compressed bodies are not taken; send the JSON as it is")
 
     def dialect(self, request: Request) -> Dialect:
-        """How errors are told at this path."""
-        route = self._table.get(request.path)
-        return route.dialect if route is not None else _OPENAI
+        """How errors are told at this path, or at one that only looks like it."""
+        route = self._find(request)
+        if route is not None:
+            return route.dialect
+        if request.target.startswith(b"/api/"):
+            return self._ollama
+        return self._anthropic if request.target.startswith(b"/v1/messages") else self._openai
 
     def refused(self, request: Request, error: GatewayError) -> None:
         """Take note of a request that ended before `handle`."""
-        route = self._table.get(request.path)
-        visit = Visit(request.id, request.path.decode() if route else "other", key=request.principal.name)
+        route = self._find(request)
+        visit = Visit(request.id, route.path if route else "other", key=request.principal.name)
         self._judge(visit, error)
         self._note(visit, request, error.status, counted=route is None or route.counted)
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
-        route = self._table[request.path]
-        visit = Visit(request.id, request.path.decode(), key=request.principal.name)
+        route = self._find(request)
+        assert route is not None, "check() has let it through"
+        visit = Visit(request.id, route.path, key=request.principal.name)
         reply.keep_alive = reply.keep_alive and not self.draining
         try:
             await route.handler(request, reply, visit)
@@ -136,36 +155,74 @@ class Routes:
         finally:
             self._note(visit, request, reply.status or CLIENT_GONE_STATUS, route.counted)
 
-    def _engine_route(self, dialect: Dialect) -> Route:
+    def _find(self, request: Request) -> Route | None:
+        path = request.path
+        route = self._table.get(path)
+        return self._model if route is None and path.startswith(MODELS_PATH) else route
+
+    def _all(self) -> Iterable[Route]:
+        return (*self._table.values(), self._model)
+
+    def _openai_routes(self) -> Iterable[Route]:
+        served, texts = self._openai, Texts(self._openai.models)
+        yield self._engine("/v1/chat/completions", served, "Chat completion", "Chat", _EVENTS)
+        yield self._engine("/v1/completions", served, "Completion", "Completion", _EVENTS)
+        yield self._engine("/v1/embeddings", texts, "Embeddings", "Embedding")
+        yield self._engine("/v1/responses", Responses(served.models), "Response", "Response", _EVENTS)
+        for path in ("/v1/score", "/score", "/v1/rerank", "/rerank", "/v2/rerank", "/classify", "/pooling"):
+            yield self._engine(path, texts, "vLLM's, where the model is one for it", "Texts")
+        tokenizer = Tokenizer(served.models)
+        yield self._engine("/tokenize", tokenizer, "vLLM's", "Tokenize")
+        yield self._engine("/detokenize", tokenizer, "vLLM's", "Detokenize")
+
+    def _anthropic_routes(self) -> Iterable[Route]:
+        counter = CountTokens(self._openai.models)
+        yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
+        yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
+
+    def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
+        ollama, models = self._ollama, self._openai.models
+        yield self._engine("/api/chat", Chat(models), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/generate", Generate(models), "Prompt", "OllamaGenerate", _LINES)
+        yield self._engine("/api/embed", Embed(models, "input"), "Embeddings", "OllamaEmbed")
+        yield self._engine("/api/embeddings", Embed(models, "prompt"), "One embedding", "OllamaEmbeddings")
+        yield Route("/api/tags", pages.tags, ollama, "All models")
+        yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
+        yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")
+        yield Route("/api/version", pages.version, ollama, "Whose API this follows", needs_key=False)
+        yield Route("/", pages.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
+
+    def _own_routes(self, pages: Pages) -> Iterable[Route]:
+        openai = self._openai
+        yield Route("/v1/models", pages.models, openai, "All models")
+        yield Route("/health", pages.health, openai, "Whether an engine is up", needs_key=False)
+        yield Route("/livez", pages.livez, openai, "Whether the gateway answers", needs_key=False)
+        yield Route("/metrics", pages.metrics, openai, "Prometheus text", needs_key=False, answers=("text/plain",))
+        yield Route("/openapi.json", pages.openapi, openai, "This document", needs_key=False)
+
+    def _engine(
+        self, path: str, dialect: Dialect, summary: str, body: str, answers: tuple[str, ...] = ("application/json",)
+    ) -> Route:
         tokens = self._parts.tokens
 
         async def serve(request: Request, reply: Reply, visit: Visit) -> None:
             await tokens.serve(request, reply, visit, dialect)
 
-        return Route(b"POST", serve, counted=True, dialect=dialect)
+        return Route(path, serve, dialect, summary, _POST, counted=True, body=body, answers=answers)
 
-    async def _models(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        mine = request.principal.models
-        cards = [
-            {"id": model, "object": "model", "created": self._started, "owned_by": "fullbatch",
-             "max_model_len": engine.max_model_len}
-            for model, engine in self._backends.models().items()
-            if mine is None or model in mine
-        ]  # fmt: skip
-        reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards}))
-
-    async def _health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        healths = self._backends.health()
-        good = any(health.state == "up" for health in healths) and not self.draining
-        status = "draining" if self.draining else "ok" if good else "no engine is up"
-        body = {"status": status, "engines": [_health_entry(health) for health in healths]}
-        reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
-
-    async def _livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        reply.send(200, JSON, b'{"status":"ok"}')
-
-    async def _metrics(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._parts.scrape.text())
+    def _document(self) -> bytes:
+        """The OpenAPI document; asked for rarely, so made anew."""
+        return openapi.document(
+            __version__,
+            (
+                openapi.Operation(
+                    route.path, method.decode(), route.summary, route.needs_key, route.body, route.answers,
+                    route.dialect.name,
+                )
+                for route in self._all()
+                for method in sorted(route.methods)
+            ),
+        )  # fmt: skip
 
     def _judge(self, visit: Visit, error: GatewayError) -> None:
         visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
@@ -186,14 +243,3 @@ class Routes:
 def stopping() -> Stopping:
     """What requests are told while the gateway drains: soon another one listens here."""
     return Stopping(f"gateway is stopping; try again in {STOPPING_RETRY_S} s", retry_after=STOPPING_RETRY_S)
-
-
-def _health_entry(health: Health) -> dict[str, object]:
-    entry: dict[str, object] = {
-        "name": health.name,
-        "state": health.state,
-        "since": datetime.fromtimestamp(health.since, UTC).isoformat(timespec="seconds"),
-        "addresses": {"up": health.up, "known": health.addresses},
-        "models": health.models,
-    }
-    return entry | ({"reason": health.reason} if health.reason else {})

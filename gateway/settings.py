@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -85,6 +85,7 @@ class EngineSettings(_Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
     ``max_running``: requests that are sent to one address at once; ``max_num_seqs`` where it is not given.
+    ``capabilities``: what Ollama's clients are told that the models can do.
     """
 
     name: str = Field(min_length=1)
@@ -95,6 +96,7 @@ class EngineSettings(_Frozen):
     max_model_len: Count
     kv_cache_tokens: Count
     max_running: Count | None = None
+    capabilities: tuple[Literal["completion", "embedding", "tools", "thinking", "vision"], ...] = ("completion",)
 
     @field_validator("url")
     @classmethod

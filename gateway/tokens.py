@@ -11,14 +11,14 @@ from gateway.backends import Backends
 from gateway.call import Call, Principal, Usage
 from gateway.dialects.base import Dialect
 from gateway.dispatch import Dispatch
-from gateway.http1 import Request
+from gateway.http1 import JSON, Request
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.meter import Meter
 from gateway.metrics import Metrics
 from gateway.places import Place
-from gateway.proxy import Job, OnFirstByte
 from gateway.queueing import LEVELS
+from gateway.relay import Job, OnFirstByte
 from gateway.reply import Reply
 
 
@@ -44,6 +44,10 @@ class Tokens:
         visit.model = call.model if call.model in self.backends.models() else ""
         self.limits.permit(who, call.model)
         self.backends.need(call.model)
+        if call.ready is not None:
+            reply.send(200, JSON, call.ready)
+            visit.outcome = "ok"
+            return
         call.level = _level(who, request.headers.get(b"x-priority", b""))
         with self.limits.enter(who, call) as paid:
             reply.extra = paid.headers

@@ -7,34 +7,36 @@ from typing import Any
 import orjson
 
 from gateway import affinity
-from gateway.call import BYTES_PER_TOKEN, Call
-from gateway.errors import BadRequest, GatewayError
+from gateway.call import Call
+from gateway.dialects import bounds, prompt
+from gateway.dialects.base import Models
+from gateway.dialects.fields import read_model, read_object, read_stream
+from gateway.errors import BadRequest, GatewayError, NotServed
 from gateway.http1 import Request
 
 DONE_EVENT = b"data: [DONE]\n\n"
+ERROR_EVENT_START = b'data: {"error"'
+ABORTED = b'"finish_reason":"abort"'
 _ASK_USAGE = b',"stream_options":{"include_usage":true}}'
+# FastAPI's own answers in front of vLLM, for a path that this model's engine lacks or a body that it cannot read.
+_FASTAPI = b'{"detail":'
+# vLLM writes an event's type last, and the response with its usage before it.
+_RESPONSE_ENDS = tuple(b'"type":"response.%b"}\n\n' % kind for kind in (b"completed", b"incomplete", b"failed"))
 
 
 class OpenAI:
-    """Chat completions, completions, embeddings."""
+    """Chat completions, completions, embeddings, and what else is asked with a model and one object."""
+
+    name = "OpenAI"
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body)
         stream = read_stream(content)
         body, hides_usage = _with_usage(request.body, content) if stream else (request.body, False)
-        model = read_model(content)
-        session = request.headers.get(b"x-session-id", b"")
-        return Call(
-            model,
-            stream,
-            request.path,
-            body,
-            hides_usage,
-            prompt_tokens=len(request.body) // BYTES_PER_TOKEN,
-            output_tokens=_output_tokens(content),
-            affinity=affinity.blocks(content, model, session, request.principal.name),
-            session=session,
-        )
+        return self._call(request, content, stream, body, hides_usage)
 
     def error(self, error: GatewayError) -> bytes:
         return error.body()
@@ -42,51 +44,100 @@ class OpenAI:
     def error_event(self, error: GatewayError) -> bytes:
         return error.event()
 
+    def refusal(self, status: int, body: bytes) -> bytes:
+        if not body.startswith(_FASTAPI):
+            return body
+        if status == 404:
+            return self.error(NotServed("the engine of this model does not serve this API"))
+        return self.error(BadRequest(engine_message(body)))
+
     def ended(self, tail: bytes) -> bool:
         return tail.endswith(DONE_EVENT)
 
+    def failed(self, events: bytes) -> bool:
+        return ABORTED in events or ERROR_EVENT_START in events
 
-def read_object(body: bytes | bytearray) -> dict[str, Any]:
-    """A JSON object.
+    def _call(
+        self,
+        request: Request,
+        content: dict[str, Any],
+        stream: bool,
+        body: bytes | bytearray,
+        hides_usage: bool = False,
+    ) -> Call:
+        model = read_model(content)
+        engine = self.models().get(model)
+        bounds.check(content, engine.max_model_len if engine is not None else None)
+        session = request.headers.get(b"x-session-id", b"")
+        return Call(
+            model,
+            stream,
+            request.path,
+            body,
+            hides_usage,
+            prompt_tokens=prompt.estimate(request.body, content),
+            output_tokens=bounds.output_tokens(content),
+            affinity=affinity.blocks(content, model, session, request.principal.name),
+            session=session,
+        )
 
-    Raises:
-        BadRequest: not JSON, or something else than an object.
-    """
+
+class Texts(OpenAI):
+    """Embeddings, scores, classes: texts go in and no token comes out."""
+
+    def read(self, request: Request) -> Call:
+        content = read_object(request.body, '{"model": ..., "input": ...}')
+        texts = content.get("input")
+        if isinstance(texts, list) and len(texts) > bounds.MAX_TEXTS and not isinstance(texts[0], int):
+            raise BadRequest(f"'input' has {len(texts)} texts; at most {bounds.MAX_TEXTS}", param="input")
+        call = self._call(request, content, False, request.body)
+        call.output_tokens = 0
+        return call
+
+
+class Tokenizer(OpenAI):
+    """What an engine answers without a model's step: nothing of it is billed."""
+
+    def read(self, request: Request) -> Call:
+        call = self._call(request, read_object(request.body), False, request.body)
+        call.output_tokens = call.prompt_tokens = 0
+        return call
+
+
+class Responses(OpenAI):
+    """The Responses API, without what needs a store: an engine keeps no responses."""
+
+    def read(self, request: Request) -> Call:
+        content = read_object(request.body, '{"model": ..., "input": ...}')
+        for name in ("previous_response_id", "background", "conversation"):
+            if content.get(name):
+                raise BadRequest(f"'{name}' is not served: no responses are stored here", param=name)
+        call = self._call(request, content, read_stream(content), request.body)
+        call.usage_ends = _RESPONSE_ENDS
+        return call
+
+    def error_event(self, error: GatewayError) -> bytes:
+        body = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
+        return b"event: error\ndata: " + orjson.dumps(body | {"sequence_number": 0}) + b"\n\n"
+
+    def ended(self, tail: bytes) -> bool:
+        return tail.endswith(_RESPONSE_ENDS) or self.failed(tail)
+
+    def failed(self, events: bytes) -> bool:
+        return b"event: error\n" in events or b"event: response.failed\n" in events
+
+
+def engine_message(body: bytes) -> str:
+    """What an engine's refusal says, in whichever shape; empty if it says nothing that can be read."""
     try:
         content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(
-            f"the body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from None
+    except orjson.JSONDecodeError:
+        return ""
     if not isinstance(content, dict):
-        raise BadRequest('the body must be a JSON object like {"model": ..., "messages": [...]}')
-    return content
-
-
-def read_model(content: dict[str, Any]) -> str:
-    model = content.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest(
-            "'model' is missing or not a string; GET /v1/models lists what can be asked for", param="model"
-        )
-    return model
-
-
-def read_stream(content: dict[str, Any], default: bool = False) -> bool:
-    stream = content.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise BadRequest("'stream' must be true or false", param="stream")
-    return default if stream is None else stream
-
-
-def _output_tokens(content: dict[str, Any]) -> int | None:
-    """What the request bounds its answer to, over all of its choices; None if it does not, or not sensibly."""
-    for name in ("max_completion_tokens", "max_tokens"):
-        limit = content.get(name)
-        if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0:
-            choices = content.get("n")
-            return limit * (choices if isinstance(choices, int) and choices > 0 else 1)
-    return None
+        return ""
+    error = content.get("error", content)
+    message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
+    return message if isinstance(message, str) else ""
 
 
 def _with_usage(body: bytes | bytearray, content: dict[str, Any]) -> tuple[bytes | bytearray, bool]:
@@ -99,7 +150,5 @@ def _with_usage(body: bytes | bytearray, content: dict[str, Any]) -> tuple[bytes
         return b"".join((body[: body.rindex(b"}")], _ASK_USAGE)), True
     if options is not None and not isinstance(options, dict):
         raise BadRequest("'stream_options' must be an object", param="stream_options")
-    asked: dict[str, object] = (options or {}) | {"include_usage": True}
-    if "continuous_usage_stats" in asked:  # of no effect without include_usage, so the client does not expect them
-        asked["continuous_usage_stats"] = False
-    return orjson.dumps(content | {"stream_options": asked}), True
+    wanted = (options or {}) | {"include_usage": True, "continuous_usage_stats": False}
+    return orjson.dumps(content | {"stream_options": wanted}), True

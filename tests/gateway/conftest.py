@@ -31,7 +31,7 @@ def shared_gateway(shared_engine: Engine, tmp_path_factory: pytest.TempPathFacto
 def engine(shared_engine: Engine) -> Iterator[Engine]:
     """One well-behaved engine; a test may turn its knobs, they are put back afterwards."""
     yield shared_engine
-    shared_engine.turn(fault="none", ttft_ms=20, itl_ms=5, tokens=16, token_chars=5)
+    shared_engine.turn(fault="none", ttft_ms=20, itl_ms=5, tokens=16, token_chars=5, answer="text")
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ from typing import Any
 
 import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.metrics import TOKEN_KINDS
 
 ROOT = Path(__file__).parents[2]
 KEY = "fb-tests-only-0123456789abcdef"
@@ -93,6 +96,16 @@ class Engine(Process):
     def running(self) -> int:
         return self.state()["running"]
 
+    def paths(self) -> dict[str, int]:
+        """How often each method and path was asked for."""
+        found: dict[str, int] = httpx.get(f"{self.url}/fake/seen").json()["paths"]
+        return found
+
+    def last_body(self) -> dict[str, Any]:
+        """The JSON of the last POST."""
+        found: dict[str, Any] = json.loads(httpx.get(f"{self.url}/fake/seen").json()["bodies"][-1][1])
+        return found
+
 
 class Gateway(Process):
     """A gateway in front of some engines.
@@ -115,6 +128,19 @@ class Gateway(Process):
 
     def metrics(self) -> str:
         return httpx.get(f"{self.url}/metrics").text
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the series with these labels."""
+        found = 0.0
+        for family in text_string_to_metric_families(self.metrics()):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    found += sample.value
+        return found
+
+    def tokens(self) -> dict[str, float]:
+        """What has been counted so far, by kind."""
+        return {kind: self.metric("gateway_tokens_total", kind=kind) for kind in TOKEN_KINDS}
 
     def is_up(self) -> bool:
         return httpx.get(f"{self.url}/health").status_code == 200

@@ -17,7 +17,12 @@ from gateway.queueing import LEVELS
 from gateway.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.upstream import Pool
 
-NUMBERS = {"max_num_seqs": 4, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
+NUMBERS: dict[str, Any] = {
+    "max_num_seqs": 4,
+    "max_num_batched_tokens": 2048,
+    "max_model_len": 4096,
+    "kv_cache_tokens": 65536,
+}
 
 
 class Bench:

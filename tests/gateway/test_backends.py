@@ -178,7 +178,7 @@ async def test_p11_every_address_behind_a_name_is_an_engine_and_leaves_with_the_
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     loop = asyncio.get_running_loop()
-    numbers = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
+    numbers: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
     engine = EngineSettings(name="engine", url=f"http://engine:{port}", models=("tiny",), **numbers)
     polling = Polling(health_interval_s=0.05, resolve_interval_s=0.05)
     backends = Backends([engine], polling, RoutingSettings(), Sweeper(loop), loop)

@@ -91,7 +91,8 @@ def test_p4_the_key_is_judged_before_the_body_comes(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/chat/completions/", "/v1//models", "/v1/%6dodels", "/health/../metrics", "/invocations"]
+    "path",
+    ["/index", "/v1", "/v1/chat/completions/", "/v1//models", "/v1/%6dodels", "/health/../metrics", "/pause"],
 )
 def test_p5_other_paths_are_not_found(gateway: Gateway, path: str) -> None:
     with Raw(gateway.port) as raw:
@@ -171,7 +172,7 @@ def test_p8_a_body_just_within_the_limit_passes(client: httpx.Client) -> None:
 
 
 def test_p10_the_engines_own_4xx_passes_through(client: httpx.Client) -> None:
-    refused = client.post("/v1/chat/completions", json=chat(max_tokens=100_000))
+    refused = client.post("/v1/chat/completions", json=chat(messages=[{"role": "user", "content": "x" * 20_000}]))
     assert refused.status_code == 400
     assert refused.json()["error"]["type"] == "BadRequestError"
     assert "maximum context length is 4096" in refused.json()["error"]["message"]

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import uvloop
 
-from tests.fakes.engine.knobs import FAULTS, Knobs
+from tests.fakes.engine.knobs import ANSWERS, FAULTS, Knobs
 from tests.fakes.engine.server import Engine, bind
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     defaults = Knobs()
     for field in fields(Knobs):
         value = getattr(defaults, field.name)
-        choices = tuple(FAULTS) if field.name == "fault" else None
+        choices = {"fault": tuple(FAULTS), "answer": tuple(ANSWERS)}.get(field.name)
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, dest=field.name, type=type(value), default=value, choices=choices)
     options = vars(parser.parse_args())

@@ -20,6 +20,11 @@ FAULTS = {
     "poison": "requests that hold the word poison are answered 500, all others well",
     "defect": "new requests are answered 500, as for a defect of the engine",
 }
+ANSWERS = {
+    "text": "words",
+    "reasoning": "words, the first half of them as reasoning",
+    "tools": "one call of the function get_weather, in as many pieces as there are tokens",
+}
 
 
 @dataclass
@@ -39,6 +44,7 @@ class Knobs:
     fault: str = "none"
     slow_start_s: float = 3.0
     shutdown_timeout_s: float = 0.0
+    answer: str = "text"
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.
@@ -57,5 +63,7 @@ class Knobs:
             checked[name] = kind(value)
         if checked.get("fault", "none") not in FAULTS:
             raise ValueError(f"no fault {checked['fault']!r}; there are {', '.join(FAULTS)}")
+        if checked.get("answer", "text") not in ANSWERS:
+            raise ValueError(f"no answer {checked['answer']!r}; there are {', '.join(ANSWERS)}")
         for name, value in checked.items():
             setattr(self, name, value)

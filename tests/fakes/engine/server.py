@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import httptools
 import orjson
 
-from tests.fakes.engine import shapes
+from tests.fakes.engine import other_shapes, shapes
 from tests.fakes.engine.batch import Batch, Job
 from tests.fakes.engine.knobs import Knobs
 from tests.fakes.engine.metrics import Meters
 
 JSON = b"application/json"
+ANSWERS: dict[str, Callable[[shapes.Ask, str, str], shapes.Shape]] = {
+    "/v1/chat/completions": shapes.Answer,
+    "/v1/completions": shapes.Answer,
+    "/v1/messages": other_shapes.Message,
+    "/v1/responses": other_shapes.Response,
+}
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
@@ -46,6 +55,8 @@ class Engine:
         self.connections: set[Connection] = set()
         self.accepted = 0
         self._report = b""
+        self.paths: Counter[str] = Counter()
+        self.bodies: deque[tuple[str, str]] = deque(maxlen=20)  # path and body of the last POSTs
         self._address = sock.getsockname()
         self._socket: socket.socket | None = sock
         self._server: asyncio.Server | None = None
@@ -167,6 +178,8 @@ class Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
+        if not self._path.startswith("/fake/"):
+            self._engine.paths[f"{self._parser.get_method().decode()} {self._path}"] += 1
         fault = self._engine.knobs.fault
         if fault == "garbage" and not self._path.startswith("/fake/"):
             self._transport.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
@@ -188,6 +201,8 @@ class Connection(asyncio.Protocol):
             self._answer(200, shapes.models(engine.knobs.model, engine.knobs.max_model_len))
         elif self._path == "/metrics":
             self._answer(200, engine.report(), b"text/plain; version=0.0.4; charset=utf-8")
+        elif self._path == "/fake/seen":
+            self._answer(200, orjson.dumps({"paths": engine.paths, "bodies": list(engine.bodies)}))
         elif self._path == "/fake/state":
             state = {"running": len(batch.running), "waiting": len(batch.waiting), "aborted": engine.meters.aborted}
             state |= {"submitted": batch.submitted, "longest_queue": batch.longest_queue}
@@ -211,6 +226,7 @@ class Connection(asyncio.Protocol):
 
     def _post(self) -> None:
         knobs = self._engine.knobs
+        self._engine.bodies.append((self._path, self._body.decode(errors="replace")))
         try:
             body = orjson.loads(self._body)
             if not isinstance(body, dict):
@@ -221,27 +237,48 @@ class Connection(asyncio.Protocol):
             elif self._path == "/v1/embeddings":
                 inputs = body.get("input", [])
                 self._answer(200, shapes.embedding(knobs.model, inputs if isinstance(inputs, list) else [inputs]))
-            elif self._path in ("/v1/chat/completions", "/v1/completions"):
-                self._generate(shapes.read_ask(body, self._path.startswith("/v1/chat"), knobs.tokens))
+            elif self._path in ANSWERS:
+                ask = shapes.read_ask(body, self._path, knobs.tokens)
+                self._generate(replace(ask, answer=knobs.answer))
+            elif (answer := self._small_answer(body)) is not None:
+                self._answer(200, answer)
             else:
                 self._answer(404, orjson.dumps({"detail": "Not Found"}))
-        except (orjson.JSONDecodeError, ValueError) as error:
+        except (orjson.JSONDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
+            # vLLM's schemas refuse every wrong type; so does this.
             self._answer(400, shapes.error(400, "BadRequestError", str(error)))
+
+    def _small_answer(self, body: dict[str, Any]) -> bytes | None:
+        """What takes no step of the model; None where this kind of model has no such path."""
+        tokens = shapes.count_tokens(str(body.get("prompt", body.get("messages", ""))))
+        if self._path == "/tokenize":
+            answer = {"count": tokens, "max_model_len": self._engine.knobs.max_model_len, "tokens": [1] * tokens}
+            return orjson.dumps(answer | {"token_strs": None})
+        if self._path == "/detokenize":
+            return orjson.dumps({"prompt": "x" * len(body["tokens"])})
+        if self._path == "/v1/messages/count_tokens":
+            return orjson.dumps({"input_tokens": tokens, "context_management": {"original_input_tokens": tokens}})
+        if self._path == "/v1/score":
+            return shapes.score(self._engine.knobs.model, [str(text) for text in body.get("text_2", [])])
+        return None
 
     def _generate(self, ask: shapes.Ask) -> None:
         knobs = self._engine.knobs
         if knobs.fault in _REFUSALS and (knobs.fault != "poison" or b"poison" in self._body):
             self._answer(500, shapes.error(500, "InternalServerError", _REFUSALS[knobs.fault]))
             return
-        if ask.prompt_tokens + ask.max_new > knobs.max_model_len:
+        if ask.max_new > knobs.max_model_len:
+            raise ValueError(f"max_tokens={ask.max_new} cannot be greater than max_model_len={knobs.max_model_len}.")
+        if ask.prompt_tokens >= knobs.max_model_len:
             raise ValueError(
-                f"This model's maximum context length is {knobs.max_model_len} tokens. However, you requested "
-                f"{ask.max_new} output tokens and your prompt contains at least {ask.prompt_tokens} input tokens."
+                f"This model's maximum context length is {knobs.max_model_len} tokens. However, your prompt "
+                f"contains {ask.prompt_tokens} input tokens. Please reduce the length of the input prompt."
             )
+        ask = replace(ask, max_new=min(ask.max_new, knobs.max_model_len - ask.prompt_tokens))
         if knobs.fault == "before-headers":
             self._transport.close()
             return
-        answer = shapes.Answer(ask, knobs.model, "x" * (knobs.token_chars - 1) + " ")
+        answer = ANSWERS[self._path](ask, knobs.model, "x" * (knobs.token_chars - 1) + " ")
         writer = _Stream(self, answer, ask) if ask.stream else _Whole(self, answer, ask)
         if ask.stream:
             self._transport.write(_STREAM_HEAD)
@@ -279,7 +316,7 @@ class Connection(asyncio.Protocol):
 class _Whole:
     """Answers once, when the last token is there."""
 
-    def __init__(self, connection: Connection, answer: shapes.Answer, ask: shapes.Ask) -> None:
+    def __init__(self, connection: Connection, answer: shapes.Shape, ask: shapes.Ask) -> None:
         self._connection = connection
         self._answer = answer
         self._ask = ask
@@ -296,7 +333,7 @@ class _Whole:
 class _Stream:
     """Answers token by token as server-sent events."""
 
-    def __init__(self, connection: Connection, answer: shapes.Answer, ask: shapes.Ask) -> None:
+    def __init__(self, connection: Connection, answer: shapes.Shape, ask: shapes.Ask) -> None:
         self._connection = connection
         self._answer = answer
         self._ask = ask
@@ -310,17 +347,18 @@ class _Stream:
             connection.send(opening + b"ff\r\ndata: {")
             connection.die(self.job)
         elif fault == "error-event" and halfway:
-            event = b"data: " + shapes.error(500, "InternalServerError", "EngineCore encountered an issue.") + b"\n\n"
-            connection.send(opening + _chunk(event) + _chunk(shapes.DONE) + b"0\r\n\r\n")
+            connection.send(opening + _chunk(self._answer.failure()) + b"0\r\n\r\n")
             connection.finish_early(self.job)
         else:
-            connection.send(opening + _chunk(self._answer.token(last)) + (self._ending(fault) if last else b""))
+            token = _chunk(self._answer.token(self.job.generated, last))
+            connection.send(opening + token + (self._ending(fault) if last else b""))
             if last:
                 connection.finished()
 
     def _ending(self, fault: str) -> bytes:
-        usage = _chunk(self._answer.usage(self.job.generated)) if self._ask.include_usage else b""
-        return usage + (b"" if fault == "no-done" else _chunk(shapes.DONE)) + b"0\r\n\r\n"
+        generated = self.job.generated
+        end = b"" if fault == "no-done" else _chunk(self._answer.end(generated))
+        return _chunk(self._answer.closing(generated)) + end + b"0\r\n\r\n"
 
 
 def _chunk(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -22,6 +22,23 @@ class Ask:
     include_usage: bool
     prompt_tokens: int
     max_new: int
+    answer: str = "text"
+
+
+class Shape(Protocol):
+    """One answer as one API writes it."""
+
+    def opening(self) -> bytes: ...
+
+    def token(self, number: int, last: bool) -> bytes: ...
+
+    def closing(self, generated: int) -> bytes: ...
+
+    def end(self, generated: int) -> bytes: ...
+
+    def failure(self) -> bytes: ...
+
+    def whole(self, generated: int) -> bytes: ...
 
 
 class Answer:
@@ -44,24 +61,55 @@ class Answer:
         """The role event that precedes a chat's first token; nothing for plain completions."""
         return self._event(self._choice({"role": "assistant", "content": ""}, "")) if self._ask.chat else b""
 
-    def token(self, last: bool) -> bytes:
-        return self._last if last else self._token
+    def token(self, number: int, last: bool) -> bytes:
+        """``number`` counts from 1."""
+        if not self._ask.chat or self._ask.answer == "text":
+            return self._last if last else self._token
+        delta: dict[str, Any] = {"content": self._word}
+        if self._ask.answer == "reasoning" and number * 2 <= self._ask.max_new:
+            delta = {"reasoning": self._word}
+        elif self._ask.answer == "tools":
+            delta = {"tool_calls": [tool_delta(number, last)]}
+        choice = self._choice(delta, self._word)
+        return self._event(choice | ({"finish_reason": self._reason(), "stop_reason": None} if last else {}))
 
-    def usage(self, generated: int) -> bytes:
+    def closing(self, generated: int) -> bytes:
+        """What comes between the last token and the end."""
+        if not self._ask.include_usage:
+            return b""
         body = self._event_head | {"choices": [], "usage": self._usage(generated)}
         return b"data: " + orjson.dumps(body) + b"\n\n"
+
+    def end(self, generated: int) -> bytes:  # noqa: ARG002
+        return DONE
+
+    def failure(self) -> bytes:
+        """How a stream ends when EngineCore has died."""
+        return b"data: " + error(500, "InternalServerError", "EngineCore encountered an issue.") + b"\n\n" + DONE
 
     def whole(self, generated: int) -> bytes:
         text = self._word * generated
         choice: dict[str, Any] = {"index": 0}
         if self._ask.chat:
-            choice["message"] = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
+            choice["message"] = {"role": "assistant", "content": text, "refusal": None} | self._extra(generated)
         else:
             choice["text"] = text
-        choice |= {"logprobs": None, "finish_reason": "length", "stop_reason": None}
+        choice |= {"logprobs": None, "finish_reason": self._reason(), "stop_reason": None}
         return orjson.dumps(self._body_head | {"choices": [choice], "usage": self._usage(generated)})
 
-    def _choice(self, delta: dict[str, str], text: str) -> dict[str, Any]:
+    def _reason(self) -> str:
+        return "tool_calls" if self._ask.answer == "tools" else "length"
+
+    def _extra(self, generated: int) -> dict[str, Any]:
+        if self._ask.answer == "reasoning":
+            thought = generated // 2
+            return {"content": self._word * (generated - thought), "reasoning": self._word * thought}
+        if self._ask.answer == "tools":
+            call = {"name": "get_weather", "arguments": '{"city": "Tokyo"}'}
+            return {"content": None, "tool_calls": [{"id": "chatcmpl-tool-1", "type": "function", "function": call}]}
+        return {"reasoning": None}
+
+    def _choice(self, delta: dict[str, Any], text: str) -> dict[str, Any]:
         what: dict[str, Any] = {"delta": delta} if self._ask.chat else {"text": text}
         return {"index": 0} | what | {"logprobs": None, "finish_reason": None}
 
@@ -91,25 +139,47 @@ def embedding(model: str, inputs: list[str]) -> bytes:
     return orjson.dumps(head | {"data": data, "usage": usage})
 
 
+def tool_delta(number: int, last: bool) -> dict[str, Any]:
+    """vLLM sends name and id first, then the arguments as they come."""
+    if number == 1:
+        named = {"name": "get_weather", "arguments": '{"city": "Tokyo"}' if last else '{"city": '}
+        return {"id": "chatcmpl-tool-1", "type": "function", "index": 0, "function": named}
+    return {"index": 0, "function": {"arguments": '"Tokyo"}' if last else " "}}
+
+
+def score(model: str, texts: list[str]) -> bytes:
+    data = [{"index": i, "object": "score", "score": 0.5} for i in range(len(texts))]
+    tokens = sum(count_tokens(text) for text in texts)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens, "completion_tokens": 0, "prompt_tokens_details": None}
+    head = {"id": f"score-{next(_numbers):032x}", "object": "list", "created": int(time.time()), "model": model}
+    return orjson.dumps(head | {"data": data, "usage": usage})
+
+
 def count_tokens(text: str) -> int:
     """A stand-in for a tokenizer: one token for four characters, at least one."""
     return max(1, len(text) // 4)
 
 
-def read_ask(body: dict[str, Any], chat: bool, default_tokens: int) -> Ask:
+def read_ask(body: dict[str, Any], path: str, default_tokens: int) -> Ask:
     """Read a request body as vLLM does.
 
     Raises:
         ValueError: what vLLM would answer with 400.
     """
-    if chat:
+    chat = path in ("/v1/chat/completions", "/v1/messages")
+    if path == "/v1/responses":
+        if not isinstance(body.get("input"), str | list):
+            raise ValueError("Field required: input")
+        prompt = str(body["input"])
+    elif chat:
         messages = body.get("messages")
         if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
             raise ValueError("Field required: messages")
         prompt = "".join(str(message.get("content", "")) for message in messages)
     else:
         prompt = str(body.get("prompt", ""))
-    asked = body.get("max_completion_tokens") or body.get("max_tokens") or default_tokens
+    limits = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    asked = next((limit for limit in limits if limit), default_tokens)
     if not isinstance(asked, int) or asked < 1:
         raise ValueError(f"max_tokens must be at least 1, got {asked}")
     options = body.get("stream_options") or {}

@@ -1,0 +1,167 @@
+"""Ollama's API, so that its users change one address: requests and answers are translated to and from OpenAI's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway import affinity
+from gateway.call import Call
+from gateway.dialects import bounds, ollama_answer, prompt
+from gateway.dialects import ollama_request as ask
+from gateway.dialects.base import Models
+from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
+from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape, generate_shape
+from gateway.dialects.ollama_models import resolve
+from gateway.dialects.openai import ABORTED, DONE_EVENT, ERROR_EVENT_START, engine_message
+from gateway.errors import BadRequest, GatewayError, UnknownModel
+from gateway.http1 import Request
+
+Json = dict[str, Any]
+
+_NOT_GENERATED = {
+    "suffix": "vLLM does not fill in the middle; send the model's own tokens for it with 'raw'",
+    "template": "the engine uses the model's own; send a whole prompt with 'raw'",
+    "context": "no conversation is stored here; send it with /api/chat",
+}
+
+
+class Ollama:
+    """What its paths have in common."""
+
+    name = "Ollama"
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+
+    def read(self, request: Request) -> Call:
+        raise NotImplementedError
+
+    def error(self, error: GatewayError) -> bytes:
+        # Clients look for these words to tell a model that is missing from a path that is.
+        missing = "model not found: " if isinstance(error, UnknownModel) else ""
+        return orjson.dumps({"error": missing + error.message})
+
+    def error_event(self, error: GatewayError) -> bytes:
+        return self.error(error) + b"\n"
+
+    def refusal(self, status: int, body: bytes) -> bytes:  # noqa: ARG002
+        return orjson.dumps({"error": engine_message(body) or "the engine refused this request"})
+
+    def ended(self, tail: bytes) -> bool:
+        return tail.endswith(DONE_EVENT)
+
+    def failed(self, events: bytes) -> bool:
+        return ABORTED in events or ERROR_EVENT_START in events
+
+    def model_of(self, content: Json) -> tuple[str, str, int | None]:
+        """The name that the client used, the one that it has here, and the model's context."""
+        asked = read_text(content, "model") or read_text(content, "name")
+        if not asked:
+            raise BadRequest("'model' is missing; GET /api/tags lists what can be asked for", param="model")
+        model = resolve(asked, self.models())
+        engine = self.models().get(model)
+        return asked, model, engine.max_model_len if engine is not None else None
+
+    def _written(self, request: Request, content: Json, body: Json, path: bytes, shape: Shape) -> Call:
+        """A call whose answer is text. ``body``: OpenAI's, still without model and sampling."""
+        asked, model, context = self.model_of(content)
+        stream = read_stream(content, default=True)
+        body = {"model": model, **body, "stream": stream, **ask.sampling(content, context), **ask.wishes(content)}
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        bounds.check(body, context)
+        sent = orjson.dumps(body)
+        session = request.headers.get(b"x-session-id", b"")
+        return Call(
+            model,
+            stream,
+            path,
+            sent,
+            prompt_tokens=prompt.estimate(sent, body),
+            output_tokens=bounds.output_tokens(body),
+            affinity=affinity.blocks(body, model, session, request.principal.name),
+            session=session,
+            translation=Answer(asked, shape),
+        )
+
+    def _loading(self, content: Json, shape: Shape) -> Call:
+        asked, model, _ = self.model_of(content)
+        reason = "unload" if content.get("keep_alive") in (0, "0", "0s") else "load"
+        return Call(model, False, b"", b"", output_tokens=0, ready=ollama_answer.loaded(asked, shape, reason))
+
+
+class Chat(Ollama):
+    """/api/chat"""
+
+    def read(self, request: Request) -> Call:
+        content = read_object(request.body)
+        messages = ask.messages(content)
+        if not messages:
+            return self._loading(content, chat_shape)
+        body: Json = {"messages": messages}
+        if tools := read_list(content, "tools"):
+            body["tools"] = tools
+        return self._written(request, content, body, b"/v1/chat/completions", chat_shape)
+
+
+class Generate(Ollama):
+    """/api/generate"""
+
+    def read(self, request: Request) -> Call:
+        content = read_object(request.body, '{"model": ..., "prompt": ...}')
+        ask.refuse(content, _NOT_GENERATED)
+        text = read_text(content, "prompt")
+        if not text and not content.get("images"):
+            return self._loading(content, generate_shape)
+        if not read_flag(content, "raw"):
+            body: Json = {"messages": ask.prompt_messages(content)}
+            return self._written(request, content, body, b"/v1/chat/completions", generate_shape)
+        ask.refuse(content, dict.fromkeys(("system", "images", "think", "logprobs"), "'raw' sends the prompt as it is"))
+        # Plain completions end after 16 tokens where nothing is said; what does not fit is left out by vLLM.
+        _, _, context = self.model_of(content)
+        body = {"prompt": text, "add_special_tokens": False, "max_tokens": context}
+        return self._written(request, content, body, b"/v1/completions", generate_shape)
+
+
+class Embed(Ollama):
+    """/api/embed, and its predecessor /api/embeddings. ``member``: where the texts stand."""
+
+    def __init__(self, models: Models, member: str) -> None:
+        super().__init__(models)
+        self._member = member
+        self._several = member == "input"
+
+    def read(self, request: Request) -> Call:
+        content = read_object(request.body, '{"model": ..., "input": ...}')
+        asked, model, _ = self.model_of(content)
+        texts = self._texts(content)
+        if not texts:
+            empty: Json = {"model": asked, "embeddings": []} if self._several else {"embedding": []}
+            return Call(model, False, b"", b"", output_tokens=0, ready=orjson.dumps(empty))
+        body: Json = {"model": model, "input": texts, "encoding_format": "float"}
+        if read_flag(content, "truncate", default=True):
+            body["truncate_prompt_tokens"] = -1
+        if (dimensions := bounds.read_integer(content, "dimensions")) is not None:
+            body["dimensions"] = dimensions
+        sent = orjson.dumps(body)
+        return Call(
+            model,
+            False,
+            b"/v1/embeddings",
+            sent,
+            prompt_tokens=prompt.estimate(sent, body),
+            output_tokens=0,
+            translation=Embeddings(asked, self._several),
+        )
+
+    def _texts(self, content: Json) -> list[str]:
+        texts = content.get(self._member)
+        if isinstance(texts, str) or texts is None:
+            return [texts] if texts else []
+        if not self._several or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise BadRequest("invalid input type: a text or a list of texts is needed", param=self._member)
+        if len(texts) > bounds.MAX_TEXTS:
+            raise BadRequest(f"'{self._member}' has {len(texts)} texts; at most {bounds.MAX_TEXTS}", param=self._member)
+        return texts

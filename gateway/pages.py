@@ -1,0 +1,127 @@
+"""What is answered without an engine: the models, how it is, what it has counted, what it serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.access_log import Visit
+from gateway.backends import Backends, Health
+from gateway.dialects import ollama_models
+from gateway.dialects.fields import read_object
+from gateway.dialects.ollama import Ollama
+from gateway.errors import UnknownModel
+from gateway.http1 import JSON, Request
+from gateway.reply import Reply
+from gateway.scrape import Scrape
+from gateway.settings import EngineSettings
+
+MODELS_PATH = b"/v1/models/"
+
+
+class Pages:
+    """One method for each."""
+
+    def __init__(
+        self, backends: Backends, scrape: Scrape, document: Callable[[], bytes], draining: Callable[[], bool]
+    ) -> None:
+        self._draining = draining
+        self._backends = backends
+        self._scrape = scrape
+        self._document = document
+        self._started = int(time.time())
+
+    async def models(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """All cards, as OpenAI's and as Anthropic's clients read them: either leaves out what the other adds."""
+        cards = [self._card(model, engine) for model, engine in self._models_of(request).items()]
+        paging = {"has_more": False, "first_id": cards[0]["id"], "last_id": cards[-1]["id"]} if cards else {}
+        reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards} | paging))
+
+    async def model(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """One card. The name is compared as it came and as clients quote it; nothing is decoded."""
+        asked = request.path.removeprefix(MODELS_PATH)
+        known = self._models_of(request)
+        for model, engine in known.items():
+            if asked in (model.encode(), quote(model).encode(), quote(model, safe="").encode()):
+                reply.send(200, JSON, orjson.dumps(self._card(model, engine)))
+                return
+        names = ", ".join(f"'{name}'" for name in known)
+        raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
+
+    async def root(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """What Ollama's clients look at to see that somebody is there."""
+        reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
+
+    async def version(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
+
+    async def tags(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps(ollama_models.tags(self._models_of(request), self._since())))
+
+    async def ps(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        up = {model: engine for model, engine in self._models_of(request).items() if self._backends.serving(model)}
+        reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
+
+    async def show(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        known = self._models_of(request)
+        asked, model, _ = Ollama(self._backends.models).model_of(read_object(request.body, '{"model": ...}'))
+        if model not in known:
+            names = ", ".join(f"'{name}'" for name in known)
+            raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")
+        reply.send(200, JSON, orjson.dumps(ollama_models.show(model, known[model], self._since())))
+
+    async def health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        healths = self._backends.health()
+        draining = self._draining()
+        good = any(health.state == "up" for health in healths) and not draining
+        status = "draining" if draining else "ok" if good else "no engine is up"
+        body = {"status": status, "engines": [_health_entry(health) for health in healths]}
+        reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
+
+    async def livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, b'{"status":"ok"}')
+
+    async def metrics(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._scrape.text())
+
+    async def openapi(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, self._document())
+
+    def _models_of(self, request: Request) -> dict[str, EngineSettings]:
+        """The models that this key may use."""
+        mine = request.principal.models
+        known = self._backends.models()
+        return known if mine is None else {model: engine for model, engine in known.items() if model in mine}
+
+    def _card(self, model: str, engine: EngineSettings) -> dict[str, object]:
+        """Its last three members are Anthropic's."""
+        return {
+            "id": model,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "fullbatch",
+            "max_model_len": engine.max_model_len,
+            "type": "model",
+            "display_name": model,
+            "created_at": self._since(),
+        }
+
+    def _since(self) -> str:
+        """When the gateway started; when a model was made is not known here."""
+        return datetime.fromtimestamp(self._started, UTC).isoformat()
+
+
+def _health_entry(health: Health) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": health.name,
+        "state": health.state,
+        "since": datetime.fromtimestamp(health.since, UTC).isoformat(timespec="seconds"),
+        "addresses": {"up": health.up, "known": health.addresses},
+        "models": health.models,
+    }
+    return entry | ({"reason": health.reason} if health.reason else {})

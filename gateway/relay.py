@@ -1,0 +1,256 @@
+"""An engine's answer on its way to the client, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.call import Call
+from gateway.dialects.base import Dialect
+from gateway.dialects.openai import ABORTED
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, How, NotServed, Overloaded
+from gateway.http1 import JSON
+from gateway.meter import EVENT_END, Meter
+from gateway.reply import Reply
+from gateway.settings import Limits
+from gateway.upstream import EngineConnection
+
+# An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
+# of it is then a clean 502.
+HOLD_BYTES = 256 * 1024
+# A whole answer that has to be translated is held to its end.
+MAX_TRANSLATED = 32 * 1024 * 1024
+# An event that is longer than this goes on in pieces.
+MAX_EVENT_BYTES = 256 * 1024
+RETRY_AFTER_S = 1
+# How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
+DRAINING = b"cannot schedule new futures after shutdown"
+MAX_FAULT_BYTES = 4096
+
+Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
+
+
+# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
+OnFirstByte = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request on its way: what is sent, how its client speaks, what counts its tokens."""
+
+    call: Call
+    dialect: Dialect
+    meter: Meter
+    on_first_byte: OnFirstByte
+
+
+class Relay:
+    """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
+
+    def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[Outcome] = loop.create_future()
+        self._reply = reply
+        self._connection = connection
+        self._engine = engine
+        self._limits = limits
+        self._loop = loop
+        self._status = 0
+        self._content_type = JSON
+        self._length: int | None = None
+        self._events = False
+        self._held = b""
+        self._last = b""
+        self._failed = False
+        self._job = job
+        self._meter = job.meter
+        self._translation = job.call.translation
+        self._moved = False
+        self._quiet_since = loop.time()
+        self._fault = False
+        self.kept = False
+        if self._translation is not None:
+            self._translation.begin()
+
+    @property
+    def unread(self) -> int:
+        return 0 if self._meter.first_at else self._job.call.prompt_tokens
+
+    @property
+    def last_byte_at(self) -> float:
+        return self._meter.last_at
+
+    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
+        self._status = status
+        self._content_type = content_type or JSON
+        self._length = length
+        self._events = content_type.startswith(b"text/event-stream")
+        if self._events and self._translation is not None:
+            self._content_type = self._translation.stream_type
+        if status == 503:
+            self._give_up(
+                Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
+            )
+        elif status == 500:
+            self._fault = True  # its body says which one it is
+        elif status == 501:
+            self._give_up(NotServed(f"{self._engine} does not serve this API for this model"))
+        elif status > 500:
+            self._give_up(EngineBroken(f"{self._engine} answered {status}"))
+
+    def on_data(self, data: bytes) -> None:
+        if self._fault:
+            self._held = (self._held + data)[:MAX_FAULT_BYTES]
+            return
+        self._moved = True
+        meter, now = self._meter, self._loop.time()
+        if not meter.last_at:
+            self._job.on_first_byte(self._status, now)
+            if self._status < 400:  # a refusal costs nothing
+                meter.first_at = now
+        meter.last_at = now
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if self._events:
+            if not data.endswith(EVENT_END):
+                data = self._keep_half_event(data)
+            if data:
+                self._pass_events(data)
+        elif not self._reply.started and len(data) <= (HOLD_BYTES if self._translation is None else MAX_TRANSLATED):
+            self._held = data
+        else:
+            meter.piece(data)
+            self._pass(data)
+
+    def _pass_events(self, data: bytes) -> None:
+        if self._job.dialect.failed(data):
+            self._failed = True
+        self._last = data
+        data = self._meter.stream(data)
+        if self._translation is not None:
+            data = self._translation.stream(data)
+        if data:
+            self._pass(data)
+
+    def on_end(self) -> None:
+        if self.done.done():
+            return
+        if self._fault:
+            drains = DRAINING in self._held
+            self.done.set_exception(
+                EngineBroken(f"{self._engine} answered 500", how="declined" if drains else "broken")
+            )
+            return
+        if self._events and (self._held or not self._job.dialect.ended(self._last)):
+            self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
+            return
+        if self._reply.started:
+            self._reply.finish()
+        elif self._events:
+            self._reply.send(self._status, self._content_type, b"")
+        else:
+            self._send_whole(self._held)
+        if not self.done.done():
+            self._finish(self._outcome())
+
+    def _send_whole(self, body: bytes) -> None:
+        if self._status >= 400:
+            self._reply.send(self._status, JSON, self._job.dialect.refusal(self._status, body))
+            return
+        if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
+            self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
+            return
+        self._meter.whole(body)
+        if self._translation is not None:
+            self._reply.send(self._status, JSON, self._translation.whole(body))
+        else:
+            self._reply.send(self._status, self._content_type, body)
+
+    def on_lost(self, why: str, how: How) -> None:
+        if not self.done.done():
+            if self._status:
+                how = "broken"
+            elif self.kept and how == "silent":
+                how = "stale"
+            self._break(EngineBroken(f"{self._engine} {why}", how=how), "cut")
+
+    def cut(self, error: EngineSilent) -> None:
+        """Nothing more will come: the engine is frozen."""
+        if not self.done.done():
+            self._break(error, "engine_timeout")
+            self._connection.cancel(self)
+
+    def pause(self) -> None:
+        """The client does not keep up: read no more from the engine, until `resume`."""
+        if not self.done.done():
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if not self.done.done():
+            self._connection.resume()
+
+    def stop(self, error: GatewayError) -> None:
+        """The gateway ends: tell the client, and let go of the engine."""
+        if not self.done.done():
+            self._break(error, "stopping")
+            self._connection.cancel(self)
+
+    def check(self, now: float) -> None:
+        """Time limits (called by the sweeper)."""
+        if self.done.done():
+            return
+        if self._moved:
+            self._moved = False
+            self._quiet_since = now
+        limits = self._limits
+        limit = limits.idle_timeout_s if self._reply.started else limits.first_token_timeout_s
+        if now - self._quiet_since < limit:
+            return
+        if self._reply.blocked:
+            self._finish("client_gone")
+            self._reply.break_off()
+        else:
+            self._break(EngineSilent(f"{self._engine} sent nothing for {limit:g} s"), "engine_timeout")
+        self._connection.cancel(self)
+
+    def _keep_half_event(self, data: bytes) -> bytes:
+        """Hold back what follows the last complete event, so that an error event can be put after any write."""
+        end = data.rfind(EVENT_END) + len(EVENT_END) if EVENT_END in data else 0
+        if len(data) - end > MAX_EVENT_BYTES:
+            return data
+        self._held = data[end:]
+        return data[:end]
+
+    def _pass(self, data: bytes) -> None:
+        if self._reply.started:
+            self._reply.write(data)
+        else:
+            self._reply.start(self._status, self._content_type, None if self._events else self._length, data)
+
+    def _break(self, error: GatewayError, outcome: Outcome) -> None:
+        """The engine failed: an error if nothing was written yet, an error event in a stream, else a cut."""
+        if not self._reply.started:
+            self.done.set_exception(error)
+            return
+        if self._events:
+            self._reply.write(self._job.dialect.error_event(error))
+            self._reply.keep_alive = False
+            self._reply.finish()
+        else:
+            self._reply.break_off()
+        self._finish(outcome)
+
+    def _give_up(self, error: GatewayError) -> None:
+        self.done.set_exception(error)
+        self._connection.cancel(self)
+
+    def _outcome(self) -> Outcome:
+        if self._failed:
+            return "engine_error"
+        return "ok" if self._status < 400 else "engine_rejected"
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.done.set_result(outcome)

@@ -1,0 +1,89 @@
+"""What one request may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.dialects import bounds
+from gateway.errors import BadRequest
+from tests.gateway.harness import Engine, chat, error_of
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "says"),
+    [
+        ("n", 129, "at most 128"),
+        ("best_of", 10**9, "at most 128"),
+        ("n", "3", "must be an integer"),
+        ("n", 2.0, "must be an integer"),
+        ("n", True, "must be an integer"),
+        ("n", 10**30, "must be an integer"),
+        ("max_tokens", 4097, "context is 4096 tokens"),
+        ("max_completion_tokens", 10**9, "context is 4096 tokens"),
+        ("max_tokens", "many", "must be an integer"),
+        ("max_tokens", [1], "must be an integer"),
+        ("min_tokens", 5000, "context is 4096 tokens"),
+        ("stop", ["x"] * 65, "at most 64"),
+        ("stop_token_ids", list(range(2000)), "at most 1024"),
+        ("bad_words", ["x"] * 2000, "at most 1024"),
+        ("logit_bias", {str(n): 1 for n in range(2000)}, "at most 1024"),
+    ],
+)
+def test_p55_what_is_beyond_all_measure_is_400_and_names_the_limit(
+    client: httpx.Client, engine: Engine, member: str, value: Any, says: str
+) -> None:
+    before = engine.paths().get("POST /v1/chat/completions", 0)
+    refused = client.post("/v1/chat/completions", json=chat(**{member: value}))
+    assert refused.status_code == 400
+    assert error_of(refused)["param"] == member
+    assert says in error_of(refused)["message"]
+    assert engine.paths().get("POST /v1/chat/completions", 0) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/completions", {"prompt": ["a"] * 129}, "prompt"),
+        ("/v1/completions", {"prompt": ["a"] * 65, "n": 2}, "prompt"),
+        ("/v1/completions", {"prompt": [[1, 2]] * 65, "best_of": 2}, "prompt"),
+        ("/v1/embeddings", {"input": ["a"] * 2049}, "input"),
+        ("/v1/score", {"text_1": "a", "text_2": ["b"] * 2049}, "text_2"),
+        ("/v1/rerank", {"query": "a", "documents": ["b"] * 2049}, "documents"),
+        ("/v1/responses", {"input": "x", "max_output_tokens": 5000}, "max_output_tokens"),
+        ("/v1/messages", {"messages": [], "max_tokens": 5000}, None),
+        ("/v1/messages", {"messages": [], "max_tokens": 5, "stop_sequences": ["x"] * 65}, None),
+    ],
+)
+def test_p55_every_api_has_its_bounds(client: httpx.Client, path: str, body: dict[str, Any], param: str | None) -> None:
+    refused = client.post(path, json={"model": "tiny", **body})
+    assert refused.status_code == 400
+    assert refused.json()["error"].get("param") == param
+
+
+def test_what_is_within_measure_passes() -> None:
+    bounds.check({"n": 128, "max_tokens": 4096, "stop": ["x"] * 64, "prompt": ["a"]}, 4096)
+    bounds.check({"prompt": list(range(5000)), "n": None, "max_tokens": None}, 4096)
+    bounds.check({"max_tokens": 10**9}, None)
+
+
+def test_both_kinds_of_many_answers_are_multiplied() -> None:
+    with pytest.raises(BadRequest, match="130 answers"):
+        bounds.check({"prompt": ["a", "b"], "n": 65}, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        ({}, None),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 0}, None),
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 5, "max_tokens": 7, "n": 3}, 15),
+        ({"max_output_tokens": 9, "n": None}, 9),
+    ],
+)
+def test_the_tokens_that_may_come_out(content: dict[str, Any], tokens: int | None) -> None:
+    assert bounds.output_tokens(content) == tokens

@@ -1,0 +1,53 @@
+"""What is answered without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from openai import NotFoundError, OpenAI
+
+from tests.gateway.harness import KEY, Engine, Gateway, error_of, wait_until
+
+NAMES = ("Qwen/Qwen2.5-7B", "with space", "a+b:c", "naïve")
+
+
+def test_p58_one_model_however_its_name_is_quoted(gateway: Gateway) -> None:
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0) as sdk:
+        assert sdk.models.retrieve("tiny").id == "tiny"
+        with pytest.raises(NotFoundError, match="'tiny'") as caught:
+            sdk.models.retrieve("gpt-4/../tiny")
+    assert caught.value.code == "model_not_found"
+
+
+def test_p58_names_with_slashes_and_the_like(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    del tmp_path
+    engine = start_engine(model=NAMES[0])
+    numbers = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 7, "kv_cache_tokens": 1}
+    section = {"name": "e", "url": engine.url, "models": list(NAMES), **numbers}
+    gateway = start_gateway([], engines=[section])
+    gateway.wait_up()
+    with gateway.client() as client:
+        for name in NAMES:
+            for path in {quote(name), quote(name, safe="")}:
+                assert client.get(f"/v1/models/{path}").json()["id"] == name
+        assert client.get("/v1/models/Qwen%252FQwen2.5-7B").status_code == 404
+        assert [card["name"] for card in client.get("/api/tags").json()["models"]][:1] == [f"{NAMES[0]}:latest"]
+        # Configured but not served: Ollama's `ps` leaves it out.
+        wait_until(lambda: bool(client.get("/api/ps").json()["models"]), 5, "the served model listed")
+        assert [card["name"] for card in client.get("/api/ps").json()["models"]] == [f"{NAMES[0]}:latest"]
+
+
+def test_p58_pages_answer_head_and_name_their_methods(client: httpx.Client) -> None:
+    for path in ("/", "/v1/models", "/v1/models/tiny", "/api/tags", "/livez", "/openapi.json"):
+        head = client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == client.get(path).headers["content-length"]
+        refused = client.put(path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert error_of(client.put("/livez"))["code"] == "method_not_allowed"
