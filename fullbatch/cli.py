@@ -203,6 +203,22 @@ def _follow(known: state.State) -> int:
     return OK
 
 
+def _keys(args: argparse.Namespace) -> int:
+    return _in_gateway(args.profile, "gateway.keys", args.words)
+
+
+def _usage(args: argparse.Namespace) -> int:
+    given = {name: getattr(args, name) for name in ("by", "since", "until")}
+    words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+    return _in_gateway(args.profile, "gateway.usage", [*words, *([f"--{args.form}"] if args.form else [])])
+
+
+def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
+    in_docker = compose.running_profile() if not state.running(ROOT) else None
+    made = _plan(name or in_docker or "") if name or in_docker else None
+    return deployment.gateway_program(ROOT, name, made, module, words)
+
+
 def _demo(args: argparse.Namespace) -> int:
     made = _plan(args.profile)
     load = demo.Load(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
@@ -228,5 +244,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "down": _down,
     "status": _status,
     "logs": _logs,
+    "keys": _keys,
+    "usage": _usage,
     "demo": _demo,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from fullbatch import client, diagnosis, host, startup
 from fullbatch.errors import StateError
 from fullbatch.plan import Plan
-from fullbatch.runtime import Running, Say, compose, state
+from fullbatch.runtime import Running, Say, compose, process, state
 from fullbatch.runtime.compose import ComposeDeployment, running_profile
 from fullbatch.runtime.process import Ports, ProcessDeployment, stop, tail
 from fullbatch.wait import CAUSE_LINES, until_token
@@ -52,18 +53,40 @@ def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
 
 def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, say: Say) -> None:
     """Stop the process deployment `name` (or the only one there is), else the one in Docker."""
-    running = [one for one in state.running(root) if name in (None, one.profile)]
-    if len(running) > 1:
-        listing = ", ".join(one.profile for one in running)
-        raise StateError(f"several profiles are running ({listing}); say which: fullbatch down PROFILE")
+    running = _only(root, name, "fullbatch down PROFILE")
     if running:
-        stop(root, running[0], drain_seconds, say)
+        stop(root, running, drain_seconds, say)
         return
     in_docker = running_profile()
     if in_docker and name in (None, in_docker) and plan is not None:
         ComposeDeployment(root, plan, Ports().gateway).stop(say)
         return
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
+
+
+def gateway_program(root: Path, name: str | None, plan: Plan | None, module: str, words: Sequence[str]) -> int:
+    """Run a program of the gateway's (`gateway.keys`, `gateway.usage`) on the key store of `name`, or of what runs.
+
+    Returns its exit code. A profile that ran as processes and is stopped still has its keys and its usage.
+    """
+    running = _only(root, name, "--profile PROFILE")
+    if running:
+        return process.gateway_program(root, running.profile, module, words)
+    in_docker = running_profile()
+    if in_docker and name in (None, in_docker) and plan is not None:
+        return ComposeDeployment(root, plan, Ports().gateway).gateway_program(module, words)
+    if name and process.store_of(root, name).exists():
+        return process.gateway_program(root, name, module, words)
+    raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile")
+
+
+def _only(root: Path, name: str | None, how: str) -> state.State | None:
+    """The process deployment `name`, or the only one there is; None when there is none."""
+    running = [one for one in state.running(root) if name in (None, one.profile)]
+    if len(running) > 1:
+        listing = ", ".join(one.profile for one in running)
+        raise StateError(f"several profiles are running ({listing}); say which: {how}")
+    return running[0] if running else None
 
 
 def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:

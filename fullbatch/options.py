@@ -13,6 +13,7 @@ A first look:
   fullbatch doctor cpu               what of this machine would not work, and the fix
   fullbatch plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048
   fullbatch up cpu                   serve a small real model on this machine
+  fullbatch keys create alice        a key for somebody, with limits if you like
 
 Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
 3 a load test that says nothing (the client was too slow); 4 this machine lacks something;
@@ -37,6 +38,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_files(commands)
     _add_doctor(commands, listing)
     _add_running(commands, listing)
+    _add_keys(commands)
     _add_demo(commands, listing)
     return top
 
@@ -93,6 +95,28 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     logs.add_argument("profile", nargs="?", help="which, when several are running")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
     logs.add_argument("--tail", type=_positive, default=50, metavar="N", help="last N lines of each (default: 50)")
+
+
+def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    which = "which, when several are running"
+    keys = commands.add_parser(
+        "keys",
+        help="API keys of the gateway: create, list, show, change, rotate, revoke",
+        description="API keys of the running gateway; they work, and end, within a second.",
+        epilog="More: fullbatch keys create --help",
+    )
+    keys.add_argument("--profile", help=which)
+    keys.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="create|list|show|change|rotate|revoke ...", help="what"
+    )
+    usage = commands.add_parser("usage", help="tokens that were used, by key, model or day")
+    usage.add_argument("--profile", help=which)
+    usage.add_argument("--by", metavar="WHAT", help="key, model, day, or several: day,key (default: key)")
+    usage.add_argument("--since", metavar="DAY", help="2026-11-23, or 7d for the last seven days")
+    usage.add_argument("--until", metavar="DAY", help="this day included")
+    form = usage.add_mutually_exclusive_group()
+    for name, text in (("json", "for other programs"), ("csv", "for a spreadsheet")):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:

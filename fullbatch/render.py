@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without 
 # Inside the containers.
 ENGINE_PORT = 8000
 GATEWAY_PORT = 8080
+# On a volume of its own: the only thing that the gateway writes.
+STORE = "/var/lib/fullbatch/store"
 # Docker kills at this many seconds after the engine's own drain has ended.
 STOP_MARGIN_SECONDS = 10
 
@@ -30,6 +32,7 @@ class Addresses:
     listen_host: str
     listen_port: int
     api_keys_file: str
+    store: str
     engine_host: str
     engine_port: int
     engine_urls: dict[str, str]
@@ -42,6 +45,7 @@ def compose_addresses(plan: Plan) -> Addresses:
         listen_host="0.0.0.0",
         listen_port=GATEWAY_PORT,
         api_keys_file="/run/fullbatch/api_keys",
+        store=STORE,
         engine_host="0.0.0.0",
         engine_port=ENGINE_PORT,
         engine_urls={engine.service: f"http://{engine.service}:{ENGINE_PORT}" for engine in plan.engines},

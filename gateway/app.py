@@ -128,6 +128,11 @@ class Gateway:
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
 
+    @property
+    def drain_timeout_s(self) -> float:
+        """Of the settings as they are now."""
+        return self._settings.limits.drain_timeout_s
+
     def reload(self) -> None:
         """Read settings and key file now."""
         self._reloader.ask()
@@ -165,7 +170,7 @@ class Gateway:
         self._admission.close(stopping)
         for connection in tuple(self._connections):
             connection.close_when_idle()
-        await self._until(self._quiet, self._settings.limits.drain_timeout_s)
+        await self._until(self._quiet, self.drain_timeout_s)
         if self._server is not None:
             self._server.close()
         late = [connection for connection in self._connections if connection.busy]
@@ -240,6 +245,6 @@ async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     await asked_to_stop.wait()
-    say(f"stopping: running answers have {settings.limits.drain_timeout_s:g} s to finish")
+    say(f"stopping: running answers have {gateway.drain_timeout_s:g} s to finish")
     cut = await gateway.stop()
     say(f"stopped; {cut} answers were cut short" if cut else "stopped; every answer was finished")

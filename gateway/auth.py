@@ -36,6 +36,7 @@ class Auth:
         self._from_file: tuple[Known, ...] = ()
         self._from_store: tuple[Known, ...] = ()
         self._known: dict[bytes, tuple[Known, ...]] = {}
+        self.count = 0  # of names that were let in when keys last changed
         self.used: set[str] = set()  # names since it was last emptied
         self.use_file(keys)
 
@@ -49,11 +50,6 @@ class Auth:
         """The keys of the key store from now on."""
         self._from_store = tuple(known)
         self._index()
-
-    @property
-    def count(self) -> int:
-        """Keys that are let in, expired ones included."""
-        return len(self._known)
 
     def principals(self) -> dict[str, Principal]:
         """Everybody who has a key, by name."""
@@ -83,6 +79,9 @@ class Auth:
             prefix = known.digest[:_PREFIX_BYTES]
             index[prefix] = (*index.get(prefix, ()), known)
         self._known = index
+        now = time.time()
+        valid = {known.principal.name for found in index.values() for known in found if (known.until or now + 1) > now}
+        self.count = len(valid)
 
 
 def _bearer(authorization: bytes | None) -> bytes | None:

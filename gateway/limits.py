@@ -13,6 +13,9 @@ from gateway.state import MINUTE_S, State
 # What an answer is taken to cost while nothing is known about the key: a chat's.
 FIRST_GUESS_TOKENS = 200.0
 _GUESS_MEMORY = 0.9
+_LEFT = b"x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %b\r\n"
+_REQUESTS_LEFT = _LEFT.replace(b"{0}", b"requests")
+_TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
 
 
 class Paid:
@@ -123,33 +126,28 @@ class KeyLimits:
         return error
 
     def _headers(self, who: Principal, now: float) -> bytes:
-        """The names are OpenAI's. Reset: when all of the limit is there again."""
+        """What is left of the limits a minute. The names are OpenAI's; reset is when all of a limit is there again."""
         lines = b""
-        for name, bucket, limit in (
-            (b"requests", _requests(who), who.requests_per_minute),
-            (b"tokens", _tokens(who), who.tokens_per_minute),
-        ):
-            if limit is not None:
-                missing = self._state.missing(bucket, now)
-                left = max(0, int(limit - missing * limit / MINUTE_S + 1e-6))
-                lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
-                    name,
-                    limit,
-                    name,
-                    left,
-                    name,
-                    duration(missing),
-                )
+        if (limit := who.requests_per_minute) is not None:
+            missing = self._state.missing(_requests(who), now)
+            lines = _REQUESTS_LEFT % (limit, _left(limit, missing), duration(missing))
+        if (limit := who.tokens_per_minute) is not None:
+            missing = self._state.missing(_tokens(who), now)
+            lines += _TOKENS_LEFT % (limit, _left(limit, missing), duration(missing))
         return lines
 
 
+def _left(limit: int, missing: float) -> int:
+    left = int(limit - missing * limit / MINUTE_S + 1e-6)
+    return left if left > 0 else 0
+
+
 def duration(seconds: float) -> bytes:
-    """As OpenAI writes it: 120ms, 1.5s, 6m0s."""
+    """As OpenAI writes it: 120ms, 2s, 6m0s; rounded up."""
     if seconds < 1:
         return b"%dms" % math.ceil(seconds * 1000)
-    if seconds < MINUTE_S:
-        return b"%.3gs" % seconds
-    return b"%dm%ds" % divmod(math.ceil(seconds), 60)
+    whole = math.ceil(seconds)
+    return b"%ds" % whole if whole < MINUTE_S else b"%dm%ds" % divmod(whole, 60)
 
 
 def _requests(who: Principal) -> str:

@@ -32,6 +32,8 @@ RUN_BY_NAME = {
     "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
     "fullbatch/engine_parser.py": "fullbatch/check.py hands it to the engine's own Python",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
+    "gateway/keys.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
+    "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",
     "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
     "loadtest/locustfile.py": "locust -f, the service `locust` of compose.yaml",
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fullbatch import host
 from fullbatch.errors import HostError, StateError
 from fullbatch.plan import Plan
+from fullbatch.render import STORE
 from fullbatch.runtime import Say, needs
 
 if TYPE_CHECKING:
@@ -91,6 +93,12 @@ class ComposeDeployment:
     def logs(self, follow: bool) -> int:
         """Show every service's log; the exit code of `docker compose logs`."""
         command = ["docker", "compose", "logs", *(["--follow"] if follow else ["--tail", "100"])]
+        return subprocess.run(command, cwd=self.root, env=self._environment, check=False).returncode
+
+    def gateway_program(self, module: str, words: Sequence[str]) -> int:
+        """Run a program of the gateway's in its container, on its key store; its exit code."""
+        inside = ["python", "-m", module, "--store", STORE, *words]
+        command = ["docker", "compose", "exec", "-T", "gateway", *inside]
         return subprocess.run(command, cwd=self.root, env=self._environment, check=False).returncode
 
     def _compose(self, *words: str) -> None:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -124,6 +124,7 @@ class ProcessDeployment:
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
             api_keys_file=self._state.api_keys_file,
+            store=str(store_of(self.root, self.plan.name)),
             engine_host=LOOPBACK,
             engine_port=self.ports.engine,
             engine_urls=self._state.engine_urls,
@@ -202,6 +203,17 @@ def engine_program(root: Path, engine: EnginePlan) -> str:
     if found is None:
         raise HostError("no `vllm` on the PATH; install the pinned version (pip install vllm) in this environment")
     return found
+
+
+def store_of(root: Path, profile: str) -> Path:
+    """The key store of one profile's gateway; it stays when the gateway is stopped."""
+    return state.run_dir(root, profile) / "store"
+
+
+def gateway_program(root: Path, profile: str, module: str, words: Sequence[str]) -> int:
+    """Run a program of the gateway's on its key store, whether the gateway runs or not; its exit code."""
+    command = [sys.executable, "-m", module, "--store", str(store_of(root, profile)), *words]
+    return subprocess.run(command, cwd=root, check=False).returncode
 
 
 def refuse_second(root: Path, profile: str) -> None:

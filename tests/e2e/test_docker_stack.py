@@ -144,6 +144,16 @@ def test_nothing_is_served_without_the_generated_key(stack: Stack) -> None:
     assert re.fullmatch(r"fb-[A-Za-z0-9_-]{32}", stack.secret("api_keys"))
 
 
+def test_keys_are_made_and_usage_is_kept_in_the_gateways_container(stack: Stack) -> None:
+    made = stack.fullbatch("keys", "create", "somebody", "--json")
+    assert made.returncode == 0, made.stderr
+    bearer = {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+    ask = {"model": "tiny", "prompt": "hello", "max_tokens": 5}
+    url = f"{stack.gateway}/v1/completions"
+    wait_for("the new key known", 10, lambda: get(url, data=ask, headers=bearer).status == 200)
+    wait_for("its usage written", 10, lambda: "somebody,1," in stack.fullbatch("usage", "--csv").stdout)
+
+
 def test_secrets_survive_a_second_up(stack: Stack) -> None:
     shown = stack.secret("api_keys")
     stack.up()

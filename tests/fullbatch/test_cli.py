@@ -15,7 +15,21 @@ import pytest
 from fullbatch import catalog, profile
 from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
 
-COMMANDS = ("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "demo")
+COMMANDS = (
+    "profiles",
+    "plan",
+    "explain",
+    "render",
+    "check",
+    "doctor",
+    "up",
+    "down",
+    "status",
+    "logs",
+    "keys",
+    "usage",
+    "demo",
+)
 GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
 
 
@@ -134,7 +148,7 @@ def test_a_missing_template(checkout: Checkout) -> None:
     assert _one_line(checkout.run("render", "cpu"), 2) == "templates/gateway.yaml.j2: no such template"
 
 
-@pytest.mark.parametrize("words", [["down"], ["logs"], ["down", "cpu"]])
+@pytest.mark.parametrize("words", [["down"], ["logs"], ["down", "cpu"], ["keys", "list"], ["usage", "--by", "day"]])
 def test_what_is_not_running(checkout: Checkout, words: list[str]) -> None:
     assert "running" in _one_line(checkout.run(*words), 6)
 

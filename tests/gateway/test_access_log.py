@@ -17,7 +17,10 @@ from tests.gateway.harness import (
     ROOT,
     Engine,
     Gateway,
+    Raw,
     chat,
+    chat_bytes,
+    post_bytes,
     wait_until,
     write_config,
 )
@@ -35,13 +38,49 @@ def test_p36_one_json_line_a_request_without_prompt_or_key(
         client.post(URL, json={"model": "canary-model"})
         client.post(URL, json=chat(), headers={"authorization": "Bearer canary-key-00000"})
         client.get("/canary-path")
-    wait_until(lambda: gateway.stdout().count("\n") == 4, 2, "four lines")
+        client.post(URL, content=b'{"canary": ')
+        client.post(URL, json=chat(messages="canary"))
+        client.post(URL, json=chat() | {"stream": "canary"})
+        client.post(URL, json=chat(), headers={"x-priority": "canary", "x-api-key": "canary-key", "canary": "1"})
+        client.post(f"{URL}?canary=1", content=b"canary" * 2_000_000)
+        for fault in ("error-event", "mid-stream", "before-headers"):
+            engine.turn(fault=fault)
+            client.post(URL, json=chat(True, messages=[{"role": "user", "content": "canary-prompt"}]))
+        engine.turn(fault="none")
+    with Raw(gateway.port) as raw:
+        raw.send(b"POST /canary HTTP/1.1\r\nCanary : canary\r\n\r\n")
+        raw.read_to_close()
+    wait_until(lambda: gateway.stdout().count("\n") == 13, 2, "a line for each")
     first = json.loads(gateway.stdout().splitlines()[0])
     assert first["request_id"] == response.headers["x-request-id"]
     assert (first["model"], first["status"], first["outcome"]) == ("tiny", 200, "ok")
     assert first["ms"] > 50
-    assert KEY not in gateway.stdout() + gateway.stderr()
-    assert "canary" not in gateway.stdout() + gateway.stderr()
+    said = gateway.stdout() + gateway.stderr() + gateway.metrics()
+    assert KEY not in said
+    assert "canary" not in said
+
+
+def test_p36_a_line_says_what_it_cost_how_long_it_waited_and_how_far_it_came(
+    start_gateway: Callable[..., Gateway], engine: Engine
+) -> None:
+    gateway = start_gateway([engine.url])
+    gateway.wait_up()
+    body = chat_bytes(stream=True, max_tokens=1000)
+    with gateway.client() as client:
+        usage = client.post(URL, json=chat(max_tokens=3)).json()["usage"]
+        engine.turn(itl_ms=50)
+        with Raw(gateway.port) as raw:
+            raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
+            raw.read_until(b"data: ")
+        client.post(URL, json={"model": "unknown"})
+    wait_until(lambda: gateway.stdout().count("\n") == 3, 2, "three lines")
+    by_outcome = {line["outcome"]: line for line in map(json.loads, gateway.stdout().splitlines())}
+    whole, left, refused = by_outcome["ok"], by_outcome["client_gone"], by_outcome["refused"]
+    assert (whole["prompt_tokens"], whole["completion_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert (whole["exact"], whole["waited_ms"], whole["stage"]) == (True, 0.0, "streaming")
+    assert (left["exact"], left["status"], left["stage"]) == (False, 200, "streaming")
+    assert left["completion_tokens"] >= 1
+    assert not {"stage", "waited_ms", "prompt_tokens", "exact"} & set(refused)
 
 
 def test_p36_the_log_can_be_switched_off(start_gateway: Callable[..., Gateway], engine: Engine) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
+
 import pytest
 
-from gateway.auth import Auth
+from gateway.auth import Auth, Known
+from gateway.call import Principal
 from gateway.errors import Unauthorized
 
 
@@ -17,3 +21,41 @@ def test_p4_keys_are_told_apart() -> None:
     for header in (b"Bearer first-key-00", b"Bearer first-key-0000", b"Bearer  ", b"first-key-000"):
         with pytest.raises(Unauthorized):
             auth.principal(header, None)
+
+
+def test_keys_of_file_and_store_work_side_by_side_and_change_apart() -> None:
+    auth = Auth([b"file-key-0000"])
+    stored = Known(hashlib.sha256(b"store-key-0000").digest(), Principal("alice"))
+    auth.use_store([stored])
+    assert auth.principal(None, b"store-key-0000").name == "alice"
+    assert (auth.count, len(auth.principals())) == (2, 2)
+    auth.use_file([b"file-key-0001"])
+    assert auth.principal(None, b"file-key-0001")
+    assert auth.principal(None, b"store-key-0000").name == "alice"
+    auth.use_store([])
+    for gone in (b"store-key-0000", b"file-key-0000"):
+        with pytest.raises(Unauthorized, match="not known here"):
+            auth.principal(None, gone)
+
+
+def test_p73_what_has_ended_is_told_by_name_and_not_counted() -> None:
+    auth = Auth()
+    digest = hashlib.sha256(b"store-key-0000").digest()
+    auth.use_store([Known(digest, Principal("alice"), time.time() - 1)])
+    with pytest.raises(Unauthorized, match="'alice'. has expired"):
+        auth.principal(None, b"store-key-0000")
+    assert auth.count == 0 and auth.used == set()
+    auth.use_store([Known(digest, Principal("alice"), time.time() + 60)])
+    assert auth.principal(None, b"store-key-0000").name == "alice"
+    assert auth.count == 1 and auth.used == {"alice"}
+
+
+def test_digests_that_begin_alike_are_told_apart() -> None:
+    auth = Auth()
+    digest = hashlib.sha256(b"store-key-0000").digest()
+    near = digest[:31] + bytes([digest[31] ^ 1])
+    auth.use_store([Known(near, Principal("near")), Known(digest, Principal("alice"))])
+    assert auth.principal(None, b"store-key-0000").name == "alice"
+    auth.use_store([Known(near, Principal("near"))])
+    with pytest.raises(Unauthorized):
+        auth.principal(None, b"store-key-0000")

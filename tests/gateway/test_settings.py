@@ -37,31 +37,3 @@ def test_p37_a_bad_engine_url_says_what_to_write(tmp_path: Path) -> None:
     assert lines[0].endswith("engines[0].url: 'engine:8000' has no scheme; write http://engine:8000")
     assert "engines[1].url: 'http://engine/v1' has more than host and port" in lines[1]
     assert len(lines) == 2
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "the API key file cannot be read (no such file or directory); make one with: python -m gateway.keyfile"),
-        ("# nothing\n", "holds no API key"),
-        ("changeme\n", "line 1: this key is not usable"),
-        ("short\n", "line 1: this key is not usable"),
-    ],
-)
-def test_p37_without_a_real_key_it_does_not_start(tmp_path: Path, content: str | None, message: str) -> None:
-    config = write_config(tmp_path, ["http://127.0.0.1:1"])
-    keys = tmp_path / "api_keys"
-    keys.unlink() if content is None else keys.write_text(content)
-    result = run("gateway", "--config", str(config))
-    assert result.returncode == 2
-    assert f"{keys}: " in result.stderr and message in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("content", ["", "listen: [", "just words", "- a\n- b\n"])
-def test_p37_a_file_that_is_no_config_is_one_line(tmp_path: Path, content: str) -> None:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(content)
-    result = run("gateway", "--config", str(config))
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert result.stderr.startswith(f"{config}: ")

@@ -59,6 +59,14 @@ def test_docker_is_asked_for_in_the_checkout_with_profile_and_port(path: Path, d
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_program_of_the_gateways_runs_in_its_container(path: Path, deployment: ComposeDeployment, code: int) -> None:
+    log = _docker(path, code)
+    assert deployment.gateway_program("gateway.keys", ["create", "alice", "--json"]) == code
+    inside = "python -m gateway.keys --store /var/lib/fullbatch/store create alice --json"
+    assert log.read_text(encoding="utf-8") == f"cpu-tiny 9999 {path} compose exec -T gateway {inside}\n"
+
+
 def test_what_docker_refuses_is_a_host_error(path: Path, deployment: ComposeDeployment) -> None:
     _docker(path, code=17)
     with pytest.raises(HostError, match="`docker compose up` ended with exit code 17"):

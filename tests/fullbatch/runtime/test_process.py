@@ -10,6 +10,8 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +108,49 @@ def test_up_status_logs_second_up_and_down(checkout: Checkout, words: Words) -> 
     assert checkout.processes() == []
     assert checkout.run("status").returncode == 6
     assert checkout.run("down").stderr == "fullbatch: nothing is running\n"
+
+
+def test_keys_and_usage_of_what_runs_and_of_what_has_run(checkout: Checkout, words: Words) -> None:
+    checkout.engine("--kv-tokens", "524288")
+    assert checkout.run("keys", "list").stderr == "fullbatch: nothing is running; start it, or say --profile\n"
+    assert checkout.run(*words.up()).returncode == 0
+    made = checkout.run("keys", "create", "alice", "--requests-per-minute", "5", "--json")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)["key"]
+    ask = urllib.request.Request(
+        f"http://127.0.0.1:{words.gateway}/v1/completions",
+        json.dumps({"model": "tiny", "prompt": "x" * 40, "max_tokens": 7}).encode(),
+        {"authorization": f"Bearer {key}", "content-type": "application/json"},
+    )
+    _eventually(lambda: _status_of(ask) == 200, "the new key known")
+    _eventually(lambda: "alice" in checkout.run("usage", "--csv").stdout, "usage written")
+    assert "alice,1,10,0,7,0" in checkout.run("usage", "--csv", "--since", "1d").stdout
+    assert checkout.run("keys", "show", "bob").returncode == 2
+    assert checkout.run("down").returncode == 0
+    assert "alice" in checkout.run("keys", "--profile", "cpu-tiny", "list").stdout
+    (line,) = [
+        one
+        for one in json.loads(checkout.run("usage", "--profile", "cpu-tiny", "--json").stdout)
+        if one["key"] == "alice"
+    ]
+    assert line["completion_tokens"] == 7
+    assert checkout.run("usage", "--profile", "cpu").stderr == "fullbatch: profile 'cpu' is not running\n"
+
+
+def _status_of(request: urllib.request.Request) -> int:
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def _eventually(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, f"not within 10 s: {what}"
+        time.sleep(0.1)
 
 
 def test_the_key_is_made_once_and_only_its_owner_reads_it(checkout: Checkout, words: Words) -> None:
