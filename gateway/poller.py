@@ -111,12 +111,13 @@ class Poller:
     def _refuse(self, address: Address, error: OSError) -> None:
         """The port is closed: what had been there is gone, its prefix cache with it."""
         why = (error.strerror or str(error)).lower()
+        if address not in self._refused_since:
+            self._gone(address)
         since = self._refused_since.setdefault(address, datetime.now(UTC))
         if address.state == "starting":
             why = f"port refused since {since:%H:%M:%S} UTC ({why}); {LOADING}"
         address.vitals.forget(self._loop.time())
         self._lose(address, why)
-        self._gone(address)
 
     def _lose(self, address: Address, why: str) -> None:
         trial = self._trials.pop(address, None)

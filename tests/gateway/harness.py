@@ -94,7 +94,10 @@ class Engine(Process):
 
 
 class Gateway(Process):
-    """A gateway in front of some engines; ``settings`` are merged into gateway.yaml section by section."""
+    """A gateway in front of some engines; ``settings`` are merged into gateway.yaml section by section.
+
+    ``engine``: settings of each engine.
+    """
 
     def __init__(self, folder: Path, engine_urls: list[str], **settings: dict[str, Any]) -> None:
         stamp = time.time_ns()
@@ -129,6 +132,7 @@ def write_config(
     keys = folder / "api_keys"
     keys.write_text(f"# for tests\n{KEY}\n")
     numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
+    numbers |= settings.pop("engine", {})
     config: dict[str, Any] = {
         "listen": {"host": "127.0.0.1", "port": 0},
         "api_keys_file": str(keys),
