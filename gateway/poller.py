@@ -104,6 +104,10 @@ class Poller:
         address.observe(self._loop.time(), report)
 
     def _silence(self, address: Address) -> None:
+        polling = self._polling
+        heard = self._loop.time() - address.target.last_byte_at
+        if address.state == "up" and heard < polling.health_timeout_s + polling.health_interval_s:
+            return  # it has no time for polls, and goes on with its answers
         self._silent[address] = self._silent.get(address, 0) + 1
         if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
             self._lose(address, "it does not answer")

@@ -37,6 +37,7 @@ class Request:
     def __init__(self, unread: int, last_byte_at: float) -> None:
         self.unread = unread
         self.last_byte_at = last_byte_at
+        self.blocked = False
         self.error: EngineSilent | None = None
 
     def cut(self, error: EngineSilent) -> None:
