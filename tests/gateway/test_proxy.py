@@ -74,6 +74,7 @@ def test_p16_a_stream_that_falls_silent_ends_with_an_error_event(
 ) -> None:
     gateway = start_gateway([engine.url], limits={"idle_timeout_s": 0.5})
     gateway.wait_up()
+    aborted = engine.state()["aborted"]
     engine.turn(itl_ms=30)
     with gateway.client() as client, client.stream("POST", URL, json=chat(True, max_tokens=500)) as response:
         pieces = response.iter_raw()
