@@ -55,6 +55,8 @@ class Limit:
 
     def _down(self, report: Report, in_flight: int, preempted: float) -> None:
         self._quiet = self._queued = 0
+        if not in_flight:  # somebody else's requests
+            return
         total = report.running + report.waiting
         ours = min(1.0, in_flight / total) if total else 1.0
         too_many = (report.waiting or min(preempted, report.running / FLOOR_SHARE)) * ours

@@ -27,6 +27,10 @@ class Underway(Protocol):
         """Estimated tokens of its prompt while nothing of the answer has come; then 0."""
 
     @property
+    def blocked(self) -> bool:
+        """Its client does not take what is written, so nothing is read from the engine."""
+
+    @property
     def last_byte_at(self) -> float:
         """The loop's clock when the last byte came; 0 before the first."""
 
@@ -128,8 +132,11 @@ class Address:
 
     def observe(self, now: float, report: Report | None) -> None:
         """Look for signs of life. ``report``: None when it did not come."""
-        unread = sum(request.unread for request in self.target.underway)
-        self.vitals.observe(now, report, Work(self.in_flight, self.target.last_byte_at, unread))
+        underway = self.target.underway
+        blocked = sum(request.blocked for request in underway)
+        unread = sum(request.unread for request in underway)
+        work = Work(len(underway) - blocked, blocked, self.target.last_byte_at, unread)
+        self.vitals.observe(now, report, work)
 
     def cut(self, why: str) -> None:
         """End what is underway there: nothing more will come of it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway import affinity, fairness, routing
 from gateway.address import Address, State
 from gateway.call import Call
-from gateway.errors import EngineBroken, NoEngineUp, UnknownModel
+from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, UnknownModel
 from gateway.poller import Poller
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings, Polling, RoutingSettings
@@ -157,20 +157,23 @@ class Backends:
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
 
-    def failed(self, address: Address, error: EngineBroken) -> None:
+    def failed(self, address: Address, error: EngineBroken | EngineSilent) -> None:
         """A request failed there.
 
         Out at once if it could not even be brought there, or the engine says that it is ending. Else it has to bring
         a token now, and goes out if it cannot, or at the third failure in a row. The last one that serves a model
         goes out only by failing at that token: a request that breaks every engine must not close them all.
         """
-        if error.how == "unsent":
+        how = error.how if isinstance(error, EngineBroken) else "broken"
+        if how == "unsent":
             address.lost(error.message)
-        elif error.how == "declined":
+        elif not address.breaker.closed:
+            return
+        elif how == "declined":
             address.out("it is ending: it takes no new requests")
         else:
             one_too_many = address.breaker.failed(error.message)
-            if one_too_many and address.breaker.closed and not self._alone(address):
+            if one_too_many and not self._alone(address):
                 address.out(address.breaker.reason)
             else:
                 self._poller.try_soon(address)

@@ -19,7 +19,7 @@ import asyncio
 from gateway.access_log import Visit
 from gateway.address import Address
 from gateway.backends import Backends
-from gateway.errors import EngineBroken, GatewayError
+from gateway.errors import EngineBroken, EngineSilent, GatewayError
 from gateway.metrics import Metrics
 from gateway.places import Place
 from gateway.proxy import Exchange
@@ -69,10 +69,18 @@ class Dispatch:
                 tried.append(address)
                 place.move(self._another(error, job, tried))
                 self._metrics.retried(address.engine.name)
+            except EngineSilent as error:
+                self._backends.failed(address, error)
+                raise
             else:
-                if outcome == "ok":
-                    address.breaker.succeeded()
+                self._judge(address, outcome)
                 return outcome
+
+    def _judge(self, address: Address, outcome: Outcome) -> None:
+        if outcome == "ok":
+            address.breaker.succeeded()
+        elif outcome in ("cut", "engine_error", "engine_timeout"):
+            self._backends.failed(address, EngineBroken(f"an answer of {address.target.label} broke off ({outcome})"))
 
     def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""

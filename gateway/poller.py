@@ -108,6 +108,10 @@ class Poller:
         address.observe(self._loop.time(), report)
 
     def _silence(self, address: Address) -> None:
+        polling = self._polling
+        heard = self._loop.time() - address.target.last_byte_at
+        if address.state == "up" and heard < polling.health_timeout_s + polling.health_interval_s:
+            return  # it has no time for polls, and goes on with its answers
         self._silent[address] = self._silent.get(address, 0) + 1
         if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
             self._lose(address, "it does not answer")
@@ -115,12 +119,13 @@ class Poller:
     def _refuse(self, address: Address, error: OSError) -> None:
         """The port is closed: what had been there is gone, its prefix cache with it."""
         why = (error.strerror or str(error)).lower()
+        if address not in self._refused_since:
+            self._gone(address)
         since = self._refused_since.setdefault(address, datetime.now(UTC))
         if address.state == "starting":
             why = f"port refused since {since:%H:%M:%S} UTC ({why}); {LOADING}"
         address.vitals.forget(self._loop.time())
         self._lose(address, why)
-        self._gone(address)
 
     def _lose(self, address: Address, why: str) -> None:
         trial = self._trials.pop(address, None)

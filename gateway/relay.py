@@ -69,7 +69,6 @@ class Relay:
         self._translation = job.call.translation
         self._moved = False
         self._quiet_since = loop.time()
-        self._fault = False
         self.kept = False
         if self._translation is not None:
             self._translation.begin()
@@ -77,6 +76,10 @@ class Relay:
     @property
     def unread(self) -> int:
         return 0 if self._meter.first_at else self._job.call.prompt_tokens
+
+    @property
+    def blocked(self) -> bool:
+        return self._reply.blocked
 
     @property
     def last_byte_at(self) -> float:
@@ -93,15 +96,13 @@ class Relay:
             self._give_up(
                 Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
             )
-        elif status == 500:
-            self._fault = True  # its body says which one it is
         elif status == 501:
             self._give_up(NotServed(f"{self._engine} does not serve this API for this model"))
-        elif status > 500:
+        elif status > 500:  # the body of a 500 says which one it is
             self._give_up(EngineBroken(f"{self._engine} answered {status}"))
 
     def on_data(self, data: bytes) -> None:
-        if self._fault:
+        if self._status == 500:
             self._held = (self._held + data)[:MAX_FAULT_BYTES]
             return
         self._moved = True
@@ -138,11 +139,9 @@ class Relay:
     def on_end(self) -> None:
         if self.done.done():
             return
-        if self._fault:
-            drains = DRAINING in self._held
-            self.done.set_exception(
-                EngineBroken(f"{self._engine} answered 500", how="declined" if drains else "broken")
-            )
+        if self._status == 500:
+            how: How = "declined" if DRAINING in self._held else "broken"
+            self.done.set_exception(EngineBroken(f"{self._engine} answered 500", how=how))
             return
         if self._events and (self._held or not self._job.dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")

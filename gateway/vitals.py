@@ -28,11 +28,13 @@ LONG_STEP = 256
 class Work:
     """What this gateway has at an engine.
 
-    ``last_byte_at``: when the last byte of any answer came, on the judge's clock. ``unread``: estimated prompt tokens
-    of the requests for which nothing has come yet.
+    ``in_flight``: requests whose clients take what comes; ``blocked``: those whose clients do not, so that nothing can
+    come. ``last_byte_at``: when the last byte of any answer came, on the judge's clock. ``unread``: estimated prompt
+    tokens of the requests for which nothing has come yet.
     """
 
     in_flight: int
+    blocked: int
     last_byte_at: float
     unread: int
 
@@ -57,7 +59,8 @@ class Vitals:
     def observe(self, now: float, report: Report | None, work: Work) -> None:
         """What was seen at ``now``. ``report``: None when it could not be had."""
         last, known = self._report, report or self._report
-        self._busy = work.in_flight > 0 or (known is not None and known.busy)
+        # Requests of clients that do not read may stand still in the engine as well.
+        self._busy = work.in_flight > 0 or (known is not None and known.running + known.waiting > work.blocked)
         moved = work.last_byte_at > self._last_byte_at or (report is not None and report != last)
         if report is not None:
             if last is not None:

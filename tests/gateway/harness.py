@@ -157,7 +157,7 @@ def write_config(folder: Path, engine_urls: list[str], name: str = "gateway.yaml
     keys = folder / "api_keys"
     keys.write_text(f"# for tests\n{KEY}\n{OTHER_KEY}\n")
     numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
-    numbers |= settings.pop("engine_numbers", {})
+    numbers |= settings.pop("engine_numbers", {}) | settings.pop("engine", {})
     config: dict[str, Any] = {
         "listen": {"host": "127.0.0.1", "port": 0},
         "api_keys_file": str(keys),

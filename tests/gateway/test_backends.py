@@ -204,3 +204,60 @@ async def test_p11_every_address_behind_a_name_is_an_engine_and_leaves_with_the_
 
 def _up(backends: Backends) -> list[Any]:
     return [address for address in backends.addresses() if address.state == "up"]
+
+
+def shares_of(engines: list[Engine], send: Callable[[], None]) -> list[int]:
+    """How many of the requests that ``send`` makes came to each engine."""
+    before = [engine.state()["submitted"] for engine in engines]
+    send()
+    return [engine.state()["submitted"] - count for engine, count in zip(engines, before, strict=True)]
+
+
+def conversation(gateway: Gateway, turns: int, session: str = "", text: str = "How do I keep the batch full? ") -> None:
+    messages = [{"role": "system", "content": text * 40 * (not session) or "short"}]
+    headers = {"x-session-id": session} if session else {}
+    with gateway.client() as client:
+        for turn in range(turns):
+            messages.append({"role": "user", "content": f"{turn} {text}" * (20 * (not session) or 1)})
+            assert client.post(URL, json=chat(messages=messages), headers=headers).status_code == 200
+
+
+def affinity_counts(gateway: Gateway) -> dict[str, float]:
+    found = re.findall(r'^gateway_affinity_total{.*result="(\w+)".*} (\S+)$', gateway.metrics(), re.MULTILINE)
+    return {result: float(count) for result, count in found}
+
+
+@pytest.mark.parametrize("session", ["", "anna-1"])
+def test_p85_a_conversation_stays_with_the_engine_that_has_read_it(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], session: str
+) -> None:
+    engines = [start_engine(), start_engine()]
+    gateway = start_gateway([engine.url for engine in engines], polling={"canary_interval_s": 0})
+    wait_until(lambda: gateway.metrics().count("} 1.0\ngateway_engine_up") == 1, 5, "both up")
+    assert sorted(shares_of(engines, lambda: conversation(gateway, 8, session))) == [0, 8]
+    assert affinity_counts(gateway) == {"kept": 7, "escaped": 0, "new": 1}
+
+
+def test_p85_without_affinity_engines_take_turns(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway]
+) -> None:
+    engines = [start_engine(), start_engine()]
+    urls = [engine.url for engine in engines]
+    gateway = start_gateway(urls, polling={"canary_interval_s": 0}, routing={"affinity": False})
+    wait_until(lambda: gateway.metrics().count("} 1.0\ngateway_engine_up") == 1, 5, "both up")
+    assert shares_of(engines, lambda: conversation(gateway, 8)) == [4, 4]
+
+
+def test_p85_the_same_prompt_from_many_goes_to_both_engines(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway]
+) -> None:
+    """Load escapes: everybody has the same system prompt, and one engine could not serve them all."""
+    engines = [start_engine(itl_ms=40), start_engine(itl_ms=40)]
+    gateway = start_gateway([engine.url for engine in engines], engine={"max_running": 8})
+    wait_until(lambda: gateway.metrics().count("} 1.0\ngateway_engine_up") == 1, 5, "both up")
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        tasks = [pool.submit(conversation, gateway, 1) for _ in range(12)]
+        wait_until(lambda: min(engine.running() for engine in engines) >= 4, 5, "both have their part")
+        for task in tasks:
+            task.result()
+    assert affinity_counts(gateway)["escaped"] >= 1

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.harness import Engine, Gateway, chat, error_of, free_port, wait_until
+from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, free_port, post_bytes, wait_until
 
 URL = "/v1/chat/completions"
 QUICK = {"frozen_after_s": 1.0, "health_timeout_s": 0.5, "canary_timeout_s": 1.0, "canary_interval_s": 0}
@@ -170,6 +170,42 @@ def test_p87_an_engine_that_reads_a_long_prompt_stays(start_engine: StartEngine,
     with gateway.client(20) as client:
         long = chat(max_tokens=2, messages=[{"role": "user", "content": "word " * 1200}])
         assert client.post(URL, json=long).status_code == 200
+
+
+def test_p87_an_engine_that_has_no_time_for_polls_stays_while_its_answers_come(
+    start_engine: StartEngine, start_gateway: StartGateway
+) -> None:
+    engine = start_engine(itl_ms=20)
+    gateway = start_gateway([engine.url], polling=QUICK | {"health_timeout_s": 0.2})
+    gateway.wait_up()
+    body = chat_bytes(True, max_tokens=150)
+    with Raw(gateway.port) as raw:
+        raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
+        raw.read_until(b"data: ")
+        engine.turn(fault="deaf")
+        seen = []
+        while engine.running():
+            seen.append(breaker_states(gateway))
+        assert len(seen) > 5 and all(states == ["0.0"] for states in seen[:-1])
+        assert raw.read_until(b"data: [DONE]")
+    wait_until(lambda: not gateway.is_up(), 5, "silent in every way")
+
+
+def test_p87_clients_that_do_not_read_do_not_take_an_engine_out(
+    start_engine: StartEngine, start_gateway: StartGateway
+) -> None:
+    engine = start_engine(token_chars=20000, itl_ms=1)
+    gateway = start_gateway([engine.url], polling=QUICK)
+    gateway.wait_up()
+    body = chat_bytes(True, max_tokens=4000)
+    with Raw(gateway.port) as raw:
+        raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
+        wait_until(lambda: engine.running() == 1, 5, "it runs")
+        began = time.monotonic()
+        while time.monotonic() - began < 3:
+            assert gateway.is_up()
+            time.sleep(0.1)
+        assert engine.running() == 1
 
 
 def test_p88_an_idle_engine_has_to_bring_a_token_from_time_to_time(

@@ -60,12 +60,13 @@ def test_p16_a_silent_engine_is_504_and_its_request_cancelled(
 ) -> None:
     gateway = start_gateway([engine.url], limits={"first_token_timeout_s": 0.5})
     gateway.wait_up()
+    aborted = engine.state()["aborted"]
     engine.turn(fault="stall")
     with gateway.client() as client:
         silent = client.post(URL, json=chat(stream))
     assert silent.status_code == 504
     assert error_of(silent)["code"] == "engine_silent"
-    wait_until(lambda: engine.running() == 0, 1, "the engine rid of the request")
+    wait_until(lambda: engine.state()["aborted"] == aborted + 1, 1, "the engine rid of the request")
 
 
 def test_p16_a_stream_that_falls_silent_ends_with_an_error_event(
@@ -73,6 +74,7 @@ def test_p16_a_stream_that_falls_silent_ends_with_an_error_event(
 ) -> None:
     gateway = start_gateway([engine.url], limits={"idle_timeout_s": 0.5})
     gateway.wait_up()
+    aborted = engine.state()["aborted"]
     engine.turn(itl_ms=30)
     with gateway.client() as client, client.stream("POST", URL, json=chat(True, max_tokens=500)) as response:
         pieces = response.iter_raw()
@@ -82,7 +84,7 @@ def test_p16_a_stream_that_falls_silent_ends_with_an_error_event(
     last = events_of(body)[-1]
     assert last["error"]["code"] == "engine_silent"
     assert outcome_count(gateway, "engine_timeout") == 1
-    wait_until(lambda: engine.running() == 0, 1, "the engine rid of the request")
+    wait_until(lambda: engine.state()["aborted"] == aborted + 1, 1, "the engine rid of the request")
 
 
 def test_p17_a_stream_that_breaks_ends_with_an_error_event_and_no_done(gateway: Gateway, engine: Engine) -> None:

@@ -14,8 +14,8 @@ AFTER_S = 10.0
 STEP_TOKENS = 2048
 IDLE = Report(0, 0, 0, 100, 1000, 5000, 0)
 BUSY = replace(IDLE, running=3)
-AT_WORK = Work(in_flight=3, last_byte_at=0, unread=0)
-NO_WORK = Work(in_flight=0, last_byte_at=0, unread=0)
+AT_WORK = Work(in_flight=3, blocked=0, last_byte_at=0, unread=0)
+NO_WORK = Work(in_flight=0, blocked=0, last_byte_at=0, unread=0)
 
 
 def judge() -> Vitals:
@@ -51,6 +51,12 @@ def test_p87_one_that_never_reported_is_left_to_the_time_limits() -> None:
     assert frozen_at(judge(), 0, None, AT_WORK) is None
 
 
+def test_p87_clients_that_do_not_read_are_not_the_engines_fault() -> None:
+    slow = Work(in_flight=0, blocked=3, last_byte_at=0, unread=0)
+    assert frozen_at(judge(), 0, BUSY, slow) is None
+    assert frozen_at(judge(), 0, replace(BUSY, running=4), slow) == AFTER_S
+
+
 @given(which=st.sampled_from(["iterations", "generation_tokens", "prompt_tokens", "kv_usage", "waiting", "bytes"]))
 def test_p87_anything_that_moves_is_life(which: str) -> None:
     """As while a long prompt is read: no token, but steps or the cache move; or an engine that reports late."""
@@ -58,7 +64,7 @@ def test_p87_anything_that_moves_is_life(which: str) -> None:
     for second in range(200):
         moved = second // 9
         report = BUSY if which == "bytes" else replace(BUSY, **{which: getattr(BUSY, which) + moved / 100})
-        work = Work(3, float(moved) if which == "bytes" else 0.0, 0)
+        work = Work(3, 0, float(moved) if which == "bytes" else 0.0, 0)
         vitals.observe(second, report, work)
         assert vitals.frozen_for(second) is None
 
@@ -67,7 +73,7 @@ def test_p87_anything_that_moves_is_life(which: str) -> None:
 def test_p87_a_long_step_may_take_the_time_that_its_prompt_needs(unread: int) -> None:
     vitals = judge()
     vitals.observe(0, IDLE, NO_WORK)
-    at = frozen_at(vitals, 1, BUSY, Work(1, 0, unread))
+    at = frozen_at(vitals, 1, BUSY, Work(1, 0, 0, unread))
     expected = AFTER_S + min(unread, STEP_TOKENS) / SLOWEST_READING
     assert at is not None and expected <= at <= expected + 1
 
@@ -78,13 +84,13 @@ def test_p87_a_fast_engine_gets_less_time_for_it() -> None:
         vitals.observe(second, replace(BUSY, prompt_tokens=5000.0 + 10_000 * second), AT_WORK)
     vitals.observe(5, replace(BUSY, prompt_tokens=50_000), AT_WORK)
     assert vitals.patience < AFTER_S + 0.5
-    assert frozen_at(vitals, 6, replace(BUSY, prompt_tokens=50_000), Work(1, 0, 100_000)) == AFTER_S
+    assert frozen_at(vitals, 6, replace(BUSY, prompt_tokens=50_000), Work(1, 0, 0, 100_000)) == AFTER_S
 
 
 def test_p87_one_mistaken_for_frozen_gets_twice_the_time() -> None:
     vitals = judge()
     vitals.observe(0, IDLE, NO_WORK)
-    slow = Work(1, 0, 2048)
+    slow = Work(1, 0, 0, 2048)
     first = frozen_at(vitals, 1, BUSY, slow)
     after = replace(BUSY, prompt_tokens=BUSY.prompt_tokens + LONG_STEP, iterations=BUSY.iterations + 1)
     vitals.observe(100, after, slow)

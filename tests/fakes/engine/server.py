@@ -195,6 +195,8 @@ class Connection(asyncio.Protocol):
 
     def _get(self) -> None:
         engine, batch = self._engine, self._engine.batch
+        if engine.knobs.fault == "deaf" and not self._path.startswith("/fake/"):
+            return
         if self._path == "/health":
             self._answer(503 if engine.knobs.fault == "unhealthy" else 200, b"", b"text/plain")
         elif self._path == "/v1/models":

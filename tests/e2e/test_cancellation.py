@@ -1,0 +1,155 @@
+"""The real vLLM behind the gateway: clients that leave, a core that freezes, an engine that drains."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.vllm_engines import VLLM, reasoning_model
+from tests.gateway.harness import Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+URL = "/v1/chat/completions"
+# 491 is `</think>`: without it all of the answer is reasoning.
+LONG: dict[str, Any] = {"max_tokens": 3900, "ignore_eos": True, "logit_bias": {"491": -100}}
+POLLING = {"health_interval_s": 0.5, "frozen_after_s": 3.0, "canary_timeout_s": 5.0, "canary_interval_s": 0}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
+    folder = tmp_path_factory.mktemp("vllm")
+    words = ["--shutdown-timeout", "30", "--reasoning-parser", "deepseek_r1"]
+    engine = VLLM(folder, *words, model=reasoning_model(folder))
+    try:
+        engine.wait()
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def gateway(engine: VLLM, tmp_path: Path) -> Iterator[Gateway]:
+    """One place only, so that a second request has to wait in the gateway."""
+    gateway = Gateway(tmp_path, [engine.url], polling=POLLING, engine={"max_running": 1})
+    gateway.wait_up()
+    yield gateway
+    gateway.stop()
+
+
+def send(gateway: Gateway, stream: bool) -> Raw:
+    raw = Raw(gateway.port, timeout_s=30)
+    body = chat_bytes(stream, **LONG)
+    raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
+    return raw
+
+
+def gauge(gateway: Gateway, name: str) -> float:
+    lines = [line for line in gateway.metrics().splitlines() if line.startswith(name + "{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def assert_freed(engine: VLLM, gateway: Gateway) -> None:
+    """Nothing runs or waits in the engine, and the one place of the gateway is free: the next request gets it."""
+    took = wait_until(lambda: engine.running() == 0, 5, "the engine goes on for a client that has left")
+    sys.stdout.write(f"the engine was idle {took:.2f} s after the client had left\n")
+    assert gauge(gateway, "gateway_engine_requests_in_flight") == 0
+    assert gauge(gateway, "gateway_queue_depth") == 0
+    with gateway.client(30) as client:
+        assert client.post(URL, json=chat(max_tokens=2)).status_code == 200
+
+
+def test_a_client_that_leaves_its_stream(engine: VLLM, gateway: Gateway) -> None:
+    body = json.dumps({"model": "tiny", "prompt": "count", "stream": True} | LONG).encode()
+    with Raw(gateway.port, timeout_s=30) as raw:
+        raw.send(post_bytes(body, f"Content-Length: {len(body)}", path="/v1/completions"))
+        raw.read_until(b'"text"')
+        wait_until(lambda: engine.running() == 1, 5, "it runs")
+    assert_freed(engine, gateway)
+
+
+def test_a_client_that_leaves_before_its_whole_answer(engine: VLLM, gateway: Gateway) -> None:
+    with send(gateway, stream=False):
+        wait_until(lambda: engine.running() == 1, 5, "it runs")
+    assert_freed(engine, gateway)
+
+
+def test_a_client_that_leaves_while_the_model_reasons(engine: VLLM, gateway: Gateway) -> None:
+    with send(gateway, stream=True) as raw:
+        events = raw.read_until(b'"reasoning":" ')
+        assert b'"content":" ' not in events
+        wait_until(lambda: engine.running() == 1, 5, "it runs")
+    assert_freed(engine, gateway)
+
+
+def test_a_client_that_leaves_the_queue(engine: VLLM, gateway: Gateway) -> None:
+    with send(gateway, stream=True) as first:
+        first.read_until(b'"reasoning":" ')
+        with send(gateway, stream=True):
+            wait_until(lambda: gauge(gateway, "gateway_queue_depth") == 1, 5, "the second waits")
+        wait_until(lambda: gauge(gateway, "gateway_queue_depth") == 0, 5, "it waits no more")
+        assert engine.running() == 1
+        first.read_until(b'"reasoning":" ')
+    assert_freed(engine, gateway)
+
+
+def test_a_frozen_core_is_out_in_seconds_and_back_in_five(engine: VLLM, tmp_path: Path) -> None:
+    """vLLM's /health says 200 all the time."""
+    gateway = Gateway(tmp_path, [engine.url], polling=POLLING)
+    gateway.wait_up()
+    core = engine.core()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, gateway.client(60) as client:
+            whole = pool.submit(httpx.Client.post, client, URL, json=chat(**LONG))
+            with client.stream("POST", URL, json=chat(True, **LONG)) as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                wait_until(lambda: engine.running() == 2, 5, "both run")
+                core.send_signal(signal.SIGSTOP)
+                began = time.monotonic()
+                last = [line for line in lines if line][-1]
+            took = time.monotonic() - began
+            sys.stdout.write(f"frozen for {took:.1f} s when its requests were ended (frozen_after_s is 3)\n")
+            assert json.loads(last.removeprefix("data: "))["error"]["code"] == "engine_silent"
+            assert whole.result().status_code == 504
+            assert took < 15
+        assert engine.get("/health") == ""
+        assert not gateway.is_up()
+        assert "is frozen" in httpx.get(f"{gateway.url}/health").text
+        core.send_signal(signal.SIGCONT)
+        took = wait_until(gateway.is_up, 5, "back in rotation")
+        sys.stdout.write(f"back {took:.1f} s after it went on\n")
+        wait_until(lambda: engine.running() == 0, 5, "what was cut is gone")
+    finally:
+        core.send_signal(signal.SIGCONT)
+        gateway.stop()
+
+
+def test_an_engine_that_drains_finishes_and_gets_nothing_new(engine: VLLM, tmp_path: Path) -> None:
+    """Last of this file: afterwards nothing runs."""
+    gateway = Gateway(tmp_path, [engine.url], polling=POLLING)
+    gateway.wait_up()
+    try:
+        with gateway.client(60) as client:
+            with client.stream("POST", URL, json=chat(True, **(LONG | {"max_tokens": 1500}))) as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                engine.process.terminate()
+                time.sleep(0.5)
+                refused = client.post(URL, json=chat())
+                rest = [line for line in lines if line]
+            assert refused.status_code == 503
+            assert "it is ending" in error_of(refused)["message"]
+            assert rest[-1] == "data: [DONE]" and len(rest) > 1000
+        engine.process.wait(20)
+        wait_until(lambda: "refused" in httpx.get(f"{gateway.url}/health").text, 5, "gone")
+    finally:
+        gateway.stop()

@@ -1,0 +1,98 @@
+"""Real vLLM processes with the tiny model, without anything else of ours around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from tests.gateway.harness import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".fullbatch"
+MODEL = HOME / "models" / "cpu-tiny"
+START_S = 240.0
+# Two unused entries of the tiny tokenizer become the marks of reasoning; its model can then be said to reason.
+THINK = {"<think>": " w0000", "</think>": " w0001"}
+
+
+def reasoning_model(folder: Path) -> Path:
+    """A copy of the tiny model whose whole answers are reasoning for vLLM's parser `deepseek_r1`."""
+    copy = folder / "reasoning"
+    shutil.copytree(MODEL, copy)
+    path = copy / "tokenizer.json"
+    text = path.read_text()
+    for mark, unused in THINK.items():
+        text = text.replace(json.dumps(unused), json.dumps(mark))
+    path.write_text(text)
+    return copy
+
+
+class VLLM:
+    """One engine on loopback; ``words`` are added to its command. It is up after `wait`."""
+
+    def __init__(self, folder: Path, *words: str, model: Path = MODEL) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / f"vllm-{self.port}.log"
+        command = [
+            str(HOME / "engine" / "bin" / "vllm"), "serve", str(model), "--served-model-name", "tiny",
+            "--max-model-len", "4096", "--max-num-seqs", "32", "--load-format", "dummy",
+            "--host", "127.0.0.1", "--port", str(self.port), *words,
+        ]  # fmt: skip
+        cache = HOME / "cache"
+        env = os.environ | {
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_USE_AOT_COMPILE": "0",
+            "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_HOST_IP": "127.0.0.1",
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_CACHE_ROOT": str(cache / "vllm"),
+            "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+        }
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self.get("/health")
+            except OSError:
+                assert self.process.poll() is None and time.monotonic() < deadline, self._log.read_text()[-3000:]
+                time.sleep(0.2)
+            else:
+                return
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=20) as answer:
+            return str(answer.read(), "utf-8")
+
+    def metric(self, name: str) -> float:
+        found = re.search(rf"^vllm:{name}{{.*}} (\S+)$", self.get("/metrics"), re.MULTILINE)
+        assert found, f"the engine reports no {name}"
+        return float(found.group(1))
+
+    def running(self) -> float:
+        return self.metric("num_requests_running") + self.metric("num_requests_waiting")
+
+    def core(self) -> psutil.Process:
+        """The process that makes the tokens; the one that was started only speaks HTTP."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if "EngineCore" in " ".join([child.name(), *child.cmdline()]))
+
+    def stop(self) -> None:
+        tree = [psutil.Process(self.process.pid)] if self.process.poll() is None else []
+        tree += [child for parent in tree for child in parent.children(recursive=True)]
+        for one in tree:
+            one.kill()
+        psutil.wait_procs(tree, timeout=10)
+        self.process.wait(10)
