@@ -104,6 +104,7 @@ def run(options: argparse.Namespace) -> Results:
         bench = Bench(programs, mock, QUICK if options.quick else Size())
         for number in range(rounds):
             measured: Round = {}
+            bench.begin_round()
             for target in rotated(targets, number):
                 say(f"round {number + 1}/{rounds}: {target.name}")
                 measured[target.name] = bench.cells(target)

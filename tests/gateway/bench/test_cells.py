@@ -6,7 +6,7 @@ from gateway.bench.cells import Bench, Size
 from gateway.bench.processes import Target, free_port
 from gateway.bench.programs import Mock, Programs
 
-TINY = Size(closed_s=0.2, single_s=0.1, connections=2, streams=4, turns=1, ramp_s=0.05, tries=1)
+TINY = Size(closed_s=0.2, single_s=0.1, connections=2, streams=4, turns=1, ramp_s=0.05, repeat_s=0)
 
 
 def test_all_cells_of_direct(programs: Programs, mock: Mock) -> None:
