@@ -74,9 +74,10 @@ class Target:
     def _verdict(self, figure: Figure | None) -> str:
         if figure is None:
             return "not measured"
-        if not self._reaches(figure.value, self.must):
-            return "missed"
-        return "goal" if self.goal is not None and self._reaches(figure.value, self.goal) else "met"
+        reached = "met" if self._reaches(figure.value, self.must) else "missed"
+        if self.goal is not None and self._reaches(figure.value, self.goal):
+            reached = "goal"
+        return reached if figure.quiet else f"{reached}? (noisy)"
 
     def _reaches(self, value: float, limit: float) -> bool:
         return value >= limit if self.at_least else value <= limit

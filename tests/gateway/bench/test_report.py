@@ -63,3 +63,8 @@ def test_an_absent_gateway_has_a_row_that_says_why(results: Results) -> None:
 )
 def test_each_target_is_judged(results: Results, figure: str, verdict: str) -> None:
     assert row_of(report.targets(results), figure)[-1] == verdict
+
+
+def test_what_was_measured_among_others_is_judged_with_doubt(results: Results) -> None:
+    results.rounds[0]["ours"]["c50"]["foreign"] = 0.5
+    assert row_of(report.targets(results), "requests/s, x direct")[-2:] == ["0.3~", "met? (noisy)"]
