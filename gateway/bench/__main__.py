@@ -134,7 +134,7 @@ def start(peer: Peer, place: Place, results: Results, stack: ExitStack) -> list[
 
 def rotated(targets: list[Target], number: int) -> list[Target]:
     """Another one first in each round, so that none always follows the same."""
-    shift = number * 4 % len(targets)
+    shift = number * max(1, len(targets) // ROUNDS) % len(targets)
     return targets[shift:] + targets[:shift]
 
 
