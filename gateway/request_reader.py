@@ -18,6 +18,7 @@ MAX_HEADERS = 100
 FRAMING_ALLOWANCE = 64 * 1024
 
 _KEPT = frozenset({b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id"})
+_READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}
 _HOST_FORBIDDEN = frozenset(b"/?#@\\ \t,")
 
 
@@ -122,9 +123,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         if self._replaying or self._fault is not None:
             return
-        wire_bytes = self._wire_bytes
-        self._begin()
-        self._wire_bytes = wire_bytes
+        # Counters and lists are new already: since the message before, or since the connection.
         self._request = Request(next(self._ids), self._now)
 
     def on_url(self, url: bytes) -> None:
@@ -140,13 +139,15 @@ class RequestReader:
             self._limit_headers()
             return
         name = name.lower()
+        if name not in _READ:
+            return
         if name in _KEPT:
             self._request.headers[name] = value
         elif name == b"host":
             self._hosts.append(value)
         elif name == b"content-length":
             self._lengths.append(value)
-        elif name == b"transfer-encoding":
+        else:
             self._codings.append(value)
 
     def on_headers_complete(self) -> None:

@@ -28,7 +28,7 @@ READS_ENVIRONMENT = {
 
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
 RUN_BY_NAME = {
-    "gateway/bench/": "python -m gateway.bench.candidates and the programs it starts by name",
+    "gateway/bench/": "python -m gateway.bench and the candidates it starts by name",
     "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
     "fullbatch/engine_parser.py": "fullbatch/check.py hands it to the engine's own Python",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
@@ -40,7 +40,9 @@ RUN_BY_NAME = {
 
 # Modules without tests/<path>/test_<module>.py, and where they are tested instead. A trailing slash means the folder.
 NO_MIRROR = {
-    "gateway/bench/": "no product: it measured the candidates of docs/decisions",
+    "gateway/bench/aiohttp_proxy.py": "tests/gateway/bench/test_peers.py starts it",
+    "gateway/bench/starlette_proxy.py": "tests/gateway/bench/test_peers.py starts it",
+    "gateway/bench/__main__.py": "tests/gateway/bench/test_main.py",
     "loadtest/errors.py": "only names and exit codes",
     "grafana/panels.py": "tests/grafana/test_dashboards.py, through the dashboard built from it",
     "grafana/queries.py": "tests/grafana/test_contract.py asks a recording for every metric it names",

@@ -1,1 +1,1 @@
-"""Comparisons that decisions rest on; not part of the image, nothing in the gateway imports it."""
+"""``python -m gateway.bench``: the gateway beside others, in one run. Not part of the image."""

@@ -10,16 +10,17 @@ import orjson
 import uvloop
 from aiohttp import web
 
-KEY = "Bearer bench-key-0123456789"
+from gateway.bench.request import KEY, MODEL
+
 ENGINE = web.AppKey("engine", str)
 SESSION = web.AppKey("session", aiohttp.ClientSession)
 
 
 async def complete(request: web.Request) -> web.StreamResponse:
-    if request.headers.get("authorization") != KEY:
+    if request.headers.get("authorization") != f"Bearer {KEY}":
         return web.json_response({"error": {"message": "no key"}}, status=401)
     body = await request.read()
-    if orjson.loads(body)["model"] != "tiny":
+    if orjson.loads(body)["model"] != MODEL:
         return web.json_response({"error": {"message": "no such model"}}, status=404)
     url = request.app[ENGINE] + request.path
     headers = {"content-type": "application/json"}

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-KEY = "Bearer bench-key-0123456789"
+from gateway.bench.request import KEY, MODEL
+
 HEADERS = {"content-type": "application/json"}
 
 
@@ -70,10 +71,10 @@ def main() -> None:
     client: Client = HttpxClient() if kind == "httpx" else AiohttpClient()
 
     async def complete(request: Request) -> Response:
-        if request.headers.get("authorization") != KEY:
+        if request.headers.get("authorization") != f"Bearer {KEY}":
             return JSONResponse({"error": {"message": "no key"}}, 401)
         body = await request.body()
-        if orjson.loads(body)["model"] != "tiny":
+        if orjson.loads(body)["model"] != MODEL:
             return JSONResponse({"error": {"message": "no such model"}}, 404)
         return await client.send(engine + request.url.path, body)
 

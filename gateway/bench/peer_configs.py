@@ -1,0 +1,77 @@
+"""Configuration files of the other gateways: one worker, no logs, connections kept, streams not buffered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from gateway.bench.request import KEY, MODEL
+
+_NGINX = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log crit;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  tcp_nodelay on;
+  keepalive_requests 100000000;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream engine {{ server 127.0.0.1:{engine}; keepalive 512; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://engine;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_read_timeout 600s;
+      client_body_buffer_size 64k;
+    }}
+  }}
+}}
+"""
+_HAPROXY = """\
+global
+  nbthread 1
+  maxconn 8192
+defaults
+  mode http
+  option http-no-delay
+  http-reuse always
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+frontend clients
+  bind 127.0.0.1:{port}
+  default_backend engines
+backend engines
+  server engine 127.0.0.1:{engine}
+"""
+
+
+def nginx(folder: Path, port: int, engine: int) -> Path:
+    return _write(folder / "nginx.conf", _NGINX.format(folder=folder, port=port, engine=engine))
+
+
+def haproxy(folder: Path, port: int, engine: int) -> Path:
+    return _write(folder / "haproxy.cfg", _HAPROXY.format(port=port, engine=engine))
+
+
+def litellm(folder: Path, engine: int) -> Path:
+    """One model, one key, no database."""
+    parameters = {"model": f"hosted_vllm/{MODEL}", "api_base": f"http://127.0.0.1:{engine}/v1", "api_key": "none"}
+    models = [{"model_name": MODEL, "litellm_params": parameters}]
+    settings = {"model_list": models, "general_settings": {"master_key": KEY}}
+    return _write(folder / "litellm.yaml", yaml.safe_dump(settings))
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path

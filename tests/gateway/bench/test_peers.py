@@ -1,0 +1,47 @@
+"""Every gateway does the same work, or the comparison would say nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.bench.peers import ALL, CANDIDATES, Peer, Place
+from gateway.bench.processes import free_port, started
+from gateway.bench.programs import Mock
+from gateway.bench.request import KEY, MODEL
+
+URL = "/v1/chat/completions"
+
+
+def chat(**fields: object) -> dict[str, object]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **fields}
+
+
+# Others are tested where they are installed. LiteLLM takes 10 s to start; what it does is not ours to test.
+HERE = [peer for peer in ALL if peer.name in CANDIDATES or not (peer.absent or peer.name == "litellm")]
+
+
+@pytest.mark.parametrize("chosen", HERE, ids=lambda peer: str(peer.name))
+def test_it_relays_streams_and_answers(chosen: Peer, mock: Mock, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    place = Place(tmp_path, free_port(), mock.port)
+    with started(chosen.name, chosen.command(place), place.port, tmp_path / "log"):
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{place.port}", headers={"authorization": f"Bearer {KEY}"}
+        ) as client:
+            streamed = client.post(URL, json=chat(stream=True, max_tokens=3)).text
+            assert streamed.count("data: {") == 3
+            assert streamed.endswith("data: [DONE]\n\n")
+            assert client.post(URL, json=chat(max_tokens=3)).json()["usage"]["completion_tokens"] == 3
+            if chosen.name in CANDIDATES:
+                assert client.post(URL, json={"model": "other"}).status_code == 404
+                assert client.post(URL, json=chat(), headers={"authorization": "Bearer x"}).status_code == 401
+    assert chosen.disk_mb() > 0.5
+
+
+def test_what_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
+    for peer in ALL:
+        gone = Peer(peer.name, peer.kind, tmp_path / "none", peer.remedy, peer.command, peer.disk_mb)
+        assert gone.absent.startswith("not installed (")
