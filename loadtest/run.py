@@ -12,6 +12,7 @@ from threading import Event
 from time import perf_counter_ns
 from typing import Any
 
+from loadtest.arrivals import StagePlan
 from loadtest.barrier import Stage
 from loadtest.config import RunConfig
 from loadtest.connection import Server
@@ -25,6 +26,8 @@ from loadtest.report import Run, StageReport
 from loadtest.users import WARMUP_TOKENS
 from loadtest.verdict import StageFacts, judge, judge_target
 from loadtest.watch import Sample, Watch, join
+
+SIDE = "server"  # what the only side of a plain run is called
 
 
 def prepare(config: RunConfig, server: Server, progress: Progress) -> tuple[Workload, str]:
@@ -48,7 +51,7 @@ def execute(config: RunConfig, server: Server, prepared: tuple[Workload, str], p
     finally:
         samples = watch.stop()
     stages = [_stage_report(one, samples, zero, config) for one in climbed]
-    facts = [StageFacts(stage.users, stage.client, stage.health) for stage in stages]
+    facts = [StageFacts(stage.plan.users, stage.client, stage.health) for stage in stages]
     per_user = config.requests_per_user
     judged = [judge_target(target, facts, config.described(), per_user) for target in config.targets]
     return Run(
@@ -60,8 +63,9 @@ def execute(config: RunConfig, server: Server, prepared: tuple[Workload, str], p
         client=_client(),
         stages=stages,
         records=[record for one in climbed for record in one.stage.records],
-        samples=samples,
+        samples={SIDE: samples},
         verdict=judge(facts, judged, complete=not stop.is_set()),
+        sides=[_side(config, workload, calibration)],
     )
 
 
@@ -88,14 +92,14 @@ def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: Ru
     client = summarise(stage.records, stage.released)
     failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
     return StageReport(
-        number=stage.number,
-        users=stage.users,
-        requests_per_user=stage.requests_per_user,
+        plan=StagePlan(stage.number, stage.number, 1, SIDE, "closed", stage.users, stage.requests_per_user),
+        planned=stage.users * stage.requests_per_user,
         complete=stage.complete,
         warmup_failures=dict(failed_warmups),
         start_s=(stage.released - zero) / 1e9,
         end_s=(climbed.ended - zero) / 1e9,
         client=client,
+        by_kind={},
         health=judge_client(climbed.lag, stage.records, client, config.max_lag_ms),
         server=join(samples, stage.released, climbed.ended),
     )
@@ -110,6 +114,19 @@ def _workload(workload: Workload, calibration: str) -> dict[str, Any]:
         "temperature": workload.temperature,
         "output_tokens": "fixed by max_tokens, min_tokens and ignore_eos",
         "warmup_tokens": WARMUP_TOKENS,
+    }
+
+
+def _side(config: RunConfig, workload: Workload, calibration: str) -> dict[str, Any]:
+    return {
+        "name": SIDE,
+        "base_url": config.base_url,
+        "model": config.model,
+        "engine_metrics": list(config.engine_metrics),
+        "pids": list(config.pids),
+        "meta": config.meta,
+        "prompt_words": {"": workload.words},
+        "calibration": calibration,
     }
 
 

@@ -63,9 +63,14 @@ class Judged:
 class StageFacts:
     """What a verdict needs of one stage."""
 
-    users: int
+    users: int | None
     client: ClientMetrics
     health: ClientHealth
+    label: str = ""  # what the stage is called where `users` alone does not say it
+
+    @property
+    def name(self) -> str:
+        return self.label or users_text(self.users or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +141,25 @@ def _unfit(target: Target, described: Mapping[str, str], requests_per_user: int)
     return None
 
 
-def judge(stages: Sequence[StageFacts], targets: Sequence[Judged], complete: bool = True) -> Verdict:
-    """The whole run. What cannot be believed outranks what is bad, which outranks what is good."""
+def judge(
+    stages: Sequence[StageFacts], targets: Sequence[Judged], complete: bool = True, doubts: Sequence[str] = ()
+) -> Verdict:
+    """The whole run. What cannot be believed outranks what is bad, which outranks what is good.
+
+    `doubts` are reasons not to believe the run as a whole, beside those of its stages.
+    """
     failures = [_failure_line(stage) for stage in stages if stage.client.failed]
     judged = list(targets)
     if not complete:
         return Verdict("incomplete", "The run was stopped before its end: incomplete.", failures, judged)
     if not any(stage.client.requests > stage.client.failed for stage in stages):
         return Verdict("invalid", "Not one good answer: there is nothing to measure.", failures, judged)
-    doubts = [f"{users_text(stage.users)}: {reason}" for stage in stages for reason in stage.health.reasons]
-    if doubts:
-        reasons = [*doubts, _REMEDY, *failures]
+    late = [f"{stage.name}: {reason}" for stage in stages for reason in stage.health.reasons]
+    if late:
+        reasons = [*late, _REMEDY, *doubts, *failures]
         return Verdict("invalid", "The client was too slow to be believed.", reasons, judged)
+    if doubts:
+        return Verdict("invalid", "The numbers cannot be believed or compared.", [*doubts, *failures], judged)
     missed = [f"{result.target}: {result.reason}" for result in judged if result.status == "missed"]
     if missed:
         return Verdict("missed", f"{len(missed)} of {len(judged)} targets missed.", missed + failures, judged)
@@ -167,4 +179,4 @@ def _good(judged: list[Judged]) -> Verdict:
 
 def _failure_line(stage: StageFacts) -> str:
     classes = ", ".join(f"{count} {name}" for name, count in stage.client.failures.items())
-    return f"{users_text(stage.users)}: {stage.client.failed} of {stage.client.requests} failed ({classes})"
+    return f"{stage.name}: {stage.client.failed} of {stage.client.requests} failed ({classes})"

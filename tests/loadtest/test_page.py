@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest import page, table
+from loadtest.arrivals import StagePlan
 from loadtest.health import judge_client
 from loadtest.metrics import summarise
 from loadtest.record import Outcome, Record
@@ -19,10 +20,11 @@ from tests.loadtest.answers import failed, good
 def report(*records: Record, complete: bool = True) -> dict[str, Any]:
     client = summarise(records, 0)
     health = judge_client((0.2, 0.1), records, client)
-    stage = StageReport(1, 50, 1, complete, {}, 0.0, 1.0, client, health, join([], 0, 1))
+    plan = StagePlan(1, 1, 1, "server", "closed", users=50, requests_per_user=1)
+    stage = StageReport(plan, 50, complete, {}, 0.0, 1.0, client, {}, health, join([], 0, 1))
     verdict = judge([StageFacts(50, client, health)], [], complete)
     arguments = {"base_url": "http://x", "model": "m", "users": [50], "requests_per_user": 1, "max_tokens": 8}
-    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, [], verdict))
+    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict))
 
 
 def test_unknown_is_a_dash_and_never_a_zero() -> None:
