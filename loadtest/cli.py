@@ -12,12 +12,12 @@ from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import page, report, table
+from loadtest import judging, page, report, table
 from loadtest.config import RunConfig, read_key, read_meta
 from loadtest.connection import Server, server_at
 from loadtest.errors import LoadtestError, UsageProblem
 from loadtest.progress import Progress
-from loadtest.targets import read_targets
+from loadtest.targets import TargetFile, read_target_file
 from loadtest.verdict import EXIT_CODES
 
 _EXIT_CODES = """\
@@ -143,6 +143,7 @@ def _seconds(text: str) -> float:
 
 
 def _config(options: argparse.Namespace) -> tuple[RunConfig, Server]:
+    wanted = read_target_file(options.target) if options.target else TargetFile()
     config = RunConfig(
         base_url=options.base_url,
         model=options.model,
@@ -159,7 +160,8 @@ def _config(options: argparse.Namespace) -> tuple[RunConfig, Server]:
         stall_timeout=options.stall_timeout,
         max_lag_ms=options.max_lag_ms,
         meta=read_meta(options.meta),
-        targets=tuple(read_targets(options.target)) if options.target else (),
+        targets=wanted.targets,
+        slo=wanted.slo,
     )
     key = read_key(options.api_key_file)
     try:
@@ -187,7 +189,8 @@ def _run(options: argparse.Namespace) -> int:
     _on_signals(_stop_at_once)
     prepared = prepare(config, server, progress)
     _on_signals(lambda *_: stop.set())  # from here on there is something to keep
-    content = report.as_dict(execute(config, server, prepared, progress, stop))
+    measured = report.as_dict(execute(config, server, prepared, progress, stop))
+    content = judging.judged(measured, config.targets, config.slo)
     paths = [report.write_json(content, config.out), page.write(content, config.out)]
     _print_result(content, paths, as_json=options.json)
     return int(content["verdict"]["exit_code"])

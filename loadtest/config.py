@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.errors import UsageProblem
+from loadtest.points import Slo
 from loadtest.verdict import Target
 
 
@@ -31,10 +32,7 @@ class RunConfig:
     max_lag_ms: float | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
-
-    def described(self) -> dict[str, str]:
-        """What the run says of itself, for targets that apply only somewhere."""
-        return {"model": self.model} | {name: str(value) for name, value in self.meta.items()}
+    slo: Slo | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What the report keeps: everything that shapes the numbers."""

@@ -24,7 +24,7 @@ from loadtest.progress import Progress
 from loadtest.prompts import Workload
 from loadtest.report import Run, StageReport
 from loadtest.users import WARMUP_TOKENS
-from loadtest.verdict import StageFacts, judge, judge_target
+from loadtest.verdict import StageFacts, judge
 from loadtest.watch import Sample, Watch, join
 
 SIDE = "server"  # what the only side of a plain run is called
@@ -52,8 +52,6 @@ def execute(config: RunConfig, server: Server, prepared: tuple[Workload, str], p
         samples = watch.stop()
     stages = [_stage_report(one, samples, zero, config) for one in climbed]
     facts = [StageFacts(stage.plan.users, stage.client, stage.health) for stage in stages]
-    per_user = config.requests_per_user
-    judged = [judge_target(target, facts, config.described(), per_user) for target in config.targets]
     return Run(
         started_at=started.isoformat(timespec="seconds"),
         zero=zero,
@@ -64,7 +62,7 @@ def execute(config: RunConfig, server: Server, prepared: tuple[Workload, str], p
         stages=stages,
         records=[record for one in climbed for record in one.stage.records],
         samples={SIDE: samples},
-        verdict=judge(facts, judged, complete=not stop.is_set()),
+        verdict=judge(facts, complete=not stop.is_set()),
         sides=[_side(config, workload, calibration)],
     )
 

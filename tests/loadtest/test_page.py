@@ -22,9 +22,10 @@ def report(*records: Record, complete: bool = True) -> dict[str, Any]:
     health = judge_client((0.2, 0.1), records, client)
     plan = StagePlan(1, 1, 1, "server", "closed", users=50, requests_per_user=1)
     stage = StageReport(plan, 50, complete, {}, 0.0, 1.0, client, {}, health, join([], 0, 1))
-    verdict = judge([StageFacts(50, client, health)], [], complete)
+    verdict = judge([StageFacts(50, client, health)], complete)
     arguments = {"base_url": "http://x", "model": "m", "users": [50], "requests_per_user": 1, "max_tokens": 8}
-    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict))
+    side = {"name": "server", "base_url": "http://x", "model": "m", "meta": {}}
+    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict, [side]))
 
 
 def test_unknown_is_a_dash_and_never_a_zero() -> None:
