@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist, fmean, stdev
 
 CONFIDENCE = 0.95
@@ -65,6 +66,7 @@ def quantile(
     return Estimate(at(ranked, q), low, high, len(ranked))
 
 
+@lru_cache(maxsize=1024)
 def order_ranks(n: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
     """Ranks (from 1) of n values that enclose the q-quantile; None when n is too small for both bounds.
 
