@@ -9,7 +9,7 @@ from greenlet import GreenletExit  # type: ignore[import-untyped]
 from locust import LoadTestShape, events
 
 from loadtest.errors import LoadtestError
-from loadtest.settings import add_arguments, server_and_workload
+from loadtest.settings import add_arguments, servers_and_prompts
 from loadtest.users import SteadyUser
 
 events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
@@ -18,7 +18,7 @@ events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-u
 class Chat(SteadyUser):
     def on_start(self) -> None:
         try:
-            self.server, self.workload = server_and_workload(self.host, self.environment.parsed_options)
+            self.servers, self.prompts = servers_and_prompts(self.host, self.environment.parsed_options)
         except LoadtestError as problem:
             logging.error("%s", problem)
             raise GreenletExit from problem  # ends this user; Locust would print a traceback for StopUser here

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+from loadtest.arrivals import StagePlan
+from loadtest.barrier import Stage, Work
 from loadtest.record import Outcome, Record
 from loadtest.stream import Answer, Usage
+from loadtest.workload import Kind
 
 MS = 1_000_000
 
@@ -21,6 +24,16 @@ def event(content: str | None = None, finish: str | None = None, **more: object)
 def usage(prompt: int, output: int) -> bytes:
     counts = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
     return b"data: " + json.dumps({"choices": [], "usage": counts}).encode() + b"\n\n"
+
+
+KIND = Kind(name="short", prompt_tokens=16, output_tokens=8)
+
+
+def closed(number: int, users: int, requests_per_user: int, warmup: int = 0, tokens: int = 8) -> Stage:
+    """A stage of a closed loop."""
+    kind = KIND.model_copy(update={"output_tokens": tokens})
+    plan = StagePlan(number, number, 1, "server", "closed", users=users, requests_per_user=requests_per_user)
+    return Stage(plan, Work([kind] * users, str(number), warmup))
 
 
 DONE = b"data: [DONE]\n\n"

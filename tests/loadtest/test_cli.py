@@ -39,6 +39,11 @@ WHOLE = "is not a whole number of at least"
         ("--users", "1,-5", "is not a list of whole numbers"),
         ("--users", "2.5", "is not a list of whole numbers"),
         ("--requests-per-user", "0", f"{WHOLE} 1"),
+        ("--repeats", "0", f"{WHOLE} 1"),
+        ("--rates", "1,-2", "is not a list of numbers, such as 1,2.5,8"),
+        ("--rates", "fast", "is not a list of numbers"),
+        ("--seconds", "0", "is not a number above 0"),
+        ("--obey-retry-after", "never", "is not a number above 0"),
         ("--max-tokens", "1.5", f"{WHOLE} 1"),
         ("--prompt-tokens", "many", f"{WHOLE} 1"),
         ("--warmup", "-1", f"{WHOLE} 0"),
@@ -85,7 +90,9 @@ def helped(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     text = helped(["--help"], capsys, monkeypatch)
-    assert "climb the ladder and write the report" in text
+    assert "run a workload and write the report" in text
+    assert "the same workload on several servers, in turn" in text
+    assert "the client's own error, against a server whose times are known" in text
     assert "write report.html again from report.json" in text
 
 
@@ -96,10 +103,10 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
     assert max(map(len, text.splitlines())) <= 120
     said = " ".join(text.split())
     for option, meaning in (
-        ("--users USERS", "stages (default 1,5,10,50)"),
-        ("--requests-per-user N", "in each stage (default 4)"),
-        ("--max-tokens N", "output length (default 64)"),
-        ("--prompt-tokens N", "about (default 128)"),
+        ("--users USERS", "one stage for each, such as 1,5,10,50 (default: the workload's)"),
+        ("--requests-per-user N", "in each stage of a closed loop (default: the workload's)"),
+        ("--max-tokens N", "output length (default: the workload's)"),
+        ("--prompt-tokens N", "about (default: the workload's)"),
         ("--warmup N", "short requests per user and stage, not counted (default 2)"),
         ("--sample-interval S", "at most, between two samples (default 1)"),
         ("--first-token-timeout S", "default 600"),

@@ -11,19 +11,20 @@ import pytest
 
 from loadtest.connection import Connection, Server, server_at
 from loadtest.metrics import e2e_ms, tpot_ms, ttft_ms
-from loadtest.prompts import CHAT_PATH, Workload
+from loadtest.prompts import CHAT_PATH, plain
 from loadtest.record import Record
 from tests.loadtest.answers import DONE, event, usage
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
-WORKLOAD = Workload("tiny", max_tokens=10, words=20, nonce="test")
+PROMPTS = plain("tiny", 20, 10, nonce="test")
+BODY = PROMPTS.body(PROMPTS.opening(PROMPTS.kinds[0], "one"), PROMPTS.kinds[0])
 GOOD = event("") + event("a") + event("b", "length") + usage(9, 2) + DONE
 
 
 def ask(server: Server, connection: Connection | None = None) -> Record:
     used = connection or Connection(server)
     now = perf_counter_ns()
-    request = server.request("POST", CHAT_PATH, WORKLOAD.body("one"))
+    request = server.request("POST", CHAT_PATH, BODY)
     try:
         return used.exchange(request, Record(1, 0, 0, plan=now, send=now))
     finally:

@@ -41,9 +41,10 @@ DEFAULTS = {
     "host": None,
     "model": "",
     "api_key_file": "",
-    "max_tokens": 64,
-    "prompt_words": 100,
+    "max_tokens": 0,
+    "prompt_words": 0,
     "stage_seconds": 30,
+    "workload": "seed",
 }
 
 
@@ -51,7 +52,7 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
     empty = dict.fromkeys(LATE, "")
     environment = {"FULLBATCH_HOST": "http://a:1", "FULLBATCH_MODEL": "m", "FULLBATCH_KEY_FILE": "/run/keys"}
     arguments = ["--host", "http://b:2", "--model", "n", "--api-key-file", "/other", "--max-tokens", "8"]
-    arguments += ["--prompt-words", "9", "--stage-seconds", "2"]
+    arguments += ["--prompt-words", "9", "--stage-seconds", "2", "--workload", "chat"]
     cases = [({}, []), (empty, []), (environment, []), (environment, arguments)]
     unset, emptied, by_environment, by_argument = under_locust(parsed, cases)
     assert unset == emptied == DEFAULTS
@@ -63,21 +64,23 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
         "max_tokens": 8,
         "prompt_words": 9,
         "stage_seconds": 2,
+        "workload": "chat",
     }
 
 
 def asked(host: str | None, arguments: list[str], times: int = 1) -> list[dict[str, Any]]:
     """Under Locust: what so many users are told. The environment changes after it was read."""
-    from loadtest.settings import server_and_workload
+    from loadtest.settings import servers_and_prompts
 
     options = options_of(arguments)
     found = []
     with patch.dict(os.environ, LATE):
         for _ in range(times):
-            server, workload = server_and_workload(host or options.host, options)
-            head = server.request("GET", "/").decode().split("\r\n")
-            shape = [workload.model, workload.max_tokens, workload.words]
-            found.append({"head": head, "shape": shape, "prompt": workload.prompt("1")})
+            servers, prompts = servers_and_prompts(host or options.host, options)
+            head = servers[0].request("GET", "/").decode().split("\r\n")
+            [kind] = prompts.kinds
+            shape = [prompts.model, kind.output_tokens, kind.prompt_tokens]
+            found.append({"head": head, "shape": shape, "prompt": prompts.opening(kind, "1")[0]["content"]})
     return found
 
 
@@ -103,7 +106,7 @@ def first_of_a_list() -> list[Any]:
 
 
 def test_without_a_model_the_first_that_the_server_lists_is_taken_and_kept() -> None:
-    assert under_locust(first_of_a_list) == [["first", 64, 100]] * 2
+    assert under_locust(first_of_a_list) == [["first", 64, 128]] * 2
 
 
 def problems(cases: list[tuple[str | None, list[str]]]) -> list[tuple[str, int]]:
