@@ -12,8 +12,8 @@ from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import judging, page, report, table
-from loadtest.config import RunConfig, Side, read_keys, read_meta, read_selfcheck, read_side
+from loadtest import checked, judging, page, report, table, truth
+from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
 from loadtest.options import parser, workload_of
 from loadtest.progress import Progress
@@ -52,7 +52,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
         stall_timeout=options.stall_timeout,
         patience=options.obey_retry_after,
         max_lag_ms=options.max_lag_ms,
-        selfcheck=read_selfcheck(options.selfcheck),
+        selfcheck=checked.read(options.selfcheck) if options.selfcheck else None,
         meta=read_meta(options.meta),
         targets=wanted.targets,
         slo=wanted.slo,
@@ -103,9 +103,9 @@ def _selfcheck(options: argparse.Namespace) -> int:
 
     found = selfcheck.check(options.users, options.tokens_per_s, options.seconds)
     if options.out:
-        report.write(options.out, json.dumps(found, indent=2).encode() + b"\n")
-    print(json.dumps(found) if options.json else selfcheck.text(found), flush=True)
-    return 0 if found["ok"] else EXIT_CODES["invalid"]
+        report.write(options.out, found.model_dump_json(indent=2).encode() + b"\n")
+    print(found.model_dump_json() if options.json else truth.text(found), flush=True)
+    return 0 if found.ok else EXIT_CODES["invalid"]
 
 
 def _stop_at_once(*_: object) -> NoReturn:

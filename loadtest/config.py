@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.arrivals import OPEN_LOOP, Arrivals
+from loadtest.checked import SelfCheck
 from loadtest.errors import UsageProblem
 from loadtest.points import Slo
 from loadtest.verdict import Target
 from loadtest.workload import Workload
 
-SELFCHECK_SCHEMA = "fullbatch.selfcheck/1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -46,7 +46,7 @@ class RunConfig:
     stall_timeout: float = 120.0
     patience: float = 0.0
     max_lag_ms: float | None = None
-    selfcheck: dict[str, Any] | None = None
+    selfcheck: SelfCheck | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     slo: Slo | None = None
@@ -116,27 +116,15 @@ def read_keys(path: Path | None) -> tuple[str | None, ...]:
 
 
 def read_meta(path: Path | None) -> dict[str, Any]:
-    return {} if path is None else _object(path, "--meta")
-
-
-def read_selfcheck(path: Path | None) -> dict[str, Any] | None:
-    """What `selfcheck --out` wrote; None where there was none."""
     if path is None:
-        return None
-    found = _object(path, "--selfcheck")
-    if found.get("schema") != SELFCHECK_SCHEMA:
-        raise UsageProblem(f"--selfcheck {path}: not a self check; `selfcheck --out {path}` writes one")
-    return found
-
-
-def _object(path: Path, option: str) -> dict[str, Any]:
+        return {}
     try:
-        content = json.loads(_read(path, option))
+        meta = json.loads(_read(path, "--meta"))
     except json.JSONDecodeError as error:
-        raise UsageProblem(f"{option} {path}: not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageProblem(f"{option} {path}: a JSON object is expected")
-    return content
+        raise UsageProblem(f"--meta {path}: not JSON: {error}") from error
+    if not isinstance(meta, dict):
+        raise UsageProblem(f"--meta {path}: a JSON object is expected")
+    return meta
 
 
 def _read(path: Path, option: str) -> str:

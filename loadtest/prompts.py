@@ -96,7 +96,7 @@ def line(short: tuple[int, int], long: tuple[int, int]) -> tuple[float, float]:
     (1, 0) where the longer prompt is not the one with more tokens: such a server's counts tell nothing.
     """
     per_word = (long[1] - short[1]) / (long[0] - short[0])
-    return (per_word, short[1] - short[0] * per_word) if per_word > 0 else (1.0, 0.0)
+    return (per_word, max(0.0, short[1] - short[0] * per_word)) if per_word > 0 else (1.0, 0.0)
 
 
 def plain(model: str, prompt_tokens: int, output_tokens: int, nonce: str) -> Prompts:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from loadtest.checked import SelfCheck
 from loadtest.report import StageReport
 
 
-def doubts(selfcheck: Mapping[str, Any] | None, stages: Sequence[StageReport]) -> list[str]:
+def doubts(selfcheck: SelfCheck | None, stages: Sequence[StageReport]) -> list[str]:
     """Why the whole run is not to be believed, by a self check; empty when it is, or when there was no check."""
     if selfcheck is None:
         return []
-    users, rate = selfcheck["users"], selfcheck["tokens_per_s"]
-    found = [f"the self check failed: {problem}" for problem in selfcheck["problems"]]
+    users, rate = selfcheck.users, selfcheck.tokens_per_s
+    found = [f"the self check failed: {problem}" for problem in selfcheck.problems]
     for stage in stages:
         peak, tokens = stage.client.in_flight_peak, stage.client.output_tokens_per_s or 0.0
         if peak > users:

@@ -107,7 +107,7 @@ def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop:
         arguments=config.arguments(),
         workload=_workload(config, sides[0]),
         meta=config.meta,
-        client=_client() | {"selfcheck": config.selfcheck},
+        client=_client() | {"selfcheck": config.selfcheck.model_dump() if config.selfcheck else None},
         stages=stages,
         records=[record for one in climbed for record in one.stage.records],
         samples=samples,

@@ -19,7 +19,7 @@ from typing import Any
 from loadtest import truth
 from loadtest.arrivals import StagePlan
 from loadtest.barrier import Stage, Work
-from loadtest.config import SELFCHECK_SCHEMA
+from loadtest.checked import Row, SelfCheck
 from loadtest.connection import server_at
 from loadtest.errors import ServerProblem
 from loadtest.ladder import Climbed, Ladder
@@ -31,13 +31,13 @@ _ANSWER_S = 1.0
 _END_S = 5.0
 
 
-def check(users: int, tokens_per_s: float, seconds: float) -> dict[str, Any]:
+def check(users: int, tokens_per_s: float, seconds: float) -> SelfCheck:
     """So many streams at once, each of `tokens_per_s`, for about so many seconds: what came out, as a report has it."""
     with _engine(tokens_per_s) as url:
         return measure(url, f"{url}/truth", (users, tokens_per_s, seconds), model="known")
 
 
-def measure(url: str, truth_url: str, load: tuple[int, float, float], model: str) -> dict[str, Any]:
+def measure(url: str, truth_url: str, load: tuple[int, float, float], model: str) -> SelfCheck:
     """The same against any server that keeps the truth. `load`: users, tokens/s of each, seconds."""
     users, tokens_per_s, seconds = load
     tokens = max(10, round(tokens_per_s * _ANSWER_S))
@@ -57,7 +57,7 @@ def _climb(url: str, plan: StagePlan, model: str, tokens: int) -> Climbed:
         ladder.close()
 
 
-def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s: float) -> dict[str, Any]:
+def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s: float) -> SelfCheck:
     good = [record for record in climbed.stage.records if record.ok]
     failed = len(climbed.stage.records) - len(good)
     true = [truth.true_record(record, known[_request_id(record)]) for record in good]
@@ -66,57 +66,29 @@ def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s:
     if failed or not good:
         problems.append(f"{failed} of {len(climbed.stage.records)} requests failed")
     lag, cpu = climbed.lag
-    return {
-        "schema": SELFCHECK_SCHEMA,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "users": users,
-        "tokens_per_s": tokens_per_s,
-        "requests": len(good),
-        "ok": not problems,
-        "problems": problems,
-        "rows": [row.as_dict() for row in rows],
-        "token_lag_ms": truth.spread(truth.token_lags(good, true)),
-        "send_lag_ms": truth.spread(
-            sorted((seen.send - sent.send) / 1e6 for sent, seen in zip(good, true, strict=True))
-        ),
-        "loop_lag_p99_ms": lag,
-        "cpu_share": cpu,
-    }
+    sent = sorted((seen.send - record.send) / 1e6 for record, seen in zip(good, true, strict=True))
+    return SelfCheck(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        users=users,
+        tokens_per_s=tokens_per_s,
+        requests=len(good),
+        ok=not problems,
+        problems=tuple(problems),
+        rows=tuple(rows),
+        token_lag_ms=truth.spread(truth.token_lags(good, true)),
+        send_lag_ms=truth.spread(sent),
+        loop_lag_p99_ms=lag,
+        cpu_share=cpu,
+    )
 
 
-def _problem(row: truth.Row) -> str:
+def _problem(row: Row) -> str:
     name = f"{row.metric.removesuffix('_ms').upper()} {row.statistic}"
     return f"{name} is {row.error_ms:+.1f} ms off (allowed {row.allowed_ms:.1f} ms)"
 
 
 def _request_id(record: Record) -> str:
     return f"{_NONCE}-1-{record.user}-{record.index}-{record.turn}"
-
-
-def text(found: Mapping[str, Any]) -> str:
-    """For a terminal."""
-    lines = [
-        f"{found['users']} streams x {found['tokens_per_s']:g} tokens/s, {found['requests']} answers",
-        "             reported      truth      error    allowed",
-    ]
-    for row in found["rows"]:
-        name = f"{row['metric'].removesuffix('_ms').upper()} {row['statistic']}"
-        numbers = "".join(f"{row[key]:8.2f} ms" for key in ("reported_ms", "true_ms"))
-        mark = "" if row["ok"] else "  !"
-        lines.append(f"{name:10}{numbers}{row['error_ms']:+8.2f} ms{row['allowed_ms']:8.2f} ms{mark}")
-    for name, label in (
-        ("token_lag_ms", "a token is seen after its write"),
-        ("send_lag_ms", "a request is read after"),
-    ):
-        lines.append(f"{label}: " + " / ".join(_ms(value) for value in found[name].values()) + " ms (p50/p95/p99)")
-    cpu = "unknown" if found["cpu_share"] is None else f"{found['cpu_share']:.0%}"
-    lines.append(f"the client used {cpu} of a core; its loop was {_ms(found['loop_lag_p99_ms'])} ms late at p99")
-    verdict = "the client can be believed here" if found["ok"] else "the client cannot be believed here"
-    return "\n".join([*lines, f"{verdict}" + "".join(f"\n  - {problem}" for problem in found["problems"])])
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 @contextmanager

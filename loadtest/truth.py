@@ -7,9 +7,9 @@ nanoseconds of the clock that all processes of a machine share (`perf_counter_ns
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from loadtest.checked import Lag, Row, SelfCheck
 from loadtest.metrics import NS_PER_MS, Quantiles, percentile, summarise
 from loadtest.record import Outcome, Record
 from loadtest.stream import Answer, Usage
@@ -23,30 +23,18 @@ _JUDGED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One reported number. It may be off by 2 ms or 2 % of the truth, whichever is more."""
-
-    metric: str
-    statistic: str
-    reported_ms: float
-    true_ms: float
-
-    @property
-    def error_ms(self) -> float:
-        return self.reported_ms - self.true_ms
-
-    @property
-    def allowed_ms(self) -> float:
-        return max(ALLOWED_MS, ALLOWED_SHARE * self.true_ms)
-
-    @property
-    def ok(self) -> bool:
-        return abs(self.error_ms) <= self.allowed_ms
-
-    def as_dict(self) -> dict[str, Any]:
-        names = "metric statistic reported_ms true_ms error_ms allowed_ms ok".split()
-        return {name: getattr(self, name) for name in names}
+def row(metric: str, statistic: str, reported_ms: float, true_ms: float) -> Row:
+    """One number, judged: it may be off by 2 ms or 2 % of the truth, whichever is more."""
+    error, allowed = reported_ms - true_ms, max(ALLOWED_MS, ALLOWED_SHARE * true_ms)
+    return Row(
+        metric=metric,
+        statistic=statistic,
+        reported_ms=reported_ms,
+        true_ms=true_ms,
+        error_ms=error,
+        allowed_ms=allowed,
+        ok=abs(error) <= allowed,
+    )
 
 
 def true_record(record: Record, truth: Mapping[str, Any]) -> Record:
@@ -69,7 +57,7 @@ def rows(records: Sequence[Record], true: Sequence[Record]) -> list[Row]:
     for metric, statistics in _JUDGED.items():
         ours, theirs = getattr(reported, metric), getattr(known, metric)
         if isinstance(ours, Quantiles) and isinstance(theirs, Quantiles):
-            found += [Row(metric, name, getattr(ours, name), getattr(theirs, name)) for name in statistics]
+            found += [row(metric, name, getattr(ours, name), getattr(theirs, name)) for name in statistics]
     return found
 
 
@@ -92,6 +80,32 @@ def _moments(record: Record) -> list[int]:
     return moments
 
 
-def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Percentiles of sorted values, for a report."""
-    return {f"p{round(q * 100)}": percentile(values, q) for q in (0.5, 0.95, 0.99)}
+def spread(values: Sequence[float]) -> Lag:
+    """Percentiles of sorted values."""
+    return Lag(p50=percentile(values, 0.5), p95=percentile(values, 0.95), p99=percentile(values, 0.99))
+
+
+def text(found: SelfCheck) -> str:
+    """For a terminal."""
+    lines = [
+        f"{found.users} streams x {found.tokens_per_s:g} tokens/s, {found.requests} answers",
+        "             reported      truth      error    allowed",
+    ]
+    for one in found.rows:
+        name = f"{one.metric.removesuffix('_ms').upper()} {one.statistic}"
+        numbers = f"{one.reported_ms:8.2f} ms{one.true_ms:8.2f} ms{one.error_ms:+8.2f} ms{one.allowed_ms:8.2f} ms"
+        lines.append(f"{name:10}{numbers}{'' if one.ok else '  !'}")
+    lines.append(f"a token is seen after its write: {_lag(found.token_lag_ms)} ms (p50/p95/p99)")
+    lines.append(f"a request is read after its send: {_lag(found.send_lag_ms)} ms (p50/p95/p99)")
+    cpu = "unknown" if found.cpu_share is None else f"{found.cpu_share:.0%}"
+    lines.append(f"the client used {cpu} of a core; its loop was {_ms(found.loop_lag_p99_ms)} ms late at p99")
+    lines.append("the client can be believed here" if found.ok else "the client cannot be believed here")
+    return "\n".join([*lines, *(f"  - {problem}" for problem in found.problems)])
+
+
+def _lag(lag: Lag) -> str:
+    return " / ".join(_ms(value) for value in (lag.p50, lag.p95, lag.p99))
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -6,6 +6,7 @@ import json
 
 from loadtest.arrivals import StagePlan
 from loadtest.barrier import Stage, Work
+from loadtest.checked import Lag, Row, SelfCheck
 from loadtest.record import Outcome, Record
 from loadtest.stream import Answer, Usage
 from loadtest.workload import Kind
@@ -58,3 +59,15 @@ def good(
 def failed(send_ms: float, end_ms: float, outcome: Outcome = Outcome.CUT) -> Record:
     send = int(send_ms * MS)
     return Record(1, 0, 0, plan=send, send=send, end=int(end_ms * MS), status=200, outcome=outcome)
+
+
+def self_check(users: int = 50, tokens_per_s: float = 50.0, problems: tuple[str, ...] = ()) -> SelfCheck:
+    """What a self check found: one number, 1 ms off."""
+    row = Row(
+        metric="ttft_ms", statistic="p50", reported_ms=101, true_ms=100, error_ms=1, allowed_ms=2, ok=not problems
+    )  # fmt: skip
+    lag = Lag(p50=0.5, p95=1.0, p99=None)
+    return SelfCheck(
+        at="2026-11-23T00:00:00+00:00", users=users, tokens_per_s=tokens_per_s, requests=9, ok=not problems,
+        problems=problems, rows=(row,), token_lag_ms=lag, send_lag_ms=lag, loop_lag_p99_ms=0.5, cpu_share=0.1,
+    )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from collections import OrderedDict
 from typing import Any, cast
 
 import httptools
@@ -19,6 +21,7 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
+_KEPT_TRUTHS = 10_000
 _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed", 503: b"Service Unavailable"}
 
 
@@ -31,6 +34,9 @@ class Engine:
         self.batch = Batch(knobs, self.meters, loop)
         self.connections: set[Connection] = set()
         self.accepted = 0
+        # By request id: when the request had been read and when each token was written, in perf_counter_ns, the clock
+        # that all processes of a machine share. For measuring who measures us: GET /fake/truth.
+        self.truth: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._address = sock.getsockname()
         self._socket: socket.socket | None = sock
         self._server: asyncio.Server | None = None
@@ -49,6 +55,16 @@ class Engine:
             sock = self._socket or bind(self._address[0], self._address[1])
             self._socket = None
             self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
+
+    def keep_truth(self, request_id: bytes) -> list[int]:
+        """The list that the moments of this request's writes go to."""
+        writes: list[int] = []
+        if request_id:
+            name = request_id.decode("latin-1")
+            self.truth[name] = {"read": time.perf_counter_ns(), "writes": writes}
+            if len(self.truth) > _KEPT_TRUTHS:
+                self.truth.popitem(last=False)
+        return writes
 
     def stop_listening(self) -> None:
         """New connections are refused and idle ones closed; running requests go on."""
@@ -90,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._body = b""
         self._request_id = b""
         self._job: Job | None = None
+        self._writes: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -164,6 +181,8 @@ class Connection(asyncio.Protocol):
             self._answer(
                 200, orjson.dumps(state | {"connections": len(engine.connections), "accepted": engine.accepted})
             )
+        elif self._path == "/fake/truth":
+            self._answer(200, orjson.dumps(engine.truth))
         else:
             self._answer(404, orjson.dumps({"detail": "Not Found"}))
 
@@ -212,6 +231,7 @@ class Connection(asyncio.Protocol):
         writer = _Stream(self, answer, ask) if ask.stream else _Whole(self, answer, ask)
         if ask.stream:
             self._transport.write(_STREAM_HEAD)
+        self._writes = self._engine.keep_truth(self._request_id)
         self._job = writer.job = Job(ask.prompt_tokens, ask.max_new, writer.on_token)
         self._engine.batch.submit(self._job)
 
@@ -220,6 +240,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(head % (status, _REASONS[status], content_type, len(body)) + body)
 
     def send(self, data: bytes) -> None:
+        self._writes.append(time.perf_counter_ns())
         self._transport.write(data)
 
     def send_whole(self, body: bytes) -> None:
