@@ -7,14 +7,18 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import checked, judging, page, report, table, truth
+from loadtest import checked, csvfile, diff, judging, page, promrange, report, table, truth
+from loadtest.arrivals import interleaved
 from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
+from loadtest.export import Exporter, serve
+from loadtest.live import Board
 from loadtest.options import parser, workload_of
 from loadtest.progress import Progress
 from loadtest.targets import TargetFile, read_target_file
@@ -85,17 +89,32 @@ def _compare(options: argparse.Namespace) -> int:
 def _measure(config: RunConfig, options: argparse.Namespace) -> int:
     from loadtest.run import execute, prepare  # Locust patches the process when imported; `report` does without
 
+    if options.plan:
+        return _print_plan(config)
     _make_directory(config.out)
-    progress = Progress(sys.stderr if options.json else sys.stdout, sides=len(config.sides) > 1)
+    progress, stop_telling = _progress(config, options)
     stop = Event()
     _on_signals(_stop_at_once)
     ready = prepare(config, progress)
     _on_signals(lambda *_: stop.set())  # from here on there is something to keep
     measured = report.as_dict(execute(config, ready, progress, stop))
+    stop_telling()
     content = judging.judged(measured, config.targets, config.slo)
-    paths = [report.write_json(content, config.out), page.write(content, config.out)]
+    paths = _write(content, config.out)  # first without Prometheus: whatever it does, the run is not lost
+    try:
+        if options.prometheus:
+            content = _from_prometheus(content, options.prometheus)
+            paths = _write(content, config.out)
+    except LoadtestError as problem:
+        print(f"loadtest: {problem}; try again with `report {config.out} --prometheus …`", file=sys.stderr)
     _print_result(content, paths, as_json=options.json)
     return int(content["verdict"]["exit_code"])
+
+
+def _print_plan(config: RunConfig) -> int:
+    for plan in interleaved(config.arrivals, [side.name for side in config.sides], config.repeats):
+        print(f"{plan.number:4}  {plan.side}, {plan.label}" + (f", repeat {plan.repeat}" if config.repeats > 1 else ""))
+    return 0
 
 
 def _selfcheck(options: argparse.Namespace) -> int:
@@ -117,16 +136,52 @@ def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
         signal.signal(name, handler)
 
 
+def _progress(config: RunConfig, options: argparse.Namespace) -> tuple[Progress, Callable[[], None]]:
+    """Progress, told to Prometheus too where that was asked for; and what ends the telling."""
+    stream, several = sys.stderr if options.json else sys.stdout, len(config.sides) > 1
+    if options.export_port is None:
+        return Progress(stream, several), lambda: None
+    board = Board()
+    board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), config.workload.name)
+    exporter = Exporter(stream, several, board=board)
+    return exporter, serve(board, lambda: exporter.users, options.export_port)
+
+
+def _from_prometheus(content: Mapping[str, Any], addresses: Sequence[str]) -> dict[str, Any]:
+    made = dict(content)
+    for address in addresses:
+        made = promrange.sampled(made, address)
+    return made
+
+
+def _write(content: Mapping[str, Any], out: Path) -> list[Path]:
+    return [report.write_json(content, out), page.write(content, out), *csvfile.write(content, out)]
+
+
 def _rebuild(options: argparse.Namespace) -> int:
-    path = page.write(report.read_json(options.directory), options.directory)
-    print(path)
-    return 0
+    content = _from_prometheus(report.read_json(options.directory), options.prometheus)
+    if options.target:
+        wanted = read_target_file(options.target)
+        content = judging.judged(content, wanted.targets, wanted.slo)
+    changed = bool(options.target or options.prometheus)
+    if changed:
+        report.write_json(content, options.directory)
+    print(page.write(content, options.directory))
+    for path in csvfile.write(content, options.directory):
+        print(path)
+    return int(content["verdict"]["exit_code"]) if options.target else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    made = diff.diff(report.read_json(options.before), report.read_json(options.after), options.tolerance / 100)
+    print(json.dumps(made.as_dict(), indent=2) if options.json else diff.text(made))
+    return made.exit_code
 
 
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in ("report.json", "report.html"):
+        for name in ("report.json", "report.html", "stages.csv", "requests.csv"):
             (path / name).unlink(missing_ok=True)  # an older result must not pass for this run's
             probe = path / f"{name}.partial"  # better refused now than after the measuring
             probe.touch()
@@ -159,4 +214,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "selfcheck": _selfcheck,
     "report": _rebuild,
+    "diff": _diff,
 }

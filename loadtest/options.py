@@ -55,9 +55,51 @@ def parser() -> argparse.ArgumentParser:
             "selfcheck", help="the client's own error, against a server whose times are known", formatter_class=form
         )
     )
-    again = commands.add_parser("report", help="write report.html again from report.json")
-    again.add_argument("directory", type=Path, help="where report.json is")
+    _report_arguments(commands)
     return top
+
+
+def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
+    again = commands.add_parser("report", help="write report.html and the CSV files again from report.json")
+    again.add_argument("directory", type=Path, help="where report.json is")
+    again.add_argument(
+        "--target", type=Path, metavar="FILE", help="judge again, by these targets; report.json is changed too"
+    )
+    _prometheus_argument(again)
+    diff = commands.add_parser(
+        "diff",
+        help="what became worse between two reports",
+        epilog="exit codes: 0 nothing became worse; 1 something did; 2 usage; 3 nothing can be said",
+    )
+    diff.add_argument("before", type=Path, help="the folder of the first report.json")
+    diff.add_argument("after", type=Path, help="the folder of the second")
+    diff.add_argument(
+        "--tolerance", type=_percent, default=5.0, metavar="PERCENT", help="a change up to this is none (default 5)"
+    )
+    diff.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _prometheus_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--prometheus", action="append", default=[], metavar="[SIDE=]URL",
+        help="take batch size and KV use over time from this Prometheus; once for each side",
+    )  # fmt: skip
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 100")
+    return value
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 1 to 65535")
+    return int(text)
 
 
 def _server_arguments(run: argparse.ArgumentParser) -> None:
@@ -110,6 +152,11 @@ def _judging_arguments(run: argparse.ArgumentParser) -> None:
         "--meta", type=Path, metavar="FILE", help="a JSON object to print in the report: engine, flags, machine"
     )
     run.add_argument("--target", type=Path, metavar="FILE", help="judge by these targets, see loadtest/targets.yaml")
+    run.add_argument("--plan", action="store_true", help="print the stages in their order, and stop")
+    run.add_argument(
+        "--export-port", type=_port, metavar="PORT", help="tell Prometheus while it runs, on loopback: /metrics"
+    )
+    _prometheus_argument(run)
     run.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to stderr")
     run.add_argument(
         "--sample-interval", type=above_zero, default=1.0, metavar="S", help="at most, between two samples (default 1)"

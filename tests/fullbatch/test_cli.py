@@ -15,7 +15,7 @@ import pytest
 from fullbatch import catalog, profile
 from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
 
-COMMANDS = ("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "demo")
+COMMANDS = ("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "demo", "compare")
 GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
 
 
