@@ -23,19 +23,30 @@ from loadtest.workload import names, read_workload
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """For `events.init_command_line_parser`."""
+    """For `events.init_command_line_parser`. Arguments of a group would not be in the form of the web UI."""
     environment = os.environ
     parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None)
-    plan = parser.add_argument_group("Fullbatch")
     model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
-    plan.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
-    plan.add_argument("--api-key-file", default=key, help="File with one key per line; the first is used")
-    plan.add_argument("--workload", default="seed", choices=names(), help="What is asked for: loadtest/workloads/")
-    plan.add_argument(
+    parser.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
+    # Not in the form: who may write there would have any file of this machine read and sent to any host.
+    parser.add_argument(
+        "--api-key-file", default=key, include_in_web_ui=False, help="File with one key per line; the first is used"
+    )
+    parser.add_argument("--workload", default="seed", choices=names(), help="What is asked for: loadtest/workloads/")
+    parser.add_argument(
         "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
     )
-    plan.add_argument("--prompt-words", type=int, default=0, help="Length of every prompt; 0: as the workload says")
-    plan.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step: 1, 5, 10 and 50 users")
+    parser.add_argument("--prompt-words", type=int, default=0, help="Length of every prompt; 0: as the workload says")
+    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, with commas between")
+    parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
+
+
+def steps(text: str) -> list[int]:
+    """The users of each step. UsageProblem for anything but whole numbers of at least 1."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise UsageProblem(f"--steps: '{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
+    return [int(part) for part in parts]
 
 
 def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:

@@ -15,6 +15,7 @@ from functools import wraps
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from jinja2 import ChoiceLoader, DictLoader
@@ -117,6 +118,7 @@ def _extend(web_ui: WebUI, session: Session) -> None:
     }
     assert web_ui.app is not None and web_ui.app.jinja_loader is not None
     web_ui.app.jinja_loader = ChoiceLoader([DictLoader({"index.html": _page()}), web_ui.app.jinja_loader])
+    web_ui.app.before_request(_refuse_others)
     web_ui.app.after_request(lambda response: _with_rows(response, session))
     # Where Locust's own routes lie.
     base = getattr(web_ui.environment.parsed_options, "web_base_path", None) or None
@@ -129,6 +131,19 @@ def _page() -> str:
     if "</body>" not in text:
         logging.warning("this Locust's page is unlike that of 2.47: no live charts, the tab LLM has the numbers")
     return text.replace("</body>", '<script src="./fullbatch/live.js" defer></script></body>')
+
+
+def _refuse_others() -> Response | None:
+    """Locust lets every web site that its user visits start a run, to any host, with our key. Only its own page may.
+
+    The key's file is not to be chosen from a browser either: any file's first line could be sent anywhere.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return Response("only this page may do that, not another web site\n", 403, mimetype="text/plain")
+    if "api_key_file" in request.form:
+        return Response("the key's file is given on the command line only\n", 400, mimetype="text/plain")
+    return None
 
 
 def _with_rows(response: Response, session: Session) -> Response:

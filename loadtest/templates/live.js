@@ -6,13 +6,13 @@
     { title: "Time to first token", unit: "ms", lines: [["ttft_p50_ms", "p50"], ["ttft_p95_ms", "p95"]] },
     { title: "Time between tokens", unit: "ms", lines: [["itl_p50_ms", "p50"], ["itl_p95_ms", "p95"]] },
     { title: "Output tokens per second", unit: "tokens/s", lines: [["tokens_per_s", "tokens/s"]] },
-    { title: "Users", unit: "users", lines: [["users", "users"]] },
+    { title: "Users", unit: "at once", lines: [["users", "users"]] },
   ];
   const W = 480, H = 220, LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 34;
 
   const style = document.createElement("style");
   style.textContent = `
-    #fullbatch { display: none; padding: 0 24px 40px; font: 14px/1.5 system-ui, sans-serif; color: inherit; }
+    #fullbatch { display: none; padding: 24px 0 40px; font: 14px/1.5 system-ui, sans-serif; color: inherit; }
     #fullbatch.shown { display: block; }
     #fullbatch .charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
     #fullbatch figure { margin: 0; padding: 10px 12px 4px; border: 1px solid rgba(128, 128, 128, .35); border-radius: 6px; }
@@ -29,7 +29,22 @@
   const section = document.createElement("section");
   section.id = "fullbatch";
   section.setAttribute("aria-label", "Live charts of the language model");
-  document.body.append(section);
+
+  // Below Locust's table; at the end of the page where its page should be built otherwise one day.
+  function place() {
+    const table = document.querySelector("#root table");
+    const parent = (table && table.closest(".MuiContainer-root")) || document.body;
+    if (section.parentNode !== parent) parent.append(section);
+  }
+
+  // The workload is a part of the form that Locust folds away; open it once.
+  let opened = false;
+  function open() {
+    const folded = document.querySelector("form [aria-expanded=false]");
+    if (opened || !folded) return;
+    opened = true;
+    folded.click();
+  }
 
   const top = (highest) => {
     const power = 10 ** Math.floor(Math.log10(Math.max(highest, 1e-9)));
@@ -63,6 +78,8 @@
   }
 
   async function look() {
+    open();
+    place();
     const shown = new URLSearchParams(location.search).get("tab") === "llm";
     section.classList.toggle("shown", shown);
     if (!shown) return;

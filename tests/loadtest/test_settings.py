@@ -44,6 +44,7 @@ DEFAULTS = {
     "max_tokens": 0,
     "prompt_words": 0,
     "stage_seconds": 30,
+    "steps": "1,5,10,50",
     "workload": "seed",
 }
 
@@ -58,6 +59,7 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
     assert unset == emptied == DEFAULTS
     assert by_environment == DEFAULTS | {"host": "http://a:1", "model": "m", "api_key_file": "/run/keys"}
     assert by_argument == {
+        "steps": "1,5,10,50",
         "host": "http://b:2",
         "model": "n",
         "api_key_file": "/other",
@@ -146,3 +148,25 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
         ["http://127.0.0.1:9: cannot be reached: Connection refused", 4],
         [f"{closed}: the key was refused (HTTP 401); give the right one by --api-key-file", 4],
     ]
+
+
+def stepped(texts: list[str]) -> list[list[int] | str]:
+    """Under Locust: the users of each text, or what is said of it."""
+    from loadtest.errors import UsageProblem
+    from loadtest.settings import steps
+
+    found: list[list[int] | str] = []
+    for text in texts:
+        try:
+            found.append(steps(text))
+        except UsageProblem as problem:
+            found.append(str(problem))
+    return found
+
+
+def test_steps_are_users_with_commas_between_and_nonsense_is_one_line() -> None:
+    good, wrong = ["1,5,10,50", " 3 ", "50, 1"], ["", "many", "0", "1,,5", "1;5", "-1", "1.5"]
+    found = under_locust(stepped, good + wrong)
+    assert found[:3] == [[1, 5, 10, 50], [3], [50, 1]]
+    told = "is not a list of whole numbers of at least 1, such as 1,5,10,50"
+    assert found[3:] == [f"--steps: '{text}' {told}" for text in wrong]

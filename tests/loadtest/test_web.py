@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tests.browser import chromium
 from tests.loadtest.programs import ROOT
 from tests.loadtest.test_export import Values, value, values
 
-QUICK = ("--stage-seconds", "4", "--max-tokens", "16", "--stop-timeout", "10")
+QUICK = ("--steps", "1,5,10", "--stage-seconds", "4", "--max-tokens", "16", "--stop-timeout", "10")
 
 
 @contextmanager
@@ -75,8 +76,10 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
     with chromium() as tab:
         tab.shape(1280)
         tab.open(page)
-        assert "workload" in tab.until("document.body.innerText").lower()
         tab.until("document.querySelector('button[type=submit]') !== null")
+        for field in ("workload", "model", "steps", "stage_seconds", "max_tokens"):
+            tab.until(f"document.querySelector('form [name={field}]') !== null")
+        assert tab.ask("document.querySelector('form [name=api_key_file]')") is None
         tab.ask("document.querySelector('button[type=submit]').click()")
         wait_for(lambda: statistics(page)["stats"][-1]["num_requests"] > 20)
         tab.open(f"{page}/?tab=llm")
@@ -85,6 +88,8 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
         for word in ("Tokens/s", "ITL p50", "Time to first token", "Time between tokens", "Output tokens per second"):
             assert word in told
         assert tab.complaints == []
+        gap = "document.querySelector('#fullbatch').getBoundingClientRect().top - "
+        assert 0 <= tab.ask(gap + "document.querySelector('#root table').getBoundingClientRect().bottom") < 100
         for width in (1280, 390):
             tab.shape(width)
             assert tab.ask("document.querySelector('#fullbatch').scrollWidth - innerWidth") <= 0
@@ -92,12 +97,25 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
         assert tab.ask("getComputedStyle(document.querySelector('#fullbatch')).display") == "none"
 
 
+def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str) -> None:
+    for headers, body, status in (
+        ({"Origin": "http://elsewhere.example"}, b"host=http://elsewhere.example", 403),
+        ({"Origin": page}, b"api_key_file=/etc/passwd", 400),
+    ):
+        request = urllib.request.Request(f"{page}/swarm", body, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        refused.value.close()
+        assert refused.value.code == status
+    assert statistics(page)["state"] == "ready"
+
+
 def test_table_metrics_and_csv_tell_the_same_run(page: str) -> None:
     get(f"{page}/swarm", b"")
     wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 5)
     running = [labels for name, labels in metrics(page) if name == "loadtest_stage_info"]
     assert [dict(labels)["users"] for labels in running] == ["5"]
-    get(f"{page}/stop")
+    get(f"{page}/stop", b"")
     wait_for(lambda: statistics(page)["state"] == "stopped")
     whole = statistics(page)["stats"][-1]["num_requests"]
     found = wait_for(lambda: (m := metrics(page)) and value(m, "loadtest_requests_total", outcome="ok") == whole and m)
@@ -128,7 +146,7 @@ def test_workers_numbers_add_up_on_the_master(
         get(f"{page}/swarm", b"")
         wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 5)
         wait_for(lambda: statistics(page)["stats"][-1]["num_requests"] > 20)
-        get(f"{page}/stop")
+        get(f"{page}/stop", b"")
         wait_for(lambda: statistics(page)["state"] == "stopped")
 
         def agree() -> Values | None:
