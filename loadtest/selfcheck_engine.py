@@ -89,12 +89,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._buffer = b""
+        self._received = 0
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._received = perf_counter_ns()
         self._buffer += data
         head, blank, body = self._buffer.partition(b"\r\n\r\n")
         if not blank:
@@ -112,7 +114,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(content) + content)
             return
         writes: list[int] = []
-        self._engine.truth[headers.get("x-request-id", "")] = {"read": perf_counter_ns(), "writes": writes}
+        self._engine.truth[headers.get("x-request-id", "")] = {"read": self._received, "writes": writes}
         due = asyncio.get_running_loop().time() + _FIRST_TOKEN_S
         self._engine.add(Stream(self._transport, int(json.loads(body)["max_tokens"]), due, writes))
 

@@ -56,12 +56,12 @@ class Engine:
             self._socket = None
             self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
 
-    def keep_truth(self, request_id: bytes) -> list[int]:
-        """The list that the moments of this request's writes go to."""
+    def keep_truth(self, request_id: bytes, read: int) -> list[int]:
+        """The list that the moments of this request's writes go to; `read`: when its last bytes had come."""
         writes: list[int] = []
         if request_id:
             name = request_id.decode("latin-1")
-            self.truth[name] = {"read": time.perf_counter_ns(), "writes": writes}
+            self.truth[name] = {"read": read, "writes": writes}
             if len(self.truth) > _KEPT_TRUTHS:
                 self.truth.popitem(last=False)
         return writes
@@ -107,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._request_id = b""
         self._job: Job | None = None
         self._writes: list[int] = []
+        self._received = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -121,6 +122,7 @@ class Connection(asyncio.Protocol):
             self._job = None
 
     def data_received(self, data: bytes) -> None:
+        self._received = time.perf_counter_ns()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -231,7 +233,7 @@ class Connection(asyncio.Protocol):
         writer = _Stream(self, answer, ask) if ask.stream else _Whole(self, answer, ask)
         if ask.stream:
             self._transport.write(_STREAM_HEAD)
-        self._writes = self._engine.keep_truth(self._request_id)
+        self._writes = self._engine.keep_truth(self._request_id, self._received)
         self._job = writer.job = Job(ask.prompt_tokens, ask.max_new, writer.on_token)
         self._engine.batch.submit(self._job)
 
