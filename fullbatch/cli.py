@@ -244,6 +244,10 @@ def _loadtest(args: argparse.Namespace) -> int:
     return measuring.loadtest(args.words, ROOT)
 
 
+def _report(args: argparse.Namespace) -> int:
+    return measuring.loadtest(measuring.report_words(args.words, Path.cwd()), ROOT)
+
+
 def _profiles(_args: argparse.Namespace) -> int:
     names = profile.names(ROOT)
     width = max(map(len, names), default=0) + 2
@@ -266,4 +270,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "compare": _compare,
     "loadtest": _loadtest,
+    "report": _report,
 }

@@ -38,6 +38,13 @@ def loadtest(words: Sequence[str], root: Path) -> int:
         raise
 
 
+def report_words(words: Sequence[str], here: Path) -> list[str]:
+    """`report DIR` and `report diff BEFORE AFTER` in the load test's words; folders as seen from `here`."""
+    command = "diff" if words[:1] == ["diff"] else "report"
+    rest = words[1:] if command == "diff" else words
+    return [command, *(str(here / word) if (here / word).exists() else word for word in rest)]
+
+
 def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_seconds: float) -> None:
     """What of a deployment shapes the numbers: engine, flags, environment, KV cache, machine."""
     engine = plan.engines[0]

@@ -41,11 +41,13 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_running(commands, listing)
     _add_demo(commands, listing)
     _add_compare(commands, listing)
-    # Its words belong to the load test, also those that begin with a dash.
-    words = commands.add_parser(
-        "loadtest", help="run, compare, selfcheck, report: the load test itself", prefix_chars="\0", add_help=False
-    )
-    words.add_argument("words", nargs=argparse.REMAINDER)
+    # Their words belong to the load test, also those that begin with a dash.
+    for name, text in (
+        ("report", "report DIR: write a report's page again; report diff BEFORE AFTER: what became worse"),
+        ("loadtest", "run, compare, selfcheck, report, diff: the load test itself"),
+    ):
+        words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
+        words.add_argument("words", nargs=argparse.REMAINDER)
     return top
 
 

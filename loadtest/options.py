@@ -69,6 +69,7 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
     diff = commands.add_parser(
         "diff",
         help="what became worse between two reports",
+        description="What became worse between two reports of the same plan, beyond what chance explains.",
         epilog="exit codes: 0 nothing became worse; 1 something did; 2 usage; 3 nothing can be said",
     )
     diff.add_argument("before", type=Path, help="the folder of the first report.json")

@@ -112,15 +112,17 @@ def conclude(failures: Sequence[str], judged: Sequence[Judged]) -> Verdict:
     """Of a run that is whole and can be believed."""
     results, lines = list(judged), list(failures)
     missed = [f"{result.target}: {result.reason}" for result in results if result.status == "missed"]
-    if missed:
-        return Verdict("missed", f"{len(missed)} of {len(results)} targets missed.", missed + lines, results)
-    if lines:
-        return Verdict("failures", "Some requests failed.", lines, results)
     met = [f"{result.target}: {result.reason}" for result in results if result.status == "met"]
     others = [result for result in results if result.status in ("not judged", "not comparable")]
+    judged_count = len(met) + len(missed)
+    apart = f" {len(others)} not judged." if others else ""
+    if missed:
+        return Verdict("missed", f"{len(missed)} of {judged_count} targets missed.{apart}", missed + lines, results)
+    if lines:
+        return Verdict("failures", "Some requests failed.", lines, results)
     unjudged = [f"{result.target}: {result.status}: {result.reason}" for result in others]
     if met:
-        return Verdict("met", f"{len(met)} of {len(results)} targets met, none missed.", met + unjudged, results)
+        return Verdict("met", f"{len(met)} of {judged_count} targets met, none missed.{apart}", met + unjudged, results)
     headline = "Ran clean: every request got its whole answer."
     return Verdict("clean", headline + (" No target applies." if results else ""), unjudged, results)
 

@@ -48,6 +48,9 @@ def test_a_missed_target_outranks_failures_and_both_outrank_a_met_one() -> None:
     both = conclude(["5 users: 1 of 2 failed (1 429)"], [met, missed])
     assert (both.kind, both.headline) == ("missed", "1 of 2 targets missed.")
     assert both.reasons == ["b: late", "5 users: 1 of 2 failed (1 429)"]
+    other = Judged("c", "not judged", "for another card")
+    assert conclude([], [met, missed, other]).headline == "1 of 2 targets missed. 1 not judged."
+    assert conclude([], [met, other]).headline == "1 of 1 targets met, none missed. 1 not judged."
     assert conclude(["5 users: 1 of 2 failed (1 429)"], [met]).kind == "failures"
 
 
