@@ -6,11 +6,11 @@ A number that cannot be known is None and is shown as a dash.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from loadtest import intervals
 from loadtest.record import REFUSALS, Record
 
 NS_PER_MS = 1e6
@@ -21,8 +21,8 @@ NS_PER_S = 1e9
 class Quantiles:
     """Milliseconds. `count` is the number of values behind the percentiles.
 
-    The intervals are of 95 % confidence, from order statistics (the binomial's normal approximation); None where there
-    are too few values for one. Values of one stage are not independent, so repeats say more.
+    The intervals are of 95 % confidence, from order statistics; None where there are too few values for one. Answers of
+    one stage share its batch and are not quite independent, so repeats say more.
     """
 
     p50: float
@@ -86,27 +86,20 @@ def percentile(values: Sequence[float], q: float) -> float | None:
     return values[low] + (values[high] - values[low]) * (position - low)
 
 
-def quantiles(values: Sequence[float]) -> Quantiles | None:
+def quantiles(values: Sequence[float], independent: int | None = None) -> Quantiles | None:
+    """`independent`: how many of the values count as independent, where that is fewer than all, as of tokens."""
     if not values:
         return None
     ranked = sorted(values)
-    p50, p95, p99 = (percentile(ranked, q) for q in (0.5, 0.95, 0.99))
-    assert p50 is not None and p95 is not None and p99 is not None  # not empty, see above
+    found = [intervals.quantile(ranked, q, independent=independent) for q in (0.5, 0.95, 0.99)]
+    p50, p95, p99 = (estimate for estimate in found if estimate is not None)
     return Quantiles(
-        p50,
-        p95,
-        sum(ranked) / len(ranked),
-        len(ranked),
-        p99,
-        *(interval(ranked, q) for q in (0.5, 0.95, 0.99)),
-    )
+        p50.value, p95.value, sum(ranked) / len(ranked), len(ranked), p99.value, _ci(p50), _ci(p95), _ci(p99)
+    )  # fmt: skip
 
 
-def interval(ranked: Sequence[float], q: float) -> tuple[float, float] | None:
-    """95 % confidence interval of the q-quantile of sorted values; None when a bound would lie outside them."""
-    spread = 1.96 * math.sqrt(len(ranked) * q * (1 - q))
-    low, high = math.floor(len(ranked) * q - spread), math.ceil(len(ranked) * q + spread) + 1
-    return (ranked[low - 1], ranked[high - 1]) if low >= 1 and high <= len(ranked) else None
+def _ci(estimate: intervals.Estimate) -> tuple[float, float] | None:
+    return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
 
 
 def ttft_ms(record: Record) -> float | None:
@@ -154,7 +147,7 @@ def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
         steady_tokens_per_s=steady_rate(records),
         requests_per_s=len(good) / seconds if seconds and good else None,
         ttft_ms=quantiles(_known(ttft_ms(record) for record in good)),
-        itl_ms=quantiles([value for record in good for value in itl_ms(record)]),
+        itl_ms=quantiles([value for record in good for value in itl_ms(record)], independent=len(good)),
         tpot_ms=quantiles(_known(tpot_ms(record) for record in good)),
         e2e_ms=quantiles(_known(e2e_ms(record) for record in good)),
         worst_stall_ms=max(stalls) / NS_PER_MS if stalls else None,

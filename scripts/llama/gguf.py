@@ -22,7 +22,7 @@ _POOL = 1 << 16
 
 
 def write(model: Path, out: Path) -> None:
-    """From a model directory (config.json, tokenizer.json, tokenizer_config.json) into one file, whole or not at all."""
+    """From a model directory (its config, tokenizer and chat template) into one file, whole or not at all."""
     config = json.loads((model / "config.json").read_text())
     tokenizer = json.loads((model / "tokenizer.json").read_text())
     template = json.loads((model / "tokenizer_config.json").read_text())["chat_template"]

@@ -50,5 +50,5 @@ STAND_INS = (
 # Images of compose.yaml that nothing in Debian or PyPI can stand in for.
 WITHOUT = {
     "grafana/grafana": "neither Debian nor PyPI has Grafana; tests/e2e/compose.no-grafana.yaml leaves it out",
-    "ollama/ollama": "neither Debian nor PyPI has Ollama; it is for comparisons only (scripts/llama-server is what can be had)",
+    "ollama/ollama": "neither Debian nor PyPI has Ollama; for comparisons only, as scripts/llama-server is",
 }
