@@ -7,7 +7,6 @@ Prometheus' bounds are the preferred numbers 1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 _PREFERRED = (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8)
@@ -30,19 +29,21 @@ class Histogram:
     """Counts of values, in seconds. Values above the last bound are counted without a place."""
 
     def __init__(self, counts: Mapping[int, int] | None = None, total: float = 0.0) -> None:
-        self._counts = Counter(counts or {})
+        self._counts = dict(counts or {})
         self.sum = total
 
     @property
     def count(self) -> int:
-        return self._counts.total()
+        return sum(self._counts.values())
 
     def add(self, seconds: float, times: int = 1) -> None:
-        self._counts[bisect_left(_FINE, seconds)] += times
+        place = bisect_left(_FINE, seconds)
+        self._counts[place] = self._counts.get(place, 0) + times
         self.sum += seconds * times
 
     def merge(self, other: Histogram) -> None:
-        self._counts.update(other._counts)
+        for place, count in other._counts.items():
+            self._counts[place] = self._counts.get(place, 0) + count
         self.sum += other.sum
 
     def quantile(self, q: float) -> float | None:

@@ -77,12 +77,18 @@ class Collector:
         first = self._at(answer.first)
         first.ttft.add((answer.first - record.send) / _NS)
         first.tokens += each * answer.first_events
-        moment = answer.first
+        here, moment = first, answer.first
+        second_ends = self._second_ends(moment)
         for gap, events in answer.gaps:
             moment += gap
-            here = self._at(moment)
+            if moment >= second_ends:
+                here, second_ends = self._at(moment), self._second_ends(moment)
             here.tokens += each * events
             here.itl.add(gap / events / _NS, events)
+
+    def _second_ends(self, moment: int) -> int:
+        """When the second of a moment is over, on the clock of the records."""
+        return int((int(self._epoch + moment / _NS) + 1 - self._epoch) * _NS)
 
 
 @dataclass(slots=True)
