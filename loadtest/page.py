@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def render(content: Mapping[str, Any]) -> str:
         "number": table.number,
         "plain": _plain,
         "times": comparison.times,
+        "pair": table.pair,
     }
     found, sides = points(content), side_names(content)
     compared = comparison.rows(found, sides)
@@ -67,6 +68,10 @@ def render(content: Mapping[str, Any]) -> str:
         stamp=_stamp(content),
         figures=figures(content),
         failures=_failures(content),
+        noticed=[line for stage in content["stages"] for line in _noticed(stage, _called(stage, content))],
+        kinds=[
+            (_called(stage, content), kind, of) for stage in content["stages"] for kind, of in stage["by_kind"].items()
+        ],
         geometry=_geometry(),
     )
 
@@ -136,6 +141,23 @@ def _plain(value: object) -> str:
     if isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value):
         return " ".join(str(part) for part in value) or table.DASH
     return table.DASH if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _noticed(stage: Mapping[str, Any], called: str) -> Iterator[str]:
+    """What is no failure and yet not as it should be."""
+    client = stage["client"]
+    if client["refusals"]:
+        refused = ", ".join(f"{count} times {status}" for status, count in client["refusals"].items())
+        waited = f"; {client['retried']} sent again with success, {client['waited_s']:.1f} s of Retry-After obeyed"
+        yield f"{called}: refused {refused}" + (waited if client["retried"] else "")
+    if client["no_usage"]:
+        yield f"{called}: {client['no_usage']} answers had no usage: their tokens are counted as chunks"
+    for name, word in (("too_long", "more"), ("too_short", "fewer")):
+        if client[name]:
+            yield f"{called}: {client[name]} answers had {word} tokens than asked for"
+    if stage["warmup_failures"]:
+        failed = ", ".join(f"{count} {name}" for name, count in stage["warmup_failures"].items())
+        yield f"{called}: requests of the warm-up failed ({failed})"
 
 
 def _failures(content: Mapping[str, Any]) -> list[dict[str, Any]]:

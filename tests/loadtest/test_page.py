@@ -106,6 +106,32 @@ def test_the_client_s_own_error_stands_beside_the_verdict() -> None:
     assert "Client: not to be believed" in late and "(1 user; 5 users; 10 users)" in late
 
 
+def test_what_is_no_failure_and_yet_not_right_is_told() -> None:
+    content = make(users=(5,))
+    assert "Noticed" not in page.render(content)
+    content["stages"][0]["client"] |= {
+        "refusals": {"429": 12}, "retried": 10, "waited_s": 3.14, "no_usage": 4, "too_long": 1, "too_short": 2,
+    }  # fmt: skip
+    content["stages"][0]["warmup_failures"] = {"503": 2}
+    html = page.render(content)
+    for line in (
+        "5 users: refused 12 times 429; 10 sent again with success, 3.1 s of Retry-After obeyed",
+        "5 users: 4 answers had no usage: their tokens are counted as chunks",
+        "5 users: 1 answers had more tokens than asked for",
+        "5 users: 2 answers had fewer tokens than asked for",
+        "5 users: requests of the warm-up failed (2 503)",
+    ):
+        assert f"<li>{line}</li>" in html
+
+
+def test_kinds_of_requests_have_rows_of_their_own() -> None:
+    content = make(users=(5,))
+    assert "By kind of request" not in page.render(content)
+    content["stages"][0]["by_kind"] = {"heavy <key>": content["stages"][0]["client"]}
+    html = page.render(content)
+    assert "By kind of request" in html and "heavy &lt;key&gt;" in html
+
+
 def test_numbers_carry_their_intervals() -> None:
     html = page.render(make(users=(50,), repeats=3))
     assert html.count("<small>") >= 10 and "Student" in html
