@@ -57,7 +57,7 @@ def test_dependent_values_make_a_wider_interval() -> None:
     alone, by_ten = quantile(values, 0.5), quantile(values, 0.5, independent=10)
     assert alone is not None and by_ten is not None
     assert (by_ten.low, by_ten.high) == (100, 899)
-    assert alone.low is not None and alone.high is not None and by_ten.low < alone.low < alone.high < by_ten.high
+    assert alone.low is not None and alone.high is not None and 100 < alone.low < alone.high < 899
     assert alone.value == by_ten.value == 499.5
 
 

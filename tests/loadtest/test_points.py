@@ -17,7 +17,7 @@ def only(content: dict[str, object], slo: Slo | None = None) -> Point:
 
 
 def test_a_single_stage_says_what_its_metrics_say() -> None:
-    records = [good(0, 40, [(10, 1)] * 4 + [(30, 3)]), good(5, 65, [(12, 1)] * 5)]
+    records = [good(0, 40, [(10.0, 1)] * 4 + [(30.0, 3)]), good(5, 65, [(12, 1)] * 5)]
     point, client = only(report(*records)), summarise(records, 0)
     for family, spread in (("ttft", client.ttft_ms), ("itl", client.itl_ms), ("tpot", client.tpot_ms)):
         for statistic in ("p50", "p95", "p99", "mean"):
