@@ -13,7 +13,21 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from fullbatch import answers, check, demo, deployment, describe, doctor, explain, plan, profile, question, rendered
+from fullbatch import (
+    answers,
+    check,
+    compare,
+    demo,
+    deployment,
+    describe,
+    doctor,
+    explain,
+    measuring,
+    plan,
+    profile,
+    question,
+    rendered,
+)
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
@@ -27,7 +41,9 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code. A person's mistake is told in one line, never in a traceback."""
-    args = parser(profile.names(ROOT)).parse_args(argv)
+    words, load = _split(sys.argv[1:] if argv is None else argv)
+    args = parser(profile.names(ROOT)).parse_args(words)
+    args.load = load
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
@@ -40,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"fullbatch: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        stopped = "; what was started is stopped" if args.command in ("up", "demo") else ""
+        stopped = "; what was started is stopped" if args.command in ("up", "demo", "compare") else ""
         print(f"fullbatch: interrupted{stopped}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -51,6 +67,14 @@ def main(argv: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"fullbatch: {where}{error.strerror or error}", file=sys.stderr)
         return HostError.exit_code
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of `compare`, and after `--` those of the load test."""
+    if words[:1] != ["compare"] or "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -225,6 +249,21 @@ def _demo(args: argparse.Namespace) -> int:
     return demo.run(ROOT, made, _options(args), load, _say_since_now())
 
 
+def _compare(args: argparse.Namespace) -> int:
+    plans = {side: _plan(side) for side in args.sides if "=" not in side}
+    return compare.run(
+        ROOT, plans, args.sides, compare.Request(_options(args), tuple(args.load), args.out), _say_since_now()
+    )
+
+
+def _loadtest(args: argparse.Namespace) -> int:
+    return measuring.loadtest(args.words, ROOT)
+
+
+def _report(args: argparse.Namespace) -> int:
+    return measuring.loadtest(measuring.report_words(args.words, Path.cwd()), ROOT)
+
+
 def _profiles(_args: argparse.Namespace) -> int:
     names = profile.names(ROOT)
     width = max(map(len, names), default=0) + 2
@@ -247,4 +286,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "keys": _keys,
     "usage": _usage,
     "demo": _demo,
+    "compare": _compare,
+    "loadtest": _loadtest,
+    "report": _report,
 }

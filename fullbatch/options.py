@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from fullbatch import catalog
 
@@ -14,6 +15,7 @@ A first look:
   fullbatch plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048
   fullbatch up cpu                   serve a small real model on this machine
   fullbatch keys create alice        a key for somebody, with limits if you like
+  fullbatch compare cpu-tiny-naive cpu-tiny-seed cpu-tiny    the same load on three sets of flags
 
 Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
 3 a load test that says nothing (the client was too slow); 4 this machine lacks something;
@@ -40,6 +42,14 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_running(commands, listing)
     _add_keys(commands)
     _add_demo(commands, listing)
+    _add_compare(commands, listing)
+    # Their words belong to the load test, also those that begin with a dash.
+    for name, text in (
+        ("report", "report DIR: write a report's page again; report diff BEFORE AFTER: what became worse"),
+        ("loadtest", "run, compare, selfcheck, report, diff: the load test itself"),
+    ):
+        words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
+        words.add_argument("words", nargs=argparse.REMAINDER)
     return top
 
 
@@ -129,6 +139,22 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     demo.add_argument("--prompt-tokens", type=_positive, default=128, metavar="N", help="about (default: 128)")
     demo.add_argument("--max-tokens", type=_positive, default=128, metavar="N", help="exactly (default: 128)")
     _add_how(demo, runtime=False)
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="the same load on several profiles or servers, in turn, in one report",
+        description="Start each profile as processes, drive the same load through all sides in turn, report, stop.",
+        epilog="Words after -- go to the load test: fullbatch compare cpu-tiny llama=http://HOST:PORT -- --repeats 3",
+    )
+    compare.add_argument(
+        "sides", nargs="+", metavar="SIDE",
+        help=f"a profile ({listing}), or name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]",
+    )  # fmt: skip
+    compare.add_argument("--out", type=Path, metavar="DIR", help="for the report (default: reports/ and the time)")
+    _add_how(compare, runtime=False)
+    compare.set_defaults(load=())
 
 
 def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:

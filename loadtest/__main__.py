@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] in (["run"], ["compare"], ["selfcheck"]):
         import locust  # noqa: F401 - gevent's patch must come before anything that imports socket, ssl or threading
     from loadtest.cli import main as cli
 

@@ -1,11 +1,15 @@
-"""One stage of the ladder: N users warm up, wait for each other, are let go together, and work off their requests."""
+"""One stage: users warm up, wait for each other, are let go together, and work off their share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Event
 from time import perf_counter_ns
 
+from loadtest.arrivals import StagePlan
 from loadtest.record import Record
+from loadtest.workload import Kind
 
 
 class Barrier:
@@ -26,23 +30,55 @@ class Barrier:
         self._open.set()
 
 
-class Stage:
-    """What its users share. `released` is the common start (perf_counter_ns), 0 until then."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage sends. Closed loop: one kind for each user; open loop: one for each of `starts` (seconds).
 
-    def __init__(self, number: int, users: int, requests_per_user: int, warmup: int) -> None:
-        self.number = number
-        self.users = users
-        self.requests_per_user = requests_per_user
-        self.warmup = warmup
-        self.warm = Barrier(users)
-        self.start = Barrier(users)
+    `label` begins the label of each of its requests: the same for the same stage of every side.
+    """
+
+    kinds: Sequence[Kind]
+    label: str
+    warmup: int = 0
+    starts: Sequence[float] | None = None
+
+
+class Stage:
+    """What its users share. `released` is the common start (perf_counter_ns), 0 until then.
+
+    An open loop has one Locust user, which sends off every arrival on a connection of its own.
+    """
+
+    def __init__(self, plan: StagePlan, work: Work) -> None:
+        self.plan = plan
+        self.work = work
+        self.users = (plan.users or 1) if work.starts is None else 1
+        self.warm = Barrier(self.users)
+        self.start = Barrier(self.users)
         self.over = Event()
         self.released = 0
         self.records: list[Record] = []
         self.warmups: list[Record] = []
         self.defect: Exception | None = None
         self._joined = 0
-        self._working = users
+        self._working = self.users
+
+    @property
+    def number(self) -> int:
+        return self.plan.number
+
+    @property
+    def planned(self) -> int | None:
+        """Requests to be sent when each is answered: a conversation ends with its first failure. None: by the clock."""
+        turns = sum(kind.turns for kind in self.work.kinds)
+        if self.work.starts is not None:
+            return turns
+        return None if self.plan.requests_per_user is None else turns * self.plan.requests_per_user
+
+    @property
+    def deadline(self) -> int | None:
+        """No conversation begins after it (perf_counter_ns); what runs is finished."""
+        return None if self.plan.seconds is None else self.released + int(self.plan.seconds * 1e9)
 
     def join(self) -> int:
         """The number of the next user, from 0."""
@@ -66,4 +102,4 @@ class Stage:
 
     @property
     def complete(self) -> bool:
-        return len(self.records) == self.users * self.requests_per_user
+        return self._working == 0

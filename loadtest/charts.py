@@ -14,13 +14,18 @@ Point = tuple[float, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. Points in data units; a None breaks the line, so that missing data is a gap and not a zero."""
+    """One line. Points in data units; a None breaks the line, so that missing data is a gap and not a zero.
+
+    `bars` are intervals, (x, low, high); `marks` are words beside the points, one each.
+    """
 
     name: str
     points: Sequence[Point]
     style: int
     dashed: bool = False
     dots: bool = True
+    bars: Sequence[tuple[float, float, float]] = ()
+    marks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,16 @@ class Dot:
     x: float
     y: float
     title: str
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An interval, drawn upright."""
+
+    x: float
+    top: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class Line:
     dashed: bool
     path: str
     dots: list[Dot]
+    bars: list[Bar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,7 @@ def by_category(axes: Axes, categories: Sequence[str], series: Sequence[Series])
         return LEFT + step * (index + 0.5)
 
     def text(index: float) -> str:
-        return f"{categories[int(index)]} users"
+        return categories[int(index)] + (f" {axes.x_unit}" if axes.x_unit else "")
 
     ticks = [Tick(place(index), name) for index, name in enumerate(categories)]
     return _draw(axes, series, _Frame(place, text, ticks))
@@ -159,6 +175,18 @@ def staircase(values: Iterable[float]) -> list[Point]:
     return corners
 
 
+def distribution(values: Iterable[float], points: int = 200, upto: float = 0.995) -> list[Point]:
+    """The share of values at or below each value, in percent: every corner of few values, `points` of many.
+
+    Of many it ends at the quantile `upto`: the last few would squeeze all others into a corner.
+    """
+    ranked = sorted(values)
+    if len(ranked) <= points:
+        return staircase(ranked)
+    steps = [upto * step / points for step in range(points + 1)]
+    return [(ranked[int(q * (len(ranked) - 1))], 100 * q) for q in steps]
+
+
 def _plot_width() -> float:
     return WIDTH - LEFT - RIGHT
 
@@ -170,6 +198,7 @@ def _band(start: float, end: float, label: str) -> Band:
 
 def _draw(axes: Axes, series: Sequence[Series], frame: _Frame, y_top: float | None = None) -> Chart:
     values = [y for one in series for _, y in one.points if y is not None]
+    values += [high for one in series for _, _, high in one.bars]
     if not values:
         return Chart(axes.title, axes.x_label, axes.y_label, empty=axes.empty)
     y_steps = round_ticks(y_top or max(values), 4)
@@ -192,13 +221,17 @@ def _line(
     rise: Callable[[float], float],
     title: Callable[[str, float, float], str],
 ) -> Line:
-    path, dots, pen = [], [], "M"
+    path: list[str] = []
+    dots: list[Dot] = []
+    pen = "M"
     for x, y in series.points:
         if y is None:
             pen = "M"
             continue
         at_x, at_y = round(place(x), 1), round(rise(y), 1)
         path.append(f"{pen}{at_x:g} {at_y:g}")
-        dots.append(Dot(at_x, at_y, title(series.name, x, y)))
+        mark = series.marks[len(dots)] if len(dots) < len(series.marks) else ""
+        dots.append(Dot(at_x, at_y, title(series.name, x, y), mark))
         pen = "L"
-    return Line(series.name, series.style, series.dashed, "".join(path), dots if series.dots else [])
+    bars = [Bar(round(place(x), 1), round(rise(high), 1), round(rise(low), 1)) for x, low, high in series.bars]
+    return Line(series.name, series.style, series.dashed, "".join(path), dots if series.dots else [], bars)

@@ -7,29 +7,22 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import page, report, table
-from loadtest.config import RunConfig, read_key, read_meta
-from loadtest.connection import Server, server_at
+from loadtest import checked, csvfile, diff, judging, page, promrange, report, table, truth
+from loadtest.arrivals import interleaved
+from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
+from loadtest.export import Exporter, serve
+from loadtest.live import Board
+from loadtest.options import parser, workload_of
 from loadtest.progress import Progress
-from loadtest.targets import read_targets
+from loadtest.targets import TargetFile, read_target_file
 from loadtest.verdict import EXIT_CODES
-
-_EXIT_CODES = """\
-exit codes: 0 targets met or ran clean; 1 a target missed or requests failed; 2 usage; 3 the run is invalid (client too
-slow, or not one good answer); 4 server unreachable or key refused; 130 stopped by Ctrl-C (what there is, is written)"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
 class _Stopped(SystemExit):
@@ -37,9 +30,9 @@ class _Stopped(SystemExit):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return _run(options) if options.command == "run" else _rebuild(options)
+        return _COMMANDS[options.command](options)
     except LoadtestError as problem:
         print(f"loadtest: {problem}", file=sys.stderr)
         return problem.exit_code
@@ -48,149 +41,90 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CODES["incomplete"]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m loadtest", description="Load-test an OpenAI-compatible server.")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    form = argparse.RawDescriptionHelpFormatter
-    run = commands.add_parser(
-        "run", help="climb the ladder and write the report", epilog=_EXIT_CODES, formatter_class=form
-    )
-    _plan_arguments(run)
-    _watch_arguments(run)
-    again = commands.add_parser("report", help="write report.html again from report.json")
-    again.add_argument("directory", type=Path, help="where report.json is")
-    return parser
-
-
-def _plan_arguments(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--base-url", required=True, help="for example http://127.0.0.1:8080")
-    run.add_argument("--model", required=True, help="as /v1/models lists it")
-    run.add_argument("--api-key-file", type=Path, help="one key per line; the first is used")
-    run.add_argument("--users", type=_users, default=(1, 5, 10, 50), help="stages (default 1,5,10,50)")
-    run.add_argument("--requests-per-user", type=_at_least(1), default=4, metavar="N", help="in each stage (default 4)")
-    run.add_argument("--max-tokens", type=_at_least(1), default=64, metavar="N", help="output length (default 64)")
-    run.add_argument("--prompt-tokens", type=_at_least(1), default=128, metavar="N", help="about (default 128)")
-    run.add_argument(
-        "--warmup",
-        type=_at_least(0),
-        default=2,
-        metavar="N",
-        help="short requests per user and stage, not counted (default 2)",
-    )
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="for report.json and report.html")
-    run.add_argument(
-        "--meta", type=Path, metavar="FILE", help="a JSON object to print in the report: engine, flags, machine"
-    )
-    run.add_argument("--target", type=Path, metavar="FILE", help="judge by these targets, see loadtest/targets.yaml")
-    run.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to stderr")
-
-
-def _watch_arguments(run: argparse.ArgumentParser) -> None:
-    run.add_argument(
-        "--engine-metrics", action="append", default=[], metavar="URL", help="a vLLM /metrics; may be repeated"
-    )
-    run.add_argument(
-        "--pid",
-        action="append",
-        default=[],
-        type=_at_least(1),
-        metavar="PID",
-        help="process tree whose memory counts; may be repeated",
-    )
-    run.add_argument(
-        "--sample-interval", type=_seconds, default=1.0, metavar="S", help="at most, between two samples (default 1)"
-    )
-    run.add_argument("--first-token-timeout", type=_seconds, default=600.0, metavar="S", help="default 600")
-    run.add_argument(
-        "--stall-timeout", type=_seconds, default=120.0, metavar="S", help="silence within an answer (default 120)"
-    )
-    run.add_argument(
-        "--max-lag-ms",
-        type=_seconds,
-        metavar="MS",
-        help="client lag above which a stage is invalid (default 2 ms, or 2 %% of the median TTFT if that is more)",
-    )
-
-
-def _users(text: str) -> tuple[int, ...]:
-    try:
-        users = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        users = ()
-    if not users or min(users) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
-    return users
-
-
-class _at_least:
-    def __init__(self, lowest: int) -> None:
-        self._lowest = lowest
-
-    def __call__(self, text: str) -> int:
-        if not text.isdecimal() or int(text) < self._lowest:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {self._lowest}")
-        return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
-def _config(options: argparse.Namespace) -> tuple[RunConfig, Server]:
-    config = RunConfig(
-        base_url=options.base_url,
-        model=options.model,
-        users=options.users,
-        requests_per_user=options.requests_per_user,
-        max_tokens=options.max_tokens,
-        prompt_tokens=options.prompt_tokens,
-        warmup=options.warmup,
+def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
+    wanted = read_target_file(options.target) if options.target else TargetFile()
+    workload, arrivals = workload_of(options)
+    return RunConfig(
+        sides=sides,
+        workload=workload,
+        arrivals=arrivals,
         out=options.out,
-        engine_metrics=tuple(options.engine_metrics),
-        pids=tuple(options.pid),
+        repeats=options.repeats,
+        warmup=options.warmup,
         sample_interval=options.sample_interval,
         first_token_timeout=options.first_token_timeout,
         stall_timeout=options.stall_timeout,
+        patience=options.obey_retry_after,
         max_lag_ms=options.max_lag_ms,
+        selfcheck=checked.read(options.selfcheck) if options.selfcheck else None,
         meta=read_meta(options.meta),
-        targets=tuple(read_targets(options.target)) if options.target else (),
+        targets=wanted.targets,
+        slo=wanted.slo,
     )
-    key = read_key(options.api_key_file)
-    try:
-        server = server_at(
-            config.base_url,
-            key,
-            first_token_timeout=config.first_token_timeout,
-            stall_timeout=config.stall_timeout,
-        )
-    except ValueError as error:
-        raise UsageProblem(f"--base-url: {error}") from error
-    return config, server
 
 
 def _run(options: argparse.Namespace) -> int:
-    from loadtest.run import (
-        execute,
-        prepare,
-    )  # Locust patches the process when imported; `report` and the tests do without
+    side = Side(
+        name="server",
+        base_url=options.base_url,
+        model=options.model,
+        keys=read_keys(options.api_key_file),
+        engine_metrics=tuple(options.engine_metrics),
+        pids=tuple(options.pid),
+    )
+    return _measure(_config(options, (side,)), options)
 
-    config, server = _config(options)
+
+def _compare(options: argparse.Namespace) -> int:
+    sides = tuple(read_side(text) for text in options.sides)
+    names = [side.name for side in sides]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageProblem(f"two sides are called '{twice}'")
+    if len(sides) < 2:
+        raise UsageProblem("compare: two or more sides are needed; for one server there is `run`")
+    return _measure(_config(options, sides), options)
+
+
+def _measure(config: RunConfig, options: argparse.Namespace) -> int:
+    from loadtest.run import execute, prepare  # Locust patches the process when imported; `report` does without
+
+    if options.plan:
+        return _print_plan(config)
     _make_directory(config.out)
-    progress = Progress(sys.stderr if options.json else sys.stdout)
+    progress, stop_telling = _progress(config, options)
     stop = Event()
     _on_signals(_stop_at_once)
-    prepared = prepare(config, server, progress)
+    ready = prepare(config, progress)
     _on_signals(lambda *_: stop.set())  # from here on there is something to keep
-    content = report.as_dict(execute(config, server, prepared, progress, stop))
-    paths = [report.write_json(content, config.out), page.write(content, config.out)]
+    measured = report.as_dict(execute(config, ready, progress, stop))
+    stop_telling()
+    content = judging.judged(measured, config.targets, config.slo)
+    paths = _write(content, config.out)  # first without Prometheus: whatever it does, the run is not lost
+    try:
+        if options.prometheus:
+            content = _from_prometheus(content, options.prometheus)
+            paths = _write(content, config.out)
+    except LoadtestError as problem:
+        print(f"loadtest: {problem}; try again with `report {config.out} --prometheus …`", file=sys.stderr)
     _print_result(content, paths, as_json=options.json)
     return int(content["verdict"]["exit_code"])
+
+
+def _print_plan(config: RunConfig) -> int:
+    for plan in interleaved(config.arrivals, [side.name for side in config.sides], config.repeats):
+        print(f"{plan.number:4}  {plan.side}, {plan.label}" + (f", repeat {plan.repeat}" if config.repeats > 1 else ""))
+    return 0
+
+
+def _selfcheck(options: argparse.Namespace) -> int:
+    from loadtest import selfcheck  # as above
+
+    found = selfcheck.check(options.users, options.tokens_per_s, options.seconds)
+    if options.out:
+        report.write(options.out, found.model_dump_json(indent=2).encode() + b"\n")
+    print(found.model_dump_json() if options.json else truth.text(found), flush=True)
+    return 0 if found.ok else EXIT_CODES["invalid"]
 
 
 def _stop_at_once(*_: object) -> NoReturn:
@@ -202,16 +136,52 @@ def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
         signal.signal(name, handler)
 
 
+def _progress(config: RunConfig, options: argparse.Namespace) -> tuple[Progress, Callable[[], None]]:
+    """Progress, told to Prometheus too where that was asked for; and what ends the telling."""
+    stream, several = sys.stderr if options.json else sys.stdout, len(config.sides) > 1
+    if options.export_port is None:
+        return Progress(stream, several), lambda: None
+    board = Board()
+    board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), config.workload.name)
+    exporter = Exporter(stream, several, board=board)
+    return exporter, serve(board, lambda: exporter.users, options.export_port)
+
+
+def _from_prometheus(content: Mapping[str, Any], addresses: Sequence[str]) -> dict[str, Any]:
+    made = dict(content)
+    for address in addresses:
+        made = promrange.sampled(made, address)
+    return made
+
+
+def _write(content: Mapping[str, Any], out: Path) -> list[Path]:
+    return [report.write_json(content, out), page.write(content, out), *csvfile.write(content, out)]
+
+
 def _rebuild(options: argparse.Namespace) -> int:
-    path = page.write(report.read_json(options.directory), options.directory)
-    print(path)
-    return 0
+    content = _from_prometheus(report.read_json(options.directory), options.prometheus)
+    if options.target:
+        wanted = read_target_file(options.target)
+        content = judging.judged(content, wanted.targets, wanted.slo)
+    changed = bool(options.target or options.prometheus)
+    if changed:
+        report.write_json(content, options.directory)
+    print(page.write(content, options.directory))
+    for path in csvfile.write(content, options.directory):
+        print(path)
+    return int(content["verdict"]["exit_code"]) if options.target else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    made = diff.diff(report.read_json(options.before), report.read_json(options.after), options.tolerance / 100)
+    print(json.dumps(made.as_dict(), indent=2) if options.json else diff.text(made))
+    return made.exit_code
 
 
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in ("report.json", "report.html"):
+        for name in ("report.json", "report.html", "stages.csv", "requests.csv"):
             (path / name).unlink(missing_ok=True)  # an older result must not pass for this run's
             probe = path / f"{name}.partial"  # better refused now than after the measuring
             probe.touch()
@@ -227,7 +197,7 @@ def _print_result(content: Mapping[str, Any], paths: Sequence[Path], *, as_json:
         print(json.dumps(kept, default=str))
         return
     print()
-    print(table.text(content["stages"]))
+    print(table.sided(content))
     print()
     _print_verdict(verdict, sys.stdout)
     print("report: " + ", ".join(str(path) for path in paths), flush=True)
@@ -237,3 +207,12 @@ def _print_verdict(verdict: Mapping[str, Any], stream: TextIO) -> None:
     print(f"verdict: {verdict['headline']}", file=stream)
     for reason in verdict["reasons"]:
         print(f"  - {reason}", file=stream)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "compare": _compare,
+    "selfcheck": _selfcheck,
+    "report": _rebuild,
+    "diff": _diff,
+}

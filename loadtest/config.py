@@ -3,59 +3,116 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadtest.arrivals import OPEN_LOOP, Arrivals
+from loadtest.checked import SelfCheck
 from loadtest.errors import UsageProblem
+from loadtest.points import Slo
 from loadtest.verdict import Target
+from loadtest.workload import Workload
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One server of a run. The keys are not in its `repr`, and never in a report."""
+
+    name: str
+    base_url: str
+    model: str  # empty: the first that the server lists
+    keys: tuple[str | None, ...] = field(default=(None,), repr=False)
+    engine_metrics: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """Times in seconds. The API key is not in here, so that it cannot get into a report."""
+    """Times in seconds. `patience`: how long a request may wait in all for `Retry-After`; 0: a refusal is final."""
 
-    base_url: str
-    model: str
-    users: tuple[int, ...]
-    requests_per_user: int
-    max_tokens: int
-    prompt_tokens: int
-    warmup: int
+    sides: tuple[Side, ...]
+    workload: Workload
+    arrivals: Arrivals
     out: Path
-    engine_metrics: tuple[str, ...] = ()
-    pids: tuple[int, ...] = ()
+    repeats: int = 1
+    warmup: int = 2
     sample_interval: float = 1.0
     first_token_timeout: float = 600.0
     stall_timeout: float = 120.0
+    patience: float = 0.0
     max_lag_ms: float | None = None
+    selfcheck: SelfCheck | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
-
-    def described(self) -> dict[str, str]:
-        """What the run says of itself, for targets that apply only somewhere."""
-        return {"model": self.model} | {name: str(value) for name, value in self.meta.items()}
+    slo: Slo | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What the report keeps: everything that shapes the numbers."""
-        names = (
-            "base_url model users requests_per_user max_tokens prompt_tokens warmup engine_metrics pids "
-            "sample_interval first_token_timeout stall_timeout max_lag_ms"
-        ).split()
-        return {name: getattr(self, name) for name in names}
+        names = "repeats warmup sample_interval first_token_timeout stall_timeout patience max_lag_ms".split()
+        return {
+            "base_url": " and ".join(side.base_url for side in self.sides),
+            "model": " and ".join(dict.fromkeys(side.model for side in self.sides)),
+            "workload": self.workload.name,
+            "users": list(self.arrivals.users) if self.arrivals.mode not in OPEN_LOOP else [],
+            "requests_per_user": 1 if self.arrivals.mode == "burst" else self.arrivals.requests_per_user,
+            "rates": list(self.arrivals.rates),
+            "max_tokens": max(kind.output_tokens for kind in self.workload.kinds),
+            "prompt_tokens": max(kind.prompt_tokens for kind in self.workload.kinds),
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+def read_side(text: str) -> Side:
+    """`name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]`; metrics and pid may be repeated."""
+    name, _, rest = text.partition("=")
+    url, *parts = rest.split(",")
+    if not _NAME.fullmatch(name) or not url:
+        raise UsageProblem(
+            f"'{text}': a side is name=url[,model=…,key-file=…,metrics=…,pid=…], name of a-z, 0-9, - and _"
+        )
+    values: dict[str, list[str]] = {known: [] for known in ("model", "key-file", "metrics", "pid", "meta")}
+    for part in parts:
+        option, equals, value = part.partition("=")
+        if option not in values or not equals or not value:
+            raise UsageProblem(f"side {name}: '{part}' is not one of {'=…, '.join(values)}=…")
+        values[option].append(value)
+    twice = [option for option in ("model", "key-file", "meta") if len(values[option]) > 1]
+    if twice:
+        raise UsageProblem(f"side {name}: {twice[0]} is there twice")
+    if not all(pid.isdecimal() and int(pid) > 0 for pid in values["pid"]):
+        raise UsageProblem(f"side {name}: pid={','.join(values['pid'])}: a whole number above 0 is expected")
+    return Side(
+        name=name,
+        base_url=url,
+        model="".join(values["model"]),
+        keys=read_keys(Path(values["key-file"][0]) if values["key-file"] else None),
+        engine_metrics=tuple(values["metrics"]),
+        pids=tuple(int(pid) for pid in values["pid"]),
+        meta=read_meta(Path(values["meta"][0]) if values["meta"] else None),
+    )
 
 
 def read_key(path: Path | None) -> str | None:
-    """The first line that is neither empty nor a comment."""
+    """The first key of a file."""
+    return read_keys(path)[0]
+
+
+def read_keys(path: Path | None) -> tuple[str | None, ...]:
+    """All lines that are neither empty nor a comment; one None where there is no file."""
     if path is None:
-        return None
-    for line in _read(path, "--api-key-file").splitlines():
-        key = line.strip()
-        if key and not key.startswith("#"):
-            if not key.isascii() or not key.isprintable() or " " in key:
-                raise UsageProblem(f"--api-key-file {path}: the key holds a blank or a character no key can have")
-            return key
-    raise UsageProblem(f"--api-key-file {path}: no key in it; one key on a line of its own is expected")
+        return (None,)
+    keys = [line.strip() for line in _read(path, "--api-key-file").splitlines()]
+    keys = [key for key in keys if key and not key.startswith("#")]
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise UsageProblem(f"--api-key-file {path}: a key holds a blank or a character no key can have")
+    if not keys:
+        raise UsageProblem(f"--api-key-file {path}: no key in it; one key on a line of its own is expected")
+    return tuple(keys)
 
 
 def read_meta(path: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from urllib.parse import urlsplit
@@ -16,17 +17,21 @@ from urllib.parse import urlsplit
 import orjson
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from loadtest.record import Outcome, Record, outcome_of_answer, outcome_of_status
-from loadtest.stream import error_text
+from loadtest.record import REFUSALS, Outcome, Record, outcome_of_answer, outcome_of_status
+from loadtest.stream import Answer, error_text
 
 _READ_SIZE = 65536
 _ERROR_BODY_LIMIT = 65536
+_LEAST_WAIT = 0.1  # seconds; "Retry-After: 0" again and again must not become a storm of our own
 _AFTER_DONE_TIMEOUT = 5.0  # seconds; the answer is complete, only HTTP's own end is missing
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the requests go. Times in seconds: to connect, to the first text, and between two reads after it."""
+    """Where the requests go. Times in seconds: to connect, to the first text, and between two reads after it.
+
+    `patience`: how long a request may wait in all where a refusal (429, 503) says `Retry-After`; 0: it is final.
+    """
 
     host: str
     port: int
@@ -35,17 +40,20 @@ class Server:
     connect_timeout: float = 10.0
     first_token_timeout: float = 600.0
     stall_timeout: float = 120.0
+    patience: float = 0.0
 
     @property
     def authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
-    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def request(self, method: str, path: str, body: bytes = b"", request_id: str = "") -> bytes:
         """The whole request as it goes over the wire. No compression: it would hide single tokens."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.authority}", "Accept-Encoding: identity"]
         if self.api_key:
             lines.append(f"Authorization: Bearer {self.api_key}")
+        if request_id:
+            lines.append(f"X-Request-Id: {request_id}")
         if body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
@@ -83,7 +91,10 @@ class _Response(HTTPResponse):
 
 
 class Connection:
-    """Reconnects before sending when the idle socket was closed; never repeats a request once bytes are out."""
+    """Reconnects before sending when the idle socket was closed.
+
+    Once bytes are out a request is repeated only when the server refused it and named a time to come back.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -103,6 +114,16 @@ class Connection:
 
     def exchange(self, request: bytes, record: Record) -> Record:
         """Sends one streaming request and fills the record, whatever happens. Raises nothing of the network's."""
+        record.begun = perf_counter_ns()
+        self._try(request, record)
+        while (wait := _wait_of(record, self._server.patience)) is not None:
+            time.sleep(max(wait, _LEAST_WAIT))
+            _forget(record, wait)
+            self._try(request, record)
+        record.end = perf_counter_ns()
+        return record
+
+    def _try(self, request: bytes, record: Record) -> None:
         try:
             self.ensure_open()
             self._send(request, record)
@@ -111,8 +132,6 @@ class Connection:
             record.outcome, record.detail = Outcome.CONNECT, _reason(error)
         else:
             self._read(record)
-        record.end = perf_counter_ns()
-        return record
 
     def _connect(self) -> socket.socket:
         server = self._server
@@ -183,10 +202,36 @@ def _judge(response: _Response, record: Record) -> tuple[Outcome, str]:
     if record.status is None:
         return Outcome.CUT, "the server closed the connection without an answer"
     if not 200 <= record.status < 300:
+        record.retry_after = _seconds(str(response.get("retry-after", "")))
         return outcome_of_status(record.status), _error_detail(response, record.status)
     if not response.is_stream:
         return Outcome.MALFORMED, f"content type {response.get('content-type', 'none')!r}, not text/event-stream"
     return outcome_of_answer(record.answer)
+
+
+def _seconds(text: str) -> float | None:
+    """`Retry-After` in seconds; its other form, a date, is not obeyed: it has no fractions and needs a true clock."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < 1e6 else None
+
+
+def _wait_of(record: Record, patience: float) -> float | None:
+    """Seconds until the next try; None when there shall be none."""
+    if record.outcome not in REFUSALS or record.retry_after is None:
+        return None
+    return record.retry_after if record.waited / 1e9 + max(record.retry_after, _LEAST_WAIT) <= patience else None
+
+
+def _forget(record: Record, waited: float) -> None:
+    """Makes the record ready for the next try; refusals and waiting stay in it."""
+    record.refusals.append(record.status or 0)
+    record.waited += int(max(waited, _LEAST_WAIT) * 1e9)
+    record.status, record.wire, record.retry_after = None, None, None
+    record.outcome, record.detail = Outcome.CONNECT, ""
+    record.answer = Answer(kept=None if record.answer.kept is None else [])
 
 
 def _error_detail(response: _Response, status: int) -> str:

@@ -18,13 +18,17 @@ CPU_LIMIT = 0.8
 
 @dataclass(frozen=True, slots=True)
 class ClientHealth:
-    """How late the client was. `lag`: of a 10 ms ticker; `dispatch`: from free to send to sent; share of one core."""
+    """How late the client was. `lag`: of a 10 ms ticker; `dispatch`: turned to a request after its intended start.
+
+    `cpu_share` is of one core. `reasons` say why the stage is invalid.
+    """
 
     lag_p99_ms: float | None
     lag_limit_ms: float
     dispatch_p99_ms: float | None
     cpu_share: float | None
     reasons: list[str]
+    dispatch_limit_ms: float = 0.0
 
     @property
     def valid(self) -> bool:
@@ -69,7 +73,7 @@ def judge_client(
     Late dispatch lengthens the stage, not the latencies, so it may be 2 % of the median answer.
     """
     lag, cpu = ticker
-    delays = sorted((record.send - record.plan) / NS_PER_MS for record in records)
+    delays = sorted(record.lateness / NS_PER_MS for record in records)
     dispatch = percentile(delays, 0.99)
     lag_limit = max_lag_ms or max(LAG_FLOOR_MS, LAG_SHARE * client.ttft_ms.p50 if client.ttft_ms else 0.0)
     dispatch_limit = max(lag_limit, LAG_SHARE * client.e2e_ms.p50 if client.e2e_ms else 0.0)
@@ -80,4 +84,4 @@ def judge_client(
         reasons.append(f"requests left the client {dispatch:.1f} ms late at p99 (limit {dispatch_limit:.1f} ms)")
     if cpu is not None and cpu > CPU_LIMIT:
         reasons.append(f"the client used {cpu:.0%} of its core (limit {CPU_LIMIT:.0%})")
-    return ClientHealth(lag, lag_limit, dispatch, cpu, reasons)
+    return ClientHealth(lag, lag_limit, dispatch, cpu, reasons, dispatch_limit)

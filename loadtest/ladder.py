@@ -1,4 +1,4 @@
-"""Climbs the ladder of stages with Locust's own runner: spawn, warm up, barrier, release, wait, stop."""
+"""Climbs stages on one side with Locust's own runner: spawn, warm up, barrier, release, wait, stop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from locust.runners import LocalRunner
 from loadtest.barrier import Stage
 from loadtest.connection import Server
 from loadtest.health import Ticker
-from loadtest.prompts import Workload
-from loadtest.users import LadderUser
+from loadtest.openloop import open_loop
+from loadtest.prompts import Prompts
+from loadtest.users import LadderUser, closed_loop
 
 _POLL_S = 0.1
 _MAX_SPAWN_RATE = 100  # Locust warns above
@@ -34,22 +35,23 @@ class Climbed:
 class Ladder:
     """`border` is called just before and just after each stage (the sampler's extra sample); `tick` ten times a second.
 
-    `stop` ends the run early: what is there is kept.
+    `servers`: the side's, once for each key. `stop` ends the run early: what is there is kept.
     """
 
-    def __init__(self, server: Server, workload: Workload, stop: Event, border: Callable[[], None]) -> None:
+    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, border: Callable[[], None]) -> None:
         class User(LadderUser):
             pass
 
-        User.server, User.workload = server, workload
+        User.servers, User.prompts = servers, prompts
         self._user_class = User
-        self._environment = Environment(user_classes=[User], host=server.authority)
-        self._runner: LocalRunner = self._environment.create_local_runner()
+        self.environment = Environment(user_classes=[User], host=servers[0].authority)
+        self._runner: LocalRunner = self.environment.create_local_runner()
         self._stop = stop
         self._border = border
 
     def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
         self._user_class.stage = stage
+        self._user_class.work = closed_loop if stage.work.starts is None else open_loop
         self._runner.start(stage.users, min(stage.users, _MAX_SPAWN_RATE))
         try:
             return self._climb(stage, tick)

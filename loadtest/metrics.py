@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from loadtest.record import Record
+from loadtest import intervals
+from loadtest.record import REFUSALS, Record
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -18,17 +19,29 @@ NS_PER_S = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """Milliseconds. `count` is the number of values behind the percentiles."""
+    """Milliseconds. `count` is the number of values behind the percentiles.
+
+    The intervals are of 95 % confidence, from order statistics; None where there are too few values for one. Answers of
+    one stage share its batch and are not quite independent, so repeats say more.
+    """
 
     p50: float
     p95: float
     mean: float
     count: int
+    p99: float
+    p50_ci: tuple[float, float] | None = None
+    p95_ci: tuple[float, float] | None = None
+    p99_ci: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMetrics:
-    """What the client saw in one stage. Seconds for the stage as a whole, milliseconds for what one user feels."""
+    """What the client saw in one stage. Seconds for the stage as a whole, milliseconds for what one user feels.
+
+    `…_from_plan_ms` count from the intended start. `refusals`: all 429 and 503 met, also those that a later try made
+    good. `no_usage`, `too_long`, `too_short`: good answers without token counts, or of another length than asked for.
+    """
 
     requests: int
     failures: dict[str, int]
@@ -45,6 +58,18 @@ class ClientMetrics:
     worst_stall_ms: float | None
     coalescing: float | None
     cached_tokens: int | None
+    ttft_from_plan_ms: Quantiles | None
+    e2e_from_plan_ms: Quantiles | None
+    good: int
+    refusals: dict[str, int]
+    retried: int
+    waited_s: float
+    no_usage: int
+    too_long: int
+    too_short: int
+    output_tokens_mean: float | None
+    in_flight_peak: int
+    arrival_rate_per_s: float | None
 
     @property
     def failed(self) -> int:
@@ -61,13 +86,20 @@ def percentile(values: Sequence[float], q: float) -> float | None:
     return values[low] + (values[high] - values[low]) * (position - low)
 
 
-def quantiles(values: Sequence[float]) -> Quantiles | None:
+def quantiles(values: Sequence[float], independent: int | None = None) -> Quantiles | None:
+    """`independent`: how many of the values count as independent, where that is fewer than all, as of tokens."""
     if not values:
         return None
     ranked = sorted(values)
-    p50, p95 = percentile(ranked, 0.5), percentile(ranked, 0.95)
-    assert p50 is not None and p95 is not None  # not empty, see above
-    return Quantiles(p50, p95, sum(ranked) / len(ranked), len(ranked))
+    found = [intervals.quantile(ranked, q, independent=independent) for q in (0.5, 0.95, 0.99)]
+    p50, p95, p99 = (estimate for estimate in found if estimate is not None)
+    return Quantiles(
+        p50.value, p95.value, sum(ranked) / len(ranked), len(ranked), p99.value, _ci(p50), _ci(p95), _ci(p99)
+    )  # fmt: skip
+
+
+def _ci(estimate: intervals.Estimate) -> tuple[float, float] | None:
+    return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
 
 
 def ttft_ms(record: Record) -> float | None:
@@ -87,6 +119,11 @@ def tpot_ms(record: Record) -> float | None:
     if answer.first is None or answer.last is None or following < 1 or answer.last == answer.first:
         return None
     return (answer.last - answer.first) / following / NS_PER_MS
+
+
+def from_plan_ms(record: Record, moment: int | None) -> float | None:
+    """A moment of the answer minus the intended start: with the client's lateness and all waiting for a retry."""
+    return None if moment is None else (moment - record.plan) / NS_PER_MS
 
 
 def itl_ms(record: Record) -> list[float]:
@@ -110,13 +147,49 @@ def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
         steady_tokens_per_s=steady_rate(records),
         requests_per_s=len(good) / seconds if seconds and good else None,
         ttft_ms=quantiles(_known(ttft_ms(record) for record in good)),
-        itl_ms=quantiles([value for record in good for value in itl_ms(record)]),
+        itl_ms=quantiles([value for record in good for value in itl_ms(record)], independent=len(good)),
         tpot_ms=quantiles(_known(tpot_ms(record) for record in good)),
         e2e_ms=quantiles(_known(e2e_ms(record) for record in good)),
         worst_stall_ms=max(stalls) / NS_PER_MS if stalls else None,
         coalescing=coalescing(good),
         cached_tokens=_cached(good),
+        ttft_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.first) for record in good)),
+        e2e_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.last) for record in good)),
+        good=len(good),
+        refusals=refusals(records),
+        retried=sum(1 for record in records if record.refusals and record.outcome not in REFUSALS),
+        waited_s=sum(record.waited for record in records) / NS_PER_S,
+        no_usage=sum(1 for record in good if record.answer.usage is None),
+        too_long=sum(1 for record in good if 0 < record.max_tokens < record.tokens),
+        too_short=sum(1 for record in good if record.tokens < record.max_tokens),
+        output_tokens_mean=output / len(good) if good else None,
+        in_flight_peak=in_flight_peak(records),
+        arrival_rate_per_s=arrival_rate(records),
     )
+
+
+def refusals(records: Sequence[Record]) -> dict[str, int]:
+    """429 and 503 answers by status, whether or not a later try was good."""
+    met = Counter(status for record in records for status in record.refusals)
+    met.update(record.status for record in records if record.outcome in REFUSALS and record.status)
+    return {str(status): count for status, count in sorted(met.items())}
+
+
+def in_flight_peak(records: Sequence[Record]) -> int:
+    """The most requests that were under way at the same moment."""
+    steps = sorted([(r.send, 1) for r in records] + [(r.end, -1) for r in records])
+    under_way = peak = 0
+    for _, step in steps:
+        under_way += step
+        peak = max(peak, under_way)
+    return peak
+
+
+def arrival_rate(records: Sequence[Record]) -> float | None:
+    """Requests per second by their intended starts; None when they share one moment."""
+    plans = sorted(record.plan for record in records)
+    span = plans[-1] - plans[0] if plans else 0
+    return (len(plans) - 1) / (span / NS_PER_S) if span else None
 
 
 def makespan_s(records: Sequence[Record], released: int) -> float | None:

@@ -1,19 +1,39 @@
-"""report.html from the report's data: one file, nothing fetched."""
+"""report.html from the report's data: one file, nothing fetched, no script."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loadtest import charts, report, table
+from loadtest import charts, comparison, report, table
 from loadtest.figures import figures
+from loadtest.intervals import Estimate
+from loadtest.knee import DEFINITION, knee
+from loadtest.points import Point, points, side_names, slo_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_FAILURE_EXAMPLES = 3
+# What the table "How sure" shows of each stage: heading, metric, unit.
+_SURE = (
+    ("total time", "total_time_s", "s"),
+    ("tok/s", "output_tokens_per_s", ""),
+    ("TTFT p50", "ttft_p50_ms", "ms"),
+    ("TTFT p95", "ttft_p95_ms", "ms"),
+    ("TTFT p99", "ttft_p99_ms", "ms"),
+    ("lived TTFT p95", "ttft_from_plan_p95_ms", "ms"),
+    ("ITL p50", "itl_p50_ms", "ms"),
+    ("ITL p95", "itl_p95_ms", "ms"),
+    ("ITL p99", "itl_p99_ms", "ms"),
+    ("E2E p50", "e2e_p50_ms", "ms"),
+    ("E2E p95", "e2e_p95_ms", "ms"),
+    ("E2E p99", "e2e_p99_ms", "ms"),
+    ("goodput", "goodput_per_s", "/s"),
+    ("within SLO", "attainment", "%"),
+)
 
 
 def render(content: Mapping[str, Any]) -> str:
@@ -27,27 +47,92 @@ def render(content: Mapping[str, Any]) -> str:
         "share": table.share,
         "number": table.number,
         "plain": _plain,
+        "times": comparison.times,
+        "pair": table.pair,
     }
-    page = environment.get_template("report.html.j2")
-    return page.render(
+    found, sides = points(content), side_names(content)
+    compared = comparison.rows(found, sides)
+    return environment.get_template("report.html.j2").render(
         report=content,
+        sides=sides,
         headings=table.HEADINGS,
-        rows=[table.cells(stage) for stage in content["stages"]],
+        rows=[(row["side"], table.cells(row)) for row in table.rows(content)],
+        sure=[(point, _sure(point)) for point in found],
+        sure_headings=[heading for heading, _, _ in _SURE],
+        repeats=max((len(point.stages) for point in found), default=1),
+        slo=slo_of(content).text or "none",
+        knees=[knee(side, found) for side in sides],
+        knee_definition=DEFINITION,
+        compared=compared,
+        losses=comparison.losses(compared),
+        compared_headings=[name for name, _ in comparison.SHOWN.values()],
+        stamp=_stamp(content),
         figures=figures(content),
         failures=_failures(content),
-        geometry={
-            "width": charts.WIDTH,
-            "height": charts.HEIGHT,
-            "left": charts.LEFT,
-            "right": charts.WIDTH - charts.RIGHT,
-            "top": charts.TOP,
-            "bottom": charts.HEIGHT - charts.BOTTOM,
-        },
+        noticed=[line for stage in content["stages"] for line in _noticed(stage, _called(stage, content))],
+        kinds=[
+            (_called(stage, content), kind, of) for stage in content["stages"] for kind, of in stage["by_kind"].items()
+        ],
+        geometry=_geometry(),
     )
 
 
 def write(content: Mapping[str, Any], directory: Path) -> Path:
     return report.write(directory / "report.html", render(content).encode())
+
+
+def _geometry() -> dict[str, int]:
+    return {
+        "width": charts.WIDTH,
+        "height": charts.HEIGHT,
+        "left": charts.LEFT,
+        "right": charts.WIDTH - charts.RIGHT,
+        "top": charts.TOP,
+        "bottom": charts.HEIGHT - charts.BOTTOM,
+    }
+
+
+def _sure(point: Point) -> list[tuple[str, str]]:
+    """(value, interval) of each metric, as text."""
+    return [_in_words(point.estimate(metric), unit) for _, metric, unit in _SURE]
+
+
+def _in_words(estimate: Estimate | None, unit: str) -> tuple[str, str]:
+    if estimate is None:
+        return table.DASH, ""
+    scale = 100 if unit == "%" else 1
+    value = f"{table.milliseconds(estimate.value * scale)} {unit}".rstrip()
+    if estimate.low is None or estimate.high is None:
+        return value, ""
+    low, high = (table.milliseconds(max(0.0, bound) * scale) for bound in (estimate.low, estimate.high))
+    return value, f"{low} to {high}"
+
+
+def _stamp(content: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the client itself can be believed, in a line that stands beside the verdict."""
+    stages = content["stages"]
+    lag = max((s["health"]["lag_p99_ms"] for s in stages if s["health"]["lag_p99_ms"] is not None), default=None)
+    cpu = max((s["health"]["cpu_share"] for s in stages if s["health"]["cpu_share"] is not None), default=None)
+    invalid = [_called(stage, content) for stage in stages if not stage["valid"]]
+    checked = content["client"].get("selfcheck")
+    return {
+        "valid": bool(stages) and not invalid and not content["doubts"],
+        "invalid": invalid,
+        "lag": lag,
+        "cpu": cpu,
+        "checked": checked,
+        "errors": _errors(checked) if checked else [],
+    }
+
+
+def _called(stage: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    label = str(stage["label"]) if len(content["sides"]) < 2 else f"{stage['side']} at {stage['label']}"
+    return f"{label} (repeat {stage['repeat']})" if stage["repeat"] > 1 else label
+
+
+def _errors(checked: Mapping[str, Any]) -> list[str]:
+    rows: Sequence[Mapping[str, Any]] = checked["rows"]
+    return [f"{row['metric']} {row['statistic']} {row['error_ms']:+.1f} ms of {row['true_ms']:.0f}" for row in rows]
 
 
 def _plain(value: object) -> str:
@@ -57,6 +142,23 @@ def _plain(value: object) -> str:
     if isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value):
         return " ".join(str(part) for part in value) or table.DASH
     return table.DASH if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _noticed(stage: Mapping[str, Any], called: str) -> Iterator[str]:
+    """What is no failure and yet not as it should be."""
+    client = stage["client"]
+    if client["refusals"]:
+        refused = ", ".join(f"{count} times {status}" for status, count in client["refusals"].items())
+        waited = f"; {client['retried']} sent again with success, {client['waited_s']:.1f} s of Retry-After obeyed"
+        yield f"{called}: refused {refused}" + (waited if client["retried"] else "")
+    if client["no_usage"]:
+        yield f"{called}: {client['no_usage']} answers had no usage: their tokens are counted as chunks"
+    for name, word in (("too_long", "more"), ("too_short", "fewer")):
+        if client[name]:
+            yield f"{called}: {client[name]} answers had {word} tokens than asked for"
+    if stage["warmup_failures"]:
+        failed = ", ".join(f"{count} {name}" for name, count in stage["warmup_failures"].items())
+        yield f"{called}: requests of the warm-up failed ({failed})"
 
 
 def _failures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -69,5 +171,5 @@ def _failures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
             rows = content["records"]["rows"]
             texts = [row[detail] for row in rows if row[stage_at] == stage["number"] and row[outcome] == name]
             examples = list(dict.fromkeys(texts))[:_MAX_FAILURE_EXAMPLES]
-            found.append({"users": stage["users"], "class": name, "count": count, "examples": examples})
+            found.append({"stage": _called(stage, content), "class": name, "count": count, "examples": examples})
     return found

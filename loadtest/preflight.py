@@ -11,20 +11,30 @@ import orjson
 
 from loadtest.connection import Connection, Server, body_message
 from loadtest.errors import ServerProblem, UsageProblem
-from loadtest.prompts import CHAT_PATH, Workload, words_for
+from loadtest.prompts import CHAT_PATH, Prompts, line
 from loadtest.record import Outcome, Record
 
 _PROBE_WORDS = (8, 64)
-_FATAL = (Outcome.CONNECT, Outcome.UNAUTHORISED, Outcome.NOT_FOUND, Outcome.UNAVAILABLE, Outcome.CLIENT_ERROR)
+_FATAL = (
+    Outcome.CONNECT,
+    Outcome.UNAUTHORISED,
+    Outcome.FORBIDDEN,
+    Outcome.NOT_FOUND,
+    Outcome.UNAVAILABLE,
+    Outcome.CLIENT_ERROR,
+)
 
 
-def check_model(server: Server, base_url: str, model: str) -> None:
-    """Raises ServerProblem or UsageProblem, in one line, when a run could not succeed."""
+def check_model(server: Server, base_url: str, model: str) -> str:
+    """The model's name; the first that is served, when none is given. One-line problems when no run could succeed."""
     names = served_models(server, base_url)
+    if not model and names:
+        return names[0]
     if model not in names:
         raise UsageProblem(
             f"--model: '{model}' is not served at {base_url}; it serves: {', '.join(names) or 'nothing'}"
         )
+    return model
 
 
 def served_models(server: Server, base_url: str) -> list[str]:
@@ -40,28 +50,30 @@ def served_models(server: Server, base_url: str) -> list[str]:
     return names
 
 
-def calibrate(server: Server, workload: Workload, prompt_tokens: int) -> tuple[Workload, str]:
-    """The workload with as many words as make `prompt_tokens` on this server, and a line about it.
+def calibrate(server: Server, prompts: Prompts) -> tuple[Prompts, str]:
+    """The prompts with this server's tokens per word, and a line about it.
 
     Two tiny requests tell the template's overhead and the tokens per word. If they fail in a way that a run should
-    name (cut, stalled, …), the run goes on with one word per token; if no run can succeed, ServerProblem.
+    name (cut, stalled, …), the run goes on with one token per word; if no run can succeed, ServerProblem.
     """
     points = []
     for words in _PROBE_WORDS:
-        record = _probe(server, workload, words)
+        record = _probe(server, prompts, words)
         if record.outcome in _FATAL:
             raise ServerProblem(f"{server.authority}: a first request failed ({record.outcome}): {record.detail}")
         if not record.ok or record.answer.usage is None:
             reason = record.detail or "the answer has no usage"
-            return replace(workload, words=prompt_tokens), f"prompt length not calibrated: {reason}"
+            return prompts, f"prompt length not calibrated: {reason}"
         points.append((words, record.answer.usage.prompt))
-    words = words_for(prompt_tokens, points[0], points[1])
-    return replace(workload, words=words), f"prompts of {words} words make about {prompt_tokens} tokens here"
+    per_word, overhead = line(points[0], points[1])
+    known = replace(prompts, tokens_per_word=per_word, overhead_tokens=overhead)
+    return known, f"{per_word:.2f} tokens a word and {overhead:.0f} for the template here"
 
 
-def _probe(server: Server, workload: Workload, words: int) -> Record:
+def _probe(server: Server, prompts: Prompts, words: int) -> Record:
     connection = Connection(server)
-    request = server.request("POST", CHAT_PATH, workload.body(f"probe-{words}", max_tokens=1, words=words))
+    messages = [{"role": "user", "content": prompts.text(f"probe-{words}", words)}]
+    request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=1))
     now = perf_counter_ns()
     try:
         return connection.exchange(request, Record(0, 0, words, plan=now, send=now))

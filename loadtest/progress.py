@@ -6,14 +6,14 @@ from typing import TextIO
 
 from loadtest.barrier import Stage
 from loadtest.metrics import ClientMetrics
-from loadtest.verdict import users_text
 
 
 class Progress:
-    """Every line is flushed at once, so that whoever reads the pipe sees it."""
+    """Every line is flushed at once, so that whoever reads the pipe sees it. `sides`: each stage tells its side."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, sides: bool = False) -> None:
         self._stream = stream
+        self._sides = sides
         self._terminal = stream.isatty()
         self._moving = 0
         self._prefix = ""
@@ -24,15 +24,16 @@ class Progress:
         self._stream.flush()
 
     def stage_begins(self, stage: Stage, of: int) -> None:
-        self._prefix = f"stage {stage.number}/{of}: {users_text(stage.users)}"
+        side = f"{stage.plan.side}, " if self._sides else ""
+        self._prefix = f"stage {stage.number}/{of}: {side}{stage.plan.label}"
         if not self._terminal:
             self.line(f"{self._prefix} …")
 
     def tick(self, stage: Stage) -> None:
         if not self._terminal:
             return
-        wanted = stage.users * stage.requests_per_user
-        at = f"{len(stage.records)}/{wanted} answers" if stage.released else "warming up"
+        wanted = "" if stage.planned is None else f"/{stage.planned}"
+        at = f"{len(stage.records)}{wanted} answers" if stage.released else "warming up"
         text = f"{self._prefix} … {at}"
         self._stream.write("\r" + text.ljust(self._moving))
         self._stream.flush()

@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     CONNECT = "connect"  # no connection, or lost before the request was written
     TIMEOUT = "timeout"  # no text within the time for the first token
     UNAUTHORISED = "401"
+    FORBIDDEN = "403"
     NOT_FOUND = "404"
     OVERLOADED = "429"
     UNAVAILABLE = "503"
@@ -25,9 +26,17 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # a proper end, but not one token
     STALLED = "stalled"  # text had come, then no byte for the stall time
     MALFORMED = "malformed"  # not HTTP, not an event stream, or not JSON
+    NOT_UTF8 = "not UTF-8"  # an event's bytes are no text
 
 
-_BY_STATUS = {401: Outcome.UNAUTHORISED, 404: Outcome.NOT_FOUND, 429: Outcome.OVERLOADED, 503: Outcome.UNAVAILABLE}
+_BY_STATUS = {
+    401: Outcome.UNAUTHORISED,
+    403: Outcome.FORBIDDEN,
+    404: Outcome.NOT_FOUND,
+    429: Outcome.OVERLOADED,
+    503: Outcome.UNAVAILABLE,
+}
+REFUSALS = (Outcome.OVERLOADED, Outcome.UNAVAILABLE)
 
 
 def outcome_of_status(status: int) -> Outcome:
@@ -43,6 +52,8 @@ def outcome_of_answer(answer: Answer) -> tuple[Outcome, str]:
     """Strict success: a finish reason that is not "abort", [DONE], no error event, and at least one token."""
     if answer.error is not None:
         return Outcome.IN_STREAM, answer.error
+    if answer.not_utf8:
+        return Outcome.NOT_UTF8, answer.malformed or ""
     if answer.malformed is not None:
         return Outcome.MALFORMED, answer.malformed
     if not answer.done:
@@ -65,8 +76,12 @@ def tokens_out(answer: Answer) -> int:
 class Record:
     """One request. Times are nanoseconds of `time.perf_counter_ns`; None is "did not happen".
 
-    plan: when the user was free to send; send: just before the first byte was written; wire: after the last;
+    plan: when it was to be sent (closed loop: when its user was free); begun: when the client turned to it, so that
+    begun - plan is the client's own lateness; send: just before the first byte was written; wire: after the last;
     end: the answer was over, good or bad.
+    turn: of its conversation, from 1; max_tokens: asked for, 0 where not known; key: which of the keys, from 1.
+    refusals: statuses (429, 503) met before the last try; waited: nanoseconds of Retry-After obeyed; retry_after: what
+    the last answer asked for, in seconds.
     """
 
     stage: int
@@ -80,6 +95,14 @@ class Record:
     outcome: Outcome = Outcome.CONNECT
     detail: str = ""
     answer: Answer = field(default_factory=Answer)
+    begun: int | None = None
+    kind: str = ""
+    turn: int = 1
+    max_tokens: int = 0
+    key: int = 1
+    refusals: list[int] = field(default_factory=list)
+    waited: int = 0
+    retry_after: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -88,3 +111,8 @@ class Record:
     @property
     def tokens(self) -> int:
         return tokens_out(self.answer)
+
+    @property
+    def lateness(self) -> int:
+        """Nanoseconds by which the client itself was late; what the server or the network did is not in it."""
+        return (self.send if self.begun is None else self.begun) - self.plan

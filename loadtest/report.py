@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from loadtest.arrivals import StagePlan
 from loadtest.errors import UsageProblem
 from loadtest.health import ClientHealth
 from loadtest.metrics import ClientMetrics
@@ -17,36 +18,43 @@ from loadtest.record import Record
 from loadtest.verdict import Verdict
 from loadtest.watch import Sample, ServerMetrics
 
-VERSION = 1
+VERSION = 2
 SCHEMA = f"fullbatch.loadtest/{VERSION}"
 RECORD_COLUMNS = (
     "stage user index plan_us send_us wire_us first_us last_us end_us status outcome detail "
-    "prompt_tokens cached_tokens output_tokens text_events reads first_events finish gaps_us"
+    "prompt_tokens cached_tokens output_tokens text_events reads first_events finish gaps_us "
+    "begun_us kind turn max_tokens refusals waited_us key"
 ).split()
 
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """One stage. `start_s` and `end_s` count from the run's start."""
+    """One stage. `start_s` and `end_s` count from the run's start; `planned` requests, None where time was the plan."""
 
-    number: int
-    users: int
-    requests_per_user: int
+    plan: StagePlan
+    planned: int | None
     complete: bool
     warmup_failures: dict[str, int]
     start_s: float
     end_s: float
     client: ClientMetrics
+    by_kind: Mapping[str, ClientMetrics]
     health: ClientHealth
     server: ServerMetrics
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "valid": self.health.valid}
+        """The plan's fields lie beside the others."""
+        whole = asdict(self)
+        plan = whole.pop("plan")
+        return {**plan, **whole, "label": self.plan.label, "valid": self.health.valid}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished, or interrupted, run. `zero` is the perf_counter_ns from which all its times count."""
+    """A finished, or interrupted, run. `zero` is the perf_counter_ns from which all its times count.
+
+    `samples` are by side. `doubts` are reasons not to believe the run as a whole.
+    """
 
     started_at: str
     zero: int
@@ -56,14 +64,16 @@ class Run:
     client: Mapping[str, Any]
     stages: Sequence[StageReport]
     records: Sequence[Record]
-    samples: Sequence[Sample]
+    samples: Mapping[str, Sequence[Sample]]
     verdict: Verdict
+    sides: Sequence[Mapping[str, Any]] = ()
+    doubts: Sequence[str] = ()
 
 
 # What `as_dict` writes and a page is made of.
 _PARTS = frozenset(
     {"schema", "started_at", "complete", "verdict", "arguments", "workload", "meta", "client", "stages", "records"}
-    | {"samples"}
+    | {"samples", "sides", "doubts"}
 )
 
 
@@ -83,7 +93,13 @@ def as_dict(run: Run) -> dict[str, Any]:
             "columns": RECORD_COLUMNS,
             "rows": [_row(record, run.zero) for record in run.records],
         },
-        "samples": [{"at_s": (s.at - run.zero) / 1e9, **_without_at(asdict(s))} for s in run.samples],
+        "samples": [
+            {"at_s": (s.at - run.zero) / 1e9, "side": side, **_without_at(asdict(s))}
+            for side, samples in run.samples.items()
+            for s in samples
+        ],
+        "sides": [dict(side) for side in run.sides],
+        "doubts": list(run.doubts),
     }
 
 
@@ -115,6 +131,13 @@ def _row(record: Record, zero: int) -> list[Any]:
         answer.finish,
         # One number a read; [gap, events] where a read carried several text events.
         [gap // 1000 if events == 1 else [gap // 1000, events] for gap, events in answer.gaps],
+        micro(record.begun),
+        record.kind,
+        record.turn,
+        record.max_tokens,
+        record.refusals,
+        record.waited // 1000,
+        record.key,
     ]
 
 

@@ -1,115 +1,215 @@
-"""One run from the first check to the written report."""
+"""One run from the first check to the finished data: every stage on every side, repeat by repeat."""
 
 from __future__ import annotations
 
 import os
 import platform
+import random
+import resource
 import secrets
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Event
 from time import perf_counter_ns
 from typing import Any
 
-from loadtest.barrier import Stage
-from loadtest.config import RunConfig
-from loadtest.connection import Server
+from loadtest.arrivals import StagePlan, interleaved, poisson
+from loadtest.barrier import Stage, Work
+from loadtest.config import RunConfig, Side
+from loadtest.connection import Server, server_at
+from loadtest.errors import UsageProblem
 from loadtest.health import judge_client
 from loadtest.ladder import Climbed, Ladder
 from loadtest.metrics import summarise
 from loadtest.preflight import calibrate, check_model
 from loadtest.progress import Progress
-from loadtest.prompts import Workload
+from loadtest.prompts import Prompts, spread
+from loadtest.region import doubts
 from loadtest.report import Run, StageReport
 from loadtest.users import WARMUP_TOKENS
-from loadtest.verdict import StageFacts, judge, judge_target
+from loadtest.verdict import StageFacts, judge
 from loadtest.watch import Sample, Watch, join
 
 
-def prepare(config: RunConfig, server: Server, progress: Progress) -> tuple[Workload, str]:
-    """The workload for this server, and a line about it. ServerProblem or UsageProblem when no run can begin."""
-    progress.line(f"checking {config.base_url} for model {config.model}")
-    check_model(server, config.base_url, config.model)
-    workload = Workload(config.model, config.max_tokens, config.prompt_tokens, nonce=secrets.token_hex(8))
-    workload, calibration = calibrate(server, workload, config.prompt_tokens)
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A side that answered: its servers (one for each key), its prompts, and a line about their length."""
+
+    side: Side
+    servers: tuple[Server, ...]
+    prompts: Prompts
+    calibration: str
+
+
+def prepare(config: RunConfig, progress: Progress) -> list[Ready]:
+    """All sides, checked. ServerProblem or UsageProblem when no run can begin."""
+    _allow_many_connections()
+    nonce = secrets.token_hex(8)
+    return [_prepare(side, config, nonce, progress) for side in config.sides]
+
+
+def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> Ready:
+    servers = tuple(_server(side, key, config) for key in side.keys)
+    if config.workload.keys > len(servers):
+        wanted = f"the workload '{config.workload.name}' needs {config.workload.keys} keys"
+        raise UsageProblem(f"--api-key-file: {wanted}, and {side.name} has {len(servers)}")
+    progress.line(f"checking {side.base_url} for model {side.model or 'of any name'}")
+    side = replace(side, model=check_model(servers[0], side.base_url, side.model))
+    salt = side.name if len(config.sides) > 1 else ""
+    prompts = Prompts(side.model, config.workload.kinds, nonce, salt)
+    prompts, calibration = calibrate(servers[0], prompts)
     progress.line(calibration)
-    return workload, calibration
+    return Ready(side, servers, prompts, calibration)
 
 
-def execute(config: RunConfig, server: Server, prepared: tuple[Workload, str], progress: Progress, stop: Event) -> Run:
-    """Climbs the ladder and judges it; `stop` ends it early, with what there is by then."""
-    started, zero = datetime.now(UTC), perf_counter_ns()
-    workload, calibration = prepared
-    watch = Watch(config.engine_metrics, config.pids, config.sample_interval)
-    watch.start()
+def _server(side: Side, key: str | None, config: RunConfig) -> Server:
     try:
-        climbed = _climb(config, Ladder(server, workload, stop, watch.ask), progress, stop)
+        return server_at(
+            side.base_url,
+            key,
+            first_token_timeout=config.first_token_timeout,
+            stall_timeout=config.stall_timeout,
+            patience=config.patience,
+        )
+    except ValueError as error:
+        raise UsageProblem(f"--base-url: {error}" if len(config.sides) == 1 else f"{side.name}: {error}") from error
+
+
+def _allow_many_connections() -> None:
+    """An open loop against a server that stalls has a connection for every missing answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop: Event) -> Run:
+    """Climbs all stages; `stop` ends it early, with what there is by then."""
+    started, zero = datetime.now(UTC), perf_counter_ns()
+    config = replace(config, sides=tuple(ready.side for ready in sides))  # with the models they turned out to serve
+    watches = {one.side.name: Watch(one.side.engine_metrics, one.side.pids, config.sample_interval) for one in sides}
+    samples: dict[str, list[Sample]] = {}
+    try:
+        for watch in watches.values():
+            watch.start()
+        climbed = _climb(config, sides, watches, progress, stop)
     finally:
-        samples = watch.stop()
-    stages = [_stage_report(one, samples, zero, config) for one in climbed]
-    facts = [StageFacts(stage.users, stage.client, stage.health) for stage in stages]
-    per_user = config.requests_per_user
-    judged = [judge_target(target, facts, config.described(), per_user) for target in config.targets]
+        for name, watch in watches.items():
+            samples[name] = watch.stop()
+    stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in climbed]
+    facts = [StageFacts(stage.plan.users, stage.client, stage.health, _label(stage.plan, config)) for stage in stages]
+    unsure = doubts(config.selfcheck, stages)
     return Run(
         started_at=started.isoformat(timespec="seconds"),
         zero=zero,
         arguments=config.arguments(),
-        workload=_workload(workload, calibration),
+        workload=_workload(config, sides[0]),
         meta=config.meta,
-        client=_client(),
+        client=_client() | {"selfcheck": config.selfcheck.model_dump() if config.selfcheck else None},
         stages=stages,
         records=[record for one in climbed for record in one.stage.records],
         samples=samples,
-        verdict=judge(facts, judged, complete=not stop.is_set()),
+        verdict=judge(facts, complete=not stop.is_set(), doubts=unsure),
+        sides=[_side(ready) for ready in sides],
+        doubts=unsure,
     )
 
 
-def _climb(config: RunConfig, ladder: Ladder, progress: Progress, stop: Event) -> list[Climbed]:
+def _label(plan: StagePlan, config: RunConfig) -> str:
+    side = f"{plan.side}, " if len(config.sides) > 1 else ""
+    return side + plan.label + (f", repeat {plan.repeat}" if config.repeats > 1 else "")
+
+
+def _climb(
+    config: RunConfig, sides: Sequence[Ready], watches: Mapping[str, Watch], progress: Progress, stop: Event
+) -> list[Climbed]:
     """Stages that were let go, in order; one that was stopped during its warm-up has nothing to tell."""
     climbed: list[Climbed] = []
+    ladders = {one.side.name: Ladder(one.servers, one.prompts, stop, watches[one.side.name].ask) for one in sides}
+    nonce = sides[0].prompts.nonce
+    plans = interleaved(config.arrivals, list(ladders), config.repeats)
     try:
-        for number, users in enumerate(config.users, start=1):
-            stage = Stage(number, users, config.requests_per_user, config.warmup)
-            progress.stage_begins(stage, len(config.users))
-            one = ladder.climb(stage, progress.tick)
+        for plan in plans:
+            stage = Stage(plan, _work(plan, config, nonce))
+            progress.stage_begins(stage, len(plans))
+            one = ladders[plan.side].climb(stage, progress.tick)
             if stage.released:
                 climbed.append(one)
                 progress.stage_ends(stage, summarise(stage.records, stage.released))
             if stop.is_set():
                 break
     finally:
-        ladder.close()
+        for ladder in ladders.values():
+            ladder.close()
     return climbed
+
+
+def _work(plan: StagePlan, config: RunConfig, nonce: str) -> Work:
+    """The same for the same stage of every side: labels, kinds and arrivals hang on repeat and position alone."""
+    label, kinds = f"{plan.repeat}-{plan.position}", config.workload.kinds
+    if plan.rate is None or plan.seconds is None:
+        return Work(spread(kinds, plan.users or 1), label, config.warmup)
+    source = random.Random(f"{nonce}/{label}")
+    starts = poisson(plan.rate, plan.seconds, source)
+    chosen = source.choices(kinds, weights=[kind.weight for kind in kinds], k=len(starts))
+    return Work(chosen, label, config.warmup, starts)
 
 
 def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: RunConfig) -> StageReport:
     stage = climbed.stage
     client = summarise(stage.records, stage.released)
     failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
+    kinds = [kind.name for kind in config.workload.kinds]
     return StageReport(
-        number=stage.number,
-        users=stage.users,
-        requests_per_user=stage.requests_per_user,
+        plan=stage.plan,
+        planned=stage.planned,
         complete=stage.complete,
         warmup_failures=dict(failed_warmups),
         start_s=(stage.released - zero) / 1e9,
         end_s=(climbed.ended - zero) / 1e9,
         client=client,
+        by_kind={
+            kind: summarise([record for record in stage.records if record.kind == kind], stage.released)
+            for kind in (kinds if len(kinds) > 1 else [])
+        },
         health=judge_client(climbed.lag, stage.records, client, config.max_lag_ms),
         server=join(samples, stage.released, climbed.ended),
     )
 
 
-def _workload(workload: Workload, calibration: str) -> dict[str, Any]:
+def _workload(config: RunConfig, first: Ready) -> dict[str, Any]:
+    kinds = config.workload.kinds
+    exact = all(kind.exact_length for kind in kinds)
     return {
-        "loop": "closed: a user sends its next request when the last has ended",
-        "prompt_words": workload.words,
-        "prompt_calibration": calibration,
-        "nonce": workload.nonce,
-        "temperature": workload.temperature,
-        "output_tokens": "fixed by max_tokens, min_tokens and ignore_eos",
+        "name": config.workload.name,
+        "description": config.workload.description,
+        "kinds": [kind.model_dump() for kind in kinds],
+        "arrivals": {name: getattr(config.arrivals, name) for name in config.arrivals.__slots__},
+        "loop": config.arrivals.sentence,
+        "prompt_words": first.prompts.words(kinds[0].prompt_tokens - first.prompts.overhead_tokens),
+        "prompt_calibration": first.calibration,
+        "nonce": first.prompts.nonce,
+        "temperature": first.prompts.temperature,
+        "output_tokens": "fixed by max_tokens, min_tokens and ignore_eos" if exact else "at most max_tokens",
         "warmup_tokens": WARMUP_TOKENS,
+    }
+
+
+def _side(ready: Ready) -> dict[str, Any]:
+    prompts = ready.prompts
+    return {
+        "name": ready.side.name,
+        "base_url": ready.side.base_url,
+        "model": ready.side.model,
+        "engine_metrics": list(ready.side.engine_metrics),
+        "pids": list(ready.side.pids),
+        "meta": ready.side.meta,
+        "prompt_words": {
+            kind.name: prompts.words(kind.prompt_tokens - prompts.overhead_tokens) for kind in prompts.kinds
+        },
+        "calibration": ready.calibration,
     }
 
 

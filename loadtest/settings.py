@@ -14,36 +14,60 @@ from pathlib import Path
 
 from locust.argument_parser import LocustArgumentParser
 
-from loadtest.config import read_key
+from loadtest.config import read_keys
 from loadtest.connection import Server, server_at
 from loadtest.errors import UsageProblem
 from loadtest.preflight import served_models
-from loadtest.prompts import Workload
+from loadtest.prompts import Prompts
+from loadtest.workload import names, read_workload
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """For `events.init_command_line_parser`."""
+    """For `events.init_command_line_parser`. Arguments of a group would not be in the form of the web UI."""
     environment = os.environ
     parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None)
-    plan = parser.add_argument_group("Fullbatch")
     model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
-    plan.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
-    plan.add_argument("--api-key-file", default=key, help="File with one key per line; the first is used")
-    plan.add_argument("--max-tokens", type=int, default=64, help="Output tokens of every answer")
-    plan.add_argument("--prompt-words", type=int, default=100, help="Length of every prompt")
-    plan.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step: 1, 5, 10 and 50 users")
+    parser.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
+    # Not in the form: who may write there would have any file of this machine read and sent to any host.
+    parser.add_argument(
+        "--api-key-file", default=key, include_in_web_ui=False, help="File with one key per line; the first is used"
+    )
+    parser.add_argument("--workload", default="seed", choices=names(), help="What is asked for: loadtest/workloads/")
+    parser.add_argument(
+        "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
+    )
+    parser.add_argument("--prompt-words", type=int, default=0, help="Length of every prompt; 0: as the workload says")
+    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, with commas between")
+    parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
 
 
-def server_and_workload(host: str | None, options: Namespace) -> tuple[Server, Workload]:
-    """What one user talks to and asks for. UsageProblem or ServerProblem, in one line, when that cannot be."""
+def steps(text: str) -> list[int]:
+    """The users of each step. UsageProblem for anything but whole numbers of at least 1."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise UsageProblem(f"--steps: '{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
+    return [int(part) for part in parts]
+
+
+def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:
+    """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
     if not host:
         raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
+    workload = read_workload(options.workload)
+    keys = read_keys(Path(options.api_key_file) if options.api_key_file else None)
+    if workload.keys > len(keys):
+        raise UsageProblem(
+            f"the workload '{workload.name}' needs {workload.keys} keys, and --api-key-file has {len(keys)}"
+        )
     try:
-        server = server_at(host, read_key(Path(options.api_key_file) if options.api_key_file else None))
+        servers = tuple(server_at(host, key) for key in keys)
     except ValueError as error:
         raise UsageProblem(f"host: {error}") from error
-    model = options.model or _first_model(server, host)
-    return server, Workload(model, options.max_tokens, options.prompt_words, nonce=secrets.token_hex(8))
+    model = options.model or _first_model(servers[0], host)
+    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_words}
+    changes = {name: value for name, value in lengths.items() if value > 0}
+    kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
+    return servers, Prompts(model, kinds, nonce=secrets.token_hex(8))
 
 
 @lru_cache

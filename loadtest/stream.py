@@ -81,7 +81,9 @@ class Answer:
     usage: Usage | None = None
     error: str | None = None
     malformed: str | None = None
+    not_utf8: bool = False
     done: bool = False
+    kept: list[bytes] | None = None  # the events' data, only where the text is wanted
     _framer: Framer = field(default_factory=Framer)
 
     def take(self, now: int, body: bytes) -> None:
@@ -91,12 +93,21 @@ class Answer:
             data = data_of(event)
             if data is None or self.done:
                 continue
+            if not data.isascii() and not _is_utf8(data):
+                self.not_utf8, self.malformed = True, f"an event is not UTF-8: {_short(data)}"
+                continue
+            if self.kept is not None:
+                self.kept.append(data)
             if self.events + texts and is_plain_text(data):
                 texts += 1
             else:
                 texts += self._parsed(data)
         if texts:
             self._mark(now, texts)
+
+    def text(self) -> str:
+        """What was answered, without reasoning; empty unless `kept` was a list from the start."""
+        return "".join(_content(data) for data in self.kept or ())
 
     def _mark(self, now: int, texts: int) -> None:
         if self.last is None:
@@ -136,6 +147,23 @@ class Answer:
             delta = choice.get("delta")
             text = text or (isinstance(delta, dict) and _has_text(delta))
         return int(text)
+
+
+def _content(data: bytes) -> str:
+    """The `content` of one event that was already taken."""
+    try:
+        choices = orjson.loads(data).get("choices")
+        return "".join(choice["delta"].get("content") or "" for choice in choices)
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return ""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has_text(delta: dict[str, Any]) -> bool:

@@ -1,12 +1,20 @@
-"""The table of a run, for a terminal: at most 120 columns. A dash is "not known"."""
+"""The table of a run, for a terminal: at most 120 columns. A dash is "not known".
+
+A row is a stage; of several repeats it is their mean, percentiles over all their answers, and the highest peak.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from loadtest.intervals import Estimate
+from loadtest.points import Point, points, side_names
 
 DASH = "–"
 ENOUGH_SAMPLES = 10
+_PEAKS = ("memory_peak_bytes", "kv_peak", "batch_peak", "waiting_peak")
 HEADINGS = (
     "users",
     "total time",
@@ -59,8 +67,9 @@ def cells(stage: Mapping[str, Any]) -> tuple[str, ...]:
     """One stage as the texts of its row."""
     client, server = stage["client"], stage["server"]
     failed = sum(client["failures"].values())
+    name = str(stage["users"]) if stage["users"] is not None else str(stage["label"])
     return (
-        str(stage["users"]) + ("" if stage["complete"] else "*"),
+        name + ("" if stage["complete"] else "*"),
         number(client["total_time_s"], 2, " s"),
         number(client["output_tokens_per_s"], 1 if (client["output_tokens_per_s"] or 0) < 100 else 0),
         pair(client["ttft_ms"]),
@@ -72,11 +81,56 @@ def cells(stage: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One for each side and stage, shaped like the stages of the report."""
+    return [merged(point) for point in points(report)]
+
+
+def merged(point: Point) -> dict[str, Any]:
+    """The repeats of a stage as if they were one."""
+    if len(point.stages) == 1:
+        return dict(point.stages[0])
+    clients = [stage["client"] for stage in point.stages]
+    failures = Counter[str]()
+    for client in clients:
+        failures.update(client["failures"])
+    spreads = {f"{family}_ms": _spread(point, family) for family in ("ttft", "itl", "e2e")}
+    numbers = {name: _value(point.estimate(name)) for name in ("total_time_s", "output_tokens_per_s", "requests_per_s")}
+    servers = [stage["server"] for stage in point.stages]
+    peaks = {name: _highest(server[name] for server in servers) for name in _PEAKS}
+    client = {"requests": point.requests, "failures": dict(failures), **numbers, **spreads}
+    server = {"samples": sum(server["samples"] for server in servers), **peaks}
+    return {**point.stages[0], "complete": point.complete, "client": client, "server": server}
+
+
+def _spread(point: Point, family: str) -> dict[str, float] | None:
+    p50, p95 = (point.estimate(f"{family}_{name}_ms") for name in ("p50", "p95"))
+    return None if p50 is None or p95 is None else {"p50": p50.value, "p95": p95.value}
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
+
+
+def _highest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def sided(report: Mapping[str, Any]) -> str:
+    """The table of a report: under a heading for each side where there are several."""
+    sides, made = side_names(report), rows(report)
+    if len(sides) < 2:
+        return text(made)
+    models = {side["name"]: side["model"] for side in report["sides"]}
+    parts = [f"{side} ({models[side]})\n" + text([row for row in made if row["side"] == side]) for side in sides]
+    return "\n\n".join(parts)
+
+
 def text(stages: Sequence[Mapping[str, Any]]) -> str:
     """The whole table, numbers to the right."""
-    rows = [HEADINGS, *(cells(stage) for stage in stages)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines_of = [HEADINGS, *(cells(stage) for stage in stages)]
+    widths = [max(len(row[column]) for row in lines_of) for column in range(len(HEADINGS))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in lines_of]
     lines.insert(1, "  ".join("-" * width for width in widths))
     if not all(stage["complete"] for stage in stages):
         lines.append("* stopped before its end")

@@ -48,4 +48,7 @@ STAND_INS = (
 )
 
 # Images of compose.yaml that nothing in Debian or PyPI can stand in for.
-WITHOUT = {"grafana/grafana": "neither Debian nor PyPI has Grafana; tests/e2e/compose.no-grafana.yaml leaves it out"}
+WITHOUT = {
+    "grafana/grafana": "neither Debian nor PyPI has Grafana; tests/e2e/compose.no-grafana.yaml leaves it out",
+    "ollama/ollama": "neither Debian nor PyPI has Ollama; for comparisons only, as scripts/llama-server is",
+}

@@ -179,7 +179,7 @@ def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
     try:
         wait_for("ten good answers", 60, lambda: locust_total(stack)["num_requests"] >= 10)
     finally:
-        get(f"{stack.locust}/stop")
+        post_form(f"{stack.locust}/stop", "")
     assert locust_total(stack)["num_failures"] == 0
 
 
@@ -190,7 +190,7 @@ def locust_total(stack: Stack) -> dict[str, int]:
 
 
 def test_prometheus_sees_every_target_up(stack: Stack) -> None:
-    for job in ("vllm", "gateway", "prometheus"):
+    for job in ("vllm", "gateway", "loadtest", "prometheus"):
         stack.wait_for_targets(job, ["up"])
     query = f"{stack.prometheus}/api/v1/query?query=vllm:generation_tokens_total"
     result = wait_for("generated tokens in Prometheus", 30, lambda: get(query).json()["data"]["result"])

@@ -159,6 +159,14 @@ def test_prometheus_finds_every_engine_by_name(name: str, plan_of: Callable[[str
     assert jobs["vllm"]["relabel_configs"][0]["replacement"] == name
 
 
+@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+def test_prometheus_finds_the_load_test_when_it_is_there(name: str, plan_of: Callable[[str], Plan]) -> None:
+    jobs = {job["job_name"]: job for job in _files(plan_of(name))["prometheus.yaml"]["scrape_configs"]}
+    (found,) = jobs["loadtest"]["dns_sd_configs"]
+    fixed = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    assert found["names"][0] in fixed and fixed[found["names"][0]]["ports"][0].endswith(f":{found['port']}")
+
+
 def test_a_description_stays_a_comment() -> None:
     data = {"description": "a: b # {{ x }} $y", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}}
     plan = make("x", profile.parse(data, "x"))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+from loadtest.arrivals import StagePlan
+from loadtest.barrier import Stage, Work
+from loadtest.checked import Lag, Row, SelfCheck
 from loadtest.record import Outcome, Record
 from loadtest.stream import Answer, Usage
+from loadtest.workload import Kind
 
 MS = 1_000_000
 
@@ -21,6 +25,16 @@ def event(content: str | None = None, finish: str | None = None, **more: object)
 def usage(prompt: int, output: int) -> bytes:
     counts = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
     return b"data: " + json.dumps({"choices": [], "usage": counts}).encode() + b"\n\n"
+
+
+KIND = Kind(name="short", prompt_tokens=16, output_tokens=8)
+
+
+def closed(number: int, users: int, requests_per_user: int, warmup: int = 0, tokens: int = 8) -> Stage:
+    """A stage of a closed loop."""
+    kind = KIND.model_copy(update={"output_tokens": tokens})
+    plan = StagePlan(number, number, 1, "server", "closed", users=users, requests_per_user=requests_per_user)
+    return Stage(plan, Work([kind] * users, str(number), warmup))
 
 
 DONE = b"data: [DONE]\n\n"
@@ -45,3 +59,15 @@ def good(
 def failed(send_ms: float, end_ms: float, outcome: Outcome = Outcome.CUT) -> Record:
     send = int(send_ms * MS)
     return Record(1, 0, 0, plan=send, send=send, end=int(end_ms * MS), status=200, outcome=outcome)
+
+
+def self_check(users: int = 50, tokens_per_s: float = 50.0, problems: tuple[str, ...] = ()) -> SelfCheck:
+    """What a self check found: one number, 1 ms off."""
+    row = Row(
+        metric="ttft_ms", statistic="p50", reported_ms=101, true_ms=100, error_ms=1, allowed_ms=2, ok=not problems
+    )  # fmt: skip
+    lag = Lag(p50=0.5, p95=1.0, p99=None)
+    return SelfCheck(
+        at="2026-11-23T00:00:00+00:00", users=users, tokens_per_s=tokens_per_s, requests=9, ok=not problems,
+        problems=problems, rows=(row,), token_lag_ms=lag, send_lag_ms=lag, loop_lag_p99_ms=0.5, cpu_share=0.1,
+    )  # fmt: skip

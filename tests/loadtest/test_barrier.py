@@ -6,12 +6,14 @@ import time
 from threading import Thread
 from time import perf_counter_ns
 
-from loadtest.barrier import Barrier, Stage
+from loadtest.arrivals import StagePlan
+from loadtest.barrier import Barrier, Stage, Work
 from loadtest.record import Record
+from tests.loadtest.answers import KIND, closed
 
 
 def test_nobody_starts_before_the_last_has_arrived() -> None:
-    stage = Stage(1, users=5, requests_per_user=1, warmup=0)
+    stage = closed(1, users=5, requests_per_user=1)
     started: list[int] = []
 
     def work(delay: float) -> None:
@@ -40,7 +42,7 @@ def test_nobody_starts_before_the_last_has_arrived() -> None:
 
 
 def test_a_defect_wakes_whoever_waits_for_the_stage() -> None:
-    stage = Stage(1, users=2, requests_per_user=1, warmup=0)
+    stage = closed(1, users=2, requests_per_user=1)
     stage.fail(RuntimeError("ours"))
     assert stage.warm.full.wait(0) and stage.start.full.wait(0) and stage.over.wait(0)
     assert str(stage.defect) == "ours"
@@ -59,3 +61,19 @@ def test_a_barrier_is_full_with_the_last_and_not_before() -> None:
     for thread in threads:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_how_many_requests_are_planned() -> None:
+    talk = KIND.model_copy(update={"turns": 3})
+    ramp = StagePlan(1, 1, 1, "server", "ramp", rate=(1, 2), seconds=10)
+    soak = StagePlan(1, 1, 1, "server", "soak", users=2, seconds=10)
+    assert closed(1, users=5, requests_per_user=4).planned == 20
+    assert Stage(ramp, Work([talk, KIND], "1", starts=[1.0, 2.0])).planned == 4
+    assert Stage(soak, Work([talk, talk], "1")).planned is None
+
+
+def test_an_open_loop_has_one_user_and_a_deadline_counts_from_the_release() -> None:
+    stage = Stage(StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=10), Work([KIND], "1", starts=[1.0]))
+    stage.release()
+    assert (stage.users, stage.deadline) == (1, stage.released + 10_000_000_000)
+    assert closed(1, 5, 1).deadline is None

@@ -14,6 +14,7 @@ from loadtest.charts import (
     Axes,
     Series,
     by_category,
+    distribution,
     over_range,
     range_ticks,
     round_ticks,
@@ -22,6 +23,7 @@ from loadtest.charts import (
 )
 
 AXES = Axes("Title", "users at once", "milliseconds", "ms", "s")
+LADDER = Axes("Title", "users at once", "milliseconds", "ms", "users")
 
 
 @given(st.floats(1e-4, 1e9))
@@ -51,7 +53,7 @@ def test_tick_labels_are_short(value: float, label: str) -> None:
 
 
 def test_zero_lies_on_the_axis_and_the_highest_tick_on_top() -> None:
-    chart = by_category(AXES, ["1", "5"], [Series("p50", [(0, 0.0), (1, 100.0)], 0)])
+    chart = by_category(LADDER, ["1", "5"], [Series("p50", [(0, 0.0), (1, 100.0)], 0)])
     assert [dot.y for dot in chart.lines[0].dots] == [HEIGHT - BOTTOM, TOP]
     assert chart.lines[0].dots[1].title == "p50: 100 ms at 5 users"
     assert [tick.label for tick in chart.x_ticks] == ["1", "5"]
@@ -82,3 +84,18 @@ def test_a_distribution_may_begin_above_zero() -> None:
 
 def test_a_staircase_rises_to_all() -> None:
     assert staircase([3, 1]) == [(1, 0), (1, 50), (3, 50), (3, 100)]
+
+
+def test_a_distribution_of_many_values_is_drawn_by_its_quantiles() -> None:
+    line = distribution(range(10_000))
+    assert len(line) == 201
+    assert [line[0], line[100], line[-1]] == [(0, 0), (4974, 49.75), (9949, 99.5)]
+    assert distribution([2.0, 1.0]) == staircase([1.0, 2.0])
+
+
+def test_intervals_and_marks_belong_to_their_points() -> None:
+    series = Series("s", [(0, 10.0), (1, None), (2, 20.0)], 0, bars=[(2, 15.0, 40.0)], marks=["one", "two"])
+    (line,) = over_range(AXES, [series]).lines
+    assert [dot.mark for dot in line.dots] == ["one", "two"]
+    (bar,) = line.bars
+    assert bar.x == line.dots[1].x and bar.top == TOP and bar.top < line.dots[1].y < bar.bottom

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from loadtest.cli import main
 from loadtest.report import SCHEMA, write_json
 from tests.loadtest.answers import good
 from tests.loadtest.programs import under_locust
+from tests.loadtest.reports import Side, make
 from tests.loadtest.test_page import report
 
 PLAN = ["run", "--base-url", "http://127.0.0.1:9", "--model", "tiny", "--out", "/nowhere/out"]
@@ -39,6 +41,11 @@ WHOLE = "is not a whole number of at least"
         ("--users", "1,-5", "is not a list of whole numbers"),
         ("--users", "2.5", "is not a list of whole numbers"),
         ("--requests-per-user", "0", f"{WHOLE} 1"),
+        ("--repeats", "0", f"{WHOLE} 1"),
+        ("--rates", "1,-2", "is not a list of numbers, such as 1,2.5,8"),
+        ("--rates", "fast", "is not a list of numbers"),
+        ("--seconds", "0", "is not a number above 0"),
+        ("--obey-retry-after", "never", "is not a number above 0"),
         ("--max-tokens", "1.5", f"{WHOLE} 1"),
         ("--prompt-tokens", "many", f"{WHOLE} 1"),
         ("--warmup", "-1", f"{WHOLE} 0"),
@@ -85,8 +92,11 @@ def helped(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     text = helped(["--help"], capsys, monkeypatch)
-    assert "climb the ladder and write the report" in text
-    assert "write report.html again from report.json" in text
+    assert "run a workload and write the report" in text
+    assert "the same workload on several servers, in turn" in text
+    assert "the client's own error, against a server whose times are known" in text
+    assert "write report.html and the CSV files again from report.json" in text
+    assert "what became worse between two reports" in text
 
 
 def test_help_of_run_gives_defaults_units_and_exit_codes(
@@ -96,10 +106,10 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
     assert max(map(len, text.splitlines())) <= 120
     said = " ".join(text.split())
     for option, meaning in (
-        ("--users USERS", "stages (default 1,5,10,50)"),
-        ("--requests-per-user N", "in each stage (default 4)"),
-        ("--max-tokens N", "output length (default 64)"),
-        ("--prompt-tokens N", "about (default 128)"),
+        ("--users USERS", "one stage for each, such as 1,5,10,50 (default: the workload's)"),
+        ("--requests-per-user N", "in each stage of a closed loop (default: the workload's)"),
+        ("--max-tokens N", "output length (default: the workload's)"),
+        ("--prompt-tokens N", "about (default: the workload's)"),
         ("--warmup N", "short requests per user and stage, not counted (default 2)"),
         ("--sample-interval S", "at most, between two samples (default 1)"),
         ("--first-token-timeout S", "default 600"),
@@ -152,7 +162,8 @@ def test_report_writes_the_page_and_names_it(tmp_path: Path, capsys: pytest.Capt
     content = report(good(0, 10, [(5, 1)]))
     write_json(content, tmp_path)
     assert main(["report", str(tmp_path)]) == 0
-    assert capsys.readouterr() == (f"{tmp_path}/report.html\n", "")
+    names = ("report.html", "stages.csv", "requests.csv")
+    assert capsys.readouterr() == ("".join(f"{tmp_path}/{name}\n" for name in names), "")
     assert (tmp_path / "report.html").read_text() == page.render(json.loads((tmp_path / "report.json").read_text()))
 
 
@@ -184,3 +195,50 @@ def test_what_is_wrong_in_an_address_or_a_file_is_one_line_before_anything_is_do
     for (code, out, err), line in zip(under_locust(run_each, list(expected)), expected.values(), strict=True):
         assert (code, out, err.count("\n")) == (2, "", 1), err
         assert err.startswith(f"loadtest: {line}")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[str]:
+    """The folders of a report and of one with slower tokens."""
+    for name, gap in (("before", 10.0), ("after", 14.0)):
+        (tmp_path / name).mkdir()
+        write_json(make([Side(itl_ms=gap)], (1, 50)), tmp_path / name)
+    return [str(tmp_path / "before"), str(tmp_path / "after")]
+
+
+def test_diff_ends_with_one_when_something_became_worse(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", *two]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("worse: server, 50 users: itl_p50_ms") for line in lines)
+    assert lines[-1].startswith("diff: ") and " worse, " in lines[-1]
+    assert main(["diff", *reversed(two)]) == 0
+    assert main(["diff", *two, "--tolerance", "60"]) == 0
+    capsys.readouterr()
+    assert main(["diff", *two, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 1
+
+
+def test_diff_without_a_report_or_with_nonsense_is_one_line(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", two[0], f"{two[1]}/none"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert "after" in refused(["diff", two[0]], capsys)
+    for wrong in ("-1", "much", "100"):
+        assert f"'{wrong}' is not a number from 0 to 100" in refused(["diff", *two, f"--tolerance={wrong}"], capsys)
+    assert "'0' is not a port" in refused([*PLAN, "--export-port", "0"], capsys)
+
+
+def test_an_old_report_is_judged_again_by_other_targets(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    target = Path(two[0]) / "t.yaml"
+    target.write_text("version: 1\ntargets:\n  - {name: quick, users: 50, metric: ttft_p95_ms, below: 1}\n")
+    assert main(["report", two[0], "--target", str(target)]) == 1
+    assert json.loads((Path(two[0]) / "report.json").read_text())["verdict"]["kind"] == "missed"
+    assert "1 of 1 targets missed" in (Path(two[0]) / "report.html").read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_prometheus_that_does_not_answer_is_one_line(
+    two: list[str], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", two[0], "--prometheus", f"http://127.0.0.1:{free_port()}"]) == 4
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "cannot be reached" in said

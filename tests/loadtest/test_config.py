@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.config import read_key, read_meta
+from loadtest.config import read_key, read_keys, read_meta, read_side
 from loadtest.errors import UsageProblem
 
 
@@ -33,3 +33,39 @@ def test_meta_is_an_object(tmp_path: Path) -> None:
         path.write_text(wrong)
         with pytest.raises(UsageProblem, match=expected):
             read_meta(path)
+
+
+def test_all_keys_are_read_in_order(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# who\nfb-one\n\nfb-two\n")
+    assert read_keys(tmp_path / "keys") == ("fb-one", "fb-two")
+    assert read_keys(None) == (None,)
+
+
+def test_a_side_is_a_name_and_an_address_with_what_belongs_to_it(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("fb-one\n")
+    (tmp_path / "meta.json").write_text('{"gpu": "none"}')
+    more = f"model=m/n,key-file={tmp_path}/keys,metrics=http://a/metrics,metrics=http://b/metrics"
+    side = read_side(f"left=http://127.0.0.1:8080/v1,{more},pid=7,meta={tmp_path}/meta.json")
+    assert (side.name, side.base_url, side.model) == ("left", "http://127.0.0.1:8080/v1", "m/n")
+    assert (side.keys, side.pids, side.meta) == (("fb-one",), (7,), {"gpu": "none"})
+    assert side.engine_metrics == ("http://a/metrics", "http://b/metrics")
+    assert "fb-one" not in repr(side)
+    assert read_side("right=http://x").model == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://x", "a side is name=url"),
+        ("Left=http://x", "name of a-z, 0-9"),
+        ("left=", "a side is name=url"),
+        ("left=http://x,modell=m", "'modell=m' is not one of model=…, key-file=…"),
+        ("left=http://x,model=", "'model=' is not one of"),
+        ("left=http://x,model=a,model=b", "side left: model is there twice"),
+        ("left=http://x,pid=0", "pid=0: a whole number above 0"),
+    ],
+)
+def test_a_side_with_a_mistake_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(UsageProblem) as refused:
+        read_side(text)
+    assert expected in str(refused.value)

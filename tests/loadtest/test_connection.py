@@ -11,19 +11,20 @@ import pytest
 
 from loadtest.connection import Connection, Server, server_at
 from loadtest.metrics import e2e_ms, tpot_ms, ttft_ms
-from loadtest.prompts import CHAT_PATH, Workload
+from loadtest.prompts import CHAT_PATH, plain
 from loadtest.record import Record
 from tests.loadtest.answers import DONE, event, usage
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
-WORKLOAD = Workload("tiny", max_tokens=10, words=20, nonce="test")
+PROMPTS = plain("tiny", 20, 10, nonce="test")
+BODY = PROMPTS.body(PROMPTS.opening(PROMPTS.kinds[0], "one"), PROMPTS.kinds[0])
 GOOD = event("") + event("a") + event("b", "length") + usage(9, 2) + DONE
 
 
 def ask(server: Server, connection: Connection | None = None) -> Record:
     used = connection or Connection(server)
     now = perf_counter_ns()
-    request = server.request("POST", CHAT_PATH, WORKLOAD.body("one"))
+    request = server.request("POST", CHAT_PATH, BODY)
     try:
         return used.exchange(request, Record(1, 0, 0, plan=now, send=now))
     finally:
@@ -140,3 +141,16 @@ def test_the_request_carries_key_length_and_no_compression() -> None:
 def test_what_is_not_an_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         server_at(url, None)
+
+
+def test_a_request_can_carry_an_id() -> None:
+    server = server_at("http://127.0.0.1:8080", None)
+    assert b"\r\nX-Request-Id: run-1\r\n" in server.request("POST", CHAT_PATH, b"{}", "run-1")
+    assert b"X-Request-Id" not in server.request("GET", "/v1/models")
+
+
+def test_a_refusal_says_when_to_come_back_in_seconds_only() -> None:
+    assert ask_scripted(refusal("429 Too Many Requests", b"Retry-After: 7\r\n")).retry_after == 7
+    for other in (b"Wed, 21 Oct 2026 07:28:00 GMT", b"-3", b"nan"):
+        record = ask_scripted(refusal("503 Service Unavailable", b"Retry-After: " + other + b"\r\n"))
+        assert (record.outcome, record.retry_after) == ("503", None)

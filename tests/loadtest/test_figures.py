@@ -7,6 +7,7 @@ from typing import Any
 from loadtest.charts import Chart
 from loadtest.figures import figures
 from tests.loadtest.answers import failed, good
+from tests.loadtest.reports import Side, make
 from tests.loadtest.test_page import report
 
 
@@ -14,9 +15,9 @@ def by_title(content: dict[str, Any]) -> dict[str, Chart]:
     return {chart.title: chart for chart in figures(content)}
 
 
-def sample(at_s: float, **known: float) -> dict[str, float | None]:
+def sample(at_s: float, **known: float) -> dict[str, object]:
     names = "running waiting kv_usage generation_tokens preemptions prefix_queries prefix_hits memory_bytes".split()
-    return {"at_s": at_s, **{name: known.get(name) for name in names}}
+    return {"at_s": at_s, "side": "server", **{name: known.get(name) for name in names}}
 
 
 def test_latency_points_carry_their_values() -> None:
@@ -29,8 +30,11 @@ def test_latency_points_carry_their_values() -> None:
 def test_a_stage_without_good_answers_is_a_gap() -> None:
     content = report(failed(0, 10))
     assert by_title(content)["Time to first token"].empty == "no good answer"
-    content["stages"].append(report(good(0, 40, [(10, 1)]))["stages"][0])
-    assert len(by_title(content)["Time to first token"].lines[0].dots) == 1
+    content = make(users=(1, 5))
+    outcome = content["records"]["columns"].index("outcome")
+    for row in content["records"]["rows"][:3]:
+        row[outcome] = "cut"
+    assert [dot.title[-7:] for dot in by_title(content)["Time to first token"].lines[0].dots] == ["5 users"]
 
 
 def test_the_distribution_counts_good_answers_only() -> None:
@@ -72,3 +76,35 @@ def test_many_samples_are_a_line_without_dots() -> None:
     content["samples"] = [sample(index / 10, running=index % 7) for index in range(500)]
     line = by_title(content)["Batch size"].lines[0]
     assert line.dots == [] and line.path.count("L") == 499
+
+
+def test_intervals_are_drawn_where_there_are_values_enough() -> None:
+    one, many = by_title(make(users=(1, 50))), by_title(make(users=(1, 50), repeats=3))
+    p50, p95 = many["Time to first token"].lines
+    assert (len(p50.bars), len(p95.bars)) == (2, 1)
+    assert all(bar.top <= dot.y <= bar.bottom for bar, dot in zip(p50.bars, p50.dots, strict=True))
+    rate = "Output tokens per second"
+    assert (len(one[rate].lines[0].bars), len(many[rate].lines[0].bars)) == (0, 2)
+
+
+def test_several_sides_have_a_line_each() -> None:
+    charts = by_title(make([Side("a"), Side("b", itl_ms=30)]))
+    assert [line.name for line in charts["Time between tokens"].lines] == ["a p50", "a p95", "b p50", "b p95"]
+    assert [line.name for line in charts["Batch size"].lines] == ["a running", "a waiting", "b running", "b waiting"]
+    assert [line.name for line in charts["Distribution of the time between tokens at 10 users"].lines] == ["a", "b"]
+    assert charts["KV cache in use"].bands[1].title == "b, 1 user"
+
+
+def test_throughput_against_latency_names_the_users_at_its_points() -> None:
+    (line,) = by_title(make())["Throughput against latency"].lines
+    assert [dot.mark for dot in line.dots] == ["1", "5", "10"]
+    assert [dot.x for dot in line.dots] == sorted(dot.x for dot in line.dots)
+
+
+def test_stages_without_a_number_of_users_have_their_labels() -> None:
+    content = make()
+    for stage in content["stages"]:
+        stage |= {"users": None, "label": f"{stage['position']}/s"}
+    chart = by_title(content)["Time to first token"]
+    assert [tick.label for tick in chart.x_ticks] == ["1/s", "2/s", "3/s"]
+    assert chart.lines[0].dots[0].title.endswith("at 1/s")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.loadtest.answers import closed
 from tests.loadtest.programs import under_locust
 
 if TYPE_CHECKING:
@@ -15,25 +16,26 @@ if TYPE_CHECKING:
     from loadtest.barrier import Stage
 
 
-def climb(url: str, stages: list[dict[str, int]], tick: Callable[[Stage], None], stop: object = None) -> list[Any]:
+def climb(
+    url: str, stages: list[tuple[int, int, int]], tick: Callable[[Stage], None], stop: object = None
+) -> list[Any]:
     """Under Locust: one ladder; of each stage plain values, its borders, and what the engine runs after it."""
     from threading import Event
 
-    from loadtest.barrier import Stage
     from loadtest.connection import server_at
     from loadtest.ladder import Ladder
-    from loadtest.prompts import Workload
+    from loadtest.prompts import plain
 
     borders: list[int] = []
-    workload = Workload("tiny", max_tokens=8, words=16, nonce="ladder")
+    prompts = plain("tiny", 16, 8, nonce="ladder")
     event = stop if isinstance(stop, Event) else Event()
-    ladder = Ladder(server_at(url, None), workload, event, lambda: borders.append(time.perf_counter_ns()))
+    ladder = Ladder((server_at(url, None),), prompts, event, lambda: borders.append(time.perf_counter_ns()))
     found = []
     for number, wanted in enumerate(stages, start=1):
         borders.clear()
-        climbed = ladder.climb(Stage(number, **wanted), tick)
+        climbed = ladder.climb(closed(number, *wanted), tick)
         around = {"ended": climbed.ended, "lag": climbed.lag, "borders": list(borders), "running": running_soon(url)}
-        found.append(plain(climbed.stage) | around)
+        found.append(told(climbed.stage) | around)
     ladder.close()
     return found
 
@@ -51,7 +53,7 @@ def running_soon(url: str) -> float | None:
     return running
 
 
-def plain(stage: Stage) -> dict[str, Any]:
+def told(stage: Stage) -> dict[str, Any]:
     return {
         "complete": stage.complete,
         "released": stage.released,
@@ -60,9 +62,10 @@ def plain(stage: Stage) -> dict[str, Any]:
     }
 
 
+# users, requests of each, warm-ups of each
 STAGES = [
-    {"users": 1, "requests_per_user": 2, "warmup": 1},
-    {"users": 5, "requests_per_user": 3, "warmup": 2},
+    (1, 2, 1),
+    (5, 3, 2),
 ]
 
 
@@ -82,13 +85,13 @@ def climbed(engine: tuple[str, int]) -> dict[str, Any]:
 
 
 def test_every_user_of_every_stage_gets_all_its_answers(climbed: dict[str, Any]) -> None:
-    for stage, wanted in zip(climbed["stages"], STAGES, strict=True):
+    for stage, (users, requests, warmup) in zip(climbed["stages"], STAGES, strict=True):
         assert stage["complete"]
         assert sorted(record[:2] for record in stage["records"]) == [
-            [user, index] for user in range(wanted["users"]) for index in range(wanted["requests_per_user"])
+            [user, index] for user in range(users) for index in range(requests)
         ]
         assert {tuple(record[4:]) for record in stage["records"]} == {("ok", 8)}
-        assert [warmup[:2] for warmup in stage["warmups"]] == [["ok", 8]] * wanted["users"] * wanted["warmup"]
+        assert [warmup[:2] for warmup in stage["warmups"]] == [["ok", 8]] * users * warmup
 
 
 def test_all_warm_ups_are_over_before_all_users_go_together(climbed: dict[str, Any]) -> None:
@@ -131,7 +134,7 @@ def stopped(url: str, warmup: int, by: str) -> dict[str, Any]:
             asked[0] = time.monotonic()
             stop.set()
 
-    [stage] = climb(url, [{"users": 2, "requests_per_user": 100, "warmup": warmup}], tick, stop)
+    [stage] = climb(url, [(2, 100, warmup)], tick, stop)
     return {**stage, "took": time.monotonic() - asked[0]}
 
 
@@ -164,9 +167,9 @@ def broken_workload(url: str) -> str:
     """Under Locust: users who fall over our own mistake after their warm-up."""
     from unittest.mock import patch
 
-    from loadtest.prompts import Workload
+    from loadtest.prompts import Prompts
 
-    with patch.object(Workload, "body", side_effect=RuntimeError("ours")):
+    with patch.object(Prompts, "body", side_effect=RuntimeError("ours")):
         try:
             climb(url, STAGES, lambda _: None)
         except RuntimeError as defect:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.metrics import itl_ms, percentile, steady_rate, summarise, tpot_ms
+from loadtest.metrics import itl_ms, percentile, quantiles, steady_rate, summarise, tpot_ms
 from loadtest.record import Outcome
 from tests.loadtest.answers import MS, failed, good
 
@@ -81,3 +81,48 @@ def test_the_steady_rate_leaves_out_ramp_and_tail() -> None:
     assert steady_rate([early, late]) == pytest.approx(200, rel=0.05)
     assert steady_rate([early, late, failed(0, 1)]) is None
     assert steady_rate([good(0, 10, [(10, 1)])]) is None
+
+
+def test_an_interval_needs_values_enough_and_holds_its_percentile() -> None:
+    values = [float(value) for value in range(1, 101)]
+    found = quantiles(values)
+    assert found is not None and found.p50_ci is not None
+    assert found.p50_ci[0] < found.p50 < found.p50_ci[1] and found.p99 == pytest.approx(99.01)
+    assert found.p99_ci is None, "a bound for p99 needs hundreds of values"
+    few = quantiles(values, independent=10)
+    assert few is not None and few.p50_ci is not None
+    assert few.p50_ci[0] < found.p50_ci[0] and few.p50_ci[1] > found.p50_ci[1]
+
+
+def test_times_from_the_plan_hold_the_clients_lateness_and_all_waiting() -> None:
+    record = good(100, 150, [(50, 1)])
+    record.plan = 40 * MS
+    client = summarise([record], 0)
+    assert client.ttft_ms is not None and client.ttft_from_plan_ms is not None and client.e2e_from_plan_ms is not None
+    assert (client.ttft_ms.p50, client.ttft_from_plan_ms.p50, client.e2e_from_plan_ms.p50) == (50, 110, 160)
+
+
+def test_refusals_are_counted_whether_or_not_a_later_try_was_good() -> None:
+    mended, refused = good(0, 10, [(5, 1)]), failed(0, 1, Outcome.OVERLOADED)
+    mended.refusals, mended.waited = [429, 503], 2_000 * MS
+    refused.status, refused.refusals = 429, [429]
+    client = summarise([mended, refused, good(0, 10, [])], 0)
+    assert client.refusals == {"429": 3, "503": 1}
+    assert (client.retried, client.waited_s, client.good, client.failures) == (1, 2.0, 2, {"429": 1})
+
+
+def test_answers_of_another_length_than_asked_for_are_counted() -> None:
+    records = [good(0, 10, [(5, 1)]) for _ in range(4)]
+    for record, wanted in zip(records, (2, 1, 3, 0), strict=True):
+        record.max_tokens = wanted
+    records[3].answer.usage = None
+    client = summarise(records, 0)
+    assert (client.too_long, client.too_short, client.no_usage, client.output_tokens_mean) == (1, 1, 1, 2)
+
+
+def test_how_many_were_under_way_and_how_fast_they_came() -> None:
+    records = [good(start, start + 50, [(50, 1)], user=start) for start in (0, 60, 120, 400)]
+    client = summarise(records, 0)
+    assert client.in_flight_peak == 2
+    assert client.arrival_rate_per_s == pytest.approx(3 / 0.4)
+    assert summarise(records[:1], 0).arrival_rate_per_s is None

@@ -7,22 +7,26 @@ from typing import Any
 import pytest
 
 from loadtest import page, table
+from loadtest.arrivals import StagePlan
 from loadtest.health import judge_client
 from loadtest.metrics import summarise
 from loadtest.record import Outcome, Record
 from loadtest.report import Run, StageReport, as_dict, read_json, write_json
-from loadtest.verdict import StageFacts, judge
+from loadtest.verdict import StageFacts, Target, judge
 from loadtest.watch import join
 from tests.loadtest.answers import failed, good
+from tests.loadtest.reports import Side, make
 
 
 def report(*records: Record, complete: bool = True) -> dict[str, Any]:
     client = summarise(records, 0)
     health = judge_client((0.2, 0.1), records, client)
-    stage = StageReport(1, 50, 1, complete, {}, 0.0, 1.0, client, health, join([], 0, 1))
-    verdict = judge([StageFacts(50, client, health)], [], complete)
+    plan = StagePlan(1, 1, 1, "server", "closed", users=50, requests_per_user=1)
+    stage = StageReport(plan, 50, complete, {}, 0.0, 1.0, client, {}, health, join([], 0, 1))
+    verdict = judge([StageFacts(50, client, health)], complete)
     arguments = {"base_url": "http://x", "model": "m", "users": [50], "requests_per_user": 1, "max_tokens": 8}
-    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, [], verdict))
+    side = {"name": "server", "base_url": "http://x", "model": "m", "meta": {}}
+    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict, [side]))
 
 
 def test_unknown_is_a_dash_and_never_a_zero() -> None:
@@ -69,6 +73,69 @@ def test_failures_are_shown_with_what_was_seen() -> None:
     html = page.render(report(good(0, 10, [(5, 1)]), bad, bad))
     assert "Some requests failed." in html
     assert html.count("HTTP 429 (Retry-After: 7): &lt;full&gt;") == 1
+
+
+def test_several_sides_stand_in_one_report_with_their_engines() -> None:
+    sides = [Side("planned", itl_ms=10, ttft_ms=60), Side("ollama", itl_ms=30, ttft_ms=20)]
+    target = Target("twice", 5, "total_time_s", times_better=2.0, baseline="ollama")
+    html = page.render(make(sides, repeats=3, targets=[target]))
+    assert "Load test: planned against ollama" in html and "engine of ollama" in html and "--max-num-seqs 64" in html
+    assert "1 of 1 targets met" in html and "3 repeats" in html
+    assert "ollama wins at 5 users: TTFT p50" in html
+    assert "Knee of planned" in html and "Knee of ollama" in html
+
+
+def test_where_no_other_side_wins_it_is_said() -> None:
+    html = page.render(make([Side("a", itl_ms=5, ttft_ms=10), Side("b")]))
+    assert "Nowhere among the numbers above" in html and " wins at " not in html
+
+
+def test_unlike_sides_are_shown_as_not_comparable() -> None:
+    html = page.render(make([Side("a"), Side("b", tokens=10)]))
+    assert html.count("not comparable: a answered 20.0 tokens on average, b 10.0") == 3
+
+
+def test_the_client_s_own_error_stands_beside_the_verdict() -> None:
+    content = make()
+    assert "Client: valid" in page.render(content) and "Its error was not measured" in page.render(content)
+    row = {"metric": "ttft", "statistic": "p50", "reported_ms": 41.2, "true_ms": 40.0, "error_ms": 1.2}
+    checked = {"users": 50, "tokens_per_s": 50.0, "ok": True, "problems": [], "rows": [row]}
+    content["client"]["selfcheck"] = checked
+    assert "50 users at 50 tokens/s each: ttft p50 +1.2 ms of 40" in page.render(content)
+    late = page.render(make([Side(lag_ms=50)]))
+    assert "Client: not to be believed" in late and "(1 user; 5 users; 10 users)" in late
+
+
+def test_what_is_no_failure_and_yet_not_right_is_told() -> None:
+    content = make(users=(5,))
+    assert "Noticed" not in page.render(content)
+    content["stages"][0]["client"] |= {
+        "refusals": {"429": 12}, "retried": 10, "waited_s": 3.14, "no_usage": 4, "too_long": 1, "too_short": 2,
+    }  # fmt: skip
+    content["stages"][0]["warmup_failures"] = {"503": 2}
+    html = page.render(content)
+    for line in (
+        "5 users: refused 12 times 429; 10 sent again with success, 3.1 s of Retry-After obeyed",
+        "5 users: 4 answers had no usage: their tokens are counted as chunks",
+        "5 users: 1 answers had more tokens than asked for",
+        "5 users: 2 answers had fewer tokens than asked for",
+        "5 users: requests of the warm-up failed (2 503)",
+    ):
+        assert f"<li>{line}</li>" in html
+
+
+def test_kinds_of_requests_have_rows_of_their_own() -> None:
+    content = make(users=(5,))
+    assert "By kind of request" not in page.render(content)
+    content["stages"][0]["by_kind"] = {"heavy <key>": content["stages"][0]["client"]}
+    html = page.render(content)
+    assert "By kind of request" in html and "heavy &lt;key&gt;" in html
+
+
+def test_numbers_carry_their_intervals() -> None:
+    html = page.render(make(users=(50,), repeats=3))
+    assert html.count("<small>") >= 10 and "Student" in html
+    assert page.render(report(good(0, 10, [(5, 1)]))).count("<small>") == 1  # the share within the SLO alone
 
 
 def test_a_page_without_samples_says_what_to_give() -> None:

@@ -8,12 +8,12 @@ from loadtest.connection import Server, server_at
 from loadtest.errors import ServerProblem, UsageProblem
 from loadtest.metrics import quantiles
 from loadtest.preflight import calibrate, check_model, served_models
-from loadtest.prompts import Workload
+from loadtest.prompts import plain
 from tests.loadtest.answers import DONE, event
 from tests.loadtest.programs import fake_engine
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
-WORKLOAD = Workload("tiny", max_tokens=4, words=77, nonce="test")
+PROMPTS = plain("tiny", 77, 4, nonce="test")
 
 
 def server(url: str) -> Server:
@@ -22,7 +22,8 @@ def server(url: str) -> Server:
 
 def test_the_models_of_a_live_engine(engine: tuple[str, int]) -> None:
     assert served_models(server(engine[0]), engine[0]) == ["tiny"]
-    check_model(server(engine[0]), engine[0], "tiny")
+    assert check_model(server(engine[0]), engine[0], "tiny") == "tiny"
+    assert check_model(server(engine[0]), engine[0], "") == "tiny"
     with pytest.raises(UsageProblem, match="it serves: tiny"):
         check_model(server(engine[0]), engine[0], "TINY")
 
@@ -49,11 +50,14 @@ def test_a_server_that_keeps_silent_is_given_up() -> None:
 def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
     """The fake counts a token for four characters: our words must follow that, whatever the tokenizer."""
     with fake_engine(ttft_ms=1, itl_ms=1) as (url, _):
-        workload, line = calibrate(server(url), WORKLOAD, tokens)
-    lengths = [len(workload.prompt(f"{index}")) // 4 for index in range(40)]
+        prompts, line = calibrate(server(url), plain("tiny", tokens, 4, nonce="test"))
+    talks = [prompts.opening(prompts.kinds[0], f"{index}") for index in range(40)]
+    lengths = [len(talk[0]["content"]) // 4 for talk in talks]
     middle = quantiles([float(length) for length in lengths])
     assert middle is not None and abs(middle.mean / tokens - 1) < 0.12
-    assert line == f"prompts of {workload.words} words make about {tokens} tokens here"
+    assert (
+        line == f"{prompts.tokens_per_word:.2f} tokens a word and {prompts.overhead_tokens:.0f} for the template here"
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,13 +71,15 @@ def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
 )
 def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], reason: str) -> None:
     with scripted(*script) as url:
-        workload, line = calibrate(server(url), WORKLOAD, 128)
-    assert workload.words == 128
+        prompts, line = calibrate(server(url), PROMPTS)
+    assert prompts.words(128) == 128
     assert line.startswith("prompt length not calibrated: ") and reason in line
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "503 Service Unavailable", "400 Bad Request"])
+@pytest.mark.parametrize(
+    "status", ["401 Unauthorized", "404 Not Found", "403 Forbidden", "503 Service Unavailable", "400 Bad Request"]
+)
 def test_a_refusal_that_every_request_would_get_stops_the_run(status: str) -> None:
     answer = json_answer(status, b'{"error": {"message": "because"}}')
     with scripted(answer) as url, pytest.raises(ServerProblem, match=f"HTTP {status[:3]}: because"):
-        calibrate(server(url), WORKLOAD, 128)
+        calibrate(server(url), PROMPTS)

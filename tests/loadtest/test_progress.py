@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 
-from loadtest.barrier import Stage
 from loadtest.metrics import summarise
 from loadtest.progress import Progress
-from tests.loadtest.answers import good
+from tests.loadtest.answers import closed, good
 
 
 class Terminal(io.StringIO):
@@ -16,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def one_stage(stream: io.StringIO) -> str:
-    progress, stage = Progress(stream), Stage(2, 5, 1, 0)
+    progress, stage = Progress(stream), closed(2, 5, 1)
     progress.stage_begins(stage, 4)
     progress.tick(stage)
     stage.released = 1

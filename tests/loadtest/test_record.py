@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.record import Outcome, outcome_of_answer, outcome_of_status
+from loadtest.record import Outcome, Record, outcome_of_answer, outcome_of_status
 from loadtest.stream import Answer
 from tests.loadtest.answers import DONE, event, usage
 
@@ -28,6 +28,7 @@ def test_a_whole_answer_is_a_success() -> None:
         ([event("a"), b'data: {"error": {"message": "gone"}}\n\n', event("b", "stop"), DONE], Outcome.IN_STREAM),
         ([event("", "stop"), usage(3, 0), DONE], Outcome.EMPTY),
         ([event("", "stop"), DONE], Outcome.EMPTY),
+        ([event("a").replace(b'"a"', b'"\xff"'), event("b", "stop"), DONE], Outcome.NOT_UTF8),
         ([event("a"), b"data: {\n\n", event("b", "stop"), DONE], Outcome.MALFORMED),
         ([], Outcome.CUT),
     ],
@@ -49,3 +50,10 @@ def test_tokens_come_from_usage_and_only_else_from_chunks() -> None:
     answer.take(1, event("two tokens in one chunk", "stop") + usage(3, 5) + DONE)
     assert outcome_of_answer(answer)[0] is Outcome.OK
     assert answer.usage is not None and answer.usage.output == 5
+
+
+def test_the_clients_lateness_is_from_the_plan_to_its_turn_and_not_the_servers_connection() -> None:
+    record = Record(1, 0, 0, plan=100, send=900)
+    assert record.lateness == 800
+    record.begun = 130
+    assert record.lateness == 30

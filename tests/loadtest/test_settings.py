@@ -41,9 +41,11 @@ DEFAULTS = {
     "host": None,
     "model": "",
     "api_key_file": "",
-    "max_tokens": 64,
-    "prompt_words": 100,
+    "max_tokens": 0,
+    "prompt_words": 0,
     "stage_seconds": 30,
+    "steps": "1,5,10,50",
+    "workload": "seed",
 }
 
 
@@ -51,33 +53,36 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
     empty = dict.fromkeys(LATE, "")
     environment = {"FULLBATCH_HOST": "http://a:1", "FULLBATCH_MODEL": "m", "FULLBATCH_KEY_FILE": "/run/keys"}
     arguments = ["--host", "http://b:2", "--model", "n", "--api-key-file", "/other", "--max-tokens", "8"]
-    arguments += ["--prompt-words", "9", "--stage-seconds", "2"]
+    arguments += ["--prompt-words", "9", "--stage-seconds", "2", "--workload", "chat"]
     cases = [({}, []), (empty, []), (environment, []), (environment, arguments)]
     unset, emptied, by_environment, by_argument = under_locust(parsed, cases)
     assert unset == emptied == DEFAULTS
     assert by_environment == DEFAULTS | {"host": "http://a:1", "model": "m", "api_key_file": "/run/keys"}
     assert by_argument == {
+        "steps": "1,5,10,50",
         "host": "http://b:2",
         "model": "n",
         "api_key_file": "/other",
         "max_tokens": 8,
         "prompt_words": 9,
         "stage_seconds": 2,
+        "workload": "chat",
     }
 
 
 def asked(host: str | None, arguments: list[str], times: int = 1) -> list[dict[str, Any]]:
     """Under Locust: what so many users are told. The environment changes after it was read."""
-    from loadtest.settings import server_and_workload
+    from loadtest.settings import servers_and_prompts
 
     options = options_of(arguments)
     found = []
     with patch.dict(os.environ, LATE):
         for _ in range(times):
-            server, workload = server_and_workload(host or options.host, options)
-            head = server.request("GET", "/").decode().split("\r\n")
-            shape = [workload.model, workload.max_tokens, workload.words]
-            found.append({"head": head, "shape": shape, "prompt": workload.prompt("1")})
+            servers, prompts = servers_and_prompts(host or options.host, options)
+            head = servers[0].request("GET", "/").decode().split("\r\n")
+            [kind] = prompts.kinds
+            shape = [prompts.model, kind.output_tokens, kind.prompt_tokens]
+            found.append({"head": head, "shape": shape, "prompt": prompts.opening(kind, "1")[0]["content"]})
     return found
 
 
@@ -103,7 +108,7 @@ def first_of_a_list() -> list[Any]:
 
 
 def test_without_a_model_the_first_that_the_server_lists_is_taken_and_kept() -> None:
-    assert under_locust(first_of_a_list) == [["first", 64, 100]] * 2
+    assert under_locust(first_of_a_list) == [["first", 64, 128]] * 2
 
 
 def problems(cases: list[tuple[str | None, list[str]]]) -> list[tuple[str, int]]:
@@ -143,3 +148,25 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
         ["http://127.0.0.1:9: cannot be reached: Connection refused", 4],
         [f"{closed}: the key was refused (HTTP 401); give the right one by --api-key-file", 4],
     ]
+
+
+def stepped(texts: list[str]) -> list[list[int] | str]:
+    """Under Locust: the users of each text, or what is said of it."""
+    from loadtest.errors import UsageProblem
+    from loadtest.settings import steps
+
+    found: list[list[int] | str] = []
+    for text in texts:
+        try:
+            found.append(steps(text))
+        except UsageProblem as problem:
+            found.append(str(problem))
+    return found
+
+
+def test_steps_are_users_with_commas_between_and_nonsense_is_one_line() -> None:
+    good, wrong = ["1,5,10,50", " 3 ", "50, 1"], ["", "many", "0", "1,,5", "1;5", "-1", "1.5"]
+    found = under_locust(stepped, good + wrong)
+    assert found[:3] == [[1, 5, 10, 50], [3], [50, 1]]
+    told = "is not a list of whole numbers of at least 1, such as 1,5,10,50"
+    assert found[3:] == [f"--steps: '{text}' {told}" for text in wrong]

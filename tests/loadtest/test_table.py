@@ -9,6 +9,7 @@ import pytest
 
 from loadtest import table
 from tests.loadtest.answers import good
+from tests.loadtest.reports import Side, make
 from tests.loadtest.test_page import report
 
 UNKNOWN: dict[str, Any] = {"memory_peak_bytes": None, "kv_peak": None, "batch_peak": None}
@@ -118,3 +119,21 @@ def test_memory_is_in_binary_units(value: float | None, text: str) -> None:
 
 def test_a_number_has_the_digits_and_the_unit_it_is_given() -> None:
     assert (table.number(None, 2, " s"), table.number(1.005e3, 2, " s"), table.number(7.6)) == ("–", "1005.00 s", "8")
+
+
+def test_repeats_are_one_row_and_sides_have_a_table_each() -> None:
+    thrice = make([Side("a"), Side("b", memory_gib=5.0, failures=1)], users=(1, 10), repeats=3)
+    rows = table.rows(thrice)
+    assert [(row["side"], row["users"], row["client"]["requests"]) for row in rows] == [
+        ("a", 1, 9), ("a", 10, 90), ("b", 1, 12), ("b", 10, 93),
+    ]  # fmt: skip
+    totals = [stage["client"]["total_time_s"] for stage in thrice["stages"] if stage["side"] == "a"][::2]
+    assert rows[0]["client"]["total_time_s"] == pytest.approx(sum(totals) / 3)
+    assert table.cells(rows[3])[5] == "5.0 GiB" and table.cells(rows[3])[-1] == "3 of 93"
+    text = table.sided(thrice)
+    assert text.startswith("a (Qwen/Qwen2.5-1.5B-Instruct)\nusers") and "\n\nb (Qwen" in text
+    assert table.sided(make()).startswith("users")
+
+
+def test_a_stage_without_a_number_of_users_is_called_by_its_label() -> None:
+    assert table.cells(stage() | {"users": None, "label": "4/s"})[0] == "4/s"

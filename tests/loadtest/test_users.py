@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.loadtest.answers import closed
 from tests.loadtest.programs import under_locust
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def spawn(kind: type[ChatUser], url: str, max_tokens: int = 12) -> LocalRunner:
     from locust.env import Environment
 
     from loadtest.connection import server_at
-    from loadtest.prompts import Workload
+    from loadtest.prompts import plain
 
-    kind.server, kind.workload = server_at(url, None), Workload("tiny", max_tokens, words=16, nonce="users")
+    kind.servers, kind.prompts = (server_at(url, None),), plain("tiny", 16, max_tokens, nonce="users")
     runner: LocalRunner = Environment(user_classes=[kind]).create_local_runner()
     runner.start(1, 1)
     return runner
@@ -46,11 +47,11 @@ def shown(runner: LocalRunner) -> dict[str, Any]:
 
 def ladder_user(url: str, warmup: int, requests: int) -> dict[str, Any]:
     """Under Locust: a stage with this one user, let go after it waited a while."""
-    from loadtest.barrier import Stage
-    from loadtest.users import LadderUser
+    from loadtest.users import LadderUser, closed_loop
 
     class User(LadderUser):
-        stage = Stage(3, users=1, requests_per_user=requests, warmup=warmup)
+        stage = closed(3, 1, requests, warmup, tokens=12)
+        work = closed_loop
 
     stage = User.stage
     runner = spawn(User, url)
@@ -129,11 +130,11 @@ def test_a_dead_server_is_a_failure_of_each_request_and_not_a_defect(both: list[
 
 def early_connection() -> dict[str, Any]:
     """Under Locust: what a server sees of a user that stands at the start, and after its release."""
-    from loadtest.barrier import Stage
-    from loadtest.users import LadderUser
+    from loadtest.users import LadderUser, closed_loop
 
     class User(LadderUser):
-        stage = Stage(1, users=1, requests_per_user=1, warmup=0)
+        stage = closed(1, 1, 1)
+        work = closed_loop
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5)

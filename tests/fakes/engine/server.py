@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -28,6 +29,7 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
+_KEPT_TRUTHS = 10_000
 _REASONS = {
     200: b"OK",
     400: b"Bad Request",
@@ -57,6 +59,9 @@ class Engine:
         self._report = b""
         self.paths: Counter[str] = Counter()
         self.bodies: deque[tuple[str, str]] = deque(maxlen=20)  # path and body of the last POSTs
+        # By request id: when the request had been read and when each token was written, in perf_counter_ns, the clock
+        # that all processes of a machine share. For measuring who measures us: GET /fake/truth.
+        self.truth: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._address = sock.getsockname()
         self._socket: socket.socket | None = sock
         self._server: asyncio.Server | None = None
@@ -90,6 +95,16 @@ class Engine:
             sock = self._socket or bind(self._address[0], self._address[1])
             self._socket = None
             self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
+
+    def keep_truth(self, request_id: bytes, read: int) -> list[int]:
+        """The list that the moments of this request's writes go to; `read`: when its last bytes had come."""
+        writes: list[int] = []
+        if request_id:
+            name = request_id.decode("latin-1")
+            self.truth[name] = {"read": read, "writes": writes}
+            if len(self.truth) > _KEPT_TRUTHS:
+                self.truth.popitem(last=False)
+        return writes
 
     def stop_listening(self) -> None:
         """New connections are refused and idle ones closed; running requests go on."""
@@ -131,6 +146,8 @@ class Connection(asyncio.Protocol):
         self._body = b""
         self._request_id = b""
         self._job: Job | None = None
+        self._writes: list[int] = []
+        self._received = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,6 +162,7 @@ class Connection(asyncio.Protocol):
             self._job = None
 
     def data_received(self, data: bytes) -> None:
+        self._received = time.perf_counter_ns()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -211,6 +229,8 @@ class Connection(asyncio.Protocol):
             self._answer(
                 200, orjson.dumps(state | {"connections": len(engine.connections), "accepted": engine.accepted})
             )
+        elif self._path == "/fake/truth":
+            self._answer(200, orjson.dumps(engine.truth))
         else:
             self._answer(404, orjson.dumps({"detail": "Not Found"}))
 
@@ -284,6 +304,7 @@ class Connection(asyncio.Protocol):
         writer = _Stream(self, answer, ask) if ask.stream else _Whole(self, answer, ask)
         if ask.stream:
             self._transport.write(_STREAM_HEAD)
+        self._writes = self._engine.keep_truth(self._request_id, self._received)
         self._job = writer.job = Job(ask.prompt_tokens, ask.max_new, writer.on_token)
         self._engine.batch.submit(self._job)
 
@@ -292,6 +313,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(head % (status, _REASONS[status], content_type, len(body)) + body)
 
     def send(self, data: bytes) -> None:
+        self._writes.append(time.perf_counter_ns())
         self._transport.write(data)
 
     def send_whole(self, body: bytes) -> None:

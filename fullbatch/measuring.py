@@ -1,0 +1,71 @@
+"""The load test as a program of its own, and what a report should know of a deployment it measured."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fullbatch import client, deployment, host
+from fullbatch.plan import Plan
+from fullbatch.runtime import interrupts
+from fullbatch.runtime.process import ProcessDeployment
+
+# What the load test may take to write its report after Ctrl-C.
+PATIENCE_SECONDS = 20.0
+# Client, gateway and engine share this machine's cores here, so the client is now and then a few ms late (1.1 to 3.1 at
+# p99 on two cores). Beyond this the run is called invalid; the report shows limit and lag. A published run keeps 2 ms.
+MAX_LAG_MS = 10
+
+
+def loadtest(words: Sequence[str], root: Path) -> int:
+    """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report."""
+    try:
+        with interrupts.deferred():
+            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], cwd=root)
+        return process.wait()
+    except KeyboardInterrupt:
+        # From a terminal it got the same Ctrl-C; a signal sent to us alone must reach it too.
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+
+
+def report_words(words: Sequence[str], here: Path) -> list[str]:
+    """`report DIR` and `report diff BEFORE AFTER` in the load test's words; folders as seen from `here`."""
+    command = "diff" if words[:1] == ["diff"] else "report"
+    rest = words[1:] if command == "diff" else words
+    return [command, *(str(here / word) if (here / word).exists() else word for word in rest)]
+
+
+def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_seconds: float) -> None:
+    """What of a deployment shapes the numbers: engine, flags, environment, KV cache, machine."""
+    engine = plan.engines[0]
+    metrics = client.get(f"{running.engine_urls()[0]}/metrics").text
+    said = {
+        "profile": plan.name,
+        "description": plan.description,
+        "runtime": "process",
+        "engine": f"vLLM {plan.engine_version} ({engine.device})",
+        "model": engine.model,
+        # Without the address, which says nothing about speed.
+        "command": " ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]]),
+        "environment": " ".join(f"{name}={value}" for name, value in engine.environment),
+        "kv_tokens_planned": engine.capacity.kv_tokens,
+        "kv_tokens_reported": deployment.kv_tokens_reported(metrics),
+        "startup_seconds": round(startup_seconds, 1),
+        "machine": _in_words(host.machine()),
+    }
+    path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def _in_words(machine: host.Machine) -> str:
+    cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
+    return f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB{cards}; {machine.system}"

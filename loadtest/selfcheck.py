@@ -1,0 +1,114 @@
+"""`python -m loadtest selfcheck`: the client's own error, measured against a server whose times are known.
+
+The very users, reader and formulas of a run ask a server on this machine; what they report is laid beside what that
+server wrote down. A busy machine fails the check just as a slow client does: neither can be believed there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
+
+from loadtest import truth
+from loadtest.arrivals import StagePlan
+from loadtest.barrier import Stage, Work
+from loadtest.checked import Row, SelfCheck
+from loadtest.connection import server_at
+from loadtest.errors import ServerProblem
+from loadtest.ladder import Climbed, Ladder
+from loadtest.prompts import plain, spread
+from loadtest.record import Record
+
+_NONCE = "selfcheck"
+_ANSWER_S = 1.0
+_END_S = 5.0
+
+
+def check(users: int, tokens_per_s: float, seconds: float) -> SelfCheck:
+    """So many streams at once, each of `tokens_per_s`, for about so many seconds: what came out, as a report has it."""
+    with _engine(tokens_per_s) as url:
+        return measure(url, f"{url}/truth", (users, tokens_per_s, seconds), model="known")
+
+
+def measure(url: str, truth_url: str, load: tuple[int, float, float], model: str) -> SelfCheck:
+    """The same against any server that keeps the truth. `load`: users, tokens/s of each, seconds."""
+    users, tokens_per_s, seconds = load
+    tokens = max(10, round(tokens_per_s * _ANSWER_S))
+    plan = StagePlan(1, 1, 1, "", "closed", users=users, requests_per_user=max(2, round(seconds / _ANSWER_S)))
+    climbed = _climb(url, plan, model, tokens)
+    with urllib.request.urlopen(truth_url, timeout=10) as response:
+        known = json.load(response)
+    return _found(climbed, known, users, tokens_per_s)
+
+
+def _climb(url: str, plan: StagePlan, model: str, tokens: int) -> Climbed:
+    prompts = plain(model, 16, tokens, _NONCE)
+    ladder = Ladder((server_at(url, None),), prompts, Event(), lambda: None)
+    try:
+        return ladder.climb(Stage(plan, Work(spread(prompts.kinds, plan.users or 1), "1", warmup=1)), lambda _: None)
+    finally:
+        ladder.close()
+
+
+def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s: float) -> SelfCheck:
+    good = [record for record in climbed.stage.records if record.ok]
+    failed = len(climbed.stage.records) - len(good)
+    true = [truth.true_record(record, known[_request_id(record)]) for record in good]
+    rows = truth.rows(good, true) if good else []
+    problems = [_problem(row) for row in rows if not row.ok]
+    if failed or not good:
+        problems.append(f"{failed} of {len(climbed.stage.records)} requests failed")
+    lag, cpu = climbed.lag
+    sent = sorted((seen.send - record.send) / 1e6 for record, seen in zip(good, true, strict=True))
+    return SelfCheck(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        users=users,
+        tokens_per_s=tokens_per_s,
+        requests=len(good),
+        ok=not problems,
+        problems=tuple(problems),
+        rows=tuple(rows),
+        token_lag_ms=truth.spread(truth.token_lags(good, true)),
+        send_lag_ms=truth.spread(sent),
+        loop_lag_p99_ms=lag,
+        cpu_share=cpu,
+    )
+
+
+def _problem(row: Row) -> str:
+    name = f"{row.metric.removesuffix('_ms').upper()} {row.statistic}"
+    return f"{name} is {row.error_ms:+.1f} ms off (allowed {row.allowed_ms:.1f} ms)"
+
+
+def _request_id(record: Record) -> str:
+    return f"{_NONCE}-1-{record.user}-{record.index}-{record.turn}"
+
+
+@contextmanager
+def _engine(tokens_per_s: float) -> Iterator[str]:
+    command: Sequence[str] = (
+        sys.executable, "-m", "loadtest.selfcheck_engine", "--tokens-per-s", str(tokens_per_s)
+    )  # fmt: skip
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        url = process.stdout.readline().decode().strip()
+        if not url:
+            raise ServerProblem("the self check's own server did not start")
+        yield url
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,181 @@
+"""Locust's own page with live TTFT, inter-token latency and tokens/s, and /metrics for Prometheus.
+
+Uses what Locust 2.47 offers: `extended_tabs` and `extended_tables` for a table of its own, `extended_stats` for its
+rows, routes on `web_ui.app`. Its page has no place for charts, so the template gets one script, which draws them below
+that table. Numbers of workers come with Locust's own worker reports, as histograms that merge exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+from jinja2 import ChoiceLoader, DictLoader
+from locust.env import Environment
+from locust.event import Events
+from locust.html import DEFAULT_BUILD_PATH
+from locust.runners import WorkerRunner
+from locust.web import WebUI
+
+from loadtest import export
+from loadtest.live import Board, Collector, Slice
+
+TAB = "llm"
+_SCRIPT = Path(__file__).parent / "templates" / "live.js"
+_MESSAGE = "fullbatch"  # our part of a worker's report
+_LOOK_S, _PAUSE_S, _MERGE_S = 0.005, 0.001, 0.5
+_COLUMNS = {
+    "stage": "Stage",
+    "users": "Users",
+    "seconds": "Seconds",
+    "answers": "Answers",
+    "failures": "Failures",
+    "tokens_per_s": "Tokens/s",
+    **{f"{family}_p{q}": f"{family.upper()} p{q} (ms)" for family in ("ttft", "itl") for q in (50, 95, 99)},
+}
+
+
+def install(events: Events) -> None:
+    """For the locustfile: everything begins when Locust has its environment."""
+    events.init.add_listener(_on_init)  # type: ignore[no-untyped-call]
+
+
+def _on_init(environment: Environment, **_: object) -> None:
+    session = Session(environment)
+    if environment.web_ui is not None:
+        _extend(environment.web_ui, session)
+
+
+class Session:
+    """What this process knows of the run: a worker sends it on, a master or a lone process has the board."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.board = Board()
+        self._environment = environment
+        self._collector = Collector()
+        self._is_worker = isinstance(environment.runner, WorkerRunner)
+        events = environment.events
+        events.request.add_listener(self._on_request)  # type: ignore[no-untyped-call]
+        events.report_to_master.add_listener(self._on_report)  # type: ignore[no-untyped-call]
+        events.worker_report.add_listener(self._on_worker_report)  # type: ignore[no-untyped-call]
+        events.test_start.add_listener(self._on_start)  # type: ignore[no-untyped-call]
+        events.spawning_complete.add_listener(self._on_spawned)  # type: ignore[no-untyped-call]
+        events.test_stop.add_listener(self._on_stop)  # type: ignore[no-untyped-call]
+        Thread(target=self._work, daemon=True, name="live numbers").start()
+
+    @property
+    def users(self) -> int:
+        runner = self._environment.runner
+        return int(runner.user_count) if runner is not None else 0
+
+    def _on_request(self, context: dict[str, Any], **_: object) -> None:
+        if "record" in context:
+            self._collector.note(context["record"])
+
+    def _on_start(self, **_: object) -> None:
+        options = self._environment.parsed_options
+        workload = getattr(options, "workload", "") or "chat"
+        self.board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), workload)
+
+    def _on_spawned(self, user_count: int, **_: object) -> None:
+        if user_count:
+            self.board.stage(user_count)
+
+    def _on_stop(self, **_: object) -> None:
+        self.board.end()
+
+    def _on_report(self, data: dict[str, Any], **_: object) -> None:
+        data[_MESSAGE] = [[second, one.pack()] for second, one in self._collector.take().items()]
+
+    def _on_worker_report(self, data: dict[str, Any], **_: object) -> None:
+        self.board.merge({int(second): Slice.unpack(packed) for second, packed in data.get(_MESSAGE, [])})
+
+    def _work(self) -> None:
+        """Under Locust a greenlet: a millisecond of work, then everybody else's turn."""
+        due = 0.0
+        while True:
+            self._collector.absorb(_PAUSE_S)
+            if not self._is_worker and time.monotonic() >= due:
+                self.board.merge(self._collector.take())
+                due = time.monotonic() + _MERGE_S
+            time.sleep(_LOOK_S)
+
+
+def _extend(web_ui: WebUI, session: Session) -> None:
+    structure = [{"key": key, "title": title} for key, title in _COLUMNS.items()]
+    web_ui.template_args |= {
+        "extended_tabs": [{"title": "LLM", "key": TAB}],
+        "extended_tables": [{"key": TAB, "structure": structure}],
+        "extended_csv_files": [{"href": "./fullbatch/stages.csv", "title": "Download LLM stages CSV"}],
+    }
+    assert web_ui.app is not None and web_ui.app.jinja_loader is not None
+    web_ui.app.jinja_loader = ChoiceLoader([DictLoader({"index.html": _page()}), web_ui.app.jinja_loader])
+    web_ui.app.before_request(_refuse_others)
+    web_ui.app.after_request(lambda response: _with_rows(response, session))
+    # Where Locust's own routes lie.
+    base = getattr(web_ui.environment.parsed_options, "web_base_path", None) or None
+    web_ui.app.register_blueprint(_routes(web_ui, session), url_prefix=base)
+
+
+def _page() -> str:
+    """Locust's page with our script. Without the place for it the page stays as it is, and the log says so."""
+    text = (Path(DEFAULT_BUILD_PATH) / "index.html").read_text(encoding="utf-8")
+    if "</body>" not in text:
+        logging.warning("this Locust's page is unlike that of 2.47: no live charts, the tab LLM has the numbers")
+    return text.replace("</body>", '<script src="./fullbatch/live.js" defer></script></body>')
+
+
+def _refuse_others() -> Response | None:
+    """Locust lets every web site that its user visits start a run, to any host, with our key. Only its own page may.
+
+    The key's file is not to be chosen from a browser either: any file's first line could be sent anywhere.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return Response("only this page may do that, not another web site\n", 403, mimetype="text/plain")
+    if "api_key_file" in request.form:
+        return Response("the key's file is given on the command line only\n", 400, mimetype="text/plain")
+    return None
+
+
+def _with_rows(response: Response, session: Session) -> Response:
+    """Locust's statistics with the rows of our table."""
+    if request.endpoint == "locust.request_stats" and response.is_json:
+        rows = {"key": TAB, "data": session.board.table()}
+        response.set_data(json.dumps({**response.get_json(), "extended_stats": [rows]}))
+    return response
+
+
+def _routes(web_ui: WebUI, session: Session) -> Blueprint:
+    routes = Blueprint("fullbatch", __name__)
+    metrics = export.registry(session.board, lambda: session.users)
+
+    def live() -> Response:
+        content = {"stages": session.board.table(), "series": session.board.series()}
+        return Response(json.dumps(content), mimetype="application/json")
+
+    def script() -> Response:
+        return Response(_SCRIPT.read_text(encoding="utf-8"), mimetype="text/javascript")
+
+    def stages_csv() -> Response:
+        rows = [[row[key] for key in _COLUMNS] for row in session.board.table()]
+        lines = [",".join("" if value is None else str(value) for value in row) for row in rows]
+        text = "\n".join([",".join(_COLUMNS), *lines]) + "\n"
+        return Response(text, mimetype="text/csv", headers={"Content-Disposition": "attachment;filename=stages.csv"})
+
+    def scrape() -> Response:
+        return Response(export.text(metrics), content_type=export.CONTENT_TYPE)
+
+    routes.add_url_rule("/metrics", view_func=scrape)  # Prometheus has no login; there is no secret in it
+    for path, view in (("live", live), ("live.js", script), ("stages.csv", stages_csv)):
+        guarded = wraps(view)(web_ui.auth_required_if_enabled(view))  # type: ignore[no-untyped-call]
+        routes.add_url_rule(f"/fullbatch/{path}", view_func=guarded)
+    return routes

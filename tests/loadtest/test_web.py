@@ -1,0 +1,163 @@
+"""Locust's page with our tab, table, charts and metrics, in a real browser and over several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import chromium
+from tests.loadtest.programs import ROOT
+from tests.loadtest.test_export import Values, value, values
+
+QUICK = ("--steps", "1,5,10", "--stage-seconds", "4", "--max-tokens", "16", "--stop-timeout", "10")
+
+
+@contextmanager
+def locust(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"), *arguments]
+    chosen = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    with (folder / f"locust-{time.monotonic_ns()}.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=chosen, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def get(url: str, body: bytes | None = None) -> str:
+    with urllib.request.urlopen(url, body, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 40) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := what():
+                return found
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, what
+        time.sleep(0.3)
+
+
+def statistics(page: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(get(f"{page}/stats/requests"))
+    return found
+
+
+def metrics(page: str) -> Values:
+    return values(get(f"{page}/metrics"))
+
+
+@pytest.fixture
+def page(engine: tuple[str, int], tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of a web UI that waits for its start."""
+    port = free_port()
+    environment = {"FULLBATCH_HOST": engine[0], "FULLBATCH_MODEL": "tiny"}
+    with locust(tmp_path, "--web-host", "127.0.0.1", "--web-port", str(port), *QUICK, **environment):
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/"))
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
+    with chromium() as tab:
+        tab.shape(1280)
+        tab.open(page)
+        tab.until("document.querySelector('button[type=submit]') !== null")
+        for field in ("workload", "model", "steps", "stage_seconds", "max_tokens"):
+            tab.until(f"document.querySelector('form [name={field}]') !== null")
+        assert tab.ask("document.querySelector('form [name=api_key_file]')") is None
+        tab.ask("document.querySelector('button[type=submit]').click()")
+        wait_for(lambda: statistics(page)["stats"][-1]["num_requests"] > 20)
+        tab.open(f"{page}/?tab=llm")
+        tab.until("document.querySelectorAll('#fullbatch path[data-line]').length >= 6", 40)
+        told = tab.until("document.body.innerText.includes('TTFT p95') && document.body.innerText")
+        for word in ("Tokens/s", "ITL p50", "Time to first token", "Time between tokens", "Output tokens per second"):
+            assert word in told
+        assert tab.complaints == []
+        gap = "document.querySelector('#fullbatch').getBoundingClientRect().top - "
+        assert 0 <= tab.ask(gap + "document.querySelector('#root table').getBoundingClientRect().bottom") < 100
+        for width in (1280, 390):
+            tab.shape(width)
+            assert tab.ask("document.querySelector('#fullbatch').scrollWidth - innerWidth") <= 0
+        tab.open(f"{page}/?tab=stats")
+        assert tab.ask("getComputedStyle(document.querySelector('#fullbatch')).display") == "none"
+
+
+def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str) -> None:
+    for headers, body, status in (
+        ({"Origin": "http://elsewhere.example"}, b"host=http://elsewhere.example", 403),
+        ({"Origin": page}, b"api_key_file=/etc/passwd", 400),
+    ):
+        request = urllib.request.Request(f"{page}/swarm", body, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        refused.value.close()
+        assert refused.value.code == status
+    assert statistics(page)["state"] == "ready"
+
+
+def test_table_metrics_and_csv_tell_the_same_run(page: str) -> None:
+    get(f"{page}/swarm", b"")
+    wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 5)
+    running = [labels for name, labels in metrics(page) if name == "loadtest_stage_info"]
+    assert [dict(labels)["users"] for labels in running] == ["5"]
+    get(f"{page}/stop", b"")
+    wait_for(lambda: statistics(page)["state"] == "stopped")
+    whole = statistics(page)["stats"][-1]["num_requests"]
+    found = wait_for(lambda: (m := metrics(page)) and value(m, "loadtest_requests_total", outcome="ok") == whole and m)
+    assert value(found, "loadtest_output_tokens_total") == pytest.approx(16 * whole)
+    assert value(found, "loadtest_time_to_first_token_seconds_count") == whole
+    assert not [name for name, _ in found if name.startswith("loadtest_stage_")]
+    (extended,) = statistics(page)["extended_stats"]
+    assert sum(row["answers"] for row in extended["data"]) == whole
+    assert all(39 <= row["ttft_p50"] < 500 for row in extended["data"])
+    lines = get(f"{page}/fullbatch/stages.csv").splitlines()
+    assert len(lines) == 1 + len(extended["data"]) and lines[0].startswith("stage,users,seconds")
+
+
+def test_workers_numbers_add_up_on_the_master(
+    engine: tuple[str, int], tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    web, master = free_port(), free_port()
+    environment = {"FULLBATCH_HOST": engine[0], "FULLBATCH_MODEL": "tiny"}
+    address = ("--web-host", "127.0.0.1", "--web-port", str(web), "--master-bind-port", str(master))
+    worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(master))
+    page = f"http://127.0.0.1:{web}"
+    with (
+        locust(tmp_path, "--master", *address, *QUICK, **environment),
+        locust(tmp_path, *worker, **environment),
+        locust(tmp_path, *worker, **environment),
+    ):
+        wait_for(lambda: statistics(page).get("worker_count") == 2)
+        get(f"{page}/swarm", b"")
+        wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 5)
+        wait_for(lambda: statistics(page)["stats"][-1]["num_requests"] > 20)
+        get(f"{page}/stop", b"")
+        wait_for(lambda: statistics(page)["state"] == "stopped")
+
+        def agree() -> Values | None:
+            found, whole = metrics(page), statistics(page)["stats"][-1]["num_requests"]
+            return found if value(found, "loadtest_requests_total", outcome="ok") == whole else None
+
+        found = wait_for(agree)
+        whole = value(found, "loadtest_requests_total", outcome="ok")
+        assert whole is not None and value(found, "loadtest_output_tokens_total") == pytest.approx(16 * whole)
+        assert value(found, "loadtest_inter_token_latency_seconds_bucket", le="+Inf") == value(
+            found, "loadtest_inter_token_latency_seconds_count"
+        )
+        rows = statistics(page)["extended_stats"][0]["data"]
+        assert sum(row["answers"] for row in rows) == whole and {1, 5} <= {row["users"] for row in rows}
