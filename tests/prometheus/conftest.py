@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus.exposition import ENGINE, GATEWAY
+from tests.prometheus.exposition import CARDS, ENGINE, GATEWAY, GATEWAY_EXPECTED, LOADTEST, NODE
 from tests.prometheus.live import Prometheus, install_tools, running, targets
 
 
@@ -12,7 +12,13 @@ def tools() -> Path:
     return install_tools()
 
 
-PAGES = {"/vllm": ENGINE, "/gateway": GATEWAY}
+PAGES = {
+    "/vllm": (ENGINE,),
+    "/gateway": (GATEWAY, GATEWAY_EXPECTED),
+    "/loadtest": (LOADTEST,),
+    "/node": (NODE,),
+    "/gpu": (CARDS,),
+}
 
 
 @pytest.fixture(scope="session")
