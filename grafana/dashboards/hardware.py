@@ -59,7 +59,8 @@ CARDS = Row(
                 (h.GPU_TEMPERATURE,),
                 "celsius",
                 87,
-                "Of each card's chip, in degrees Celsius.\nAbove the line: see runbook GpuHot. Cards slow down a few degrees above it.",
+                "Of each card's chip, in degrees Celsius.\nAbove the line: see runbook GpuHot. Cards slow down a few"
+                " degrees above it.",
             )
         ),
         _card(
@@ -152,11 +153,12 @@ MACHINE = Row(
         ),
         _node(
             lines(
-                "Network",
-                (h.NET_IN, h.NET_OUT),
-                "Bps",
-                "Bytes in and out, by interface. Text is little: a token is about 200 bytes on the wire.\nNear the"
-                " line's speed: something else uses the network.",
+                "Load and cores",
+                (h.LOAD, h.CORES),
+                "short",
+                "Programs that run or wait for a core or a disk, and the cores there are.\nFar above the cores:"
+                " everything waits for everything; stop what does not belong here, such as a load test on the same"
+                " machine.",
             )
         ),
         replace(

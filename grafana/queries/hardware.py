@@ -35,6 +35,11 @@ ENERGY_PER_MILLION = Query(f"{_JOULES_A_TOKEN} / 3.6", "per million output token
 ENERGY_PER_HOUR = Query(rate("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION") + " / 1000", "all cards", NO_CARDS)
 
 CPU_BY_MODE = Query(rate("node_cpu_seconds_total", 'mode!="idle"', by="mode"), "{{mode}}", NO_NODE)
+LOAD = Query(series("node_load1"), "programs that run or wait, mean of a minute", NO_NODE)
+_EACH_CORE = rate("node_cpu_seconds_total", by="deployment, cpu")
+CORES = Query(f"count by (deployment) ({_EACH_CORE})", "cores", NO_NODE)
+    f"count by (deployment) (count by (deployment, cpu) ({series('node_cpu_seconds_total')}))", "cores", NO_NODE
+)
 MEMORY_AVAILABLE = Query(series("node_memory_MemAvailable_bytes"), "available", NO_NODE)
 MEMORY_TOTAL = Query(series("node_memory_MemTotal_bytes"), "in all", NO_NODE)
 _REAL = 'fstype!~"tmpfs|overlay|squashfs|ramfs"'
@@ -45,8 +50,6 @@ DISK_FREE = Query(
 )  # fmt: skip
 DISK_READ = Query(rate("node_disk_read_bytes_total", by="device"), "{{device}} read", NO_NODE)
 DISK_WRITTEN = Query(rate("node_disk_written_bytes_total", by="device"), "{{device}} written", NO_NODE)
-NET_IN = Query(rate("node_network_receive_bytes_total", 'device!="lo"', by="device"), "{{device}} in", NO_NODE)
-NET_OUT = Query(rate("node_network_transmit_bytes_total", 'device!="lo"', by="device"), "{{device}} out", NO_NODE)
 PRESSURE = (
     Query(rate("node_pressure_cpu_waiting_seconds_total"), "for a core", NO_NODE),
     Query(rate("node_pressure_memory_waiting_seconds_total"), "for memory", NO_NODE),
