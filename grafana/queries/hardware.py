@@ -38,8 +38,6 @@ CPU_BY_MODE = Query(rate("node_cpu_seconds_total", 'mode!="idle"', by="mode"), "
 LOAD = Query(series("node_load1"), "programs that run or wait, mean of a minute", NO_NODE)
 _EACH_CORE = rate("node_cpu_seconds_total", by="deployment, cpu")
 CORES = Query(f"count by (deployment) ({_EACH_CORE})", "cores", NO_NODE)
-    f"count by (deployment) (count by (deployment, cpu) ({series('node_cpu_seconds_total')}))", "cores", NO_NODE
-)
 MEMORY_AVAILABLE = Query(series("node_memory_MemAvailable_bytes"), "available", NO_NODE)
 MEMORY_TOTAL = Query(series("node_memory_MemTotal_bytes"), "in all", NO_NODE)
 _REAL = 'fstype!~"tmpfs|overlay|squashfs|ramfs"'
