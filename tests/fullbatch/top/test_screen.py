@@ -15,10 +15,25 @@ SOURCE = Source("rtx4090-qwen2.5-7b", "compose", "http://127.0.0.1:8080", lambda
 UNKNOWN = figures(Reading(0), Reading(1))
 KEYS = tuple(Key(f"a name that is quite long {n}", 8.0, 4.0, 1.26, 1234.5) for n in range(30))
 BUSY = replace(
-    UNKNOWN, gateway_answers=True, engine_answers=True, running=38.0, slots=64.0, waiting_engine=2.0,
-    waiting_gateway=5.0, kv_share=0.676, kv_tokens=105_000.0, ttft_p50_s=0.12, ttft_p95_s=2.34, tpot_s=0.02, output_tokens_per_s=1900.4,
-    prompt_tokens_per_s=12_000.0, requests_per_s=3.25, failed_share=0.02, limit="step budget", keys=KEYS,
-)  # fmt: skip
+    UNKNOWN,
+    gateway_answers=True,
+    engine_answers=True,
+    running=38.0,
+    slots=64.0,
+    waiting_engine=2.0,
+    waiting_gateway=5.0,
+    kv_share=0.676,
+    kv_tokens=105_000.0,
+    ttft_p50_s=0.12,
+    ttft_p95_s=2.34,
+    tpot_s=0.02,
+    output_tokens_per_s=1900.4,
+    prompt_tokens_per_s=12_000.0,
+    requests_per_s=3.25,
+    failed_share=0.02,
+    limit="step budget",
+    keys=KEYS,
+)
 
 
 def drawn(figures: Figures, width: int, height: int = 50, history: tuple[float, ...] = (1.0, 2.0, 3.0)) -> str:
