@@ -110,23 +110,16 @@ def running(folder: Path) -> Iterator[Stack]:
     """All of it on free loopback ports; what was started is ended."""
     plan, engine, gateway, node = tiny_pool(), free_port(), free_port(), free_port()
     with ExitStack() as stack:
-        _start(stack, folder, "engine", _engine_command(plan, engine), _engine_environment(plan))
-        _start(stack, folder, "gateway", _gateway_command(folder, plan, gateway, engine), dict(os.environ))
+        start(stack, folder, "engine", _engine_command(plan, engine), _engine_environment(plan))
+        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine), dict(os.environ))
         address = f"127.0.0.1:{node}"
         exporter: list[str | Path] = [TOOLS / "node_exporter", *NODE_EXPORTER, f"--web.listen-address={address}"]
-        _start(stack, folder, "node", exporter, {})
-        prometheus = f"127.0.0.1:{free_port()}"
-        config = folder / "prometheus.yaml"
-        config.write_text(yaml.safe_dump(_scrapes(plan, {"vllm": engine, "gateway": gateway, "node": node})))
-        command: list[str | Path] = [
-            TOOLS / "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={prometheus}", "--log.level=warn",
-        ]  # fmt: skip
-        _start(stack, folder, "prometheus", command, dict(os.environ))
+        start(stack, folder, "node", exporter, {})
+        prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": gateway, "node": node}))
         url = f"http://127.0.0.1:{gateway}"
-        wait_for(f"the engine; see {folder / 'engine.log'}", 180, lambda: _healthy(f"http://127.0.0.1:{engine}"))
-        wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: _healthy(url))
-        yield Stack(plan, url, f"http://127.0.0.1:{engine}", Prometheus(f"http://{prometheus}"))
+        wait_for(f"the engine; see {folder / 'engine.log'}", 180, lambda: healthy(f"http://127.0.0.1:{engine}"))
+        wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: healthy(url))
+        yield Stack(plan, url, f"http://127.0.0.1:{engine}", prometheus)
 
 
 def _engine_command(plan: Plan, port: int) -> list[str | Path]:
@@ -141,7 +134,7 @@ def _engine_environment(plan: Plan) -> dict[str, str]:
     return dict(os.environ) | dict(plan.engines[0].environment) | own | {"HF_HUB_OFFLINE": "1"}
 
 
-def _gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[str | Path]:
+def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[str | Path]:
     keys = folder / "api_keys"
     keys.write_text(f"{KEY}\n")
     keys.chmod(0o600)
@@ -156,7 +149,7 @@ def _gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[s
     return [sys.executable, "-m", "gateway", "--config", path]
 
 
-def _scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
+def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
     """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second."""
     config: dict[str, Any] = yaml.safe_load(render.files(ROOT, plan)["prometheus.yaml"])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -170,12 +163,26 @@ def _scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
     return config
 
 
-def _start(stack: ExitStack, folder: Path, name: str, command: Sequence[str | Path], env: dict[str, str]) -> None:
+def start_prometheus(stack: ExitStack, folder: Path, config: dict[str, Any]) -> Prometheus:
+    address, path = f"127.0.0.1:{free_port()}", folder / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command: list[str | Path] = [
+        TOOLS / "prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}", "--log.level=warn",
+    ]  # fmt: skip
+    start(stack, folder, "prometheus", command, dict(os.environ))
+    return Prometheus(f"http://{address}")
+
+
+def start(
+    stack: ExitStack, folder: Path, name: str, command: Sequence[str | Path], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
     log = stack.enter_context((folder / f"{name}.log").open("wb"))
     process = subprocess.Popen(
         command, cwd=ROOT, env=env | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT
     )
     stack.callback(_end, process)
+    return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -187,7 +194,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _healthy(url: str) -> bool:
+def healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
             return bool(answer.status == 200)

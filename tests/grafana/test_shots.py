@@ -1,5 +1,5 @@
-"""scripts/grafana-shots with a real Chromium and a small page in Grafana's place: every dashboard is asked for, with the
-password, and photographed whole. What Grafana draws is not seen here."""
+"""scripts/grafana-shots with a real Chromium and a small page in Grafana's place: every dashboard is asked
+for, with the password, and photographed whole. What Grafana draws is not seen here."""
 
 from __future__ import annotations
 

@@ -10,9 +10,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from fullbatch.errors import StateError
+from fullbatch.runtime import compose
+from fullbatch.top import sources
 from tests.fullbatch.checkout import Checkout
 
 
@@ -71,6 +75,20 @@ def _until(terminal: int, done: Callable[[str], bool], seconds: float = 20) -> s
             except OSError:  # the other end is closed
                 return seen
     return seen
+
+
+def test_containers_are_read_through_the_published_port_and_inside_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setattr(compose, "running_profile", lambda: "cpu")
+    monkeypatch.setattr(compose, "published_gateway", lambda: url)
+    monkeypatch.setattr(compose, "engine_metrics", lambda: "vllm:num_requests_running 3\n")
+    found = sources.find(tmp_path, None)
+    assert (found.profile, found.runtime, found.gateway_url) == ("cpu", "compose", url)
+    assert (found.read_gateway(), found.read_engines()) == ("", "vllm:num_requests_running 3\n")
+    with pytest.raises(StateError, match="profile 'other' is not running"):
+        sources.find(tmp_path, "other")
 
 
 @pytest.mark.parametrize(
