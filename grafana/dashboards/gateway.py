@@ -160,7 +160,7 @@ IS_IT_THE_LIMIT = Row(
         ),
         _quarter(
             lines(
-                "Processor and memory",
+                "Its processor",
                 (gateway.CPU,),
                 "short",
                 "Cores it uses: one at most.\nNear 1: it is the limit; run a second gateway or a faster core.",
