@@ -59,6 +59,11 @@ def test_the_limit_is_called_as_on_the_dashboards(
     assert figures(now, now).limit == limit
 
 
+def test_two_engines_one_after_the_other_are_added_up() -> None:
+    now = read(0, PLAN % 1, engine(5, 1, 0.2) + engine(7, 2, 0.6))
+    assert (figures(now, now).running, figures(now, now).waiting_engine, figures(now, now).kv_share) == (12, 3, 0.6)
+
+
 def test_silence_is_said() -> None:
     assert figures(Reading(0), Reading(1)).limit == "nothing answers"
     assert figures(Reading(0), read(1, PLAN % 0, "")).limit == "the engine does not answer"
