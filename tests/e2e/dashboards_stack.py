@@ -202,10 +202,14 @@ def healthy(url: str) -> bool:
         return False
 
 
+def exposed(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return str(answer.read(), "utf-8")
+
+
 def metric_names(url: str) -> set[str]:
     """Names of the samples that a program exposes now."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-        lines = str(answer.read(), "utf-8").splitlines()
+    lines = exposed(url).splitlines()
     return {line.partition(" ")[0].partition("{")[0] for line in lines if line and not line.startswith("#")}
 
 

@@ -13,15 +13,18 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from fullbatch.top.loop import frames
+from fullbatch.top.sources import Source
 from grafana.dashboards import ALL
 from grafana.panels import Panel
 from grafana.queries.hardware import NO_CARDS
 from grafana.query import Query
-from tests.e2e.dashboards_stack import Stack, Users, first_seen, metric_names, running
+from tests.e2e.dashboards_stack import Stack, Users, exposed, first_seen, metric_names, running
 from tests.e2e.docker_stack import wait_for
 from tests.prometheus.exposition import ENGINE, GATEWAY_EXPECTED, recorded_series
 from tests.prometheus.live import ROOT
@@ -132,6 +135,17 @@ def test_the_recording_is_what_this_engine_exposes(stack: Stack, tmp_path: Path)
     assert run.returncode == 0, run.stderr
     changes = [line for line in run.stdout.splitlines()[:-1] if "vllm:" in line]
     assert changes == [], "an engine bump: scripts/record-metrics, and look at what is gone"
+
+
+@pytest.mark.usefixtures("overload")
+def test_fullbatch_top_sees_the_same_without_prometheus(stack: Stack) -> None:
+    source = Source(
+        stack.plan.name, "process", stack.gateway, partial(exposed, stack.gateway), partial(exposed, stack.engine)
+    )
+    seen = list(islice((frame.figures for frame in frames(source, 1.0)), 8))
+    assert {(one.slots, one.kv_tokens, one.engines_up) for one in seen} == {(16, 5120, 1)}
+    assert {one.limit for one in seen} <= {"KV cache full", "step budget"} and seen[-1].preemptions_per_s
+    assert seen[-1].output_tokens_per_s and seen[-1].ttft_p95_s and seen[-1].failed_share == 0
 
 
 @pytest.mark.usefixtures("overload")
