@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 FILES = sorted((Path(__file__).parents[2] / "grafana" / "generated").glob("*.json"))
@@ -48,6 +49,17 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
 def test_grafanas_schema_knows_everything_that_is_written(path: Path) -> None:
     known = {f".annotations.list[{n}].{key}" for n in range(2) for key in ANNOTATION_OF_PROMETHEUS}
     assert lost(json.loads(path.read_text())) - known == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_unit_is_one_that_grafana_has(path: Path) -> None:
+    known = {value for value in vars(units).values() if isinstance(value, str)}
+    used = {
+        panel["fieldConfig"]["defaults"]["unit"]
+        for panel in json.loads(path.read_text())["panels"]
+        if panel["type"] != "row"
+    }
+    assert {unit for unit in used if not unit.startswith("suffix: ")} - known == set()
 
 
 def test_a_key_that_grafana_does_not_know_is_noticed() -> None:
