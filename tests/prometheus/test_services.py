@@ -1,4 +1,4 @@
-"""The optional services of compose.yaml beside Prometheus: off unless asked for, pinned, reachable by nobody outside."""
+"""The optional services of compose.yaml: off unless asked for, pinned, and reachable by nobody outside."""
 
 from __future__ import annotations
 
