@@ -29,10 +29,12 @@ from fullbatch import (
     rendered,
 )
 from fullbatch.doctor import verdict
-from fullbatch.errors import FullbatchError, HostError, StateError
+from fullbatch.errors import FullbatchError, HostError, StateError, UsageError
 from fullbatch.options import parser
 from fullbatch.runtime import Say, compose, state
 from fullbatch.runtime.process import Ports, tail
+from fullbatch.top import loop, sources
+from fullbatch.top.screen import picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -211,6 +213,34 @@ def _logs(args: argparse.Namespace) -> int:
     return _follow(known[0]) if args.follow else OK
 
 
+def _top(args: argparse.Namespace) -> int:
+    if not (args.once or args.json or sys.stdout.isatty()):
+        raise UsageError("top: the output is no terminal; add --once or --json")
+    source = sources.find(ROOT, args.profile)
+    try:
+        return _look(source, args)
+    except KeyboardInterrupt:  # how one leaves it; nothing was started
+        return OK
+
+
+def _look(source: sources.Source, args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    live = Live(console=console, screen=True, auto_refresh=False) if not (args.once or args.json) else None
+    with live or contextlib.nullcontext():
+        for frame in loop.frames(source, args.interval):
+            if args.json:
+                print(json.dumps(loop.as_json(source, frame.figures)), flush=True)
+            else:
+                drawn = picture(source, frame.figures, frame.history, console.width, console.height)
+                live.update(drawn, refresh=True) if live else console.print(drawn)
+            if args.once:
+                return OK if frame.figures.gateway_answers or frame.figures.engine_answers else FAILED
+    return OK
+
+
 def _follow(known: state.State) -> int:
     with contextlib.ExitStack() as stack:
         files = {
@@ -285,6 +315,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "logs": _logs,
     "keys": _keys,
     "usage": _usage,
+    "top": _top,
     "demo": _demo,
     "compare": _compare,
     "loadtest": _loadtest,

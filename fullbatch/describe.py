@@ -7,7 +7,7 @@ from typing import Any
 
 from fullbatch.answers import Answer
 from fullbatch.explain import Line
-from fullbatch.plan import EnginePlan, Plan
+from fullbatch.plan import EnginePlan, Flag, Plan
 
 BAR_WIDTH = 48
 
@@ -45,7 +45,7 @@ def as_text(plan: Plan) -> str:
         _capacity(plan, engine),
         "",
         "Flags given to the engine",
-        *(_row(" ".join(flag.words()), flag.reason) for flag in engine.flags),
+        *(_row(_given(flag), flag.reason) for flag in engine.flags),
         "",
         "Left to the engine's own default",
         *(_row(f"--{name}", reason) for name, reason in plan.left_to_engine),
@@ -153,6 +153,10 @@ def _capacity(plan: Plan, engine: EnginePlan) -> str:
         f"  {engine.max_num_seqs} seats in the batch for {plan.users} users; "
         f"the gateway holds up to {plan.limits.max_in_flight} requests"
     )
+
+
+def _given(flag: Flag) -> str:
+    return " ".join([flag.words()[0], flag.shown()][: len(flag.words())])
 
 
 def _row(left: str, right: str) -> str:

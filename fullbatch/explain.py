@@ -24,7 +24,7 @@ def lines(made: Plan) -> tuple[Line, ...]:
     facts = catalog.flags()
     noted = [_noted(name, fact, made) for name, fact in facts["flags"].items()]
     ours = [
-        Line(flag.name, "kept", f"{flag.value}: {flag.reason}", "the plan")
+        Line(flag.name, "kept", f"{flag.shown()}: {flag.reason}", "the plan")
         for flag in made.engines[0].flags
         if flag.name not in facts["flags"]
     ]

@@ -101,6 +101,11 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     status = commands.add_parser("status", help="what is running, whether it answers, KV cache planned and reported")
     status.add_argument("profile", nargs="?", help="only this one")
     status.add_argument("--json", action="store_true", help="for other programs")
+    top = commands.add_parser("top", help="batch, KV cache, queue and speed of what is running, live in the terminal")
+    top.add_argument("profile", nargs="?", help="which, when several are running")
+    top.add_argument("--once", action="store_true", help="one look, then the end; 1 when nothing answers")
+    top.add_argument("--json", action="store_true", help="for other programs: one object a line")
+    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between looks (default: 1)")
     logs = commands.add_parser("logs", help="show the logs of engine and gateway")
     logs.add_argument("profile", nargs="?", help="which, when several are running")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
@@ -186,6 +191,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.2 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"'{text}': write seconds from 0.2 to 3600")
+    return value
 
 
 def _users(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from fullbatch import catalog, feasible, sizing
@@ -33,6 +34,11 @@ class Flag:
         if isinstance(self.value, bool):
             return [f"--{self.name}" if self.value else f"--no-{self.name}"]
         return [f"--{self.name}", str(self.value)]
+
+    def shown(self) -> str:
+        """The value for a person; what fills more than a line is only in `plan --json`."""
+        text = str(self.value)
+        return text if len(text) <= 60 else "{...}"
 
 
 @dataclass(frozen=True)
@@ -232,6 +238,7 @@ def _flags(profile: Profile, seats: int, tokens: int, defaults_class: str) -> tu
         ),
         Flag("shutdown-timeout", DRAIN_SECONDS, "by default a stop cuts every stream; this lets them end (seconds)"),
         Flag("disable-access-log-for-endpoints", "/health,/metrics", "probes and scrapes would fill the log"),
+        Flag("custom-histogram-buckets", _buckets(), "its own begin at 0.3 s, too coarse for the dashboards"),
         Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
     ]
     if not _for_throughput(profile):
@@ -244,6 +251,10 @@ def _flags(profile: Profile, seats: int, tokens: int, defaults_class: str) -> tu
     for flag_name, value in profile.engine.args.items():
         chosen[flag_name] = Flag(flag_name, value, "set in the profile (engine.args)")
     return tuple(chosen.values())
+
+
+def _buckets() -> str:
+    return json.dumps(catalog.engine().histogram_buckets, separators=(",", ":"))
 
 
 def _special_flags(profile: Profile) -> list[Flag]:

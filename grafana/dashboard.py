@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from grafana import queries
 from grafana.panels import DATASOURCE, NOTICE, Json, Panel
+from grafana.queries import common
 
 GRID_WIDTH = 24
 SCHEMA_VERSION = 39  # read by Grafana 10.4 and newer; the classic model is what file provisioning takes
@@ -44,8 +44,8 @@ class Dashboard:
             "refresh": self.refresh,
             "time": {"from": self.time_from, "to": "now"},
             "timezone": "browser",
-            "templating": {"list": [_datasource_variable(), _deployment_variable()]},
-            "annotations": {"list": [_engine_starts()]},
+            "templating": {"list": [_datasource_variable(), _deployment_variable(), _model_variable()]},
+            "annotations": {"list": [_engine_starts(), _load_test_stages()]},
             "links": [_links_to_the_others()],
             "panels": list(_placed(self.rows)),
         }
@@ -87,11 +87,27 @@ def _deployment_variable() -> Json:
         "label": "Deployment",
         "type": "query",
         "datasource": DATASOURCE,
-        "query": {"query": queries.DEPLOYMENTS, "refId": "deployment"},
+        "query": {"query": common.DEPLOYMENTS, "refId": "deployment"},
         "refresh": 2,  # on every change of the time range: a deployment of last week is found too
         "sort": 1,
         "includeAll": False,
         "multi": False,
+    }
+
+
+def _model_variable() -> Json:
+    return {
+        "name": "model",
+        "label": "Model",
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": {"query": common.MODELS, "refId": "model"},
+        "refresh": 2,
+        "sort": 1,
+        "includeAll": True,
+        "allValue": ".*",  # also what was answered before a model's name was known
+        "multi": True,
+        "current": {"text": ["All"], "value": ["$__all"]},
     }
 
 
@@ -101,9 +117,23 @@ def _engine_starts() -> Json:
         "datasource": DATASOURCE,
         "enable": True,
         "iconColor": NOTICE,
-        "target": {"refId": "starts", "expr": queries.ENGINE_STARTS},
+        "target": {"refId": "starts", "expr": common.ENGINE_STARTS},
         "titleFormat": "Engine started",
         "textFormat": "{{instance}}",
+    }
+
+
+def _load_test_stages() -> Json:
+    """A line where each stage began; the series' value is that moment, in milliseconds as Grafana wants it."""
+    return {
+        "name": "Load test stages",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "iconColor": "purple",
+        "target": {"refId": "stages", "expr": common.STAGE_STARTS},
+        "useValueForTime": True,
+        "titleFormat": "{{users}} users",
+        "textFormat": "load test {{run}}, stage {{stage}}",
     }
 
 

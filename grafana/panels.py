@@ -1,11 +1,11 @@
 """How a panel looks. A function per kind of picture; it knows nothing of metrics and nothing of dashboards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Any
 
-from grafana.queries import Query
+from grafana.query import Query
 
 Json = dict[str, Any]
 
@@ -32,14 +32,16 @@ class Panel:
     unit: str
     width: int
     height: int
-    options: Mapping[str, Any]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    options: Json
+    defaults: Json = field(default_factory=dict)
     overrides: tuple[Json, ...] = ()
     no_value: str = "No traffic"
     instant: bool = False
+    format: str = "time_series"
+    transformations: tuple[Json, ...] = ()
 
     def to_json(self, panel_id: int, x: int, y: int) -> Json:
-        return {
+        shown: Json = {
             "id": panel_id,
             "type": self.kind,
             "title": self.title,
@@ -53,6 +55,7 @@ class Panel:
             "options": dict(self.options),
             "targets": [self._target(number, query) for number, query in enumerate(self.queries)],
         }
+        return shown | ({"transformations": list(self.transformations)} if self.transformations else {})
 
     def _target(self, number: int, query: Query) -> Json:
         return {
@@ -61,6 +64,7 @@ class Panel:
             "expr": query.expr,
             "legendFormat": query.legend,
             "editorMode": "code",
+            "format": self.format,
             "instant": self.instant,
             "range": not self.instant,
         }
@@ -72,9 +76,7 @@ def steps(base: str, *changes: tuple[float, str]) -> Json:
     return {"mode": "absolute", "steps": [first, *({"color": color, "value": value} for value, color in changes)]}
 
 
-def stat(
-    title: str, query: Query, unit: str, thresholds: Json, description: str, no_value: str = "No traffic"
-) -> Panel:
+def stat(title: str, query: Query, unit: str, thresholds: Json, description: str) -> Panel:
     """One number, now; its colour says whether it is good."""
     return Panel(
         kind="stat",
@@ -84,20 +86,38 @@ def stat(
         unit=unit,
         width=4,
         height=4,
-        options={
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "colorMode": "value",
-            "graphMode": "area",
-            "justifyMode": "auto",
-            "orientation": "auto",
-            "textMode": "value",
-            "wideLayout": True,
-            "showPercentChange": False,
-            "percentChangeColorMode": "standard",
-        },
+        options=_STAT | {"graphMode": "area", "textMode": "value"},
         defaults={"color": {"mode": "thresholds"}, "thresholds": thresholds},
-        no_value=no_value,
     )
+
+
+_STAT: Json = {
+    "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+    "colorMode": "value",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "wideLayout": True,
+    "showPercentChange": False,
+    "percentChangeColorMode": "standard",
+}
+
+
+def out_of(title: str, query: Query, unit: str, description: str) -> Panel:
+    """A number, and as its name what it is out of: "38 of 64 slots". Only now: an old whole is no second one."""
+    panel = stat(title, query, unit, steps("blue"), description)
+    return replace(panel, options=panel.options | {"graphMode": "none", "textMode": "value_and_name"}, instant=True)
+
+
+def advice(title: str, query: Query, names: Mapping[int, tuple[str, str]], description: str) -> Panel:
+    """A sentence that depends on a number. `names`: value -> (sentence, colour)."""
+    panel = stat(title, query, "none", steps(IDLE), description)
+    options = panel.options | {"graphMode": "none", "colorMode": "background"}
+    return replace(panel, options=options, defaults=panel.defaults | {"mappings": _mappings(names)}, instant=True)
+
+
+def _mappings(names: Mapping[int, tuple[str, str]]) -> list[Json]:
+    shown = {str(value): {"text": text, "color": color, "index": value} for value, (text, color) in names.items()}
+    return [{"type": "value", "options": shown}]
 
 
 def _timeseries(
@@ -150,9 +170,15 @@ def share(
     return _timeseries(title, queries, "percentunit", description, width, custom, thresholds=thresholds)
 
 
+def promise(title: str, queries: tuple[Query, ...], unit: str, limit: float, description: str) -> Panel:
+    """Lines with a dashed one at `limit`: above it a promise is broken."""
+    custom: Json = {"fillOpacity": 0, "thresholdsStyle": {"mode": "dashed"}}
+    thresholds = steps("transparent", (limit, BAD))
+    return _timeseries(title, queries, unit, description, 8, custom, thresholds=thresholds)
+
+
 def states(title: str, query: Query, names: Mapping[int, tuple[str, str]], description: str) -> Panel:
     """A band over time. `names`: value -> (text, colour)."""
-    mapping = {str(value): {"text": text, "color": color, "index": value} for value, (text, color) in names.items()}
     return Panel(
         kind="state-timeline",
         title=title,
@@ -172,7 +198,57 @@ def states(title: str, query: Query, names: Mapping[int, tuple[str, str]], descr
         defaults={
             "color": {"mode": "fixed", "fixedColor": IDLE},
             "custom": {"fillOpacity": 75, "lineWidth": 0},
-            "mappings": [{"type": "value", "options": mapping}],
+            "mappings": _mappings(names),
         },
         no_value="No engine",
+    )
+
+
+def heatmap(title: str, query: Query, unit: str, description: str) -> Panel:
+    """How values spread over a histogram's buckets, over time. `unit` is that of the buckets."""
+    return Panel(
+        kind="heatmap",
+        title=title,
+        description=description,
+        queries=(query,),
+        unit="short",
+        width=8,
+        height=8,
+        options={
+            "calculate": False,
+            "cellGap": 1,
+            "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "fill": "dark-orange"},
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": False},
+            "rowsFrame": {"layout": "auto"},
+            "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+            "yAxis": {"axisPlacement": "left", "unit": unit, "reverse": False},
+        },
+        format="heatmap",
+    )
+
+
+def labels_table(title: str, query: Query, columns: Mapping[str, str], description: str) -> Panel:
+    """A series' labels as a table. `columns`: label -> heading, in this order; the rest is left out."""
+    keep = {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}}
+    order = {name: number for number, name in enumerate(columns)}
+    name_them = {
+        "id": "organize",
+        "options": {"indexByName": order, "renameByName": dict(columns), "excludeByName": {}},
+    }
+    return Panel(
+        kind="table",
+        title=title,
+        description=description,
+        queries=(query,),
+        unit="none",
+        width=24,
+        height=4,
+        options={"showHeader": True, "cellHeight": "sm"},
+        defaults={"custom": {"align": "left"}},
+        no_value="No engine",
+        instant=True,
+        format="table",
+        transformations=(keep, name_them),
     )

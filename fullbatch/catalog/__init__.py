@@ -83,6 +83,7 @@ class Engine:
     block_size: dict[str, int]
     overhead_gib: dict[str, float]
     overhead_batch: dict[str, int]
+    histogram_buckets: dict[str, list[float]]
 
 
 @cache
@@ -142,4 +143,5 @@ def engine() -> Engine:
         block_size=defaults["block_size"],
         overhead_gib=data["overhead_gib"],
         overhead_batch=data["overhead_batch"],
+        histogram_buckets=data["histogram_buckets"],
     )

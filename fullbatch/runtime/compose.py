@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,9 +158,17 @@ def published_gateway() -> str | None:
 
 def engine_metrics() -> str:
     """The `/metrics` of the first running engine container; empty when there is none that answers."""
+    return next((text for text in _each_engines_metrics() if text), "")
+
+
+def all_engines_metrics() -> str:
+    """The `/metrics` of every running engine container (`--scale engine=2`), one after the other."""
+    return "".join(_each_engines_metrics())
+
+
+def _each_engines_metrics() -> Iterator[str]:
     for container in containers("engine"):
         if container.status == "running":
             answer = container.exec_run(["python3", "-c", READ_METRICS])
             if answer.exit_code == 0 and isinstance(answer.output, bytes):
-                return str(answer.output, "utf-8")
-    return ""
+                yield str(answer.output, "utf-8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -173,3 +174,12 @@ def test_a_plan_for_any_size_holds_together(users: int, context: int, gib: int) 
     assert engine.max_num_seqs <= 128
     assert engine.capacity.concurrency_worst >= 1
     assert all(isinstance(word, str) for word in engine.command("m", "h", 1))
+
+
+def test_the_engines_histograms_are_fine_enough_to_read(plan_of: Callable[[str], Plan]) -> None:
+    """vLLM's own begin at 0.3 s for queue, prefill, decode and the whole answer."""
+    [given] = [flag for flag in plan_of("cpu-tiny").engines[0].flags if flag.name == "custom-histogram-buckets"]
+    edges = json.loads(str(given.value))
+    assert edges.keys() == {"request_latency", "time_to_first_token", "inter_token_latency"}
+    assert all(sorted(set(one)) == one and one[0] <= 0.01 for one in edges.values())
+    assert "\n" not in given.shown() and len(given.shown()) < 60

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from grafana.dashboard import Dashboard, Row
 from grafana.panels import Panel, lines
-from grafana.queries import Query
+from grafana.query import Query
 
 
 def panel(width: int, height: int) -> Panel:

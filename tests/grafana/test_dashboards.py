@@ -22,7 +22,22 @@ PANELS = [
 ]
 
 # Ids that Grafana knows; anything else would be printed behind the number as it is.
-UNITS = {"none", "short", "s", "percentunit", "reqps", "suffix: tok/s"}
+UNITS = {
+    *(
+        "none",
+        "short",
+        "s",
+        "percentunit",
+        "reqps",
+        "suffix: tok/s",
+        "bytes",
+        "Bps",
+        "watt",
+        "celsius",
+        "hertz",
+        "kwatth",
+    ),
+}
 COMMON_KEYS = {"id", "type", "title", "description", "datasource", "gridPos", "fieldConfig", "options", "targets"}
 OPTIONS = {
     "stat": {
@@ -31,11 +46,17 @@ OPTIONS = {
     },
     "timeseries": {"legend", "tooltip"},
     "state-timeline": {"showValue", "mergeValues", "rowHeight", "alignValue", "legend", "tooltip"},
+    "heatmap": {
+        *("calculate", "cellGap", "color", "exemplars", "filterValues", "legend", "rowsFrame", "tooltip", "yAxis"),
+    },
+    "table": {"showHeader", "cellHeight"},
 }
 CUSTOM = {
     "stat": set[str](),
     "timeseries": {"lineWidth", "showPoints", "fillOpacity", "stacking", "axisSoftMax", "thresholdsStyle"},
     "state-timeline": {"fillOpacity", "lineWidth"},
+    "heatmap": set[str](),
+    "table": {"align"},
 }
 DEFAULTS = {"unit", "noValue", "min", "color", "custom", "thresholds", "mappings"}
 COUNTER = re.compile(r"_(total|sum|count|bucket)$")
@@ -56,14 +77,16 @@ def test_uids_and_titles_are_unique() -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_variables_are_the_data_source_and_the_deployment(board: dict[str, Any]) -> None:
-    datasource, deployment = board["templating"]["list"]
+def test_variables_are_data_source_deployment_and_model(board: dict[str, Any]) -> None:
+    datasource, deployment, model = board["templating"]["list"]
     assert (datasource["name"], datasource["type"], datasource["query"]) == ("datasource", "datasource", "prometheus")
-    assert deployment["name"] == "deployment"
-    assert deployment["datasource"]["uid"] == "${datasource}"
-    assert deployment["refresh"] == 2, "read anew when the time range changes"
-    selector = re.fullmatch(r"label_values\((.+), deployment\)", deployment["query"]["query"])
-    assert selector and promql_parser.parse(selector[1])
+    assert (deployment["name"], deployment["multi"]) == ("deployment", False)
+    assert (model["name"], model["includeAll"], model["allValue"]) == ("model", True, ".*")
+    for variable in (deployment, model):
+        assert variable["datasource"]["uid"] == "${datasource}"
+        assert variable["refresh"] == 2, "read anew when the time range changes"
+        selector = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+        assert selector and promql_parser.parse(substituted(selector[1]))
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -94,7 +117,7 @@ def test_dashboard_fits_two_screens(board: dict[str, Any]) -> None:
 @pytest.mark.parametrize("panel", PANELS)
 def test_panel_has_only_keys_that_grafana_reads(panel: dict[str, Any]) -> None:
     """Grafana ignores a misspelt key in silence."""
-    assert panel.keys() == COMMON_KEYS
+    assert panel.keys() == COMMON_KEYS | ({"transformations"} if panel["type"] == "table" else set())
     assert panel["options"].keys() <= OPTIONS[panel["type"]]
     assert panel["fieldConfig"]["defaults"].keys() <= DEFAULTS
     assert panel["fieldConfig"]["defaults"].get("custom", {}).keys() <= CUSTOM[panel["type"]]

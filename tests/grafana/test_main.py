@@ -19,13 +19,13 @@ def test_committed_dashboards_are_current() -> None:
 
 def test_written_files_pass_their_own_check(tmp_path: Path) -> None:
     assert grafana("--out", tmp_path).returncode == 0
-    assert (tmp_path / "serving.json").exists()
+    assert (tmp_path / "overview.json").exists()
     assert grafana("--out", tmp_path, "--check").returncode == 0
 
 
 def test_an_edited_file_is_stale_and_check_leaves_it_alone(tmp_path: Path) -> None:
     grafana("--out", tmp_path)
-    edited = tmp_path / "serving.json"
+    edited = tmp_path / "overview.json"
     edited.write_text(edited.read_text() + " ")
     run = grafana("--out", tmp_path, "--check")
     assert run.returncode == 1
@@ -38,6 +38,13 @@ def test_a_missing_file_and_a_left_over_file_are_stale(tmp_path: Path) -> None:
     left_over.write_text("{}")
     run = grafana("--out", tmp_path, "--check")
     assert run.returncode == 1
-    assert [Path(line.split(":")[0]).name for line in run.stderr.splitlines()] == ["gone.json", "serving.json"]
+    assert [Path(line.split(":")[0]).name for line in run.stderr.splitlines()] == [
+        "batch-and-kv-cache.json",
+        "gateway.json",
+        "gone.json",
+        "hardware.json",
+        "overview.json",
+        "where-time-goes.json",
+    ]
     grafana("--out", tmp_path)
     assert not left_over.exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus.exposition import ENGINE, GATEWAY
+from tests.prometheus.exposition import CARDS, ENGINE, GATEWAY, GATEWAY_EXPECTED, LOADTEST, NODE
 from tests.prometheus.live import Prometheus, install_tools, running, targets
 
 
@@ -12,7 +12,14 @@ def tools() -> Path:
     return install_tools()
 
 
-PAGES = {"/vllm": ENGINE, "/gateway": GATEWAY}
+# A file that is gone was replaced by a recording.
+PAGES = {
+    "/vllm": (ENGINE,),
+    "/gateway": tuple(path for path in (GATEWAY, GATEWAY_EXPECTED) if path.exists()),
+    "/loadtest": (LOADTEST,),
+    "/node": (NODE,),
+    "/gpu": (CARDS,),
+}
 
 
 @pytest.fixture(scope="session")

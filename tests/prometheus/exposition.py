@@ -12,6 +12,13 @@ from gateway.metrics import OUTCOMES
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENGINE = FIXTURES / "vllm_metrics_0.32.0.txt"
 GATEWAY = FIXTURES / "gateway_metrics.txt"
+NODE = FIXTURES / "node_metrics.txt"
+# Not recorded: see the first lines of each.
+GATEWAY_EXPECTED = FIXTURES / "gateway-metrics-expected.txt"
+LOADTEST = FIXTURES / "loadtest-metrics-expected.txt"
+CARDS = FIXTURES / "dcgm_metrics.txt"
+BY_HAND = tuple(path for path in (GATEWAY_EXPECTED, LOADTEST, CARDS) if path.exists())
+ALL_OF_THEM = (ENGINE, GATEWAY, NODE, *BY_HAND)
 
 # Set by the scrape configuration on every target; their values are the installation's.
 TARGET_LABELS = frozenset({"job", "instance", "deployment"})
@@ -31,9 +38,12 @@ class Series:
 def recorded_series(*files: Path) -> dict[str, Series]:
     found: dict[str, Series] = {}
     for path in files:
-        for family in text_string_to_metric_families(path.read_text()):
+        text = path.read_text()
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                series = found.setdefault(sample.name, Series())
+                # The parser gives every counter the ending _total; the DCGM exporter's have none.
+                written = sample.name if f"\n{sample.name}" in text else sample.name.removesuffix("_total")
+                series = found.setdefault(written, Series())
                 for name, value in sample.labels.items():
                     series.labels[name].add(value)
     return found
@@ -41,7 +51,7 @@ def recorded_series(*files: Path) -> dict[str, Series]:
 
 def known_series(recording_rules: Mapping[str, str]) -> dict[str, Series]:
     """Everything an expression may name."""
-    known = recorded_series(ENGINE, GATEWAY) | made_by_prometheus(recording_rules)
+    known = recorded_series(*ALL_OF_THEM) | made_by_prometheus(recording_rules)
     # A recording holds the outcomes that happened while it was made: no failure among them is as it should be.
     known["gateway_requests_total"].labels["outcome"] |= OUTCOMES
     return known
@@ -51,7 +61,7 @@ def made_by_prometheus(recording_rules: Mapping[str, str]) -> dict[str, Series]:
     """`up`, `ALERTS`, and what the rules record: there the name's level, `a_b:metric:how`, is its labels."""
     made = {
         "up": Series(),
-        "ALERTS": Series({"alertstate": {"firing", "pending"}}, frozenset({"alertname", "severity"})),
+        "ALERTS": Series({"alertstate": {"firing", "pending"}}, frozenset({"alertname", "severity", "deployment"})),
     }
     for name in recording_rules:
         made[name] = Series({}, frozenset(name.split(":")[0].split("_")))

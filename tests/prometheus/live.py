@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,9 +48,9 @@ def grown(exposition: str, factor: float) -> str:
 
 
 @contextmanager
-def targets(pages: dict[str, Path], growth: float = 0.1) -> Iterator[str]:
+def targets(pages: Mapping[str, tuple[Path, ...]], growth: float = 0.1) -> Iterator[str]:
     """Serves each page, its counters grown by that much at every read (0: an idle stack); gives host:port."""
-    texts = {path: file.read_text() for path, file in pages.items()}
+    texts = {path: "".join(file.read_text() for file in files) for path, files in pages.items()}
     reads = dict.fromkeys(pages, 0)
 
     class Handler(BaseHTTPRequestHandler):
@@ -112,9 +112,11 @@ def configuration(target: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(RENDERED.read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
-    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in {"vllm", "gateway"}]
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] != "prometheus"]
+    config.pop("alerting")
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
+        job.pop("scrape_interval", None)
         job["metrics_path"] = f"/{job['job_name']}"
         labels = job.get("static_configs", [{}])[0].get("labels", {})
         job["static_configs"] = [{"targets": [target], "labels": labels}]

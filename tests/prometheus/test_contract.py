@@ -6,7 +6,7 @@ import pytest
 
 from gateway.metrics import OUTCOMES
 from tests.prometheus.exposition import ENGINE, Series, known_series, recorded_series
-from tests.prometheus.promql import REMOVED_FROM_VLLM, complaints, rules
+from tests.prometheus.promql import PROMETHEUS, REMOVED_FROM_VLLM, complaints, rules
 
 RECORDED = {name: rule["expr"] for name, rule in rules("record").items()}
 EXPRESSIONS = RECORDED | {name: rule["expr"] for name, rule in rules("alert").items()}
@@ -52,6 +52,15 @@ def test_no_removed_name_is_in_the_recording_of_the_pinned_engine() -> None:
 )
 def test_mistakes_seen_in_published_rules_are_found(expr: str, complaint: str, known: dict[str, Series]) -> None:
     assert complaints(expr, known) == [complaint]
+
+
+def test_no_file_of_ours_asks_for_a_name_that_vllm_removed() -> None:
+    """Generated JSON, Python, rules and their tests alike."""
+    folders = ("prometheus", "grafana", "fullbatch", "gateway", "loadtest", "templates", "rendered")
+    files = [path for folder in folders for path in (PROMETHEUS.parent / folder).rglob("*") if path.is_file()]
+    written = {path: path.read_text() for path in files if path.suffix in {".py", ".yaml", ".json", ".j2", ".csv"}}
+    assert len(written) > 150
+    assert {str(path): found[0] for path, text in written.items() if (found := REMOVED_FROM_VLLM.search(text))} == {}
 
 
 @pytest.mark.parametrize("name", ["vllm:gpu_cache_usage_perc", "vllm:time_per_output_token_seconds_bucket"])

@@ -6,7 +6,8 @@ import pytest
 
 from grafana.dashboards import ALL
 from grafana.panels import Panel
-from grafana.queries import ENGINE_STARTS, Query
+from grafana.queries.common import ENGINE_STARTS, STAGE_STARTS
+from grafana.query import Query
 from tests.prometheus.live import DEPLOYMENT, Prometheus, until
 from tests.prometheus.promql import rules, substituted
 
@@ -58,8 +59,14 @@ def test_panel_query_of_another_deployment_is_empty(panel: Panel, query: Query, 
         assert prometheus.query(substituted(query.expr, "elsewhere")) == [], panel.title
 
 
-def test_annotation_query_is_accepted(prometheus: Prometheus) -> None:
+def test_nothing_is_annotated_while_no_engine_starts(prometheus: Prometheus) -> None:
     assert prometheus.query(substituted(ENGINE_STARTS, DEPLOYMENT)) == []
+
+
+def test_each_stage_of_a_load_test_is_annotated_at_its_moment(prometheus: Prometheus) -> None:
+    """Grafana takes the value as the time, in milliseconds."""
+    stages = {labels["users"]: value for labels, value in prometheus.query(substituted(STAGE_STARTS, DEPLOYMENT))}
+    assert stages == {"1": 1795449600000, "5": 1795449660000, "10": 1795449720000}
 
 
 def test_the_recorded_load_shows_as_what_it_was(prometheus: Prometheus) -> None:

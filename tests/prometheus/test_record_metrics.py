@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus.exposition import ENGINE, GATEWAY
+from tests.prometheus.exposition import ENGINE, GATEWAY, NODE
 from tests.prometheus.live import targets
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "record-metrics"
@@ -34,7 +34,7 @@ def page(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(page: Path) -> Iterator[str]:
-    with targets({"/metrics": page}) as address:
+    with targets({"/metrics": (page,)}) as address:
         yield f"http://{address}/metrics"
 
 
@@ -60,7 +60,7 @@ def test_what_changed_against_the_old_recording_is_printed(url: str, tmp_path: P
 
 def test_an_engine_that_has_not_worked_yet_is_refused(page: Path, url: str, tmp_path: Path) -> None:
     page.write_text(PAGE.replace("12.0", "0.0"))
-    with targets({"/metrics": page}) as address:
+    with targets({"/metrics": (page,)}) as address:
         run = record(f"http://{address}/metrics", tmp_path / "out")
     assert run.returncode == 1
     assert "has generated no token yet" in run.stderr
@@ -81,7 +81,7 @@ def test_two_arguments_are_wanted() -> None:
     assert (run.returncode, run.stderr) == (1, "scripts/record-metrics: two arguments wanted: URL FILE\n")
 
 
-@pytest.mark.parametrize("path", [ENGINE, GATEWAY], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [ENGINE, GATEWAY, NODE], ids=lambda path: path.stem)
 def test_committed_recordings_hold_no_moment_in_time(path: Path) -> None:
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     assert [line for line in lines if "_created" in line.split(" ")[0] and not line.endswith(" 0")] == []

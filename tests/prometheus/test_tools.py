@@ -20,7 +20,13 @@ def clone(tmp_path: Path) -> Path:
 def test_tools_run_and_a_second_run_changes_nothing(tools: Path) -> None:
     before = (tools / "promtool").stat().st_mtime_ns
     run = subprocess.run([SCRIPT], capture_output=True, text=True, check=True)
-    assert [line.split(", version ")[0] for line in run.stdout.splitlines()] == ["prometheus", "promtool"]
+    assert [line.split(", version ")[0] for line in run.stdout.splitlines()] == [
+        "prometheus",
+        "promtool",
+        "alertmanager",
+        "amtool",
+        "node_exporter",
+    ]
     assert (tools / "promtool").stat().st_mtime_ns == before
 
 
@@ -33,7 +39,8 @@ def test_without_apt_it_says_what_to_do_in_one_line(clone: Path, tmp_path: Path)
     assert run.returncode == 1
     assert run.stderr == (
         "scripts/prometheus-tools: apt-get not found;"
-        " put prometheus and promtool 3.5 or newer into .fullbatch/tools/bin by hand\n"
+        " put prometheus 3.5 or newer with promtool, alertmanager with amtool, and node_exporter into"
+        " .fullbatch/tools/bin by hand\n"
     )
 
 
@@ -65,4 +72,10 @@ def test_a_host_without_a_debian_mirror_gives_its_own_package(clone: Path, tmp_p
     environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
     run = subprocess.run([clone], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert [line.split(", version ")[0] for line in run.stdout.splitlines()] == ["prometheus", "promtool"]
+    assert [line.split(", version ")[0] for line in run.stdout.splitlines()] == [
+        "prometheus",
+        "promtool",
+        "alertmanager",
+        "amtool",
+        "node_exporter",
+    ]

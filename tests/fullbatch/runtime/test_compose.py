@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,3 +111,22 @@ def test_where_docker_does_not_answer_nothing_runs(deployment: ComposeDeployment
     assert deployment.log_tail(5) == []
     assert deployment.failure() is None
     assert deployment.api_key() == ""
+
+
+def test_every_running_engine_is_asked_for_its_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine:
+        def __init__(self, status: str, code: int, output: bytes) -> None:
+            self.status, self._answer = status, SimpleNamespace(exit_code=code, output=output)
+
+        def exec_run(self, _command: list[str]) -> SimpleNamespace:
+            return self._answer
+
+    engines = [
+        Engine("running", 1, b"x"),
+        Engine("exited", 0, b"x"),
+        Engine("running", 0, b"a 1\n"),
+        Engine("running", 0, b"a 2\n"),
+    ]
+    monkeypatch.setattr(compose, "containers", lambda _service: engines)
+    assert compose.engine_metrics() == "a 1\n"
+    assert compose.all_engines_metrics() == "a 1\na 2\n"

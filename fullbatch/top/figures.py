@@ -1,0 +1,129 @@
+"""Two readings, some seconds apart, to the numbers a person wants. None: not known, shown as a dash. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fullbatch.top.reading import Reading, increase, mean, quantile, rate
+
+FULL_CACHE, FULL_BATCH = 0.9, 0.98  # as in prometheus/rules/serving.yaml, deployment:vllm_limit:state
+FAILED = ("engine_error", "engine_timeout", "no_engine", "cut", "internal")
+_TTFT = ("gateway_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One API key, by its name. Requests and tokens are per second."""
+
+    name: str
+    running: float | None
+    waiting: float | None
+    requests: float | None
+    tokens: float | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Tokens and requests are per second where the name says so; times are seconds; shares are 0 to 1."""
+
+    gateway_answers: bool
+    engine_answers: bool
+    engines_up: float | None
+    running: float | None
+    slots: float | None
+    waiting_engine: float | None
+    waiting_gateway: float | None
+    kv_share: float | None
+    kv_tokens: float | None
+    preemptions_per_s: float | None
+    prefix_hit_share: float | None
+    ttft_p50_s: float | None
+    ttft_p95_s: float | None
+    tpot_s: float | None
+    output_tokens_per_s: float | None
+    prompt_tokens_per_s: float | None
+    requests_per_s: float | None
+    failed_share: float | None
+    limit: str
+    keys: tuple[Key, ...]
+
+
+def figures(old: Reading, new: Reading) -> Figures:
+    up = new.total("gateway_engine_up")
+    ttft = next((name for name in _TTFT if increase(old, new, f"{name}_count")), _TTFT[0])
+    found = Figures(
+        gateway_answers=new.gateway,
+        engine_answers=new.engine,
+        engines_up=up,
+        running=new.total("vllm:num_requests_running"),
+        slots=_of_all_up(new, "gateway_engine_max_num_seqs"),
+        waiting_engine=new.total("vllm:num_requests_waiting"),
+        waiting_gateway=new.total("gateway_queue_depth"),
+        kv_share=new.highest("vllm:kv_cache_usage_perc"),
+        kv_tokens=_of_all_up(new, "gateway_engine_kv_cache_tokens"),
+        preemptions_per_s=rate(old, new, "vllm:num_preemptions_total"),
+        prefix_hit_share=_share(old, new, "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
+        ttft_p50_s=quantile(0.5, old, new, ttft),
+        ttft_p95_s=quantile(0.95, old, new, ttft),
+        tpot_s=mean(old, new, "vllm:inter_token_latency_seconds"),
+        output_tokens_per_s=rate(old, new, "vllm:generation_tokens_total"),
+        prompt_tokens_per_s=rate(old, new, "vllm:prompt_tokens_total"),
+        requests_per_s=rate(old, new, "gateway_requests_total"),
+        failed_share=_failed(old, new),
+        limit="",
+        keys=_keys(old, new),
+    )
+    return replace(found, limit=_limit(found))
+
+
+def _of_all_up(new: Reading, planned: str) -> float | None:
+    """The plan's number of each engine, times its addresses that are up."""
+    up = new.by("gateway_engine_up", "engine_name")
+    each = new.by(planned, "engine_name")
+    return sum(count * each.get(name, 0.0) for name, count in up.items()) if up and each else None
+
+
+def _share(old: Reading, new: Reading, part: str, whole: str) -> float | None:
+    all_of_it = increase(old, new, whole)
+    return (increase(old, new, part) or 0.0) / all_of_it if all_of_it else None
+
+
+def _failed(old: Reading, new: Reading) -> float | None:
+    ended = increase(old, new, "gateway_requests_total")
+    if not ended:
+        return None
+    return sum(increase(old, new, "gateway_requests_total", outcome=how) or 0.0 for how in FAILED) / ended
+
+
+def _keys(old: Reading, new: Reading) -> tuple[Key, ...]:
+    running, waiting = new.by("gateway_key_running", "key"), new.by("gateway_key_waiting", "key")
+    names = running.keys() | waiting.keys() | new.by("gateway_key_requests_total", "key").keys()
+    keys = [
+        Key(
+            name,
+            running.get(name),
+            waiting.get(name),
+            rate(old, new, "gateway_key_requests_total", key=name),
+            rate(old, new, "gateway_key_tokens_total", key=name),
+        )
+        for name in names
+    ]
+    return tuple(sorted(keys, key=lambda key: (-(key.running or 0) - (key.waiting or 0), -(key.tokens or 0), key.name)))
+
+
+def _limit(found: Figures) -> str:
+    """The same words as the dashboards' "What limits it"."""
+    if not found.gateway_answers and not found.engine_answers:
+        return "nothing answers"
+    if not found.engine_answers:
+        return "the engine does not answer"
+    waiting = (found.waiting_engine or 0) + (found.waiting_gateway or 0)
+    if waiting and (found.kv_share or 0) > FULL_CACHE:
+        return "KV cache full"
+    if waiting and found.slots and (found.running or 0) >= FULL_BATCH * found.slots:
+        return "all slots taken"
+    if found.waiting_engine:
+        return "step budget"
+    if waiting:
+        return "held at the gateway"
+    return "room left" if found.running else "idle"

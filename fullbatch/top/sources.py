@@ -1,0 +1,59 @@
+"""Which deployment runs, and how its gateway's and its engines' /metrics are read in either runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fullbatch import client
+from fullbatch.errors import StateError
+from fullbatch.runtime import compose, state
+from fullbatch.runtime.process import Ports
+
+TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A running deployment. Each of `read_*` gives Prometheus text, empty when nothing answers."""
+
+    profile: str
+    runtime: str
+    gateway_url: str
+    read_gateway: Callable[[], str]
+    read_engines: Callable[[], str]
+
+
+def find(root: Path, profile: str | None) -> Source:
+    """The one that runs, or `profile`; StateError when that is none, or when it has to be chosen."""
+    found = [_of_processes(one) for one in state.running(root)]
+    in_docker = compose.running_profile()
+    if in_docker:
+        found.append(_of_containers(in_docker))
+    found = [one for one in found if profile in (None, one.profile)]
+    if not found:
+        raise StateError(f"profile '{profile}' is not running" if profile else "nothing is running")
+    if len(found) > 1:
+        names = ", ".join(one.profile for one in found)
+        raise StateError(f"several profiles are running ({names}); say which: fullbatch top PROFILE")
+    return found[0]
+
+
+def _of_processes(known: state.State) -> Source:
+    urls = list(known.engine_urls.values())
+    return Source(
+        known.profile, "process", known.gateway_url,
+        read_gateway=lambda: _metrics(known.gateway_url),
+        read_engines=lambda: "".join(_metrics(url) for url in urls),
+    )  # fmt: skip
+
+
+def _of_containers(profile: str) -> Source:
+    url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
+    return Source(profile, "compose", url, read_gateway=lambda: _metrics(url), read_engines=compose.all_engines_metrics)
+
+
+def _metrics(url: str) -> str:
+    answer = client.get(f"{url}/metrics", TIMEOUT_SECONDS)
+    return answer.text if answer.status == 200 else ""

@@ -1,0 +1,220 @@
+"""The real engine with a tiny KV cache, our gateway, Prometheus, the node exporter, and users who ask too much."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fullbatch import profile, render
+from fullbatch.plan import Plan, make
+from fullbatch.tinymodel import write_if_missing
+from tests.e2e.docker_stack import free_port, wait_for
+from tests.prometheus.live import ROOT, Prometheus
+from tests.prometheus.promql import PROMETHEUS
+
+TOOLS = ROOT / ".fullbatch" / "tools" / "bin"
+ENGINE = ROOT / ".fullbatch" / "engine" / "bin" / "vllm"
+NODE_EXPORTER = [
+    "--collector.disable-defaults", "--collector.cpu", "--collector.meminfo", "--collector.filesystem",
+    "--collector.diskstats", "--collector.loadavg", "--collector.pressure",
+    "--web.disable-exporter-metrics",
+]  # fmt: skip
+# 40 blocks of 128 tokens: two and a half requests of the full length, where the batch has 16 slots.
+BLOCKS, BLOCK_TOKENS, SLOTS, LENGTH = 40, 128, 16, 2048
+KEY = "fb-test-of-the-dashboards"
+
+
+@dataclass
+class Users:
+    """So many clients that each send one long request after another until told to stop."""
+
+    url: str
+    count: int
+    outcomes: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        self._threads = [threading.Thread(target=self._user, args=(number,)) for number in range(self.count)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _user(self, number: int) -> None:
+        turn = 0
+        while not self._stop.is_set():
+            turn += 1
+            # Half of it is the same for everybody, so that the prefix cache has something to find.
+            prompt = "the same beginning " * 40 + f"user {number} turn {turn} " * 12
+            self.outcomes.append(self._ask({"prompt": prompt, "max_tokens": 384, "stream": True, "ignore_eos": True}))
+
+    def _ask(self, body: dict[str, Any]) -> str:
+        request = urllib.request.Request(
+            f"{self.url}/v1/completions",
+            json.dumps(body | {"model": "tiny"}).encode(),
+            {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                for line in answer:
+                    if line.strip() == b"data: [DONE]":
+                        return "ok"
+                    if self._stop.is_set():
+                        return "left"  # closing the connection is how a person leaves
+            return "cut"
+        except urllib.error.HTTPError as error:
+            with error:
+                return str(error.status)
+        except OSError as error:
+            return type(error).__name__
+
+
+@dataclass(frozen=True)
+class Stack:
+    plan: Plan
+    gateway: str
+    engine: str
+    prometheus: Prometheus
+
+
+def tiny_pool() -> Plan:
+    data = {
+        "description": "Far too little KV cache, on purpose",
+        "model": "tiny",
+        "users": SLOTS,
+        "context": LENGTH,
+        "hardware": {"cpu": {"kv_cache_gib": 1}},
+        "engine": {"args": {"num-gpu-blocks-override": BLOCKS, "max-num-seqs": SLOTS}},
+    }
+    return make("tiny-pool", profile.parse(data, "tiny-pool"))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Stack]:
+    """All of it on free loopback ports; what was started is ended."""
+    plan, engine, gateway, node = tiny_pool(), free_port(), free_port(), free_port()
+    with ExitStack() as stack:
+        start(stack, folder, "engine", _engine_command(plan, engine), _engine_environment(plan))
+        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine), dict(os.environ))
+        address = f"127.0.0.1:{node}"
+        exporter: list[str | Path] = [TOOLS / "node_exporter", *NODE_EXPORTER, f"--web.listen-address={address}"]
+        start(stack, folder, "node", exporter, {})
+        prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": gateway, "node": node}))
+        url = f"http://127.0.0.1:{gateway}"
+        wait_for(f"the engine; see {folder / 'engine.log'}", 180, lambda: healthy(f"http://127.0.0.1:{engine}"))
+        wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: healthy(url))
+        yield Stack(plan, url, f"http://127.0.0.1:{engine}", prometheus)
+
+
+def _engine_command(plan: Plan, port: int) -> list[str | Path]:
+    model = ROOT / ".fullbatch" / "models" / "cpu-tiny"
+    write_if_missing(model)
+    return [ENGINE, "serve", *plan.engines[0].command(str(model), "127.0.0.1", port)]
+
+
+def _engine_environment(plan: Plan) -> dict[str, str]:
+    cache = ROOT / ".fullbatch" / "cache"
+    own = {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
+    return dict(os.environ) | dict(plan.engines[0].environment) | own | {"HF_HUB_OFFLINE": "1"}
+
+
+def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[str | Path]:
+    keys = folder / "api_keys"
+    keys.write_text(f"{KEY}\n")
+    keys.chmod(0o600)
+    addresses = render.Addresses(
+        "127.0.0.1", port, str(keys), "127.0.0.1", engine, {"engine": f"http://127.0.0.1:{engine}"}, ""
+    )
+    config = yaml.safe_load(render.text(ROOT, "gateway.yaml", plan, addresses))
+    # The plan does not know num-gpu-blocks-override, which is for tests; the cache really holds this.
+    config["engines"][0]["kv_cache_tokens"] = BLOCKS * BLOCK_TOKENS
+    path = folder / "gateway.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return [sys.executable, "-m", "gateway", "--config", path]
+
+
+def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
+    """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second."""
+    config: dict[str, Any] = yaml.safe_load(render.files(ROOT, plan)["prometheus.yaml"])
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
+    config.pop("alerting")
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in ports]
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        labels = job.get("static_configs", [{}])[0].get("labels", {})
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"], "labels": labels}]
+    return config
+
+
+def start_prometheus(stack: ExitStack, folder: Path, config: dict[str, Any]) -> Prometheus:
+    address, path = f"127.0.0.1:{free_port()}", folder / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command: list[str | Path] = [
+        TOOLS / "prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}", "--log.level=warn",
+    ]  # fmt: skip
+    start(stack, folder, "prometheus", command, dict(os.environ))
+    return Prometheus(f"http://{address}")
+
+
+def start(
+    stack: ExitStack, folder: Path, name: str, command: Sequence[str | Path], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    log = stack.enter_context((folder / f"{name}.log").open("wb"))
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT
+    )
+    stack.callback(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def exposed(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return str(answer.read(), "utf-8")
+
+
+def metric_names(url: str) -> set[str]:
+    """Names of the samples that a program exposes now."""
+    lines = exposed(url).splitlines()
+    return {line.partition(" ")[0].partition("{")[0] for line in lines if line and not line.startswith("#")}
+
+
+def first_seen(prometheus: Prometheus, alert: str, since: float) -> float | None:
+    """Seconds from `since` to the first evaluation in which `alert` fired; None while it has not."""
+    query = f'min_over_time(timestamp(ALERTS{{alertname="{alert}", alertstate="firing"}})[10m:1s])'
+    found = prometheus.query(query)
+    return min(value for _, value in found) - since if found else None

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from fullbatch.top.figures import figures
+from fullbatch.top.reading import Reading, read
+from tests.prometheus.exposition import ENGINE, GATEWAY, GATEWAY_EXPECTED
+from tests.prometheus.live import grown
+
+PLAN = """\
+gateway_engine_up{address="10.0.0.1:8000",engine_name="engine"} 1
+gateway_engine_up{address="10.0.0.2:8000",engine_name="engine"} %d
+gateway_engine_max_num_seqs{engine_name="engine"} 64
+gateway_engine_kv_cache_tokens{engine_name="engine"} 1000
+"""
+RUNNING, WAITING = 'vllm:num_requests_running{model_name="m"}', 'vllm:num_requests_waiting{model_name="m"}'
+
+
+def engine(running: float, waiting: float, kv: float) -> str:
+    return f"{RUNNING} {running}\n{WAITING} {waiting}\nvllm:kv_cache_usage_perc {kv}\n"
+
+
+def test_the_recorded_overload_reads_as_what_it_was() -> None:
+    gateway = GATEWAY.read_text() + GATEWAY_EXPECTED.read_text()
+    old, new = read(0, gateway, ENGINE.read_text()), read(10, grown(gateway, 1.1), grown(ENGINE.read_text(), 1.1))
+    found = figures(old, new)
+    assert (found.running, found.slots, found.waiting_engine, found.kv_tokens) == (11, 16, 13, 5120)
+    assert found.limit == "KV cache full"
+    assert found.preemptions_per_s == pytest.approx(5.29)
+    assert found.ttft_p95_s is not None and 2.5 <= found.ttft_p95_s <= 5
+    assert found.failed_share == 0
+    assert found.output_tokens_per_s is not None and found.output_tokens_per_s > 0
+    assert [key.name for key in found.keys] == ["bob", "alice", "other"]
+    assert (found.keys[0].running, found.keys[0].waiting) == (8, 4)
+
+
+def test_two_engines_count_twice_and_only_while_they_are_up() -> None:
+    both, one = read(0, PLAN % 1, engine(1, 0, 0)), read(0, PLAN % 0, engine(1, 0, 0))
+    assert (figures(both, both).slots, figures(both, both).kv_tokens) == (128, 2000)
+    assert (figures(one, one).slots, figures(one, one).kv_tokens, figures(one, one).engines_up) == (64, 1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "kv", "held", "limit"),
+    [
+        (0, 0, 0.0, 0, "idle"),
+        (9, 0, 0.99, 0, "room left"),
+        (64, 3, 0.5, 0, "all slots taken"),
+        (64, 0, 0.5, 3, "all slots taken"),
+        (40, 3, 0.95, 0, "KV cache full"),
+        (40, 3, 0.5, 0, "step budget"),
+        (40, 0, 0.5, 3, "held at the gateway"),
+    ],
+)
+def test_the_limit_is_called_as_on_the_dashboards(
+    running: float, waiting: float, kv: float, held: float, limit: str
+) -> None:
+    now = read(0, f'{PLAN % 0}gateway_queue_depth{{model="m"}} {held}\n', engine(running, waiting, kv))
+    assert figures(now, now).limit == limit
+
+
+def test_two_engines_one_after_the_other_are_added_up() -> None:
+    now = read(0, PLAN % 1, engine(5, 1, 0.2) + engine(7, 2, 0.6))
+    assert (figures(now, now).running, figures(now, now).waiting_engine, figures(now, now).kv_share) == (12, 3, 0.6)
+
+
+def test_silence_is_said() -> None:
+    assert figures(Reading(0), Reading(1)).limit == "nothing answers"
+    assert figures(Reading(0), read(1, PLAN % 0, "")).limit == "the engine does not answer"
+    alone = figures(Reading(0), read(1, "", engine(3, 0, 0.1)))
+    assert (alone.limit, alone.slots, alone.failed_share) == ("room left", None, None)
+
+
+def test_a_share_of_requests_fails() -> None:
+    before = 'gateway_requests_total{outcome="ok"} 0\ngateway_requests_total{outcome="cut"} 0\n'
+    after = 'gateway_requests_total{outcome="ok"} 9\ngateway_requests_total{outcome="cut"} 1\n'
+    assert figures(read(0, before, ""), read(1, after, "")).failed_share == pytest.approx(0.1)
