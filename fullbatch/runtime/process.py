@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import psutil
 
-from fullbatch import host, render, tinymodel
+from fullbatch import client, host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
 from fullbatch.runtime import Say, interrupts, needs, priority, state
@@ -28,6 +28,8 @@ LOOPBACK = "127.0.0.1"
 KILL_AFTER_SECONDS = 5.0
 POLL_SECONDS = 0.1
 LOG_TAIL_BYTES = 256 * 1024
+# Linux takes 107 characters for a socket's path; vLLM names each with a slash and 36 (vllm/utils/network_utils.py).
+LONGEST_SOCKET_PATH, LONGEST_SOCKET_NAME = 107, 37
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class ProcessDeployment:
     def preflight(self) -> None:
         """HostError or StateError, with all reasons at once, when it cannot be started here."""
         refuse_second(self.root, self.plan.name)
+        if self.plan.engines[0].nodes > 1:
+            raise UsageError(
+                f"profiles/{self.plan.name}.yaml is for {self.plan.engines[0].nodes} machines; start it with Docker "
+                "Compose on each (docs/operating.md)"
+            )
         ports = [port for port, _ in self._wanted_ports()]
         if len(set(ports)) < len(ports):
             raise UsageError(f"--gateway-port {ports[0]} is also the engine's port; choose another")
@@ -107,6 +114,12 @@ class ProcessDeployment:
         """The first engine's last `lines` of log."""
         return tail(Path(self._log(self.plan.engines[0].service)), lines)
 
+    def unready(self) -> list[str]:
+        """The engines that do not answer yet, of several."""
+        if len(self.plan.engines) == 1:
+            return []
+        return [name for name, url in self._state.engine_urls.items() if client.get(f"{url}/health").status != 200]
+
     def failure(self) -> str | None:
         """Which process has ended, if one has."""
         for started in self._state.processes:
@@ -136,12 +149,11 @@ class ProcessDeployment:
             for port, option in self._wanted_ports()
             if (holder := host.port_holder(LOOPBACK, port))
         ]
-        for engine in self.plan.engines:
-            problems += needs.shortages(self.plan.name, engine)
-            try:
-                engine_program(self.root, engine)
-            except HostError as error:
-                problems.append(str(error))
+        problems += needs.shortages(self.plan)
+        try:
+            engine_program(self.root, self.plan.engines[0])
+        except HostError as error:
+            problems.append(str(error))
         if problems:
             raise HostError(*problems)
 
@@ -151,6 +163,8 @@ class ProcessDeployment:
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._sockets(), ignore_errors=True)  # of a run that was killed
+        self._sockets().mkdir(mode=0o700)
         addresses = self._addresses()
         if any(not engine.needs_weights for engine in self.plan.engines):
             tinymodel.write_if_missing(Path(addresses.tiny_model))
@@ -167,7 +181,15 @@ class ProcessDeployment:
         environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
         if not engine.needs_weights:
             environment["HF_HUB_OFFLINE"] = "1"
+        if engine.card_ids:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
+        if len(str(self._sockets())) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+            environment["VLLM_RPC_BASE_PATH"] = str(self._sockets())
         return environment
+
+    def _sockets(self) -> Path:
+        """Where the engines' processes meet: beside the logs, so that a killed engine leaves nothing in /tmp."""
+        return self.directory / "ipc"
 
     def _log(self, name: str) -> str:
         return str(self.directory / f"{name}.log")

@@ -43,9 +43,9 @@ def test_fifty_chats_of_2048_tokens_on_a_4090() -> None:
 
 def test_what_each_choice_says_is_what_its_settings_give() -> None:
     asked = _profile(users=50, context=2048)
-    now = make("x", asked).engines[0].capacity
+    now = make("x", asked).capacity
     for choice in answers.answer(make("x", asked), asked).better:
-        held = make("x", _with(asked, choice.settings)).engines[0].capacity
+        held = make("x", _with(asked, choice.settings)).capacity
         assert (held.kv_tokens, held.concurrency_worst) == (choice.kv_tokens, choice.concurrency_worst)
         assert held.concurrency_worst > now.concurrency_worst
 
@@ -106,7 +106,7 @@ def test_70b_on_24_gb_names_the_smallest_change() -> None:
 
 
 def test_a_long_context_names_what_holds_it() -> None:
-    with pytest.raises(CannotWork, match="write at most 39472; this would work: fp8 weights .* and an FP8 KV cache"):
+    with pytest.raises(CannotWork, match="write at most 39456; this would work: fp8 weights .* and an FP8 KV cache"):
         answers.plan("x", _profile(context=131_072))
 
 
