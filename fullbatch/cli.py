@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -13,7 +14,21 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from fullbatch import answers, check, demo, deployment, describe, doctor, explain, plan, profile, question, rendered
+from fullbatch import (
+    answers,
+    calibrate,
+    check,
+    demo,
+    deployment,
+    describe,
+    doctor,
+    explain,
+    flags,
+    plan,
+    profile,
+    question,
+    rendered,
+)
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError
 from fullbatch.options import parser
@@ -150,7 +165,7 @@ def _down(args: argparse.Namespace) -> int:
     in_docker = compose.running_profile() if not state.running(ROOT) else None
     name = args.profile or in_docker
     made = _plan(name) if name else None
-    deployment.down(ROOT, args.profile, plan.DRAIN_SECONDS, made, _say_since_now())
+    deployment.down(ROOT, args.profile, flags.DRAIN_SECONDS, made, _say_since_now())
     print("stopped")
     return OK
 
@@ -209,6 +224,15 @@ def _demo(args: argparse.Namespace) -> int:
     return demo.run(ROOT, made, _options(args), load, _say_since_now())
 
 
+def _calibrate(args: argparse.Namespace) -> int:
+    name, said = calibrate.running(ROOT, args.profile)
+    run = calibrate.measure(_plan(name), said, datetime.datetime.now(datetime.UTC).date())
+    print(json.dumps(run, indent=2) if args.json else calibrate.as_text(run))
+    if args.write:
+        print(f"kept in {calibrate.keep(run).relative_to(ROOT)}", file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
 def _profiles(_args: argparse.Namespace) -> int:
     names = profile.names(ROOT)
     width = max(map(len, names), default=0) + 2
@@ -229,4 +253,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "logs": _logs,
     "demo": _demo,
+    "calibrate": _calibrate,
 }

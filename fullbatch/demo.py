@@ -89,7 +89,7 @@ def _loadtest(command: list[str], root: Path) -> int:
 
 def _meta(plan: Plan, running: ProcessDeployment, startup_seconds: float) -> dict[str, object]:
     engine = plan.engines[0]
-    metrics = client.get(f"{running.engine_urls()[0]}/metrics").text
+    metrics = "".join(client.get(f"{url}/metrics").text for url in running.engine_urls())
     return {
         "profile": plan.name,
         "description": plan.description,
@@ -99,13 +99,8 @@ def _meta(plan: Plan, running: ProcessDeployment, startup_seconds: float) -> dic
         # Without the address, which says nothing about speed.
         "command": " ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]]),
         "environment": " ".join(f"{name}={value}" for name, value in engine.environment),
-        "kv_tokens_planned": engine.capacity.kv_tokens,
+        "kv_tokens_planned": plan.capacity.kv_tokens,
         "kv_tokens_reported": deployment.kv_tokens_reported(metrics),
         "startup_seconds": round(startup_seconds, 1),
-        "machine": _in_words(host.machine()),
+        "machine": host.machine().in_words(),
     }
-
-
-def _in_words(machine: host.Machine) -> str:
-    cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
-    return f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB{cards}; {machine.system}"

@@ -38,6 +38,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_doctor(commands, listing)
     _add_running(commands, listing)
     _add_demo(commands, listing)
+    _add_calibrate(commands)
     return top
 
 
@@ -52,9 +53,13 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     made.add_argument("--gpu", choices=sorted(catalog.gpus()), metavar="CARD", help=", ".join(catalog.gpus()))
     made.add_argument("--gpus", type=_positive, metavar="N", help="cards that share the model (default: 1)")
     made.add_argument("--replicas", type=_positive, metavar="N", help="copies of the model (default: 1)")
+    made.add_argument("--nodes", type=_positive, metavar="N", help="machines that share the model (default: 1)")
     made.add_argument("--users", type=_positive, metavar="N", help="people served at the same time (default: 10)")
     made.add_argument("--context", type=_positive, metavar="N", help="tokens of a request at most (default: 4096)")
     made.add_argument("--goal", choices=("latency", "throughput"), help="default: latency")
+    made.add_argument(
+        "--workload", choices=("chat", "rag", "batch"), help="what most requests look like (default: chat)"
+    )
     made.add_argument("--weights", choices=("checkpoint", "fp8"), help="fp8: made FP8 while loaded")
     made.add_argument("--kv-cache", choices=("auto", "fp8"), help="fp8: twice the tokens (default: auto, 16 bit)")
     made.add_argument("--json", action="store_true", help="for other programs")
@@ -93,6 +98,17 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     logs.add_argument("profile", nargs="?", help="which, when several are running")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
     logs.add_argument("--tail", type=_positive, default=50, metavar="N", help="last N lines of each (default: 50)")
+
+
+def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    measured = commands.add_parser(
+        "calibrate",
+        help="what a running engine says of its memory, against its plan",
+        description="What a running engine says of its memory, against its plan. Start it first: fullbatch up PROFILE.",
+    )
+    measured.add_argument("profile", nargs="?", help="which, when several are running")
+    measured.add_argument("--write", action="store_true", help="append it to fullbatch/catalog/calibration.yaml")
+    measured.add_argument("--json", action="store_true", help="for other programs")
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
