@@ -18,6 +18,9 @@ CONTEXT_STEP = 256
 # The shortest context a profile may ask for.
 MINIMUM_CONTEXT = 256
 MOST_CARDS = 16
+# Beyond this many one machine is not enough, usually.
+CARDS_OF_A_MACHINE = 8
+MOST_MACHINES = 8
 # A card counts as larger from this much more memory on.
 LARGER = 1.2
 _PRECISIONS = ("bf16", "fp8", "int4")
@@ -67,8 +70,8 @@ def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:
     if not profile.hardware.gpu:
         return []
     model = _facts(profile, own)
-    return [one for one in (_fewest_cards(profile, model, own), _larger_card(profile, model, own),
-                            _smaller_model(profile, model)) if one]  # fmt: skip
+    more = _fewest_cards(profile, model, own) or _fewest_machines(profile, own)
+    return [one for one in (more, _larger_card(profile, model, own), _smaller_model(profile, model)) if one]
 
 
 def _facts(profile: Profile, own: Model | None) -> Model:
@@ -117,13 +120,21 @@ def _small_changes(profile: Profile, model: Model) -> Iterator[tuple[str, dict[s
 
 
 def _fewest_cards(profile: Profile, model: Model, own: Model | None) -> str | None:
-    for count in range(1, MOST_CARDS + 1):
+    for count in range(1, CARDS_OF_A_MACHINE + 1):
         more = "" if count == profile.hardware.count else f"hardware.count: {count}"
         if count < profile.hardware.count and sizing.splits(model, profile.hardware.count):
             continue
         for title, changes in _small_changes(profile, model):
             if _attempt(profile, changes | {"hardware": {"count": count}}, own):
                 return " with ".join(filter(None, (more, title))) or None
+    return None
+
+
+def _fewest_machines(profile: Profile, own: Model | None) -> str | None:
+    """Where the cards of one machine are not enough for the model as it is."""
+    for nodes in range(2, MOST_MACHINES + 1):
+        if _attempt(profile, {"hardware": {"count": CARDS_OF_A_MACHINE, "nodes": nodes, "replicas": 1}}, own):
+            return f"hardware.count: {CARDS_OF_A_MACHINE} and hardware.nodes: {nodes}"
     return None
 
 
@@ -168,7 +179,7 @@ def _single_changes(made: Plan, profile: Profile, own: Model | None) -> Iterator
             yield weights[0] + slow, weights[1]
     if profile.kv_cache == "auto" and card.capability >= FP8_CAPABILITY:
         yield "an FP8 KV cache (kv_cache: fp8)", {"kv_cache": "fp8"}
-    count = next((n for n in range(hardware.count + 1, MOST_CARDS + 1) if sizing.splits(model, n)), None)
+    count = next((n for n in range(hardware.count + 1, CARDS_OF_A_MACHINE + 1) if sizing.splits(model, n)), None)
     if count:
         cards = count * hardware.replicas * hardware.nodes
         yield f"{cards} x {card.title}, the model cut over {count}", {"hardware": {"count": count}}

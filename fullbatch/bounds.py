@@ -61,8 +61,11 @@ def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admissio
     """Bounds for `users` people whose requests look like `workload`, which the profile calls `name`."""
     running = pool.served + -(-pool.served // HEADROOM_PART)
     which = "seats" if pool.seats <= pool.fit else "requests of half the context that fit the KV cache"
-    wanted = max(users, users * workload.requests_each - running)
-    queued, why = wanted, f"{users} users with up to {workload.requests_each} requests each, less those running"
+    asked = users * workload.requests_each - running
+    wanted, why = users, f"one waiting request for each of {users} users"
+    if asked > users:
+        wanted, why = asked, f"{users} users with up to {workload.requests_each} requests each, less those running"
+    queued = wanted
     drains = drained(pool, workload)
     if drains is not None and drains < wanted:
         queued, why = (

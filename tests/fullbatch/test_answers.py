@@ -135,3 +135,12 @@ def test_every_pair_gets_an_answer_or_a_way_out(model: str, gpu: str, count: int
     worst = [choice.concurrency_worst for choice in found.better]
     assert worst == sorted(worst)
     assert all(value > made.engines[0].capacity.concurrency_worst for value in worst)
+
+
+def test_where_one_machine_is_not_enough_several_are_named() -> None:
+    asked = _profile("meta-llama/Llama-3.1-405B-Instruct", "rtx3090")
+    first = answers.smallest_changes(asked)[0]
+    assert first == "hardware.count: 8 and hardware.nodes: 5"
+    with pytest.raises(CannotWork, match="it does not fit"):
+        make("x", _with(asked, {"hardware": {"count": 8, "nodes": 4}}))
+    assert make("x", _with(asked, {"hardware": {"count": 8, "nodes": 5}}))
