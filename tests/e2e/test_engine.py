@@ -102,6 +102,9 @@ def test_the_kv_cache_is_exactly_as_planned(up: Up) -> None:
     found = status(up)
     assert found["healthy"]
     assert found["kv_tokens_planned"] == found["kv_tokens_reported"] == 524_288
+    run = json.loads(fullbatch("calibrate", "cpu-tiny", "--json").stdout)
+    assert (run["error"], run["kv_tokens_reported"]) == (0.0, 524_288)
+    assert run["process_gib"] > 0
 
 
 def test_the_engines_sockets_lie_beside_its_log(up: Up) -> None:

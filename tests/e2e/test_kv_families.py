@@ -15,7 +15,8 @@ from fullbatch.catalog import config_json
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES: dict[str, Any] = json.loads((ROOT / "tests/fixtures/kv-families.json").read_text(encoding="utf-8"))
-# No usage report, nothing fetched, and the core in this process: it starts in seconds.
+# No usage report, nothing fetched, and the core in this process: it starts in seconds. The first time each architecture
+# is looked up in a process of its own; vLLM keeps what it found in its cache.
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "WARNING",
@@ -31,7 +32,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     answer = subprocess.run(
         [str(ROOT / ".fullbatch/engine/bin/python"), "-P", str(ROOT / "tests/e2e/kv_families.py")],
         input=json.dumps({"asked": FAMILIES["asked"], "models": models}), cwd=scratch,
-        env=os.environ | ENVIRONMENT | {"VLLM_CACHE_ROOT": str(scratch)},
+        env=os.environ | ENVIRONMENT | {"VLLM_CACHE_ROOT": str(ROOT / ".fullbatch/cache/vllm")},
         capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr[-3000:]
