@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import subprocess
@@ -72,7 +73,7 @@ def memory(plan: Plan | None, base: Path = Path("/")) -> Verdict:
         return ok("memory", said)
     need = needs.memory_gib(plan)
     if limit is not None and limit < need:
-        fix = f"give it at least {need:.0f} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
+        fix = f"give it at least {math.ceil(need)} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
         return fail("memory", f"{said}; {plan.name} needs {need:.1f} GiB", fix)
     if free < need:
         fix = f"end what is not needed, or lower hardware.cpu.kv_cache_gib in profiles/{plan.name}.yaml"

@@ -78,7 +78,7 @@ def _memory(plan: Plan) -> list[str]:
     need, available = memory_gib(plan), host.available_memory_gib()
     if engine.device != "cpu" or available >= need:
         return []
-    return [f"{engine.model} with its KV cache needs {need:.0f} GiB of memory, {available:.1f} GiB are free"]
+    return [f"{engine.model} with its KV cache needs {need:.1f} GiB of memory, {available:.1f} GiB are free"]
 
 
 def _shared_memory(engine: EnginePlan) -> list[str]:

@@ -163,8 +163,8 @@ class ProcessDeployment:
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._sockets(), ignore_errors=True)  # of a run that was killed
-        self._sockets().mkdir(mode=0o700)
+        shutil.rmtree(_sockets(self.root, self.plan.name), ignore_errors=True)  # of a run that was killed
+        _sockets(self.root, self.plan.name).mkdir(mode=0o700)
         addresses = self._addresses()
         if any(not engine.needs_weights for engine in self.plan.engines):
             tinymodel.write_if_missing(Path(addresses.tiny_model))
@@ -183,13 +183,9 @@ class ProcessDeployment:
             environment["HF_HUB_OFFLINE"] = "1"
         if engine.card_ids:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
-        if len(str(self._sockets())) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
-            environment["VLLM_RPC_BASE_PATH"] = str(self._sockets())
+        if len(str(_sockets(self.root, self.plan.name))) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+            environment["VLLM_RPC_BASE_PATH"] = str(_sockets(self.root, self.plan.name))
         return environment
-
-    def _sockets(self) -> Path:
-        """Where the engines' processes meet: beside the logs, so that a killed engine leaves nothing in /tmp."""
-        return self.directory / "ipc"
 
     def _log(self, name: str) -> str:
         return str(self.directory / f"{name}.log")
@@ -211,6 +207,11 @@ class ProcessDeployment:
         self._state = dataclasses.replace(self._state, processes=(*self._state.processes, started))
         # Written after each start, so that even a killed `up` leaves what `down` needs.
         state.write(self.root, self._state)
+
+
+def _sockets(root: Path, profile: str) -> Path:
+    """Where the engines' processes meet: beside the logs, so that an engine leaves nothing in /tmp."""
+    return state.run_dir(root, profile) / "ipc"
 
 
 def engine_program(root: Path, engine: EnginePlan) -> str:
@@ -263,6 +264,7 @@ def stop(root: Path, known: State, drain_seconds: float, say: Say) -> None:
         except KeyboardInterrupt as second:
             again = second
     state.forget(root, known.profile)
+    shutil.rmtree(_sockets(root, known.profile), ignore_errors=True)  # vLLM leaves them even when it ends in order
     if again:
         raise again
 

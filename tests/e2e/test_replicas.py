@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,8 +50,11 @@ class Up:
 
 
 @pytest.fixture
-def up(checkout: Checkout, free_port: Callable[[], int]) -> Iterator[Up]:
-    folder = checkout.root / ".fullbatch"
+def up(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Up]:
+    root = tmp_path / "checkout"
+    root.mkdir()
+    checkout = Checkout(root)
+    folder = root / ".fullbatch"
     folder.mkdir()
     for name in ("engine", "cache", "models"):
         (REPOSITORY / ".fullbatch" / name).resolve().mkdir(parents=True, exist_ok=True)
@@ -63,6 +67,7 @@ def up(checkout: Checkout, free_port: Callable[[], int]) -> Iterator[Up]:
     assert "waiting for engine" in answer.stdout or "first token came back" in answer.stdout
     yield Up(checkout, f"http://127.0.0.1:{gateway}", (f"http://127.0.0.1:{engine}", f"http://127.0.0.1:{engine + 1}"))
     checkout.run("down", "two", timeout=100)
+    assert checkout.end_all() == []
 
 
 def _ask(api: OpenAI, number: int) -> int:

@@ -21,7 +21,7 @@ def test_too_little_disk_and_memory(
     monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
     disk, memory = needs.shortages(plan_of("cpu"))
     assert disk.startswith(f"Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk at {tmp_path}/hub, 1.5 GiB are free")
-    assert "needs 4 GiB of memory, 2.0 GiB are free" in memory
+    assert "needs 4.4 GiB of memory, 2.0 GiB are free" in memory
 
 
 def test_weights_that_are_there_need_no_disk(

@@ -422,7 +422,7 @@ def test_an_engines_sockets_lie_in_its_run_folder_where_their_names_fit(
     told = _log(checkout, "cpu-tiny", "engine")[0]
     fits = len(str(folder)) + 37 <= 107
     assert told == (f"VLLM_RPC_BASE_PATH {folder} True" if fits else "VLLM_RPC_BASE_PATH None False")
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists(), "what an engine leaves there goes with it"
 
 
 def test_what_a_killed_run_left_is_gone_at_the_next_start(checkout: Checkout, words: Words) -> None:
