@@ -15,7 +15,12 @@ from fullbatch.plan import Plan, make
 from fullbatch.profile import Profile, parse
 
 CONTEXT_STEP = 256
+# The shortest context a profile may ask for.
+MINIMUM_CONTEXT = 256
 MOST_CARDS = 16
+# Beyond this many one machine is not enough, usually.
+CARDS_OF_A_MACHINE = 8
+MOST_MACHINES = 8
 # A card counts as larger from this much more memory on.
 LARGER = 1.2
 _PRECISIONS = ("bf16", "fp8", "int4")
@@ -54,10 +59,10 @@ def plan(name: str, profile: Profile, own: Model | None = None) -> Plan:
 
 def answer(made: Plan, profile: Profile, own: Model | None = None) -> Answer:
     """What limits `made`, and every single change that holds more requests at once, the most effective last."""
-    now = made.engines[0].capacity.concurrency_worst
+    now = made.capacity.concurrency_worst
     found = [choice for choice in _choices(made, profile, own) if choice.concurrency_worst > now]
-    step = _step_ms(made, profile, own)
-    return Answer(_gives_first(made, step), step, tuple(sorted(found, key=lambda one: one.concurrency_worst)))
+    better = tuple(sorted(found, key=lambda one: one.concurrency_worst))
+    return Answer(_gives_first(made, made.step_ms), made.step_ms, better)
 
 
 def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:
@@ -65,8 +70,8 @@ def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:
     if not profile.hardware.gpu:
         return []
     model = _facts(profile, own)
-    return [one for one in (_fewest_cards(profile, model, own), _larger_card(profile, model, own),
-                            _smaller_model(profile, model)) if one]  # fmt: skip
+    more = _fewest_cards(profile, model, own) or _fewest_machines(profile, own)
+    return [one for one in (more, _larger_card(profile, model, own), _smaller_model(profile, model)) if one]
 
 
 def _facts(profile: Profile, own: Model | None) -> Model:
@@ -115,13 +120,21 @@ def _small_changes(profile: Profile, model: Model) -> Iterator[tuple[str, dict[s
 
 
 def _fewest_cards(profile: Profile, model: Model, own: Model | None) -> str | None:
-    for count in range(1, MOST_CARDS + 1):
+    for count in range(1, CARDS_OF_A_MACHINE + 1):
         more = "" if count == profile.hardware.count else f"hardware.count: {count}"
         if count < profile.hardware.count and sizing.splits(model, profile.hardware.count):
             continue
         for title, changes in _small_changes(profile, model):
             if _attempt(profile, changes | {"hardware": {"count": count}}, own):
                 return " with ".join(filter(None, (more, title))) or None
+    return None
+
+
+def _fewest_machines(profile: Profile, own: Model | None) -> str | None:
+    """Where the cards of one machine are not enough for the model as it is."""
+    for nodes in range(2, MOST_MACHINES + 1):
+        if _attempt(profile, {"hardware": {"count": CARDS_OF_A_MACHINE, "nodes": nodes, "replicas": 1}}, own):
+            return f"hardware.count: {CARDS_OF_A_MACHINE} and hardware.nodes: {nodes}"
     return None
 
 
@@ -148,13 +161,13 @@ def _choices(made: Plan, profile: Profile, own: Model | None) -> Iterator[Choice
     for title, changes in _single_changes(made, profile, own):
         other = _attempt(profile, changes, own)
         if other:
-            held = other.engines[0].capacity
+            held = other.capacity
             yield Choice(title, changes, held.kv_tokens, held.concurrency_worst, held.concurrency_typical)
 
 
 def _single_changes(made: Plan, profile: Profile, own: Model | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    fits = made.engines[0].capacity.kv_tokens // max(1, made.users) // CONTEXT_STEP * CONTEXT_STEP
-    if fits < profile.context:
+    fits = made.capacity.kv_tokens // max(1, made.users) // CONTEXT_STEP * CONTEXT_STEP
+    if MINIMUM_CONTEXT <= fits < profile.context:
         yield f"a context of {fits:,}: all {made.users} at once", {"context": fits}
     if not profile.hardware.gpu:
         return
@@ -166,38 +179,27 @@ def _single_changes(made: Plan, profile: Profile, own: Model | None) -> Iterator
             yield weights[0] + slow, weights[1]
     if profile.kv_cache == "auto" and card.capability >= FP8_CAPABILITY:
         yield "an FP8 KV cache (kv_cache: fp8)", {"kv_cache": "fp8"}
-    count = next((n for n in range(hardware.count + 1, MOST_CARDS + 1) if sizing.splits(model, n)), None)
+    count = next((n for n in range(hardware.count + 1, CARDS_OF_A_MACHINE + 1) if sizing.splits(model, n)), None)
     if count:
-        cards = count * hardware.replicas
+        cards = count * hardware.replicas * hardware.nodes
         yield f"{cards} x {card.title}, the model cut over {count}", {"hardware": {"count": count}}
     copies = hardware.replicas + 1
-    if copies <= MOST_CARDS:
+    if copies <= MOST_CARDS and hardware.nodes == 1:
         yield f"{copies * hardware.count} x {card.title}, {copies} copies", {"hardware": {"replicas": copies}}
     larger = [one for one in catalog.gpus().values() if one.memory_gib > card.memory_gib * LARGER]
     for other in sorted(larger, key=lambda one: one.memory_gib)[:1]:
-        yield f"{hardware.count * hardware.replicas} x {other.title}", {"hardware": {"gpu": other.name}}
-
-
-def _step_ms(made: Plan, profile: Profile, own: Model | None) -> float | None:
-    if not profile.hardware.gpu:
-        return None
-    engine, hardware = made.engines[0], profile.hardware
-    at_once = min(made.users, engine.max_num_seqs, engine.capacity.concurrency_typical)
-    cache = at_once * engine.max_model_len / 2 * engine.capacity.kv_bytes_per_token / sizing.GIB
-    gpu = catalog.gpus()[profile.hardware.gpu]
-    if _facts(profile, own).experts:  # which of them a step reads depends on the batch
-        return None
-    return sizing.step_ms(gpu, hardware.count * hardware.replicas, engine.budget.weights_gib + cache)
+        cards = hardware.count * hardware.replicas * hardware.nodes
+        yield f"{cards} x {other.title}", {"hardware": {"gpu": other.name}}
 
 
 def _gives_first(made: Plan, step: float | None) -> str:
-    engine = made.engines[0]
-    fits = int(min(engine.capacity.concurrency_typical, 10**6))
-    if fits < made.users and fits < engine.max_num_seqs:
+    held = made.capacity
+    fits = int(min(held.concurrency_typical, 10**6))
+    if fits < made.users and fits <= made.max_num_seqs:
         return f"the KV cache: {fits} requests of half the context fit, {made.users} people ask"
-    if engine.max_num_seqs < made.users:
-        return f"the seats in the batch: {engine.max_num_seqs} for {made.users} people; the others wait their turn"
-    worst = int(engine.capacity.concurrency_worst)
+    if made.max_num_seqs < made.users:
+        return f"the seats in the batch: {made.max_num_seqs} for {made.users} people; the others wait their turn"
+    worst = int(held.concurrency_worst)
     if worst < made.users:
         return f"the KV cache, once more than {worst} requests reach the full context; on average all fit"
     if step is None:

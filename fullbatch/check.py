@@ -15,6 +15,8 @@ from fullbatch import rendered
 from fullbatch.errors import HostError
 
 _TIMEOUT = 120.0
+# What the owner of several machines sets; any address does for a check.
+_ADDRESSES = {"NODE0_ADDRESS": "192.0.2.1", "NODE_ADDRESS": "192.0.2.2"}
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,24 @@ def check(root: Path, names: list[str]) -> Result:
 
 
 def engine_commands(root: Path, name: str) -> dict[str, list[str]]:
-    """The engine commands of a rendered profile, as a container would get them: service -> words."""
-    services = _services(root / "rendered" / name / "compose.yaml")
+    """The engine commands of a rendered profile, as a container would get them: service -> words.
+
+    Those of other machines stand under the service and its file, such as `engine of node-1.yaml`.
+    """
+    folder = root / "rendered" / name
     return {
-        service: [str(word).replace("$$", "$") for word in settings["command"]]
-        for service, settings in services.items()
+        service if path.name == "compose.yaml" else f"{service} of {path.name}": [
+            str(word).replace("$$", "$") for word in settings["command"]
+        ]
+        for path in [folder / "compose.yaml", *_node_files(folder)]
+        for service, settings in _services(path).items()
         if "fullbatch.profile" in settings.get("labels", {})
     }
+
+
+def _node_files(folder: Path) -> list[Path]:
+    """The files of the other machines, where a profile is for several."""
+    return sorted(folder.glob("node-*.yaml"))
 
 
 def _services(path: Path) -> dict[str, dict[str, list[str]]]:
@@ -88,16 +101,24 @@ def _compose(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
         return [], ["compose.yaml: Docker Compose is not installed here, so it was not asked"]
     problems = []
     for name in names:
-        answer = subprocess.run(
-            [*command, "-f", "compose.yaml", "--profile", "*", "config", "--quiet"], cwd=root,
-            env={"PROFILE": name, "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
-            capture_output=True, text=True, timeout=_TIMEOUT, check=False,
-        )  # fmt: skip
-        said = (answer.stdout + answer.stderr).strip()
-        # A warning counts: it is how Compose says that it put an empty string somewhere.
-        if answer.returncode != 0 or said:
-            problems.append(f"compose.yaml with PROFILE={name}: {' '.join(said.split())}")
+        files = [Path("compose.yaml"), *(path.relative_to(root) for path in _node_files(root / "rendered" / name))]
+        for path in files:
+            said = _config(command, root, name, path)
+            if said:
+                problems.append(f"{path} with PROFILE={name}: {said}")
     return problems, []
+
+
+def _config(command: list[str], root: Path, name: str, path: Path) -> str:
+    """What `docker compose config` has to say of a file; a warning counts: it is how Compose says that it put an
+    empty string somewhere."""
+    answer = subprocess.run(
+        [*command, "-f", str(path), "--project-directory", ".", "--profile", "*", "config", "--quiet"], cwd=root,
+        env={"PROFILE": name, "PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **_ADDRESSES},
+        capture_output=True, text=True, timeout=_TIMEOUT, check=False,
+    )  # fmt: skip
+    said = " ".join((answer.stdout + answer.stderr).split())
+    return said or ("it is refused without a word" if answer.returncode != 0 else "")
 
 
 def compose_program() -> list[str] | None:

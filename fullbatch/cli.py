@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from types import FrameType
 
 from fullbatch import (
     answers,
+    calibrate,
     check,
     compare,
     demo,
@@ -22,19 +24,20 @@ from fullbatch import (
     describe,
     doctor,
     explain,
+    flags,
     measuring,
     plan,
     profile,
     question,
     rendered,
+    watching,
 )
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError, UsageError
 from fullbatch.options import parser
 from fullbatch.runtime import Say, compose, state
 from fullbatch.runtime.process import Ports, tail
-from fullbatch.top import loop, sources
-from fullbatch.top.screen import picture
+from fullbatch.top import sources
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -105,13 +108,11 @@ def _options(args: argparse.Namespace) -> deployment.Options:
 def _render(args: argparse.Namespace) -> int:
     names = args.profiles or profile.names(ROOT)
     if args.check:
-        stale = rendered.stale(ROOT, names)
-        for path in stale:
+        for path in (stale := rendered.stale(ROOT, names)):
             print(f"{path}: stale or missing; run `fullbatch render`")
         return FAILED if stale else OK
     changed = rendered.write(ROOT, names)
-    for path in changed:
-        print(f"wrote {path}")
+    print("".join(f"wrote {path}\n" for path in changed), end="")
     print(f"{len(names)} profile(s) rendered, {len(changed)} file(s) changed")
     return OK
 
@@ -176,7 +177,7 @@ def _down(args: argparse.Namespace) -> int:
     in_docker = compose.running_profile() if not state.running(ROOT) else None
     name = args.profile or in_docker
     made = _plan(name) if name else None
-    deployment.down(ROOT, args.profile, plan.DRAIN_SECONDS, made, _say_since_now())
+    deployment.down(ROOT, args.profile, flags.DRAIN_SECONDS, made, _say_since_now())
     print("stopped")
     return OK
 
@@ -201,16 +202,17 @@ def _status(args: argparse.Namespace) -> int:
 def _logs(args: argparse.Namespace) -> int:
     known = [one for one in state.running(ROOT) if args.profile in (None, one.profile)]
     if not known and compose.running_profile():
-        return compose.ComposeDeployment(ROOT, _plan(compose.running_profile() or ""), Ports().gateway).logs(
-            args.follow
-        )
+        in_docker = _plan(compose.running_profile() or "")
+        return compose.ComposeDeployment(ROOT, in_docker, Ports().gateway).logs(args.follow)
     known = known or [one for one in [state.read(ROOT, args.profile or "")] if one]
     if not known:
         raise StateError("nothing is running; logs of the last run are in .fullbatch/run/PROFILE/")
     for started in known[0].processes:
         for line in tail(Path(started.log), 1_000_000 if args.follow else args.tail):
             print(f"{started.name:8}| {line}")
-    return _follow(known[0]) if args.follow else OK
+    if args.follow:
+        watching.follow(known[0])
+    return OK
 
 
 def _top(args: argparse.Namespace) -> int:
@@ -218,43 +220,10 @@ def _top(args: argparse.Namespace) -> int:
         raise UsageError("top: the output is no terminal; add --once or --json")
     source = sources.find(ROOT, args.profile)
     try:
-        return _look(source, args)
+        answered = watching.look(source, args.interval, once=args.once, as_json=args.json)
     except KeyboardInterrupt:  # how one leaves it; nothing was started
         return OK
-
-
-def _look(source: sources.Source, args: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
-    live = Live(console=console, screen=True, auto_refresh=False) if not (args.once or args.json) else None
-    with live or contextlib.nullcontext():
-        for frame in loop.frames(source, args.interval):
-            if args.json:
-                print(json.dumps(loop.as_json(source, frame.figures)), flush=True)
-            else:
-                drawn = picture(source, frame.figures, frame.history, console.width, console.height)
-                live.update(drawn, refresh=True) if live else console.print(drawn)
-            if args.once:
-                return OK if frame.figures.gateway_answers or frame.figures.engine_answers else FAILED
-    return OK
-
-
-def _follow(known: state.State) -> int:
-    with contextlib.ExitStack() as stack:
-        files = {
-            started.name: stack.enter_context(Path(started.log).open(encoding="utf-8", errors="replace"))
-            for started in known.processes
-        }
-        for file in files.values():
-            file.seek(0, 2)
-        while known.alive():
-            for name, file in files.items():
-                for line in file.readlines():
-                    print(f"{name:8}| {line}", end="", flush=True)
-            time.sleep(0.3)
-    return OK
+    return OK if answered else FAILED
 
 
 def _keys(args: argparse.Namespace) -> int:
@@ -281,9 +250,8 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     plans = {side: _plan(side) for side in args.sides if "=" not in side}
-    return compare.run(
-        ROOT, plans, args.sides, compare.Request(_options(args), tuple(args.load), args.out), _say_since_now()
-    )
+    wanted = compare.Request(_options(args), tuple(args.load), args.out)
+    return compare.run(ROOT, plans, args.sides, wanted, _say_since_now())
 
 
 def _loadtest(args: argparse.Namespace) -> int:
@@ -294,10 +262,18 @@ def _report(args: argparse.Namespace) -> int:
     return measuring.loadtest(measuring.report_words(args.words, Path.cwd()), ROOT)
 
 
+def _calibrate(args: argparse.Namespace) -> int:
+    name, said = calibrate.running(ROOT, args.profile)
+    run = calibrate.measure(_plan(name), said, datetime.datetime.now(datetime.UTC).date())
+    print(json.dumps(run, indent=2) if args.json else calibrate.as_text(run))
+    if args.write:
+        print(f"kept in {calibrate.keep(run).relative_to(ROOT)}", file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
 def _profiles(_args: argparse.Namespace) -> int:
-    names = profile.names(ROOT)
-    width = max(map(len, names), default=0) + 2
-    for name in names:
+    width = max(map(len, profile.names(ROOT)), default=0) + 2
+    for name in profile.names(ROOT):
         print(f"{name:{width}}{profile.load(ROOT, name).description}")
     return OK
 
@@ -320,4 +296,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "loadtest": _loadtest,
     "report": _report,
+    "calibrate": _calibrate,
 }

@@ -97,7 +97,7 @@ def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:
     found = []
     for one in state.running(root):
         found.append(_status(one.profile, "process", one.gateway_url, plan_of.get(one.profile)))
-        metrics = client.get(f"{next(iter(one.engine_urls.values()))}/metrics").text
+        metrics = "".join(client.get(f"{url}/metrics").text for url in one.engine_urls.values())
         found[-1]["kv_tokens_reported"] = kv_tokens_reported(metrics)
         found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
         dead = [started for started in one.processes if started.name in one.engine_urls and not started.process()]
@@ -117,7 +117,7 @@ def _dying_containers() -> list[list[str]]:
     """The log of each engine container that has died and was started again."""
     return [
         container.logs(tail=CAUSE_LINES).decode("utf-8", "replace").splitlines()
-        for container in compose.containers("engine")
+        for container in compose.engine_containers()
         if container.attrs.get("RestartCount", 0) > 0
     ]
 
@@ -141,7 +141,7 @@ def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, A
         "gateway_url": url,
         "healthy": health.status == 200,
         "health": health.json() or health.text,
-        "kv_tokens_planned": plan.engines[0].capacity.kv_tokens if plan else None,
+        "kv_tokens_planned": plan.capacity.kv_tokens if plan else None,
     }
 
 

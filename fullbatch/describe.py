@@ -7,24 +7,33 @@ from typing import Any
 
 from fullbatch.answers import Answer
 from fullbatch.explain import Line
-from fullbatch.plan import EnginePlan, Flag, Plan
+from fullbatch.flags import Flag
+from fullbatch.plan import EnginePlan, Plan
 
 BAR_WIDTH = 48
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan for other programs. Bytes, tokens and requests; `flags` as the engine gets them."""
-    engine = plan.engines[0]
+    engine, held, admitted = plan.engines[0], plan.capacity, plan.admission
     return {
         "profile": plan.name,
         "engine_version": plan.engine_version,
         "image": engine.image,
         "model": engine.model,
-        "kv_tokens": engine.capacity.kv_tokens,
-        "kv_bytes_per_token": engine.capacity.kv_bytes_per_token,
-        "weights_bytes": int(engine.budget.weights_gib * 2**30),
-        "max_concurrency_worst": round(engine.capacity.concurrency_worst, 2),
-        "max_concurrency_typical": round(engine.capacity.concurrency_typical, 2),
+        "engines": len(plan.engines),
+        "cards": sum(one.cards for one in plan.engines),
+        "kv_tokens": held.kv_tokens,
+        "kv_bytes_per_token": held.kv_bytes_per_token,
+        "kv_bytes_per_request": held.request_bytes,
+        "weights_bytes": int(plan.budget.weights_gib * 2**30),
+        "max_concurrency_worst": round(held.concurrency_worst, 2),
+        "max_concurrency_typical": round(held.concurrency_typical, 2),
+        "admission": {
+            "max_running": admitted.max_running,
+            "max_queued": admitted.max_queued,
+            "queue_timeout_s": admitted.queue_timeout_s,
+        },
         "flags": {flag.name: flag.value for flag in engine.flags},
         "reasons": {flag.name: flag.reason for flag in engine.flags},
         "left_to_engine": dict(plan.left_to_engine),
@@ -40,18 +49,21 @@ def as_text(plan: Plan) -> str:
         f"{plan.name}: {plan.description}",
         f"vLLM {plan.engine_version}, image {engine.image}",
         "",
-        _memory(engine),
+        _memory(plan),
         "",
         _capacity(plan, engine),
         "",
-        "Flags given to the engine",
+        "What the gateway lets in",
+        *(_row(f"{name} {value:g}", reason) for name, value, reason in _admission(plan)),
+        "",
+        "Flags given to the engine" if len(plan.engines) == 1 else "Flags given to each engine",
         *(_row(_given(flag), flag.reason) for flag in engine.flags),
         "",
         "Left to the engine's own default",
         *(_row(f"--{name}", reason) for name, reason in plan.left_to_engine),
         "",
         "Assumed",
-        *(f"  - {line}" for line in plan.assumptions),
+        *(textwrap.fill(line, 110, initial_indent="  - ", subsequent_indent="    ") for line in plan.assumptions),
     ]
     warnings = risks(plan)
     if warnings:
@@ -118,21 +130,28 @@ def _flag(line: Line) -> str:
 
 def risks(plan: Plan) -> list[str]:
     """What will not hold for everybody at once, in sentences."""
-    found = []
-    for engine in plan.engines:
-        worst = engine.capacity.concurrency_worst
-        if worst < plan.users:
-            found.append(
-                f"{plan.users} requests of {engine.max_model_len} tokens at once do not fit the KV cache, {int(worst)} "
-                f"do, {int(engine.capacity.concurrency_typical)} of half that length. Beyond that the engine preempts "
-                "and recomputes; a shorter context, a smaller model or FP8 weights leave room for more"
-            )
-    return found
+    worst, length = plan.capacity.concurrency_worst, plan.engines[0].max_model_len
+    if worst >= plan.users:
+        return []
+    return [
+        f"{plan.users} requests of {length} tokens at once do not fit the KV cache, {int(worst)} "
+        f"do, {int(plan.capacity.concurrency_typical)} of half that length. Beyond that the engine preempts "
+        "and recomputes; a shorter context, a smaller model or FP8 weights leave room for more"
+    ]
 
 
-def _memory(engine: EnginePlan) -> str:
-    budget = engine.budget
-    if not engine.gpus:
+def _admission(plan: Plan) -> tuple[tuple[str, float, str], ...]:
+    admitted = plan.admission
+    return (
+        ("max_running", admitted.max_running, admitted.why_running),
+        ("max_queued", admitted.max_queued, admitted.why_queued),
+        ("queue_timeout_s", admitted.queue_timeout_s, admitted.why_timeout),
+    )
+
+
+def _memory(plan: Plan) -> str:
+    budget = plan.budget
+    if not plan.gpus:
         return f"Memory: {budget.weights_gib:.2f} GiB weights + {budget.kv_gib:.0f} GiB KV cache (set in the profile)"
     rest = budget.total_gib - budget.usable_gib
     shares = (("#", budget.weights_gib), ("+", budget.overhead_gib), ("=", budget.kv_gib), (".", rest))
@@ -141,16 +160,22 @@ def _memory(engine: EnginePlan) -> str:
         f"# weights {budget.weights_gib:.1f}   + context, activations, graphs {budget.overhead_gib:.1f}   "
         f"= KV cache {budget.kv_gib:.1f}   . left free {rest:.1f}"
     )
-    return f"Memory, {budget.total_gib:.1f} GiB\n  [{bar}]\n  {legend}"
+    cards = sum(engine.cards for engine in plan.engines)
+    copies = f" for {len(plan.engines)} copies of the model" if len(plan.engines) > 1 else ""
+    where = f" on {cards} cards{copies}" if cards > 1 else ""
+    return f"Memory, {budget.total_gib:.1f} GiB{where}\n  [{bar}]\n  {legend}"
 
 
 def _capacity(plan: Plan, engine: EnginePlan) -> str:
-    capacity = engine.capacity
+    capacity = plan.capacity
+    plain = capacity.kv_bytes_per_token * engine.max_model_len
+    request = f"{capacity.request_bytes / 2**20:,.0f} MiB a request"
+    each = f"{capacity.kv_bytes_per_token:,} bytes each" if capacity.request_bytes >= plain else request
     return (
-        f"KV cache: {capacity.kv_tokens:,} tokens at {capacity.kv_bytes_per_token:,} bytes each\n"
+        f"KV cache: {capacity.kv_tokens:,} tokens at {each}\n"
         f"  {capacity.concurrency_worst:.1f} requests of {engine.max_model_len:,} tokens fit at once (worst case), "
         f"{capacity.concurrency_typical:.1f} of half that length\n"
-        f"  {engine.max_num_seqs} seats in the batch for {plan.users} users; "
+        f"  {plan.max_num_seqs} seats in the batch for {plan.users} users; "
         f"the gateway holds up to {plan.limits.max_in_flight} requests"
     )
 

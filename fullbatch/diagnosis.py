@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from fullbatch.plan import EnginePlan, Flag, Plan
+from fullbatch.flags import Flag
+from fullbatch.plan import EnginePlan, Plan
 
 # A traceback's frames stand this many lines or fewer before the exception.
 TRACEBACK_LINES = 120

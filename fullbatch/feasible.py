@@ -25,9 +25,14 @@ class TooLarge(CannotWork):
 
 def refuse_settings(name: str, profile: Profile, model: Model) -> None:
     """CannotWork for settings that the engine, the card or the model's shape rules out."""
-    for reason in (_gone_flag(profile), _cpu(profile), _wrong_weights(profile, model), _card(profile, model)):
+    for reason in _reasons(profile, model):
         if reason:
             raise CannotWork(name, reason)
+
+
+def _reasons(profile: Profile, model: Model) -> list[str | None]:
+    weights = _wrong_weights(profile, model)
+    return [_gone_flag(profile), _cpu(profile), _nodes(profile, model), weights, _card(profile, model)]
 
 
 def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
@@ -42,7 +47,7 @@ def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
 
 def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
     """TooLarge when weights, or one request of `length` tokens, do not fit."""
-    if capacity.concurrency_worst >= 1:
+    if capacity.longest >= length:
         return
     if budget.kv_gib <= 0:
         raise TooLarge(
@@ -53,8 +58,8 @@ def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget,
         )
     raise TooLarge(
         name,
-        f"context: {length} tokens do not fit the KV cache, which holds {capacity.kv_tokens}; "
-        f"write at most {capacity.kv_tokens}",
+        f"context: {length} tokens do not fit the KV cache, which holds a request of {capacity.longest}; "
+        f"write at most {capacity.longest}",
     )
 
 
@@ -84,8 +89,19 @@ def _cpu(profile: Profile) -> str | None:
         return None
     if profile.weights != "checkpoint" or profile.kv_cache != "auto":
         return "weights and kv_cache at 8 bit need a card; remove them for the processor"
-    if profile.hardware.count * profile.hardware.replicas > 1:
-        return "hardware: count and replicas are for cards; remove them for the processor"
+    if profile.hardware.count * profile.hardware.nodes > 1:
+        return "hardware: count and nodes are for cards; remove them for the processor"
+    return None
+
+
+def _nodes(profile: Profile, model: Model) -> str | None:
+    nodes = profile.hardware.nodes
+    if nodes == 1:
+        return None
+    if profile.hardware.replicas > 1:
+        return "hardware: nodes and replicas together are not supported; serve each copy from a checkout of its own"
+    if nodes > model.layers:
+        return f"hardware.nodes: {nodes} machines cannot share {model.layers} layers; write at most {model.layers}"
     return None
 
 

@@ -30,6 +30,11 @@ class Machine:
     system: str
     gpus: tuple[str, ...]
 
+    def in_words(self) -> str:
+        """On one line."""
+        cards = f", {', '.join(self.gpus)}" if self.gpus else ", no GPU"
+        return f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB{cards}; {self.system}"
+
 
 @dataclass(frozen=True)
 class Docker:

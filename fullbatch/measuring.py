@@ -48,7 +48,7 @@ def report_words(words: Sequence[str], here: Path) -> list[str]:
 def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_seconds: float) -> None:
     """What of a deployment shapes the numbers: engine, flags, environment, KV cache, machine."""
     engine = plan.engines[0]
-    metrics = client.get(f"{running.engine_urls()[0]}/metrics").text
+    metrics = "".join(client.get(f"{url}/metrics").text for url in running.engine_urls())
     said = {
         "profile": plan.name,
         "description": plan.description,
@@ -58,14 +58,9 @@ def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_secon
         # Without the address, which says nothing about speed.
         "command": " ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]]),
         "environment": " ".join(f"{name}={value}" for name, value in engine.environment),
-        "kv_tokens_planned": engine.capacity.kv_tokens,
+        "kv_tokens_planned": plan.capacity.kv_tokens,
         "kv_tokens_reported": deployment.kv_tokens_reported(metrics),
         "startup_seconds": round(startup_seconds, 1),
-        "machine": _in_words(host.machine()),
+        "machine": host.machine().in_words(),
     }
     path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-
-
-def _in_words(machine: host.Machine) -> str:
-    cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
-    return f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB{cards}; {machine.system}"

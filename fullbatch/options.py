@@ -50,6 +50,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     ):
         words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
         words.add_argument("words", nargs=argparse.REMAINDER)
+    _add_calibrate(commands)
     return top
 
 
@@ -64,9 +65,13 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     made.add_argument("--gpu", choices=sorted(catalog.gpus()), metavar="CARD", help=", ".join(catalog.gpus()))
     made.add_argument("--gpus", type=_positive, metavar="N", help="cards that share the model (default: 1)")
     made.add_argument("--replicas", type=_positive, metavar="N", help="copies of the model (default: 1)")
+    made.add_argument("--nodes", type=_positive, metavar="N", help="machines that share the model (default: 1)")
     made.add_argument("--users", type=_positive, metavar="N", help="people served at the same time (default: 10)")
     made.add_argument("--context", type=_positive, metavar="N", help="tokens of a request at most (default: 4096)")
     made.add_argument("--goal", choices=("latency", "throughput"), help="default: latency")
+    made.add_argument(
+        "--workload", choices=("chat", "rag", "batch"), help="what most requests look like (default: chat)"
+    )
     made.add_argument("--weights", choices=("checkpoint", "fp8"), help="fp8: made FP8 while loaded")
     made.add_argument("--kv-cache", choices=("auto", "fp8"), help="fp8: twice the tokens (default: auto, 16 bit)")
     made.add_argument("--json", action="store_true", help="for other programs")
@@ -132,6 +137,17 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     form = usage.add_mutually_exclusive_group()
     for name, text in (("json", "for other programs"), ("csv", "for a spreadsheet")):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
+
+
+def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    measured = commands.add_parser(
+        "calibrate",
+        help="what a running engine says of its memory, against its plan",
+        description="What a running engine says of its memory, against its plan. Start it first: fullbatch up PROFILE.",
+    )
+    measured.add_argument("profile", nargs="?", help="which, when several are running")
+    measured.add_argument("--write", action="store_true", help="append it to fullbatch/catalog/calibration.yaml")
+    measured.add_argument("--json", action="store_true", help="for other programs")
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:

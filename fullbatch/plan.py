@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from dataclasses import dataclass
 
-from fullbatch import catalog, feasible, sizing
+from fullbatch import batch, bounds, catalog, feasible, flags, kvcache, sizing
+from fullbatch.batch import Batch
+from fullbatch.bounds import Admission, GatewayLimits
 from fullbatch.errors import UsageError
+from fullbatch.flags import DRAIN_SECONDS, Flag
 from fullbatch.profile import Profile
-
-Value = str | int | float | bool
-
-# Seconds an engine may go on streaming after it was told to stop; containers get this and a little more.
-DRAIN_SECONDS = 30
-# Requests held by the gateway for each seat in the engine's batch: one decoding, three waiting.
-IN_FLIGHT_PER_SEAT = 4
-# The engine's own bound stands behind the gateway's and must not fire first: room for health probes.
-ENGINE_QUEUE_MARGIN = 16
-# Tokens of a step where throughput is the goal: vLLM's guide names more than 8192 for small models on large cards only.
-THROUGHPUT_TOKENS = 8192
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag of `vllm serve`, without the dashes, and why it is there."""
-
-    name: str
-    value: Value
-    reason: str
-
-    def words(self) -> list[str]:
-        """The flag as command-line words; a boolean is `--name` or `--no-name`."""
-        if isinstance(self.value, bool):
-            return [f"--{self.name}" if self.value else f"--no-{self.name}"]
-        return [f"--{self.name}", str(self.value)]
-
-    def shown(self) -> str:
-        """The value for a person; what fills more than a line is only in `plan --json`."""
-        text = str(self.value)
-        return text if len(text) <= 60 else "{...}"
 
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """One engine service. Token and request counts are those of all its replicas; `gpus` is 0 on the processor."""
+    """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
+
+    `card_ids`: which cards of the machine, where several engines share it; empty: the first.
+    """
 
     service: str
     device: str
@@ -58,36 +33,37 @@ class EnginePlan:
     max_model_len: int
     budget: sizing.Budget
     capacity: sizing.Capacity
+    nodes: int = 1
+    card_ids: tuple[int, ...] = ()
 
     @property
     def needs_weights(self) -> bool:
         """Whether a checkpoint has to be downloaded (the tiny model is made instead)."""
         return self.model != "tiny"
 
+    @property
+    def cards(self) -> int:
+        """Its cards on all machines."""
+        return self.gpus * self.nodes
+
     def command(self, model_path: str, host: str, port: int) -> list[str]:
         """The words after `vllm serve`. The runtime says where the model lies and where to listen, nothing else."""
+        return [*self.worker_command(model_path), "--host", host, "--port", str(port)]
+
+    def worker_command(self, model_path: str) -> list[str]:
+        """The same for the engine's part on another machine, which listens to nobody."""
         words = [model_path if self.model == "tiny" else self.model, "--served-model-name", self.served_name]
         for flag in self.flags:
             words += flag.words()
-        return [*words, "--host", host, "--port", str(port)]
-
-
-@dataclass(frozen=True)
-class GatewayLimits:
-    """Bounds of the gateway; seconds and bytes. Each exists for one failure, named in docs/gateway-behaviour.md."""
-
-    max_body_bytes: int = 10 * 2**20
-    header_timeout_s: float = 10
-    body_timeout_s: float = 30
-    connect_timeout_s: float = 5
-    first_token_timeout_s: float = 600
-    idle_timeout_s: float = 120
-    max_in_flight: int = 512
+        return words
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the templates need, and nothing they would have to decide."""
+    """Everything the templates need, and nothing they would have to decide.
+
+    `engines`: copies of one engine. `step_ms`: least milliseconds of a decoding step with all users, None unknown.
+    """
 
     name: str
     description: str
@@ -95,9 +71,31 @@ class Plan:
     engine_version: str
     engines: tuple[EnginePlan, ...]
     limits: GatewayLimits
+    admission: Admission
     drain_seconds: int
     left_to_engine: tuple[tuple[str, str], ...]
     assumptions: tuple[str, ...]
+    step_ms: float | None = None
+
+    @property
+    def gpus(self) -> int:
+        """Cards of this machine that all engines take together."""
+        return sum(engine.gpus for engine in self.engines)
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Seats of all engines."""
+        return sum(engine.max_num_seqs for engine in self.engines)
+
+    @property
+    def budget(self) -> sizing.Budget:
+        """Memory of all engines."""
+        return sizing.times(self.engines[0].budget, len(self.engines))
+
+    @property
+    def capacity(self) -> sizing.Capacity:
+        """What the KV caches of all engines hold."""
+        return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
 
 
 def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
@@ -106,101 +104,95 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     `own`: the facts of a model that the catalog does not know.
     """
     model = own or catalog.models()[profile.model]
-    engine = _engine(name, profile, model)
+    feasible.refuse_settings(name, profile, model)
+    step, engine = _engine(name, profile, model)
+    copies = profile.hardware.replicas
+    least = _step_ms(profile, model, engine)
+    pool = bounds.Pool(
+        copies, engine.max_num_seqs, int(engine.capacity.concurrency_typical), None if least is None else least / 1000
+    )
+    allowed = bounds.admission(pool, profile.users, profile.workload, catalog.workloads()[profile.workload])
+    limits = bounds.limits(engine.max_num_seqs * copies, allowed)
+    engine = dataclasses.replace(engine, flags=flags.choose(profile, step, bounds.engine_bound(limits)))
     return Plan(
         name=name,
         description=profile.description,
         users=profile.users,
         engine_version=catalog.engine().version,
-        engines=(engine,),
-        limits=GatewayLimits(max_in_flight=engine.max_num_seqs * IN_FLIGHT_PER_SEAT),
+        engines=_copies(profile, engine),
+        limits=limits,
+        admission=allowed,
         drain_seconds=DRAIN_SECONDS,
-        left_to_engine=_left_to_engine(engine),
+        left_to_engine=flags.left_to_engine(profile, step, engine.flags),
         assumptions=_assumptions(profile, model, engine),
+        step_ms=least,
     )
 
 
-def _left_to_engine(engine: EnginePlan) -> tuple[tuple[str, str], ...]:
-    utilization = catalog.engine().default_gpu_memory_utilization
-    left = [
-        (
-            "max-num-batched-tokens",
-            f"{engine.max_num_batched_tokens}: prompts are cut into chunks of this, answers go on",
-        ),
-        ("enable-chunked-prefill", "on since V1; turning it off is not supported"),
-        ("enable-prefix-caching", "on; shared beginnings of prompts are computed once"),
-    ]
-    if engine.gpus:
-        left.append(("gpu-memory-utilization", f"{utilization} (it was 0.9 in 2025, and counted otherwise)"))
-    given = {flag.name for flag in engine.flags}
-    return tuple((name, reason) for name, reason in left if name not in given)
-
-
-def _engine(name: str, profile: Profile, model: catalog.Model) -> EnginePlan:
-    pinned = catalog.engine()
-    feasible.refuse_settings(name, profile, model)
-    hardware = profile.hardware
+def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, EnginePlan]:
+    """One engine, its flags still to come, and the step it makes."""
+    pinned, hardware = catalog.engine(), profile.hardware
     device = "cuda" if hardware.gpu else "cpu"
-    defaults_class = catalog.gpus()[hardware.gpu].defaults_class if hardware.gpu else "cpu"
-    seats, tokens = _batch(name, profile, defaults_class)
-    length = _count(name, profile, "max-model-len", profile.context)
-    feasible.refuse_batch(name, seats, tokens)
-    budget = _budget(name, profile, model, seats, tokens)
-    one = sizing.capacity(
-        budget, model, length, pinned.block_size[device], feasible.kv_cache_dtype(profile), hardware.count
-    )
-    feasible.refuse_size(name, profile, length, budget, one)
-    return EnginePlan(
+    length = batch.count(name, profile, "max-model-len", profile.context)
+    step = batch.choose(name, profile, model)
+    budget, capacity = _sizes(name, profile, model, step, length)
+    step = batch.seated(name, profile, step, capacity)
+    budget, capacity = _sizes(name, profile, model, step, length)
+    feasible.refuse_batch(name, step.sequences, step.tokens)
+    feasible.refuse_size(name, profile, length, budget, capacity)
+    return step, EnginePlan(
         service="engine",
         device=device,
         image=pinned.images[device],
         model=profile.model,
         served_name=profile.model,
-        gpus=hardware.count * hardware.replicas if hardware.gpu else 0,
-        flags=_flags(profile, seats, tokens, defaults_class),
-        environment=_environment(profile),
-        max_num_seqs=seats * hardware.replicas,
-        max_num_batched_tokens=tokens,
+        gpus=hardware.count if hardware.gpu else 0,
+        flags=(),
+        environment=flags.environment(profile),
+        max_num_seqs=step.sequences,
+        max_num_batched_tokens=step.tokens,
         max_model_len=length,
-        budget=sizing.times(budget, hardware.replicas),
-        capacity=sizing.capacity_times(one, hardware.replicas),
+        budget=budget,
+        capacity=capacity,
+        nodes=hardware.nodes,
     )
 
 
-def _batch(name: str, profile: Profile, defaults_class: str) -> tuple[int, int]:
-    """`max_num_seqs` and `max_num_batched_tokens` of one replica."""
-    pinned = catalog.engine()
-    share = -(-profile.users // profile.hardware.replicas)
-    seats = pinned.default_max_num_seqs[defaults_class]
-    tokens = pinned.default_max_num_batched_tokens[defaults_class]
-    if _for_throughput(profile):
-        tokens = max(tokens, THROUGHPUT_TOKENS)
-    else:
-        seats = sizing.sequences_for(share, seats)
-    return _count(name, profile, "max-num-seqs", seats), _count(name, profile, "max-num-batched-tokens", tokens)
+def _copies(profile: Profile, engine: EnginePlan) -> tuple[EnginePlan, ...]:
+    """An engine for each replica, on cards of its own: each is an address the gateway chooses between."""
+    copies = profile.hardware.replicas
+    if copies == 1:
+        return (engine,)
+    return tuple(
+        dataclasses.replace(
+            engine,
+            service="engine" if number == 0 else f"engine-{number + 1}",
+            card_ids=tuple(range(number * engine.gpus, (number + 1) * engine.gpus)),
+        )
+        for number in range(copies)
+    )
 
 
-def _for_throughput(profile: Profile) -> bool:
-    return profile.goal == "throughput" and profile.hardware.gpu is not None
+def _sizes(
+    name: str, profile: Profile, model: catalog.Model, step: Batch, length: int
+) -> tuple[sizing.Budget, sizing.Capacity]:
+    budget = _budget(name, profile, model, step)
+    return budget, sizing.capacity(budget, model, length, cache_of(profile, model, step.tokens))
 
 
-def _environment(profile: Profile) -> tuple[tuple[str, str], ...]:
-    # On one machine the engine's parts need no other address; without it they take the one of the first network.
-    environment = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
-    if profile.hardware.cpu:
-        # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"):
-        # every start would compile anew. Without it Inductor's own cache serves the second start.
-        environment["VLLM_USE_AOT_COMPILE"] = "0"
-        environment["VLLM_CPU_KVCACHE_SPACE"] = str(profile.hardware.cpu.kv_cache_gib)
-    return tuple(sorted((environment | profile.engine.env).items()))
-
-
-def _count(name: str, profile: Profile, flag: str, planned: int) -> int:
-    """What the profile sets for `flag` itself, else what is planned; the gateway and the dashboards need a number."""
-    value = profile.engine.args.get(flag, planned)
-    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
-    return int(value)
+def cache_of(profile: Profile, model: catalog.Model, tokens: int) -> kvcache.Cache:
+    """How the engine will keep its KV cache; `tokens` of a step."""
+    pinned, hardware = catalog.engine(), profile.hardware
+    device = "cuda" if hardware.gpu else "cpu"
+    # A pipeline keeps one step for each stage under way, and one more.
+    at_once = pinned.batches_at_once[device] + hardware.nodes - 1
+    return kvcache.Cache(
+        dtype=feasible.kv_cache_dtype(profile),
+        tensor=hardware.count if hardware.gpu else 1,
+        stages=hardware.nodes,
+        block=pinned.block_size[f"{device}_mla" if model.kv_latent else device],
+        in_flight=at_once * tokens,
+    )
 
 
 def _share(name: str, profile: Profile, flag: str) -> float | None:
@@ -213,68 +205,32 @@ def _share(name: str, profile: Profile, flag: str) -> float | None:
     return float(value)
 
 
-def _budget(name: str, profile: Profile, model: catalog.Model, seats: int, tokens: int) -> sizing.Budget:
-    if profile.hardware.cpu:
-        return sizing.cpu_budget(profile.hardware.cpu.kv_cache_gib, model)
-    assert profile.hardware.gpu is not None  # Hardware holds one of the two
+def _budget(name: str, profile: Profile, model: catalog.Model, step: Batch) -> sizing.Budget:
+    hardware = profile.hardware
+    if hardware.cpu:
+        return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model)
+    assert hardware.gpu is not None  # Hardware holds one of the two
     knobs = sizing.Knobs(
         precision=None if profile.weights == "checkpoint" else profile.weights,
         utilization=_share(name, profile, "gpu-memory-utilization"),
-        batched_tokens=tokens,
-        sequences=seats,
+        batched_tokens=step.tokens,
+        sequences=step.sequences,
     )
-    gpu = catalog.gpus()[profile.hardware.gpu]
-    return sizing.gpu_budget(gpu, profile.hardware.count, model, catalog.engine(), knobs)
+    cards = hardware.count * hardware.nodes
+    machine = sizing.Machine(catalog.gpus()[hardware.gpu], cards, catalog.engine(), catalog.calibration())
+    return sizing.gpu_budget(machine, model, knobs)
 
 
-def _flags(profile: Profile, seats: int, tokens: int, defaults_class: str) -> tuple[Flag, ...]:
-    in_all = seats * profile.hardware.replicas
-    own = [
-        Flag("max-model-len", profile.context, "the longest request you asked for (profile: context)"),
-        Flag(
-            "max-num-queued-reqs",
-            in_all * IN_FLIGHT_PER_SEAT + ENGINE_QUEUE_MARGIN,
-            "the engine's own queue is unbounded by default; this stands behind the gateway's bound",
-        ),
-        Flag("shutdown-timeout", DRAIN_SECONDS, "by default a stop cuts every stream; this lets them end (seconds)"),
-        Flag("disable-access-log-for-endpoints", "/health,/metrics", "probes and scrapes would fill the log"),
-        Flag("custom-histogram-buckets", _buckets(), "its own begin at 0.3 s, too coarse for the dashboards"),
-        Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
-    ]
-    if not _for_throughput(profile):
-        reason = f"a seat in the batch for each of {profile.users} users, rounded up to 8"
-        own.insert(1, Flag("max-num-seqs", seats, reason))
-    elif tokens != catalog.engine().default_max_num_batched_tokens[defaults_class]:
-        reason = "goal: throughput: more prompt tokens a step; running answers wait longer for each (default: 2048)"
-        own.insert(1, Flag("max-num-batched-tokens", tokens, reason))
-    chosen = {flag.name: flag for flag in [*own, *_special_flags(profile)]}
-    for flag_name, value in profile.engine.args.items():
-        chosen[flag_name] = Flag(flag_name, value, "set in the profile (engine.args)")
-    return tuple(chosen.values())
-
-
-def _buckets() -> str:
-    return json.dumps(catalog.engine().histogram_buckets, separators=(",", ":"))
-
-
-def _special_flags(profile: Profile) -> list[Flag]:
-    """Flags that only some deployments need."""
-    found = []
-    if profile.model == "tiny":
-        found.append(Flag("load-format", "dummy", "random weights, made at load: nothing to download"))
-    if profile.hardware.count > 1:
-        found.append(Flag("tensor-parallel-size", profile.hardware.count, "the model is cut over all cards"))
-    if profile.hardware.replicas > 1:
-        reason = "copies of the model, each on cards of its own; the engine deals the requests out"
-        found.append(Flag("data-parallel-size", profile.hardware.replicas, reason))
-    if profile.weights == "fp8":
-        reason = "weights: fp8: the 16-bit checkpoint is made FP8 while it is loaded"
-        found.append(Flag("quantization", "fp8_per_tensor", reason))
-    if profile.kv_cache == "fp8":
-        found.append(
-            Flag("kv-cache-dtype", "fp8", "kv_cache: fp8: half the bytes a token; measure that it stays right")
-        )
-    return found
+def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> float | None:
+    """The least milliseconds of a decoding step of one engine with its share of the users."""
+    hardware = profile.hardware
+    if not hardware.gpu or model.experts:  # which experts a step reads depends on the batch
+        return None
+    share = -(-profile.users // hardware.replicas)
+    at_once = min(share, engine.max_num_seqs, engine.capacity.concurrency_typical)
+    held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
+    # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
+    return sizing.step_ms(catalog.gpus()[hardware.gpu], hardware.count, engine.budget.weights_gib + held)
 
 
 def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
@@ -282,14 +238,19 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
     if profile.hardware.gpu:
         weights = model.precision if profile.weights == "checkpoint" else profile.weights
         cache = feasible.kv_cache_dtype(profile).replace("auto", "16 bit")
-        beside = engine.budget.overhead_gib / engine.gpus
+        beside = engine.budget.overhead_gib / engine.cards
         found.append(
-            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (+-1.5 GiB); nothing else uses it"
+            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (+-1.5 GiB, never measured with "
+            "an engine by us); nothing else uses it"
         )
         found.append(f"weights: {weights}; KV cache: {cache}".replace("bf16", "16 bit"))
     if model.sliding_layers:
         found.append(
-            f"{model.sliding_layers} of {model.layers} layers look back {model.sliding_window} tokens only; they are "
-            "counted as if they kept everything, so long requests cost less than is shown here"
+            f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
+            f"{model.sliding_window} tokens of a request and what is in flight"
+        )
+    if model.state_layers:
+        found.append(
+            f"{model.state_layers} layers keep a state of {model.state_bytes / 2**20:.1f} MiB for a request, twice"
         )
     return (*found, *model.notes)

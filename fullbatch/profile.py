@@ -38,6 +38,9 @@ class Hardware(_Strict):
     replicas: int = Field(
         default=1, ge=1, le=16, description="copies of the model, each on its own `count` cards, behind one address"
     )
+    nodes: int = Field(
+        default=1, ge=1, le=8, description="machines with `count` cards each that hold one copy together (vLLM's own)"
+    )
     cpu: Cpu | None = Field(default=None, description="run on the processor instead")
 
     @model_validator(mode="after")

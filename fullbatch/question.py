@@ -15,7 +15,7 @@ from fullbatch.feasible import CannotWork
 from fullbatch.plan import Plan
 
 NAME = "as asked"
-_SETTINGS = ("users", "context", "goal", "weights", "kv_cache")
+_SETTINGS = ("users", "context", "goal", "workload", "weights", "kv_cache")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
         raise UsageError("plan: name a profile, or give --model and --gpu")
     data = profile.load(root, name).model_dump(exclude_defaults=True) if name else {}
     own = _own_facts(options.get("model"))
-    hardware = {"gpu": options.get("gpu"), "count": options.get("gpus"), "replicas": options.get("replicas")}
+    hardware = {"gpu": options.get("gpu"), "count": options.get("gpus")}
+    hardware |= {name: options.get(name) for name in ("replicas", "nodes")}
     given = {key: value for key, value in hardware.items() if value is not None}
     if "gpu" in given:
         data["hardware"] = {}
@@ -93,6 +94,6 @@ def _native(model: str, own: catalog.Model | None) -> int:
 
 def _describe(data: dict[str, Any]) -> str:
     hardware = data["hardware"]
-    cards = hardware.get("count", 1) * hardware.get("replicas", 1)
+    cards = hardware.get("count", 1) * hardware.get("replicas", 1) * hardware.get("nodes", 1)
     where = f"{cards} {hardware.get('gpu')}" if cards > 1 else str(hardware.get("gpu"))
     return f"{data.get('model')} on {where}, for up to {data.get('users', 10)} people"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.errors import UsageError
-from fullbatch.plan import Plan
+from fullbatch.plan import EnginePlan, Plan
 
 if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
     import jinja2
@@ -23,6 +23,8 @@ STORE = "/var/lib/fullbatch/store"
 STOP_MARGIN_SECONDS = 10
 
 FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
+# The name compose.yaml gives the first of several machines, for those inside the Compose network.
+FIRST_NODE = "node-0"
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,19 @@ def compose_addresses(plan: Plan) -> Addresses:
         store=STORE,
         engine_host="0.0.0.0",
         engine_port=ENGINE_PORT,
-        engine_urls={engine.service: f"http://{engine.service}:{ENGINE_PORT}" for engine in plan.engines},
+        engine_urls={
+            engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
+            for engine in plan.engines
+        },
         tiny_model="/models/cpu-tiny",
     )
 
 
-def text(root: Path, template: str, plan: Plan, addresses: Addresses) -> str:
-    """`templates/<template>.j2` filled in; UsageError naming template and line when it asks for what is not there."""
+def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int = 0) -> str:
+    """`templates/<template>.j2` filled in for machine `rank`.
+
+    UsageError naming template and line when it asks for what is not there.
+    """
     import jinja2
 
     environment = _environment(root)
@@ -62,10 +70,8 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses) -> str:
         "plan": plan,
         "addresses": addresses,
         "limits": dataclasses.asdict(plan.limits),
-        "commands": {
-            engine.service: engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)
-            for engine in plan.engines
-        },
+        "rank": rank,
+        "commands": {engine.service: _command(engine, addresses) for engine in plan.engines},
         "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
     }
     name = f"{template}.j2"
@@ -82,7 +88,17 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses) -> str:
 def files(root: Path, plan: Plan) -> dict[str, str]:
     """What `rendered/<profile>/` holds: file name -> text."""
     addresses = compose_addresses(plan)
-    return {name: text(root, name, plan, addresses) for name in FILES}
+    found = {name: text(root, name, plan, addresses) for name in FILES}
+    for rank in range(1, plan.engines[0].nodes):
+        found[f"node-{rank}.yaml"] = text(root, "node.yaml", plan, addresses, rank)
+    return found
+
+
+def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:
+    """With several machines addresses are known where it is started only: the template adds them as variables."""
+    if engine.nodes > 1:
+        return engine.worker_command(addresses.tiny_model)
+    return engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)
 
 
 def _environment(root: Path) -> jinja2.Environment:

@@ -1,24 +1,17 @@
 """Pure arithmetic: facts about a model and a machine -> memory budget -> KV tokens -> limits.
 
-Bytes of KV cache per token = 2 (K and V) x layers x KV heads x head size x bytes of a number
-(vllm/v1/kv_cache_interface.py). The pool is cut into blocks; what does not fill a block is lost.
-Where cards share a model (tensor parallelism) each holds heads / cards of the KV heads, at least one; a compressed
-latent (MLA) is held by every card. Layers with a sliding window are counted as if they kept everything.
+How the pool is cut into blocks, and what a request takes of it, is `kvcache`; what the engine takes beside weights and
+pool is `catalog/calibration.yaml`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fullbatch.catalog import Engine, Gpu, Model
+from fullbatch import kvcache
+from fullbatch.catalog import Calibration, Engine, Gpu, Model
 
 GIB = 2**30
-BF16_BYTES = 2
-# fp32 rows of the vocabulary that the sampler holds for each sequence.
-_LOGITS_COPIES = 3
-# Bytes of a cached number; `per_token_head` kinds add an fp32 scale to each head. What is not here counts as 16 bit.
-_KV_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "nvfp4": 0.5625}
-_KV_SCALED = {"fp8_per_token_head": 1.0, "int8_per_token_head": 1.0, "int4_per_token_head": 0.5}
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,6 @@ class Knobs:
     """
 
     precision: str | None = None
-    kv_cache_dtype: str = "auto"
     utilization: float | None = None
     batched_tokens: int = 0
     sequences: int = 0
@@ -48,24 +40,19 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the KV cache holds. Concurrency is in requests; worst = each at the full context."""
+    """What the KV cache holds. Concurrency is in requests; worst = each at the full context, typical = at half of it.
+
+    `kv_tokens` as the engine reports it: requests of the full context x its length. `kv_bytes_per_token`: of a token
+    that every layer with attention keeps. `request_bytes`: what a request of the full context takes. `longest`: tokens
+    of the longest request that would fit alone.
+    """
 
     kv_bytes_per_token: int
     kv_tokens: int
     concurrency_worst: float
     concurrency_typical: float
-
-
-def kv_bytes_per_token(model: Model, kv_cache_dtype: str = "auto", cards: int = 1) -> int:
-    """Bytes of KV cache one token costs on all layers and all `cards` that share the model together."""
-    per_card = model.kv_latent or 2 * model.head_dim * max(1, -(-model.kv_heads // cards))
-    return int(model.layers * per_card * cards * _number_bytes(kv_cache_dtype, model.head_dim))
-
-
-def _number_bytes(kv_cache_dtype: str, head_dim: int) -> float:
-    if kv_cache_dtype in _KV_SCALED:
-        return _KV_SCALED[kv_cache_dtype] + 4 / head_dim
-    return _KV_BYTES.get(kv_cache_dtype, BF16_BYTES)
+    request_bytes: int
+    longest: int
 
 
 def weights_gib(model: Model, precision: str | None = None) -> float:
@@ -85,41 +72,62 @@ def cpu_budget(kv_cache_gib: int, model: Model) -> Budget:
     )
 
 
-def gpu_budget(gpu: Gpu, count: int, model: Model, engine: Engine, knobs: Knobs | None = None) -> Budget:
+@dataclass(frozen=True)
+class Machine:
+    """`cards` of `gpu` that hold one copy of the model together."""
+
+    gpu: Gpu
+    cards: int
+    engine: Engine
+    calibration: Calibration
+
+
+def gpu_budget(machine: Machine, model: Model, knobs: Knobs | None = None) -> Budget:
     """`requested = total x utilisation`; KV = requested - weights - context, activations and graphs (per card).
 
-    `count` cards share the model; the figures are those of all of them together.
+    The figures are those of all cards together.
     """
     knobs = knobs or Knobs()
-    total = gpu.memory_gib * count
-    usable = total * (engine.default_gpu_memory_utilization if knobs.utilization is None else knobs.utilization)
-    overhead = (sum(engine.overhead_gib.values()) + _larger_batch_gib(model, engine, knobs)) * count
+    total = machine.gpu.memory_gib * machine.cards
+    default = machine.engine.default_gpu_memory_utilization
+    usable = total * (default if knobs.utilization is None else knobs.utilization)
+    overhead = (machine.calibration.overhead + _larger_batch_gib(model, machine.calibration, knobs)) * machine.cards
     weights = weights_gib(model, knobs.precision)
     return Budget(total, usable, weights, overhead, usable - weights - overhead)
 
 
-def _larger_batch_gib(model: Model, engine: Engine, knobs: Knobs) -> float:
-    """What a step takes beyond the batch that the measured overhead stands for."""
-    tokens = max(0, knobs.batched_tokens - engine.overhead_batch["tokens"])
-    sequences = max(0, knobs.sequences - engine.overhead_batch["sequences"])
-    activation = tokens * (2 * model.ffn + 6 * model.hidden) * BF16_BYTES
-    return (activation + sequences * model.vocab * 4 * _LOGITS_COPIES) / GIB
+def _larger_batch_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float:
+    """What a step takes beyond the batch that the calibrated overhead stands for."""
+    tokens = max(0.0, knobs.batched_tokens - calibration.tokens)
+    sequences = max(0.0, knobs.sequences - calibration.sequences)
+    numbers = calibration.per_ffn * model.ffn + calibration.per_hidden * model.hidden
+    logits = sequences * model.vocab * 4 * calibration.logits_rows
+    return (tokens * numbers * kvcache.BF16_BYTES + logits) / GIB
 
 
-def capacity(
-    budget: Budget, model: Model, context: int, block_size: int, kv_cache_dtype: str = "auto", cards: int = 1
-) -> Capacity:
+def capacity(budget: Budget, model: Model, context: int, cache: kvcache.Cache) -> Capacity:
     """Tokens and requests the pool holds; `typical` takes a request to be half of its context on average."""
-    per_token = kv_bytes_per_token(model, kv_cache_dtype, cards)
-    blocks = int(budget.kv_gib * GIB) // (per_token * block_size)
-    tokens = max(0, blocks) * block_size
-    blocks_per_request = -(-context // block_size)
+    layout = kvcache.layout(model, cache)
+    blocks = max(0, int(budget.kv_gib * GIB)) // layout.block_bytes
+    worst = blocks / layout.blocks(context)
     return Capacity(
-        kv_bytes_per_token=per_token,
-        kv_tokens=tokens,
-        concurrency_worst=max(0, blocks) / blocks_per_request,
-        concurrency_typical=2 * max(0, blocks) / blocks_per_request,
+        kv_bytes_per_token=kvcache.bytes_per_token(model, cache),
+        kv_tokens=int(worst * context),
+        concurrency_worst=worst,
+        concurrency_typical=blocks / layout.blocks(-(-context // 2)),
+        request_bytes=layout.blocks(context) * layout.block_bytes,
+        # The engine keeps one block for itself (kv_cache_utils.py:2627).
+        longest=_longest(layout, blocks - 1, model.native_context),
     )
+
+
+def _longest(layout: kvcache.Layout, blocks: int, native: int) -> int:
+    """The most tokens, up to `native`, of a request that takes no more than `blocks`; 0 when not even one fits."""
+    fits, too_many = 0, native + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if layout.blocks(middle) <= blocks else (fits, middle)
+    return fits
 
 
 def times(budget: Budget, replicas: int) -> Budget:
@@ -137,8 +145,8 @@ def capacity_times(one: Capacity, replicas: int) -> Capacity:
     """What `replicas` copies hold together; a request lies in one of them, so parts of requests do not add up."""
     if replicas == 1:
         return one
-    return Capacity(
-        kv_bytes_per_token=one.kv_bytes_per_token,
+    return replace(
+        one,
         kv_tokens=one.kv_tokens * replicas,
         concurrency_worst=float(int(one.concurrency_worst) * replicas),
         concurrency_typical=float(int(one.concurrency_typical) * replicas),

@@ -36,14 +36,14 @@ def until_token(
         failure = running.failure()
         if failure:
             raise EngineError(failure, *_tail(running, plan))
-        if _has_answered(running, plan.engines[0].served_name):
+        if _has_answered(running, plan.engines[0].served_name) and not running.unready():
             return clock() - started
         waited = clock() - started
         if waited > limit:
             raise EngineError(
                 f"no token came back within {limit:.0f} s; last seen: {told or 'nothing'}", *_tail(running, plan)
             )
-        now = _doing(running)
+        now = _doing(running, plan)
         if now != told:
             say(now)
             told, told_at = now, clock()
@@ -64,7 +64,10 @@ def _has_answered(running: Running, model: str) -> bool:
     return answer.status == 200 and usage.get("completion_tokens", 0) >= 1
 
 
-def _doing(running: Running) -> str:
+def _doing(running: Running, plan: Plan) -> str:
+    late = running.unready() if len(plan.engines) > 1 else []
+    if late and len(late) < len(plan.engines):
+        return f"waiting for {', '.join(late)}"
     return startup.stage(running.log_tail(LOG_LINES)) or "starting vLLM"
 
 

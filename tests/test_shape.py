@@ -53,6 +53,7 @@ NO_MIRROR = {
     "fullbatch/engine_parser.py": "tests/fullbatch/test_engine_flags.py starts it with the engine's own Python",
     "fullbatch/errors.py": "only names and exit codes; tests/fullbatch/test_cli.py sees each of them",
     "fullbatch/options.py": "tests/fullbatch/test_cli.py, through the command line",
+    "fullbatch/watching.py": "tests/fullbatch/test_cli.py and tests/fullbatch/top, through the command line",
     "fullbatch/runtime/__init__.py": "only a protocol",
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/call.py": "only fields; tests/gateway/dialects fill them",

@@ -20,9 +20,12 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Model:
     """One checkpoint. `weights_gib`: its size by precision, GiB; `precision` is what this checkpoint is in.
 
-    `kv_latent`: numbers a layer stores a token where attention is compressed (MLA), else 0. `sliding_layers` of the
-    layers look back `sliding_window` tokens only. `base`: the model a quantised checkpoint was made from, or itself.
-    `experts`: how many a layer chooses from (mixture of experts), else 0. `notes`: what is not known here.
+    `kv_latent`: numbers a layer stores a token where attention is compressed (MLA), else 0. `sliding_layers` of those
+    with attention look back `sliding_window` tokens only. `state_layers` keep a state of `state_bytes` for a request
+    instead of tokens (Mamba, linear attention), `state_blocks` of it; `kv_layers`: those with attention, None: all that
+    keep no state.
+    `base`: the model a quantised checkpoint was made from, or itself. `experts`: how many a layer chooses from (mixture
+    of experts), else 0. `notes`: what is not known here.
     """
 
     name: str
@@ -44,9 +47,18 @@ class Model:
     experts: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
+    state_layers: int = 0
+    state_bytes: int = 0
+    state_blocks: int = 2
+    kv_layers: int | None = None
     source: str = ""
     checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def attention_layers(self) -> int:
+        """Layers that keep keys and values of tokens."""
+        return self.layers - self.state_layers if self.kv_layers is None else self.kv_layers
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,8 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Engine:
-    """The pinned engine, what it does by default, and what it costs beside weights and KV."""
+    """The pinned engine, and what it does by default. Keys of `block_size` and `batches_at_once`: the device, and the
+    device with `_mla` where attention is compressed."""
 
     version: str
     images: dict[str, str]
@@ -81,9 +94,44 @@ class Engine:
     default_max_num_seqs: dict[str, int]
     default_gpu_memory_utilization: float
     block_size: dict[str, int]
-    overhead_gib: dict[str, float]
-    overhead_batch: dict[str, int]
     histogram_buckets: dict[str, list[float]]
+    batches_at_once: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the engine takes beside weights and KV cache. GiB of one card, or of one engine on the processor.
+
+    `context`, `activation` and `graphs` are those of a step of `tokens` and `sequences`. A token more takes
+    (`per_ffn` x ffn + `per_hidden` x hidden) numbers of 16 bit, a sequence more `logits_rows` fp32 rows of logits.
+    """
+
+    context: float
+    activation: float
+    graphs: float
+    cpu_process: float
+    tokens: float
+    sequences: float
+    per_ffn: float
+    per_hidden: float
+    logits_rows: float
+
+    @property
+    def overhead(self) -> float:
+        """GiB of one card at the reference batch."""
+        return self.context + self.activation + self.graphs
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What most requests look like. Tokens of an answer, seconds that a person or program waits in the queue.
+
+    `requests_each`: requests that one user has under way or waiting at most, when all are busy.
+    """
+
+    answer_tokens: int
+    queue_timeout_s: float
+    requests_each: int
 
 
 @cache
@@ -141,7 +189,25 @@ def engine() -> Engine:
         default_max_num_seqs=defaults["max_num_seqs"],
         default_gpu_memory_utilization=defaults["gpu_memory_utilization"],
         block_size=defaults["block_size"],
-        overhead_gib=data["overhead_gib"],
-        overhead_batch=data["overhead_batch"],
         histogram_buckets=data["histogram_buckets"],
+        batches_at_once=defaults["batches_at_once"],
     )
+
+
+@cache
+def calibration() -> Calibration:
+    """The constants of sizing, each with its source in calibration.yaml."""
+    found = {name: fact["value"] for name, fact in _read("calibration.yaml")["constants"].items()}
+    return Calibration(**{name: float(value) for name, value in found.items()})
+
+
+def calibration_file() -> Path:
+    """Where the constants and the runs behind them are kept."""
+    return _HERE / "calibration.yaml"
+
+
+@cache
+def workloads() -> Mapping[str, Workload]:
+    """What is assumed of requests, by the name a profile gives."""
+    found = _read("calibration.yaml")["workloads"].items()
+    return MappingProxyType({name: Workload(**facts) for name, facts in found})

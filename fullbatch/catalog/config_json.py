@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.catalog import Model
+from fullbatch.catalog import layers as layers_module
 from fullbatch.errors import UsageError
 
 GIB = 2**30
@@ -20,8 +21,8 @@ _QUANTISED = {"awq": "int4", "gptq": "int4", "fp8": "fp8", "fbgemm_fp8": "fp8", 
 _KNOWN = (
     "Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Phi3", "Gemma", "Gemma2", "Gemma3", "DeepseekV2", "DeepseekV3",
     "GptOss", "Granite", "Olmo2", "StableLm", "Starcoder2", "Qwen2Moe", "Qwen3Moe", "Glm4", "Cohere", "Cohere2",
+    "GraniteMoeHybrid", "Bamba", "Jamba", "FalconH1", "NemotronH", "Qwen3Next",
 )  # fmt: skip
-_STATE_SPACE = ("mamba", "jamba", "bamba", "zamba", "falcon_h1", "nemotron_h", "granitemoehybrid", "qwen3_next")
 
 
 def read(path: Path) -> Model:
@@ -45,7 +46,7 @@ def parse(data: dict[str, Any], file: Path) -> Model:
     layers, hidden, heads = (_number(facts, key, file) for key in _REQUIRED)
     head_dim = int(facts.get("head_dim") or hidden // heads)
     kv_heads = int(facts.get("num_key_value_heads") or heads)
-    window, sliding = _sliding(facts, layers)
+    kept = layers_module.read(facts, layers, _architecture(data)[1])
     parameters, embedding = _parameters(facts, layers, hidden, heads * head_dim, kv_heads * head_dim)
     precision, notes = _precision(data)
     notes += _doubts(data, facts)
@@ -62,8 +63,9 @@ def parse(data: dict[str, Any], file: Path) -> Model:
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
         vocab=int(facts.get("vocab_size") or 0), native_context=_native(facts), weights_gib=weights,
         ffn=int(facts.get("intermediate_size") or 4 * hidden), params_b=round(parameters / 1e9, 2), precision=precision,
-        kv_latent=_latent(facts), experts=_experts(facts), sliding_window=window, sliding_layers=sliding,
-        source=str(file), notes=notes,
+        kv_latent=kept.kv_latent, experts=_experts(facts), sliding_window=kept.sliding_window,
+        sliding_layers=kept.sliding_layers, state_layers=kept.state_layers, state_bytes=kept.state_bytes,
+        state_blocks=kept.state_blocks, kv_layers=kept.kv_layers, source=str(file), notes=notes,
     )  # fmt: skip
 
 
@@ -85,23 +87,6 @@ def _native(facts: dict[str, Any]) -> int:
         if original:
             return int(original)
     return int(facts.get("max_position_embeddings") or 4096)
-
-
-def _latent(facts: dict[str, Any]) -> int:
-    if not facts.get("kv_lora_rank"):
-        return 0
-    return int(facts["kv_lora_rank"]) + int(facts.get("qk_rope_head_dim") or 0)
-
-
-def _sliding(facts: dict[str, Any], layers: int) -> tuple[int, int]:
-    window = facts.get("sliding_window")
-    if not window or facts.get("use_sliding_window") is False:
-        return 0, 0
-    kinds = facts.get("layer_types")
-    if isinstance(kinds, list):
-        return int(window), sum(kind == "sliding_attention" for kind in kinds)
-    pattern = int(facts.get("sliding_window_pattern") or 0)
-    return int(window), layers - layers // pattern if pattern else layers
 
 
 def _parameters(facts: dict[str, Any], layers: int, hidden: int, q: int, kv: int) -> tuple[float, float]:
@@ -151,16 +136,19 @@ def _compressed_bits(settings: dict[str, Any]) -> Any:
     return (first.get("weights") or {}).get("num_bits") if isinstance(first, dict) else None
 
 
+def _architecture(data: dict[str, Any]) -> tuple[str, bool]:
+    """Its name, and whether its memory follows the formulas here."""
+    name = str((data.get("architectures") or ["(none named)"])[0])
+    return name, name.removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration") in _KNOWN
+
+
 def _doubts(data: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
-    names = [str(name) for name in data.get("architectures") or ["(none named)"]]
+    name, known = _architecture(data)
     found = []
-    stem = names[0].removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration")
-    if stem not in _KNOWN:
-        found.append(f"the architecture {names[0]} is not known here: sized as a plain decoder")
-    kinds = facts.get("layer_types")
-    hybrid = isinstance(kinds, list) and any(str(kind).startswith(("linear", "mamba")) for kind in kinds)
-    if hybrid or str(facts.get("model_type", "")).startswith(_STATE_SPACE):
-        found.append("it mixes attention with state-space layers: sized as if every layer kept a KV cache")
+    if not known:
+        found.append(f"the architecture {name} is not known here: sized as a plain decoder that keeps every token")
+    if layers_module.keeps_state(facts) and not layers_module.read(facts, 1, known).state_bytes:
+        found.append("some layers keep a state of a size not known here: sized as if every layer kept a KV cache")
     return tuple(found)
 
 

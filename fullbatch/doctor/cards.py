@@ -22,15 +22,15 @@ _MIB = 1024.0
 
 def judge(nvidia: Nvidia, plan: Plan, own: dict[int, str]) -> list[Verdict]:
     """Driver, cards, and their free memory. `own`: processes of ours by pid, and the profile each belongs to."""
-    engine = plan.engines[0]
+    engine, wants = plan.engines[0], plan.gpus
     if nvidia.problem:
         return [fail("driver", nvidia.problem, nvidia.fix)]
     verdicts = [driver(nvidia.cards[0].driver, engine)]
-    if len(nvidia.cards) < engine.gpus:
+    if len(nvidia.cards) < wants:
         names = ", ".join(card.name for card in nvidia.cards)
-        wanted = f"profiles/{plan.name}.yaml wants {engine.gpus} cards, the driver reports {len(nvidia.cards)}: {names}"
+        wanted = f"profiles/{plan.name}.yaml wants {wants} cards, the driver reports {len(nvidia.cards)}: {names}"
         verdicts.append(fail("cards", wanted, f"write `hardware.count: {len(nvidia.cards)}`, or add cards"))
-    for card in nvidia.cards[: engine.gpus]:
+    for card in nvidia.cards[:wants]:
         verdicts.append(_kind(card, plan, engine))
         holders = [holder for holder in nvidia.holders if holder.uuid == card.uuid]
         verdicts.append(_free(card, holders, plan, own))
@@ -57,7 +57,7 @@ def _kind(card: Card, plan: Plan, engine: EnginePlan) -> Verdict:
     capability = tuple(int(part) for part in re.findall(r"\d+", card.capability))
     if capability and capability < MINIMUM_CAPABILITY:
         return fail("card", f"{said}: vLLM needs 7.5", "take a cpu profile, or a card of Turing (2018) or newer")
-    planned = engine.budget.total_gib / engine.gpus
+    planned = engine.budget.total_gib / engine.cards
     if card.memory_mib / _MIB < planned * SIZE_TOLERANCE:
         return fail(
             "card",

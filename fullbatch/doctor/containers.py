@@ -75,7 +75,7 @@ def _disk(info: Info, plan: Plan) -> list[Verdict]:
     # With a Docker Engine elsewhere its disk is elsewhere too.
     if info.data is None or not info.data.exists() or not engine.needs_weights:
         return []
-    need, free = needs.checkpoint_gib(engine) + needs.ROOM_GIB, host.free_disk_gib(info.data)
+    need, free = needs.checkpoint_gib(engine) + needs.DISK_ROOM_GIB, host.free_disk_gib(info.data)
     said = f"{free:.1f} GiB free at {info.data}, the weights need {need:.1f} beside the images"
     if free >= need:
         return [ok("disk", said)]

@@ -88,7 +88,7 @@ def weights(plan: Plan, runtime: str) -> list[Verdict]:
 
 
 def _disk(engine: EnginePlan, folder: Path) -> Verdict:
-    need, free = needs.checkpoint_gib(engine) + needs.ROOM_GIB, host.free_disk_gib(folder)
+    need, free = needs.checkpoint_gib(engine) + needs.DISK_ROOM_GIB, host.free_disk_gib(folder)
     said = f"{free:.1f} GiB free at {folder.parent}, {engine.model} needs {need:.1f}"
     return ok("disk", said) if free >= need else fail("disk", said, "free some, or set HF_HOME to a larger disk")
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import subprocess
@@ -70,9 +71,9 @@ def memory(plan: Plan | None, base: Path = Path("/")) -> Verdict:
     said = f"{free:.1f} GiB free" + (f", this container may use {limit:.1f} GiB" if limit is not None else "")
     if plan is None or plan.engines[0].device != "cpu":
         return ok("memory", said)
-    need = plan.engines[0].budget.total_gib + needs.ROOM_GIB
+    need = needs.memory_gib(plan)
     if limit is not None and limit < need:
-        fix = f"give it at least {need:.0f} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
+        fix = f"give it at least {math.ceil(need)} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
         return fail("memory", f"{said}; {plan.name} needs {need:.1f} GiB", fix)
     if free < need:
         fix = f"end what is not needed, or lower hardware.cpu.kv_cache_gib in profiles/{plan.name}.yaml"
@@ -85,7 +86,7 @@ def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> Verdict:
     limit = cpu_limit(base)
     have = min(float(usable), limit) if limit is not None else float(usable)
     said = f"{have:g} cores" + (" (limited by the control group)" if limit is not None and limit < usable else "")
-    wanted = 2 + plan.engines[0].gpus if plan else 2
+    wanted = 2 + plan.gpus if plan else 2
     if have >= wanted:
         return ok("processor", said)
     return warn("processor", f"{said}; the engine runs well from {wanted}", "give this machine or container more cores")

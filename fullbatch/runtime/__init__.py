@@ -19,5 +19,8 @@ class Running(Protocol):
     def log_tail(self, lines: int) -> list[str]:
         """The engine's last lines of log."""
 
+    def unready(self) -> list[str]:
+        """The engines that do not answer yet, of several; with one alone the token says it."""
+
     def failure(self) -> str | None:
         """Why it can no longer become ready, in one line; None while it may."""

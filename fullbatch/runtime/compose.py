@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 KEY_FILE = "/run/fullbatch/api_keys"
 # Asked inside the engine's container: nothing outside its network can reach it.
 READ_METRICS = (
-    "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics', timeout=5).read().decode())"
+    "import os, urllib.request as r; host = os.environ.get('VLLM_HOST_IP', '127.0.0.1'); "
+    "print(r.urlopen(f'http://{host}:8000/metrics', timeout=5).read().decode())"
 )
 
 
@@ -43,7 +45,7 @@ class ComposeDeployment:
         problem = host.docker().problem
         if problem:
             raise HostError(problem)
-        missing = [line for engine in self.plan.engines for line in needs.missing_cards(self.plan.name, engine)]
+        missing = needs.missing_cards(self.plan)
         # With a Docker Engine elsewhere the cards are elsewhere too.
         if missing and "DOCKER_HOST" not in os.environ:
             raise HostError(*missing)
@@ -73,6 +75,13 @@ class ComposeDeployment:
             text: bytes = container.logs(tail=lines)
             return text.decode("utf-8", "replace").splitlines()
         return []
+
+    def unready(self) -> list[str]:
+        """The engines whose container is not healthy yet, of several."""
+        if len(self.plan.engines) == 1:
+            return []
+        names = [engine.service for engine in self.plan.engines]
+        return [name for name in names if not any(one.health == "healthy" for one in containers(name))]
 
     def failure(self) -> str | None:
         """A container that has ended and will not come back by itself, or keeps dying."""
@@ -141,7 +150,7 @@ def containers(service: str | None = None) -> list[Container]:
 
 def running_profile() -> str | None:
     """The profile whose engine containers run, if any."""
-    for container in containers("engine"):
+    for container in engine_containers():
         if container.status in ("running", "restarting"):
             return str(container.labels.get("fullbatch.profile", "?"))
     return None
@@ -157,18 +166,17 @@ def published_gateway() -> str | None:
 
 
 def engine_metrics() -> str:
-    """The `/metrics` of the first running engine container; empty when there is none that answers."""
-    return next((text for text in _each_engines_metrics() if text), "")
-
-
-def all_engines_metrics() -> str:
-    """The `/metrics` of every running engine container (`--scale engine=2`), one after the other."""
-    return "".join(_each_engines_metrics())
-
-
-def _each_engines_metrics() -> Iterator[str]:
-    for container in containers("engine"):
+    """The `/metrics` of every running engine container, one after the other; empty when there is none that answers."""
+    found = ""
+    for container in engine_containers():
         if container.status == "running":
             answer = container.exec_run(["python3", "-c", READ_METRICS])
             if answer.exit_code == 0 and isinstance(answer.output, bytes):
-                yield str(answer.output, "utf-8")
+                found += str(answer.output, "utf-8")
+    return found
+
+
+def engine_containers() -> list[Container]:
+    """The containers of every copy of the engine: `engine`, `engine-2` and so on."""
+    label = "com.docker.compose.service"
+    return [one for one in containers() if re.fullmatch(r"engine(-\d+)?", one.labels.get(label, ""))]

@@ -6,32 +6,38 @@ import os
 from pathlib import Path
 
 from fullbatch import catalog, host
-from fullbatch.plan import EnginePlan
+from fullbatch.plan import EnginePlan, Plan
 
-# GiB beside the weights and the KV cache: the interpreter, PyTorch, the API server.
-ROOM_GIB = 1.0
+# GiB of disk to leave beside the weights.
+DISK_ROOM_GIB = 1.0
 # What the parts of an engine need to talk to each other; containers get 64 MiB unless told otherwise.
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_GIB = 0.25
 
 
-def shortages(profile: str, engine: EnginePlan) -> list[str]:
-    """What this machine lacks to run `engine` as a process, one line each."""
-    return [*missing_cards(profile, engine), *_disk(engine), *_memory(engine), *_shared_memory(engine)]
+def shortages(plan: Plan) -> list[str]:
+    """What this machine lacks to run the engines of `plan` as processes, one line each."""
+    engine = plan.engines[0]
+    return [*missing_cards(plan), *_disk(engine), *_memory(plan), *_shared_memory(engine)]
 
 
-def missing_cards(profile: str, engine: EnginePlan) -> list[str]:
+def missing_cards(plan: Plan) -> list[str]:
     """A line when the driver reports fewer cards than the profile wants."""
-    if not engine.gpus:
+    if not plan.gpus:
         return []
     found = host.gpus()
-    if len(found) >= engine.gpus:
+    if len(found) >= plan.gpus:
         return []
     said = ", ".join(found) or "none"
     return [
-        f"profiles/{profile}.yaml wants {engine.gpus} NVIDIA card(s), the driver reports: {said}; "
+        f"profiles/{plan.name}.yaml wants {plan.gpus} NVIDIA card(s), the driver reports: {said}; "
         "take a cpu profile, or check `nvidia-smi`"
     ]
+
+
+def memory_gib(plan: Plan) -> float:
+    """GiB of main memory that the engines take on the processor, interpreter and PyTorch of each included."""
+    return plan.budget.total_gib + len(plan.engines) * catalog.calibration().cpu_process
 
 
 def weights_folder(engine: EnginePlan) -> Path:
@@ -58,7 +64,7 @@ def _disk(engine: EnginePlan) -> list[str]:
     folder = weights_folder(engine)
     if not engine.needs_weights or folder.exists():
         return []
-    need, free = checkpoint_gib(engine) + ROOM_GIB, host.free_disk_gib(folder)
+    need, free = checkpoint_gib(engine) + DISK_ROOM_GIB, host.free_disk_gib(folder)
     if free >= need:
         return []
     return [
@@ -67,11 +73,12 @@ def _disk(engine: EnginePlan) -> list[str]:
     ]
 
 
-def _memory(engine: EnginePlan) -> list[str]:
-    need, available = engine.budget.total_gib + ROOM_GIB, host.available_memory_gib()
+def _memory(plan: Plan) -> list[str]:
+    engine = plan.engines[0]
+    need, available = memory_gib(plan), host.available_memory_gib()
     if engine.device != "cpu" or available >= need:
         return []
-    return [f"{engine.model} with its KV cache needs {need:.0f} GiB of memory, {available:.1f} GiB are free"]
+    return [f"{engine.model} with its KV cache needs {need:.1f} GiB of memory, {available:.1f} GiB are free"]
 
 
 def _shared_memory(engine: EnginePlan) -> list[str]:

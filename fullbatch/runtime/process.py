@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import psutil
 
-from fullbatch import host, render, tinymodel
+from fullbatch import client, host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
 from fullbatch.runtime import Say, interrupts, needs, priority, state
@@ -28,6 +28,8 @@ LOOPBACK = "127.0.0.1"
 KILL_AFTER_SECONDS = 5.0
 POLL_SECONDS = 0.1
 LOG_TAIL_BYTES = 256 * 1024
+# Linux takes 107 characters for a socket's path; vLLM names each with a slash and 36 (vllm/utils/network_utils.py).
+LONGEST_SOCKET_PATH, LONGEST_SOCKET_NAME = 107, 37
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class ProcessDeployment:
     def preflight(self) -> None:
         """HostError or StateError, with all reasons at once, when it cannot be started here."""
         refuse_second(self.root, self.plan.name)
+        if self.plan.engines[0].nodes > 1:
+            machines = f"profiles/{self.plan.name}.yaml is for {self.plan.engines[0].nodes} machines"
+            raise UsageError(f"{machines}; start it with Docker Compose on each (docs/operating.md)")
         ports = [port for port, _ in self._wanted_ports()]
         if len(set(ports)) < len(ports):
             raise UsageError(f"--gateway-port {ports[0]} is also the engine's port; choose another")
@@ -95,9 +100,8 @@ class ProcessDeployment:
 
     def engine_command(self, program: str, number: int) -> list[str]:
         """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
-        addresses = self._addresses()
-        port = self.ports.engine + number
-        return [program, "serve", *self.plan.engines[number].command(addresses.tiny_model, LOOPBACK, port)]
+        words = self.plan.engines[number].command(self._addresses().tiny_model, LOOPBACK, self.ports.engine + number)
+        return [program, "serve", *words]
 
     def api_key(self) -> str:
         """The first key of the key file."""
@@ -106,6 +110,12 @@ class ProcessDeployment:
     def log_tail(self, lines: int) -> list[str]:
         """The first engine's last `lines` of log."""
         return tail(Path(self._log(self.plan.engines[0].service)), lines)
+
+    def unready(self) -> list[str]:
+        """The engines that do not answer yet, of several."""
+        if len(self.plan.engines) == 1:
+            return []
+        return [name for name, url in self._state.engine_urls.items() if client.get(f"{url}/health").status != 200]
 
     def failure(self) -> str | None:
         """Which process has ended, if one has."""
@@ -137,12 +147,11 @@ class ProcessDeployment:
             for port, option in self._wanted_ports()
             if (holder := host.port_holder(LOOPBACK, port))
         ]
-        for engine in self.plan.engines:
-            problems += needs.shortages(self.plan.name, engine)
-            try:
-                engine_program(self.root, engine)
-            except HostError as error:
-                problems.append(str(error))
+        problems += needs.shortages(self.plan)
+        try:
+            engine_program(self.root, self.plan.engines[0])
+        except HostError as error:
+            problems.append(str(error))
         if problems:
             raise HostError(*problems)
 
@@ -152,6 +161,8 @@ class ProcessDeployment:
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(_sockets(self.root, self.plan.name), ignore_errors=True)  # of a run that was killed
+        _sockets(self.root, self.plan.name).mkdir(mode=0o700)
         addresses = self._addresses()
         if any(not engine.needs_weights for engine in self.plan.engines):
             tinymodel.write_if_missing(Path(addresses.tiny_model))
@@ -168,6 +179,10 @@ class ProcessDeployment:
         environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
         if not engine.needs_weights:
             environment["HF_HUB_OFFLINE"] = "1"
+        if engine.card_ids:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
+        if len(str(_sockets(self.root, self.plan.name))) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+            environment["VLLM_RPC_BASE_PATH"] = str(_sockets(self.root, self.plan.name))
         return environment
 
     def _log(self, name: str) -> str:
@@ -190,6 +205,11 @@ class ProcessDeployment:
         self._state = dataclasses.replace(self._state, processes=(*self._state.processes, started))
         # Written after each start, so that even a killed `up` leaves what `down` needs.
         state.write(self.root, self._state)
+
+
+def _sockets(root: Path, profile: str) -> Path:
+    """Where the engines' processes meet: beside the logs, so that an engine leaves nothing in /tmp."""
+    return state.run_dir(root, profile) / "ipc"
 
 
 def engine_program(root: Path, engine: EnginePlan) -> str:
@@ -253,6 +273,7 @@ def stop(root: Path, known: State, drain_seconds: float, say: Say) -> None:
         except KeyboardInterrupt as second:
             again = second
     state.forget(root, known.profile)
+    shutil.rmtree(_sockets(root, known.profile), ignore_errors=True)  # vLLM leaves them even when it ends in order
     if again:
         raise again
 

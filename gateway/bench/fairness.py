@@ -23,7 +23,7 @@ from pathlib import Path
 import uvloop
 import yaml
 
-from gateway.bench.candidates import free_port, started
+from gateway.bench.processes import free_port, running
 from gateway.fairness import cost, jain
 
 KEYS = [f"bench-key-{number:02}-0123456789" for number in range(5)]
@@ -130,9 +130,9 @@ def main() -> int:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         engine, port = free_port(), free_port()
         knobs = [f"--port={engine}", f"--max-num-seqs={SEATS}", f"--ttft-ms={TTFT_MS}", f"--itl-ms={ITL_MS}"]
-        stack.enter_context(started(["tests.fakes.engine", *knobs], engine, core=1))
+        stack.enter_context(running(["tests.fakes.engine", *knobs], engine, core=1))
         config = write_config(Path(folder), port, engine)
-        stack.enter_context(started(["gateway", "--config", str(config)], port, core=0))
+        stack.enter_context(running(["gateway", "--config", str(config)], port, core=0))
         time.sleep(2)
         parts = {"alone": uvloop.run(light(port, KEYS[0], options.requests))}
         parts["beside 500 of another key"] = uvloop.run(beside(port, KEYS[1], KEYS[0], options.requests))

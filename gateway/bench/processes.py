@@ -6,6 +6,7 @@ import http.client
 import resource
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,6 +107,25 @@ def started(name: str, command: list[str], port: int, log: Path) -> Iterator[tup
                 raise BenchError(f"{name} did not come up: {_last_line(log)}")
             time.sleep(0.005)
         yield Target(name, port, psutil.Process(process.pid)), time.monotonic() - began
+    finally:
+        _end(process)
+
+
+@contextmanager
+def running(module: list[str], port: int, core: int) -> Iterator[None]:
+    """One of our own programs on a core, as soon as it listens."""
+    process = subprocess.Popen(
+        on_core(core, [sys.executable, "-m", *module]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    began = time.monotonic()
+    try:
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None or time.monotonic() - began > START_S:
+                raise BenchError(f"{module[0]} did not come up")
+            time.sleep(0.05)
+        yield
     finally:
         _end(process)
 

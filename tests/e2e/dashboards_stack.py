@@ -139,7 +139,14 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
     keys.write_text(f"{KEY}\n")
     keys.chmod(0o600)
     addresses = render.Addresses(
-        "127.0.0.1", port, str(keys), "127.0.0.1", engine, {"engine": f"http://127.0.0.1:{engine}"}, ""
+        listen_host="127.0.0.1",
+        listen_port=port,
+        api_keys_file=str(keys),
+        store=str(folder / "store"),
+        engine_host="127.0.0.1",
+        engine_port=engine,
+        engine_urls={"engine": f"http://127.0.0.1:{engine}"},
+        tiny_model="",
     )
     config = yaml.safe_load(render.text(ROOT, "gateway.yaml", plan, addresses))
     # The plan does not know num-gpu-blocks-override, which is for tests; the cache really holds this.

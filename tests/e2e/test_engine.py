@@ -102,6 +102,15 @@ def test_the_kv_cache_is_exactly_as_planned(up: Up) -> None:
     found = status(up)
     assert found["healthy"]
     assert found["kv_tokens_planned"] == found["kv_tokens_reported"] == 524_288
+    run = json.loads(fullbatch("calibrate", "cpu-tiny", "--json").stdout)
+    assert (run["error"], run["kv_tokens_reported"]) == (0.0, 524_288)
+    assert run["process_gib"] > 0
+
+
+def test_the_engines_sockets_lie_beside_its_log(up: Up) -> None:
+    """So that a killed engine leaves nothing in /tmp."""
+    assert status(up)["healthy"]
+    assert any(path.is_socket() for path in (ROOT / ".fullbatch/run/cpu-tiny/ipc").iterdir())
 
 
 def test_a_client_that_goes_away_frees_its_place_in_the_batch(up: Up) -> None:

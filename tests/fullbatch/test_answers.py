@@ -43,9 +43,9 @@ def test_fifty_chats_of_2048_tokens_on_a_4090() -> None:
 
 def test_what_each_choice_says_is_what_its_settings_give() -> None:
     asked = _profile(users=50, context=2048)
-    now = make("x", asked).engines[0].capacity
+    now = make("x", asked).capacity
     for choice in answers.answer(make("x", asked), asked).better:
-        held = make("x", _with(asked, choice.settings)).engines[0].capacity
+        held = make("x", _with(asked, choice.settings)).capacity
         assert (held.kv_tokens, held.concurrency_worst) == (choice.kv_tokens, choice.concurrency_worst)
         assert held.concurrency_worst > now.concurrency_worst
 
@@ -106,7 +106,7 @@ def test_70b_on_24_gb_names_the_smallest_change() -> None:
 
 
 def test_a_long_context_names_what_holds_it() -> None:
-    with pytest.raises(CannotWork, match="write at most 39472; this would work: fp8 weights .* and an FP8 KV cache"):
+    with pytest.raises(CannotWork, match="write at most 39456; this would work: fp8 weights .* and an FP8 KV cache"):
         answers.plan("x", _profile(context=131_072))
 
 
@@ -135,3 +135,12 @@ def test_every_pair_gets_an_answer_or_a_way_out(model: str, gpu: str, count: int
     worst = [choice.concurrency_worst for choice in found.better]
     assert worst == sorted(worst)
     assert all(value > made.engines[0].capacity.concurrency_worst for value in worst)
+
+
+def test_where_one_machine_is_not_enough_several_are_named() -> None:
+    asked = _profile("meta-llama/Llama-3.1-405B-Instruct", "rtx3090")
+    first = answers.smallest_changes(asked)[0]
+    assert first == "hardware.count: 8 and hardware.nodes: 5"
+    with pytest.raises(CannotWork, match="it does not fit"):
+        make("x", _with(asked, {"hardware": {"count": 8, "nodes": 4}}))
+    assert make("x", _with(asked, {"hardware": {"count": 8, "nodes": 5}}))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import re
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from fullbatch import catalog
+from fullbatch import catalog, profile
 from tests.fullbatch.checkout import REPOSITORY
 
 FOLDER = REPOSITORY / "fullbatch" / "catalog"
@@ -55,7 +57,8 @@ def test_a_card_is_possible(card: catalog.Gpu) -> None:
 
 def test_the_engine_knows_both_devices() -> None:
     engine = catalog.engine()
-    assert set(engine.images) == set(engine.block_size) == {"cuda", "cpu"}
+    assert set(engine.images) == set(engine.batches_at_once) == {"cuda", "cpu"}
+    assert set(engine.block_size) == {"cuda", "cuda_mla", "cpu", "cpu_mla"}
     assert 0.5 < engine.default_gpu_memory_utilization < 1
 
 
@@ -112,3 +115,46 @@ def test_cards_of_a_class_have_its_memory() -> None:
 
 def test_capabilities_compare_as_numbers() -> None:
     assert catalog.gpus()["rtx5090"].capability > catalog.gpus()["h100"].capability > (8, 9)
+
+
+def _data(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    return data
+
+
+def test_every_constant_says_where_it_comes_from() -> None:
+    """One file holds them all; `measured` needs a run of ours behind it."""
+    found = _data("calibration.yaml")
+    assert set(found["constants"]) == {field.name for field in dataclasses.fields(catalog.Calibration)}
+    for fact in found["constants"].values():
+        assert set(fact) == {"value", "evidence", "date", "source"}
+        assert fact["evidence"] in ("measured", "measured in part", "reported", "reckoned", "assumed")
+        assert len(fact["source"]) > 40
+    assert catalog.calibration().overhead == pytest.approx(1.8)
+
+
+def test_every_run_says_what_was_predicted_and_what_came() -> None:
+    runs = _data("calibration.yaml")["runs"]
+    assert runs
+    for run in runs:
+        assert run["error"] == round(run["kv_tokens_reported"] / run["kv_tokens_predicted"] - 1, 4)
+        assert run["machine"] and run["engine"].startswith("vLLM ")
+
+
+def test_on_the_processor_every_run_was_predicted_exactly() -> None:
+    cpu = [run for run in _data("calibration.yaml")["runs"] if run["engine"].endswith("(cpu)")]
+    assert cpu
+    assert {run["error"] for run in cpu} == {0.0}
+    assert max(run["beside_gib"] / run["engines"] for run in cpu) <= catalog.calibration().cpu_process
+
+
+def test_every_workload_of_a_profile_is_known() -> None:
+    workloads = profile.Profile.model_fields["workload"].annotation
+    assert set(catalog.workloads()) == set(get_args(workloads))
+
+
+def test_of_every_quantised_checkpoint_it_is_written_where_it_was_seen() -> None:
+    quantised = {name for name, model in catalog.models().items() if model.base != name}
+    seen = _data("checkpoints.yaml")
+    assert set(seen) == quantised
+    assert all(set(where) in ({"page"}, {"code"}) for where in seen.values())

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
 from fullbatch import describe, profile
-from fullbatch.plan import Plan
+from fullbatch.plan import Plan, make
 from tests.fullbatch.checkout import REPOSITORY
 
 
@@ -57,6 +58,35 @@ def test_json_carries_the_same_numbers(plan_of: Callable[[str], Plan]) -> None:
     assert data["flags"]["max-model-len"] == 8192
     assert set(data["reasons"]) == set(data["flags"])
     assert data["risks"] == describe.risks(plan)
+
+
+@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+def test_what_the_gateway_lets_in_is_shown_with_its_reasons(name: str, plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of(name)
+    flowing, data = " ".join(describe.as_text(plan).split()), describe.as_json(plan)["admission"]
+    assert data["max_running"] == plan.admission.max_running
+    for key, value in data.items():
+        assert f"{key} {value:g}" in flowing
+    for why in (plan.admission.why_running, plan.admission.why_queued, plan.admission.why_timeout):
+        assert why in flowing
+
+
+def test_copies_and_machines_are_counted_together(plan_of: Callable[[str], Plan]) -> None:
+    two, nodes = (plan_of(name) for name in ("rtx4090x2-llama3.1-8b-fp8", "h100x8x2-llama3.1-405b"))
+    assert "47.0 GiB on 2 cards for 2 copies of the model" in describe.as_text(two)
+    data = describe.as_json(two)
+    assert (data["engines"], data["cards"]) == (2, 2)
+    assert data["kv_tokens"] == 2 * two.engines[0].capacity.kv_tokens
+    assert data["weights_bytes"] == int(2 * 8.5 * 2**30)
+    assert "GiB on 16 cards" in describe.as_text(nodes)
+    assert describe.as_json(nodes)["cards"] == 16
+
+
+def test_a_request_with_windows_is_told_by_its_bytes() -> None:
+    data = {"description": "d", "model": "google/gemma-2-2b-it", "hardware": {"gpu": "rtx4090"}, "context": 8192}
+    short = make("x", profile.parse(data | {"engine": {"args": {"max-num-batched-tokens": 512}}}, "x"))
+    assert re.search(r"KV cache: [\d,]+ tokens at \d+ MiB a request", describe.as_text(short))
+    assert short.capacity.request_bytes < 8192 * short.capacity.kv_bytes_per_token
 
 
 def test_status_of_a_running_deployment() -> None:

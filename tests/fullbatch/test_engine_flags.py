@@ -23,8 +23,8 @@ TAKEN = {
         ["--long-prefill-token-threshold", "512"], ["--enable-log-requests"], ["--structured-outputs-config", "{}"],
         ["--runner", "pooling"], ["--convert", "embed"], ["--max-cudagraph-capture-size", "64"],
         ["--hf-overrides", "{}"], ["--reasoning-parser", "qwen3"], ["--quantization", "fp8_per_tensor"],
-        ["--kv-cache-dtype", "fp8"], ["--kv-cache-dtype", "int8_per_token_head"], ["--data-parallel-size", "2"],
-        ["--tensor-parallel-size", "2"],
+        ["--kv-cache-dtype", "fp8"], ["--kv-cache-dtype", "int8_per_token_head"], ["--tensor-parallel-size", "2"],
+        ["--nnodes", "2", "--node-rank", "1", "--master-addr", "10.0.0.1", "--headless"],
     )
 }  # fmt: skip
 
@@ -53,7 +53,8 @@ def verdicts() -> dict[str, str | None]:
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))
 def test_every_rendered_command_passes(verdicts: dict[str, str | None], name: str) -> None:
     found = {label: said for label, said in verdicts.items() if label.startswith(f"{name}: ")}
-    assert found == {f"{name}: engine": None}
+    assert f"{name}: engine" in found
+    assert set(found.values()) == {None}
 
 
 @pytest.mark.parametrize(("label", "words"), WRONG.items())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fullbatch import catalog, profile
 from fullbatch.errors import UsageError
-from fullbatch.feasible import CannotWork
+from fullbatch.feasible import CannotWork, TooLarge
 from fullbatch.plan import Plan, make
 
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
@@ -17,7 +17,7 @@ QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
 
 
 def _plan(model: str = QWEN_7B, gpu: str = "rtx4090", **changes: Any) -> Plan:
-    hardware = {"gpu": gpu} | {key: changes.pop(key) for key in ("count", "replicas") if key in changes}
+    hardware = {"gpu": gpu} | {key: changes.pop(key) for key in ("count", "replicas", "nodes") if key in changes}
     data = {"description": "d", "model": model, "hardware": hardware}
     return make("x", profile.parse(data | changes, "x"))
 
@@ -89,8 +89,8 @@ def test_the_processor_has_no_8_bit(changes: dict[str, str]) -> None:
 
 
 def test_the_processor_is_not_counted() -> None:
-    hardware = {"cpu": {"kv_cache_gib": 1}, "replicas": 2}
-    with pytest.raises(CannotWork, match="count and replicas are for cards"):
+    hardware = {"cpu": {"kv_cache_gib": 1}, "count": 2}
+    with pytest.raises(CannotWork, match="count and nodes are for cards"):
         make("x", profile.parse({"description": "d", "model": "tiny", "hardware": hardware}, "x"))
 
 
@@ -101,25 +101,30 @@ def test_the_processor_is_not_counted() -> None:
     st.integers(1, 4),
     st.integers(1, 2000),
     st.integers(256, 4096),
-    st.sampled_from(["latency", "throughput"]),
-    st.sampled_from(["auto", "fp8"]),
+    st.fixed_dictionaries(
+        {
+            "goal": st.sampled_from(["latency", "throughput"]),
+            "workload": st.sampled_from(["chat", "rag", "batch"]),
+            "kv_cache": st.sampled_from(["auto", "fp8"]),
+        }
+    ),
 )
 def test_every_catalog_pair_is_planned_or_refused(
-    model: str, gpu: str, count: int, replicas: int, users: int, context: int, goal: str, kv_cache: str
+    model: str, gpu: str, count: int, replicas: int, users: int, context: int, changes: dict[str, str]
 ) -> None:  # fmt: skip
-    changes = {"users": users, "context": context, "goal": goal, "kv_cache": kv_cache}
     try:
-        plan = _plan(model, gpu, count=count, replicas=replicas, **changes)
+        plan = _plan(model, gpu, count=count, replicas=replicas, users=users, context=context, **changes)
     except UsageError as refusal:
         assert str(refusal).startswith("profiles/x.yaml: ")
         return
     engine = plan.engines[0]
-    held = engine.capacity.kv_tokens * engine.capacity.kv_bytes_per_token / 2**30
+    held = int(engine.capacity.concurrency_worst) * engine.capacity.request_bytes / 2**30
     assert held + engine.budget.weights_gib + engine.budget.overhead_gib <= engine.budget.usable_gib + 1e-6
     assert engine.budget.usable_gib < catalog.gpus()[gpu].memory_gib * engine.gpus
-    assert engine.capacity.concurrency_worst >= 1
-    assert engine.gpus == count * replicas
-    assert engine.max_num_seqs <= plan.limits.max_in_flight
+    assert engine.capacity.longest >= context
+    assert (engine.gpus, len(plan.engines), plan.gpus) == (count, replicas, count * replicas)
+    assert plan.max_num_seqs <= plan.limits.max_in_flight
+    assert plan.admission.max_running + plan.admission.max_queued <= plan.limits.max_in_flight
 
 
 @given(st.sampled_from(["latency", "throughput"]), st.integers(1, 2000), st.integers(1, 2000))
@@ -131,21 +136,20 @@ def test_more_users_never_leave_more_cache(goal: str, a: int, b: int) -> None:
 
 def test_throughput_takes_larger_steps_and_pays_for_them() -> None:
     latency, throughput = (_plan(goal=goal).engines[0] for goal in ("latency", "throughput"))
-    assert (latency.max_num_batched_tokens, throughput.max_num_batched_tokens) == (2048, 8192)
-    assert throughput.max_num_seqs == 256
+    assert (latency.max_num_batched_tokens, throughput.max_num_batched_tokens) == (2048, 4096)
     assert throughput.capacity.kv_tokens < latency.capacity.kv_tokens
     names = {flag.name for flag in throughput.flags}
     assert "max-num-batched-tokens" in names
-    assert "max-num-seqs" not in names, "it is the engine's own default"
 
 
 def test_replicas_double_everything_but_the_seats_of_each() -> None:
     one, two = _plan(users=50), _plan(users=50, replicas=2)
-    assert two.engines[0].capacity.kv_tokens == 2 * one.engines[0].capacity.kv_tokens
-    flags = {flag.name: flag.value for flag in two.engines[0].flags}
-    assert (flags["data-parallel-size"], flags["max-num-seqs"]) == (2, 32)
-    assert two.engines[0].max_num_seqs == 64
-    assert two.engines[0].gpus == 2
+    assert two.capacity.kv_tokens == 2 * one.capacity.kv_tokens
+    assert [engine.service for engine in two.engines] == ["engine", "engine-2"]
+    assert [engine.card_ids for engine in two.engines] == [(0,), (1,)]
+    assert [engine.max_num_seqs for engine in two.engines] == [32, 32]
+    assert {flag.name for flag in two.engines[0].flags} == {flag.name for flag in one.engines[0].flags}
+    assert (two.gpus, two.max_num_seqs) == (2, 64)
 
 
 @pytest.mark.parametrize("value", [0, 1.5, "0.9", True])
@@ -164,3 +168,24 @@ def test_an_odd_user_has_a_seat_too() -> None:
     """17 people over two copies: nine in one of them."""
     flags = {flag.name: flag.value for flag in _plan(users=17, replicas=2).engines[0].flags}
     assert flags["max-num-seqs"] == 16
+
+
+def test_two_machines_share_the_layers() -> None:
+    model = "meta-llama/Llama-3.1-405B-Instruct"
+    with pytest.raises(TooLarge):
+        _plan(model, "h100", count=8, context=8192)
+    engine = _plan(model, "h100", count=8, nodes=2, context=8192).engines[0]
+    flags = {flag.name: flag.value for flag in engine.flags}
+    assert (flags["tensor-parallel-size"], flags["pipeline-parallel-size"], flags["nnodes"]) == (8, 2, 2)
+    assert (engine.gpus, engine.cards) == (8, 16)
+    assert "VLLM_HOST_IP" not in dict(engine.environment), "each machine has its own"
+
+
+def test_several_machines_and_several_copies_are_refused() -> None:
+    assert "nodes and replicas together" in _reason(gpu="h100", nodes=2, replicas=2)
+
+
+def test_an_odd_number_of_layers_is_sized_by_the_larger_stage() -> None:
+    """Qwen2.5 1.5B: 28 layers over 3 machines are 10, 9 and 9."""
+    one, three = (_plan("Qwen/Qwen2.5-1.5B-Instruct", nodes=nodes).engines[0] for nodes in (1, 3))
+    assert three.capacity.kv_bytes_per_token == one.capacity.kv_bytes_per_token * 30 // 28

@@ -25,10 +25,11 @@ def test_a_model_and_a_card_are_enough() -> None:
 
 def test_every_option_is_a_setting() -> None:
     asked = _ask(model=QWEN_7B, gpu="l40s", gpus=2, replicas=3, users=50, context=2048, goal="throughput",
-                 weights="fp8", kv_cache="fp8").profile  # fmt: skip
+                 workload="rag", weights="fp8", kv_cache="fp8").profile  # fmt: skip
     hardware = asked.hardware
     assert (hardware.gpu, hardware.count, hardware.replicas) == ("l40s", 2, 3)
-    assert (asked.users, asked.context, asked.goal) == (50, 2048, "throughput")
+    assert (asked.users, asked.context, asked.goal, asked.workload) == (50, 2048, "throughput", "rag")
+    assert _ask(model=QWEN_7B, gpu="l40s", nodes=2).profile.hardware.nodes == 2
     assert (asked.weights, asked.kv_cache) == ("fp8", "fp8")
     assert asked.description == f"{QWEN_7B} on 6 l40s, for up to 50 people"
 

@@ -26,9 +26,11 @@ def test_what_is_committed_is_current() -> None:
     assert rendered.orphans(REPOSITORY) == []
 
 
-def test_each_profile_has_its_three_files() -> None:
+def test_each_profile_has_its_three_files_and_one_for_each_further_machine() -> None:
     found = {path.parent.name: {one.name for one in path.parent.iterdir()} for path in REPOSITORY.glob("rendered/*/*")}
-    assert found == {name: {"compose.yaml", "gateway.yaml", "prometheus.yaml"} for name in profile.names(REPOSITORY)}
+    common = {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
+    nodes = {name: profile.load(REPOSITORY, name).hardware.nodes for name in profile.names(REPOSITORY)}
+    assert found == {name: common | {f"node-{n}.yaml" for n in range(1, number)} for name, number in nodes.items()}
 
 
 def test_a_changed_profile_is_stale_until_it_is_written(root: Path) -> None:

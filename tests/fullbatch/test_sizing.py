@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fullbatch import catalog, sizing
-from fullbatch.sizing import GIB, Budget
+from fullbatch import catalog, kvcache, sizing
+from fullbatch.kvcache import Cache
+from fullbatch.sizing import GIB, Budget, Capacity, Machine
 from tests.fullbatch.checkout import REPOSITORY
 
 MODELS = catalog.models()
 CARDS = catalog.gpus()
 ENGINE = catalog.engine()
+CALIBRATION = catalog.calibration()
 
 # Published figures: bytes of KV cache a token (16 bit), and thousands of tokens a 24 GB card holds beside weights of
 # 16, 8 and 4 bit (0.92 x 23.5 GiB, 1.8 GiB overhead); None where the weights do not fit. Good to 1.5 GiB.
@@ -51,6 +53,10 @@ contexts = st.integers(min_value=256, max_value=131_072)
 blocks = st.sampled_from([16, 128])
 
 
+def _on(card: catalog.Gpu, cards: int, model: catalog.Model, knobs: sizing.Knobs | None = None) -> Budget:
+    return sizing.gpu_budget(Machine(card, cards, ENGINE, CALIBRATION), model, knobs)
+
+
 def _budget(kv_gib: float) -> Budget:
     return Budget(total_gib=300, usable_gib=270, weights_gib=1, overhead_gib=1, kv_gib=kv_gib)
 
@@ -58,8 +64,8 @@ def _budget(kv_gib: float) -> Budget:
 @pytest.mark.parametrize(("name", "precision", "per_token", "kilo"), ROWS)
 def test_the_published_kv_tokens_of_a_24_gb_card(name: str, precision: str, per_token: int, kilo: int | None) -> None:
     model = MODELS[name]
-    budget = sizing.gpu_budget(CARDS["rtx4090"], 1, model, ENGINE, sizing.Knobs(precision))
-    capacity = sizing.capacity(budget, model, 4096, 16)
+    budget = _on(CARDS["rtx4090"], 1, model, sizing.Knobs(precision))
+    capacity = sizing.capacity(budget, model, 4096, Cache())
     assert capacity.kv_bytes_per_token == per_token
     if kilo is None:
         assert capacity.kv_tokens == 0
@@ -70,52 +76,64 @@ def test_the_published_kv_tokens_of_a_24_gb_card(name: str, precision: str, per_
 
 def test_the_tiny_model_holds_what_vllm_reported() -> None:
     """vLLM 0.32.0 on the CPU with 1 GiB said: CPU KV cache size: 524,288 tokens, 128.00x for 4,096 tokens."""
-    capacity = sizing.capacity(sizing.cpu_budget(1, MODELS["tiny"]), MODELS["tiny"], 4096, 128)
+    capacity = sizing.capacity(sizing.cpu_budget(1, MODELS["tiny"]), MODELS["tiny"], 4096, Cache(block=128))
     assert capacity.kv_tokens == 524_288
     assert capacity.concurrency_worst == 128.0
 
 
 @given(models, gibs, contexts, blocks)
-def test_never_more_kv_tokens_than_memory(model: catalog.Model, kv_gib: float, context: int, block: int) -> None:
-    capacity = sizing.capacity(_budget(kv_gib), model, context, block)
-    assert 0 <= capacity.kv_tokens * capacity.kv_bytes_per_token <= max(0.0, kv_gib) * GIB
-    assert capacity.kv_tokens % block == 0
-    # What is lost is less than a block.
+def test_never_more_requests_than_memory(model: catalog.Model, kv_gib: float, context: int, block: int) -> None:
+    capacity = sizing.capacity(_budget(kv_gib), model, context, Cache(block=block))
+    whole = int(capacity.concurrency_worst)
+    assert 0 <= whole * capacity.request_bytes <= max(0.0, kv_gib) * GIB
+    # What is lost is less than a request.
     if kv_gib > 0:
-        assert (capacity.kv_tokens + block) * capacity.kv_bytes_per_token > int(kv_gib * GIB)
+        assert (whole + 1) * capacity.request_bytes > int(kv_gib * GIB) - capacity.request_bytes
+    assert capacity.kv_tokens == int(capacity.concurrency_worst * context)
+
+
+@given(models, gibs, contexts, blocks)
+def test_the_longest_request_fits_and_one_more_token_does_not(
+    model: catalog.Model, kv_gib: float, context: int, block: int
+) -> None:
+    held = sizing.capacity(_budget(kv_gib), model, context, Cache(block=block))
+    layout = kvcache.layout(model, Cache(block=block))
+    # One block of the pool is the engine's own.
+    usable = max(0, int(kv_gib * GIB)) // layout.block_bytes - 1
+    assert held.longest == 0 or layout.blocks(held.longest) <= usable
+    assert held.longest == model.native_context or layout.blocks(held.longest + 1) > usable
 
 
 @given(models, gibs, gibs, contexts, blocks)
 def test_more_memory_never_holds_less(model: catalog.Model, a: float, b: float, context: int, block: int) -> None:
-    less, more = (sizing.capacity(_budget(gib), model, context, block) for gib in sorted((a, b)))
+    less, more = (sizing.capacity(_budget(gib), model, context, Cache(block=block)) for gib in sorted((a, b)))
     assert less.kv_tokens <= more.kv_tokens
     assert less.concurrency_worst <= more.concurrency_worst
 
 
 @given(models, gibs, contexts, contexts, blocks)
 def test_longer_requests_never_fit_more_often(model: catalog.Model, gib: float, a: int, b: int, block: int) -> None:
-    shorter, longer = (sizing.capacity(_budget(gib), model, context, block) for context in sorted((a, b)))
+    shorter, longer = (sizing.capacity(_budget(gib), model, context, Cache(block=block)) for context in sorted((a, b)))
     assert shorter.concurrency_worst >= longer.concurrency_worst
-    assert shorter.kv_tokens == longer.kv_tokens
+    assert shorter.longest == longer.longest
 
 
 @given(models, gibs, contexts, blocks)
 def test_the_worst_case_really_fits(model: catalog.Model, gib: float, context: int, block: int) -> None:
-    capacity = sizing.capacity(_budget(gib), model, context, block)
-    whole = int(capacity.concurrency_worst)
-    assert whole * context <= capacity.kv_tokens
+    capacity = sizing.capacity(_budget(gib), model, context, Cache(block=block))
+    assert int(capacity.concurrency_worst) * context <= capacity.kv_tokens
     assert capacity.concurrency_worst <= capacity.concurrency_typical
 
 
 @given(models, st.integers(1, 200))
 def test_a_deeper_model_costs_more(model: catalog.Model, layers: int) -> None:
     deeper = dataclasses.replace(model, layers=model.layers + layers)
-    assert sizing.kv_bytes_per_token(deeper) > sizing.kv_bytes_per_token(model)
+    assert kvcache.bytes_per_token(deeper, Cache()) > kvcache.bytes_per_token(model, Cache())
 
 
 @given(models, st.sampled_from(sorted(catalog.gpus())), st.integers(1, 8))
 def test_a_budget_adds_up(model: catalog.Model, card: str, count: int) -> None:
-    budget = sizing.gpu_budget(catalog.gpus()[card], count, model, catalog.engine())
+    budget = _on(CARDS[card], count, model)
     assert budget.weights_gib + budget.overhead_gib + budget.kv_gib == pytest.approx(budget.usable_gib)
     assert budget.usable_gib < budget.total_gib
 
@@ -150,19 +168,10 @@ def test_the_measured_log_line_is_the_one_the_startup_test_has() -> None:
 def test_no_card_is_promised_more_than_it_has(
     model: catalog.Model, card: catalog.Gpu, count: int, dtype: str, context: int
 ) -> None:
-    budget = sizing.gpu_budget(card, count, model, ENGINE)
-    capacity = sizing.capacity(budget, model, context, 16, dtype, count)
-    spent = budget.weights_gib + budget.overhead_gib + capacity.kv_tokens * capacity.kv_bytes_per_token / GIB
-    assert capacity.kv_tokens == 0 or spent <= card.memory_gib * count * 0.92 + 1e-6
-
-
-@given(models, st.sampled_from([1, 2, 4, 8, 16]), cache_dtypes)
-def test_cards_that_share_a_model_never_save_kv_bytes(model: catalog.Model, count: int, dtype: str) -> None:
-    alone = sizing.kv_bytes_per_token(model, dtype)
-    assert sizing.kv_bytes_per_token(model, dtype, count) >= alone
-    if model.kv_heads % count == 0:
-        assert sizing.kv_bytes_per_token(model, dtype, count) == alone
-    assert alone <= sizing.kv_bytes_per_token(model)
+    budget = _on(card, count, model)
+    capacity = sizing.capacity(budget, model, context, Cache(dtype, count))
+    spent = budget.weights_gib + budget.overhead_gib + int(capacity.concurrency_worst) * capacity.request_bytes / GIB
+    assert capacity.concurrency_worst < 1 or spent <= card.memory_gib * count * 0.92 + 1e-6
 
 
 @given(models, cards, st.integers(0, 100_000), st.integers(0, 100_000), st.integers(0, 2000), st.integers(0, 2000))
@@ -170,37 +179,16 @@ def test_a_larger_batch_never_leaves_more_for_the_cache(
     model: catalog.Model, card: catalog.Gpu, a: int, b: int, c: int, d: int
 ) -> None:
     (t0, t1), (s0, s1) = sorted((a, b)), sorted((c, d))
-    small = sizing.gpu_budget(card, 1, model, ENGINE, sizing.Knobs(batched_tokens=t0, sequences=s0))
-    large = sizing.gpu_budget(card, 1, model, ENGINE, sizing.Knobs(batched_tokens=t1, sequences=s1))
+    small = _on(card, 1, model, sizing.Knobs(batched_tokens=t0, sequences=s0))
+    large = _on(card, 1, model, sizing.Knobs(batched_tokens=t1, sequences=s1))
     assert large.kv_gib <= small.kv_gib
 
 
 def test_the_notes_batch_of_16384_takes_cache_away() -> None:
     """Qwen2.5 7B: 14,336 tokens more x (2 x 18,944 + 6 x 3,584) numbers x 2 bytes."""
     model = MODELS["Qwen/Qwen2.5-7B-Instruct"]
-    default, seed = (
-        sizing.gpu_budget(CARDS["rtx4090"], 1, model, ENGINE, sizing.Knobs(batched_tokens=tokens))
-        for tokens in (2048, 16384)
-    )
+    default, seed = (_on(CARDS["rtx4090"], 1, model, sizing.Knobs(batched_tokens=tokens)) for tokens in (2048, 16384))
     assert default.kv_gib - seed.kv_gib == pytest.approx(14_336 * 59_392 * 2 / GIB)
-
-
-def test_fp8_halves_a_token_exactly() -> None:
-    model = MODELS["meta-llama/Llama-3.1-8B-Instruct"]
-    assert sizing.kv_bytes_per_token(model, "fp8") * 2 == sizing.kv_bytes_per_token(model) == 131_072
-
-
-def test_more_cards_than_kv_heads_hold_copies() -> None:
-    model = MODELS["Qwen/Qwen2.5-7B-Instruct"]
-    assert sizing.kv_bytes_per_token(model, "auto", 4) == 57_344
-    assert sizing.kv_bytes_per_token(model, "auto", 8) == 2 * 57_344
-
-
-def test_a_latent_is_held_by_each_card() -> None:
-    """DeepSeek V3: 61 layers of 512 + 64 numbers."""
-    model = dataclasses.replace(MODELS["tiny"], layers=61, kv_latent=576)
-    assert sizing.kv_bytes_per_token(model) == 61 * 576 * 2
-    assert sizing.kv_bytes_per_token(model, "auto", 8) == 8 * 61 * 576 * 2
 
 
 @pytest.mark.parametrize(
@@ -224,12 +212,12 @@ def test_a_step_reads_every_weight_once() -> None:
 
 @given(models, cards, st.sampled_from([2, 4, 8]))
 def test_each_card_has_an_overhead_of_its_own(model: catalog.Model, card: catalog.Gpu, count: int) -> None:
-    one, many = (sizing.gpu_budget(card, number, model, ENGINE) for number in (1, count))
+    one, many = (_on(card, number, model) for number in (1, count))
     assert many.overhead_gib == pytest.approx(one.overhead_gib * count)
     assert one.overhead_gib == pytest.approx(1.8)
 
 
 def test_copies_add_whole_requests_only() -> None:
-    one = sizing.Capacity(kv_bytes_per_token=1, kv_tokens=100, concurrency_worst=2.7, concurrency_typical=5.4)
-    assert sizing.capacity_times(one, 3) == sizing.Capacity(1, 300, 6.0, 15.0)
+    one = Capacity(1, kv_tokens=100, concurrency_worst=2.7, concurrency_typical=5.4, request_bytes=37, longest=99)
+    assert sizing.capacity_times(one, 3) == Capacity(1, 300, 6.0, 15.0, 37, 99)
     assert sizing.capacity_times(one, 1) == one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ class Deployment:
     def __init__(self, url: str) -> None:
         self.gateway_url = url
         self.log: list[str] = []
+        self.late: list[list[str]] = []
         self.dies_after: int | None = None
         self._asked = 0
 
@@ -66,6 +68,9 @@ class Deployment:
 
     def log_tail(self, lines: int) -> list[str]:
         return self.log[-lines:]
+
+    def unready(self) -> list[str]:
+        return self.late.pop(0) if self.late else []
 
     def failure(self) -> str | None:
         self._asked += 1
@@ -172,6 +177,16 @@ def test_the_time_limit(gateway: Gateway, running: Deployment) -> None:
     running.log = ["INFO Starting to load model tiny..."]
     with pytest.raises(EngineError, match="no token came back within 20 s; last seen: loading weights"):
         wait.until_token(running, PLAN, lambda _text: None, 20, clock=Clock(1))
+
+
+def test_of_several_engines_the_last_ends_the_wait(gateway: Gateway, running: Deployment) -> None:
+    running.late = [["engine", "engine-2"], ["engine-2"], ["engine-2"]]
+    two = dataclasses.replace(PLAN, engines=PLAN.engines * 2)
+    said: list[str] = []
+    wait.until_token(running, two, said.append, 60)
+    assert gateway.keys
+    assert "waiting for engine-2" in said
+    assert running.late == []
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

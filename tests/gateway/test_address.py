@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from gateway.address import Address
 from gateway.errors import EngineSilent
@@ -17,7 +18,12 @@ class Bench:
     """An address, and how often it said that it serves something else than before."""
 
     def __init__(self) -> None:
-        numbers = {"max_num_seqs": 8, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
+        numbers: dict[str, Any] = {
+            "max_num_seqs": 8,
+            "max_num_batched_tokens": 2048,
+            "max_model_len": 4096,
+            "kv_cache_tokens": 65536,
+        }
         engine = EngineSettings(name="e", url="http://127.0.0.1:1", models=("m", "n"), **numbers)
         self.changes = 0
         self.address = Address(engine, "::1", Pool("::1", 1, asyncio.get_running_loop()), Polling(), self._changed)

@@ -11,7 +11,7 @@ import pytest
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings
 
-NUMBERS = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
+NUMBERS: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
 
 
 async def test_p11_all_addresses_of_a_name_are_told_and_why_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fullbatch import catalog, sizing, tinymodel
+from fullbatch import catalog, kvcache, tinymodel
 from fullbatch.catalog import config_json
 from fullbatch.errors import UsageError
 
@@ -35,11 +35,15 @@ def _read(tmp_path: Path, data: Any) -> catalog.Model:
     return config_json.read(tmp_path)
 
 
+def _token(model: catalog.Model) -> int:
+    return kvcache.bytes_per_token(model, kvcache.Cache())
+
+
 def test_a_plain_decoder_is_read_as_the_catalog_has_it(tmp_path: Path) -> None:
     read, known = _read(tmp_path, LLAMA), catalog.models()["meta-llama/Llama-3.1-8B-Instruct"]
     for name in ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocab", "native_context", "ffn", "precision"):
         assert getattr(read, name) == getattr(known, name), name
-    assert sizing.kv_bytes_per_token(read) == 131_072
+    assert _token(read) == 131_072
     assert read.params_b == pytest.approx(8.03, abs=0.01)
     for precision, gib in known.weights_gib.items():
         assert read.weights_gib[precision] == pytest.approx(gib, abs=0.06)
@@ -48,13 +52,13 @@ def test_a_plain_decoder_is_read_as_the_catalog_has_it(tmp_path: Path) -> None:
 
 def test_the_tiny_models_own_config(tmp_path: Path) -> None:
     read = _read(tmp_path, tinymodel.CONFIG)
-    assert sizing.kv_bytes_per_token(read) == sizing.kv_bytes_per_token(catalog.models()["tiny"])
+    assert _token(read) == _token(catalog.models()["tiny"])
     assert read.sliding_layers == 0
 
 
 def test_a_compressed_cache(tmp_path: Path) -> None:
     read = _read(tmp_path, DEEPSEEK_V3)
-    assert sizing.kv_bytes_per_token(read) == 61 * (512 + 64) * 2
+    assert _token(read) == 61 * (512 + 64) * 2
     assert read.precision == "fp8"
     # Published: 671 billion parameters.
     assert read.params_b == pytest.approx(671, rel=0.03)
@@ -78,7 +82,7 @@ def test_all_experts_are_weights(tmp_path: Path) -> None:
 def test_sliding_windows(tmp_path: Path, changes: dict[str, Any], window: int, layers: int) -> None:
     read = _read(tmp_path, LLAMA | changes)
     assert (read.sliding_window, read.sliding_layers) == (window, layers)
-    assert sizing.kv_bytes_per_token(read) == 131_072, "on the safe side: as if all layers kept everything"
+    assert _token(read) == 131_072, "of a token that every layer keeps"
 
 
 @pytest.mark.parametrize(
@@ -111,8 +115,8 @@ def test_weights_are_measured_where_they_lie(tmp_path: Path) -> None:
     [
         ({"architectures": ["WonderForCausalLM"]}, "the architecture WonderForCausalLM is not known here"),
         ({"architectures": None}, "the architecture (none named) is not known here"),
-        ({"model_type": "bamba"}, "it mixes attention with state-space layers"),
-        ({"layer_types": ["linear_attention", "full_attention"]}, "it mixes attention with state-space layers"),
+        ({"conv_L_cache": 3}, "some layers keep a state of a size not known here"),
+        ({"layer_types": ["linear_attention", "full_attention"]}, "some layers keep a state of a size not known here"),
         ({"quantization_config": {"quant_method": "brandnew"}}, "quantisation 'brandnew' is not known here"),
     ],
 )
@@ -120,7 +124,12 @@ def test_what_is_not_understood_is_said_and_sized_larger(tmp_path: Path, changes
     plain, odd = _read(tmp_path, LLAMA), _read(tmp_path, LLAMA | changes)
     assert any(note.startswith(said) for note in odd.notes)
     assert odd.weights_gib["bf16"] > plain.weights_gib["bf16"]
-    assert sizing.kv_bytes_per_token(odd) >= sizing.kv_bytes_per_token(plain)
+    assert _token(odd) >= _token(plain)
+
+
+def test_of_what_is_not_understood_no_window_is_believed(tmp_path: Path) -> None:
+    odd = _read(tmp_path, LLAMA | {"architectures": ["WonderForCausalLM"], "sliding_window": 512, "mamba_d_state": 16})
+    assert (odd.sliding_layers, odd.state_layers, odd.attention_layers) == (0, 0, 32)
 
 
 def test_a_long_rope_counts_at_its_original_length_as_in_the_engine(tmp_path: Path) -> None:
@@ -131,7 +140,7 @@ def test_a_long_rope_counts_at_its_original_length_as_in_the_engine(tmp_path: Pa
 def test_a_vision_models_text_part_is_what_counts(tmp_path: Path) -> None:
     inner = {key: value for key, value in LLAMA.items() if key != "architectures"}
     outer = {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": inner}
-    assert sizing.kv_bytes_per_token(_read(tmp_path, outer)) == 131_072
+    assert _token(_read(tmp_path, outer)) == 131_072
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_memory_against_a_plan(plan_of: PlanOf, tmp_path: Path, monkeypatch: pyt
     limited = _write(tmp_path, {"sys/fs/cgroup/memory.max": str(2 * GIB)})
     found = system.memory(plan, limited)
     assert found.severity == "fail"
-    assert "this container may use 2.0 GiB; cpu needs 3.9 GiB" in found.finding
+    assert "this container may use 2.0 GiB; cpu needs 4.4 GiB" in found.finding
     assert "docker run --memory" in found.fix
     assert system.memory(None, limited).severity == "ok"
     assert system.memory(plan_of("rtx4090-qwen2.5-7b"), limited).severity == "ok"

@@ -127,6 +127,5 @@ def test_every_running_engine_is_asked_for_its_metrics(monkeypatch: pytest.Monke
         Engine("running", 0, b"a 1\n"),
         Engine("running", 0, b"a 2\n"),
     ]
-    monkeypatch.setattr(compose, "containers", lambda _service: engines)
-    assert compose.engine_metrics() == "a 1\n"
-    assert compose.all_engines_metrics() == "a 1\na 2\n"
+    monkeypatch.setattr(compose, "engine_containers", lambda: engines)
+    assert compose.engine_metrics() == "a 1\na 2\n"

@@ -19,9 +19,9 @@ def test_too_little_disk_and_memory(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
     monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
-    disk, memory = needs.shortages("cpu", plan_of("cpu").engines[0])
+    disk, memory = needs.shortages(plan_of("cpu"))
     assert disk.startswith(f"Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk at {tmp_path}/hub, 1.5 GiB are free")
-    assert "needs 4 GiB of memory, 2.0 GiB are free" in memory
+    assert "needs 4.4 GiB of memory, 2.0 GiB are free" in memory
 
 
 def test_weights_that_are_there_need_no_disk(
@@ -29,22 +29,22 @@ def test_weights_that_are_there_need_no_disk(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
-    engine = plan_of("cpu").engines[0]
-    assert needs.shortages("cpu", engine)
+    plan = plan_of("cpu")
+    assert needs.shortages(plan)
     (tmp_path / "hub" / "models--Qwen--Qwen2.5-0.5B-Instruct").mkdir(parents=True)
-    assert needs.shortages("cpu", engine) == []
+    assert needs.shortages(plan) == []
 
 
 def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
-    assert needs.shortages("cpu-tiny", plan_of("cpu-tiny").engines[0]) == []
+    assert needs.shortages(plan_of("cpu-tiny")) == []
 
 
 def test_too_little_shared_memory_as_in_a_container(
     plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == Path("/dev/shm") else 100.0)
-    (line,) = needs.shortages("cpu-tiny", plan_of("cpu-tiny").engines[0])
+    (line,) = needs.shortages(plan_of("cpu-tiny"))
     assert line.startswith("/dev/shm has 64 MiB free, the engine's processes need 256; ")
     assert "--shm-size" in line
 
@@ -54,8 +54,7 @@ def test_cards(
     cards: list[str], lacking: bool, plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "gpus", lambda: cards)
-    engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
-    found = needs.missing_cards("rtx4090-qwen2.5-7b", engine)
+    found = needs.missing_cards(plan_of("rtx4090-qwen2.5-7b"))
     assert bool(found) is lacking
     assert all("wants 1 NVIDIA card(s), the driver reports: none" in line for line in found)
 

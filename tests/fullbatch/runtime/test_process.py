@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from fullbatch.check import engine_commands
-from fullbatch.errors import HostError
+from fullbatch.errors import HostError, UsageError
 from fullbatch.plan import Plan
 from fullbatch.runtime.process import Ports, ProcessDeployment, engine_program, tail
 from tests.fullbatch.checkout import Checkout, read_until, rest
@@ -57,11 +57,31 @@ print(time.monotonic() - began)
 """
 
 
+# Says what it was given, then dies.
+TELLS = """
+import os, sys
+for name in ("VLLM_RPC_BASE_PATH", "CUDA_VISIBLE_DEVICES"):
+    print(name, os.environ.get(name), os.path.isdir(os.environ.get(name, "")), flush=True)
+sys.exit(1)
+"""
+
+
+def _free_pair(port: int, other: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port + 1))
+        except (OSError, OverflowError):
+            return False
+    return port + 1 != other
+
+
 class Words:
     """Words of the command line, with ports of this test's own."""
 
     def __init__(self, free_port: Callable[[], int]) -> None:
         self.gateway, self.engine = free_port(), free_port()
+        while not _free_pair(self.engine, self.gateway):  # a second engine listens on the next one
+            self.engine = free_port()
 
     def up(self, profile: str = "cpu-tiny") -> list[str]:
         ports = ["--gateway-port", str(self.gateway), "--engine-port", str(self.engine)]
@@ -430,3 +450,74 @@ def _wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
             pass
         time.sleep(0.05)
     raise AssertionError("it did not happen in time")
+
+
+def _log(checkout: Checkout, name: str, engine: str) -> list[str]:
+    return (checkout.root / ".fullbatch" / "run" / name / f"{engine}.log").read_text(encoding="utf-8").splitlines()
+
+
+def test_an_engines_sockets_lie_in_its_run_folder_where_their_names_fit(
+    checkout: Checkout, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux takes 107 characters for a socket's path; a deep checkout leaves them where vLLM puts them."""
+    monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
+    checkout.broken_engine(TELLS)
+    folder = checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "ipc"
+    assert checkout.run(*words.up()).returncode == 5
+    told = _log(checkout, "cpu-tiny", "engine")[0]
+    fits = len(str(folder)) + 37 <= 107
+    assert told == (f"VLLM_RPC_BASE_PATH {folder} True" if fits else "VLLM_RPC_BASE_PATH None False")
+    assert not folder.exists(), "what an engine leaves there goes with it"
+
+
+def test_what_a_killed_run_left_is_gone_at_the_next_start(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    left = checkout.write(".fullbatch/run/cpu-tiny/ipc/of-a-dead-engine", "")
+    assert checkout.run(*words.up()).returncode == 0
+    assert not left.exists()
+    assert checkout.run("down").returncode == 0
+
+
+def test_copies_are_processes_of_their_own_behind_one_gateway(checkout: Checkout, words: Words) -> None:
+    checkout.engine("--kv-tokens", "524288")
+    text = (checkout.root / "profiles/cpu-tiny.yaml").read_text(encoding="utf-8")
+    checkout.write("profiles/two.yaml", text.replace("hardware: {cpu:", "hardware: {replicas: 2, cpu:"))
+    up = checkout.run(*words.up("two"))
+    assert up.returncode == 0, up.stdout + up.stderr
+    (found,) = json.loads(checkout.run("status", "--json").stdout)
+    assert set(found["processes"]) == {"engine", "engine-2", "gateway"}
+    assert found["kv_tokens_planned"] == found["kv_tokens_reported"] == 2 * 524_288
+    assert checkout.run("down").returncode == 0
+    assert checkout.processes() == []
+
+
+def test_each_copy_sees_its_own_cards(
+    checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hub" / "models--RedHatAI--Meta-Llama-3.1-8B-Instruct-FP8").mkdir(parents=True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    checkout.program("bin/nvidia-smi", "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 24564 MiB'\necho 'the same, again'\n")
+    checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
+    with checkout.started(*words.up("rtx4090x2-llama3.1-8b-fp8")) as up:
+        read_until(up, "starting the gateway")
+        for engine, card in (("engine", "0"), ("engine-2", "1")):
+            line = f"CUDA_VISIBLE_DEVICES {card} False"
+            assert _eventually_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, line)
+        up.send_signal(signal.SIGINT)
+        rest(up)
+
+
+def _eventually_says(checkout: Checkout, name: str, engine: str, line: str) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if line in _log(checkout, name, engine):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_profile_for_several_machines_is_none_for_processes(
+    checkout: Checkout, plan_of: Callable[[str], Plan]
+) -> None:
+    with pytest.raises(UsageError, match="is for 2 machines; start it with Docker Compose on each"):
+        ProcessDeployment(checkout.root, plan_of("h100x8x2-llama3.1-405b"), Ports()).preflight()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.bench.ours import write_config
 from gateway.bench.request import KEY, MODEL
-from gateway.settings import load, read_api_keys
+from gateway.settings_file import load, read_api_keys
 
 
 def test_the_configuration_is_valid_and_everything_is_on(tmp_path: Path) -> None:

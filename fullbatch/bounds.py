@@ -1,0 +1,107 @@
+"""What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fullbatch.catalog import Workload
+
+# Requests held by the gateway for each seat in the engine's batch at the least: one decoding, three waiting.
+IN_FLIGHT_PER_SEAT = 4
+# The engine's own bound stands behind the gateway's and must not fire first: room for health probes.
+ENGINE_QUEUE_MARGIN = 16
+# Of this many requests that fit, one more is let in, so that a seat that falls free is filled in the very next step.
+HEADROOM_PART = 8
+
+
+@dataclass(frozen=True)
+class GatewayLimits:
+    """Bounds of the gateway; seconds and bytes. Each exists for one failure, named in docs/gateway-behaviour.md."""
+
+    max_body_bytes: int = 10 * 2**20
+    header_timeout_s: float = 10
+    body_timeout_s: float = 30
+    connect_timeout_s: float = 5
+    first_token_timeout_s: float = 600
+    idle_timeout_s: float = 120
+    max_in_flight: int = 512
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Of a model's pool of engines: requests in them at once, requests waiting for a place, seconds of waiting.
+
+    `max_running_each`: the share of one engine, which is what the gateway is told: engines may come and go.
+    """
+
+    max_running: int
+    max_running_each: int
+    max_queued: int
+    queue_timeout_s: float
+    why_running: str
+    why_queued: str
+    why_timeout: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The engines behind a model. `seats` and `fit` (requests of half the context in the KV cache) are one engine's.
+
+    `step_s`: least seconds of a decoding step with all of them running; None where the card's speed says nothing.
+    """
+
+    engines: int
+    seats: int
+    fit: int
+    step_s: float | None
+
+    @property
+    def served(self) -> int:
+        """Requests that make progress at once."""
+        return self.engines * max(1, min(self.seats, self.fit))
+
+
+def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admission:
+    """Bounds for `users` people whose requests look like `workload`, which the profile calls `name`."""
+    running = pool.served + -(-pool.served // HEADROOM_PART)
+    which = "seats" if pool.seats <= pool.fit else "requests of half the context that fit the KV cache"
+    asked = users * workload.requests_each - running
+    wanted, why = users, f"one waiting request for each of {users} users"
+    if asked > users:
+        wanted, why = asked, f"{users} users with up to {workload.requests_each} requests each, less those running"
+    queued = wanted
+    drains = drained(pool, workload)
+    waiting = pool.engines * pool.seats * (IN_FLIGHT_PER_SEAT - 1)
+    if drains is None and waiting > wanted:
+        queued, why = waiting, f"{IN_FLIGHT_PER_SEAT - 1} for each seat: how fast they are served is not known here"
+    if drains is not None and drains < wanted:
+        queued, why = (
+            max(1, drains),
+            f"what the engines can finish in {workload.queue_timeout_s:g} s; more would only time out",
+        )
+    return Admission(
+        max_running=running,
+        max_running_each=-(-running // pool.engines),
+        max_queued=queued,
+        queue_timeout_s=workload.queue_timeout_s,
+        why_running=f"{pool.served} {which}, and one more for every {HEADROOM_PART}, so that no seat stays empty",
+        why_queued=why,
+        why_timeout=f"workload {name}: who has waited so long is better told so",
+    )
+
+
+def drained(pool: Pool, workload: Workload) -> int | None:
+    """The most requests the engines can finish while one waits in the queue; None where their speed is not known."""
+    if pool.step_s is None:
+        return None
+    return int(pool.served / (workload.answer_tokens * pool.step_s) * workload.queue_timeout_s)
+
+
+def limits(seats: int, allowed: Admission) -> GatewayLimits:
+    """`seats`: those of all engines together."""
+    return GatewayLimits(max_in_flight=max(seats * IN_FLIGHT_PER_SEAT, allowed.max_running + allowed.max_queued))
+
+
+def engine_bound(gateway: GatewayLimits) -> int:
+    """Requests one engine holds itself; with the others down all of the gateway's may come to it."""
+    return gateway.max_in_flight + ENGINE_QUEUE_MARGIN

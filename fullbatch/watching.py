@@ -1,0 +1,50 @@
+"""What goes on on the screen until somebody leaves it: `top`, and logs that are followed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+
+from fullbatch.runtime import state
+from fullbatch.top import loop, sources
+from fullbatch.top.screen import picture
+
+
+def look(source: sources.Source, interval: float, *, once: bool, as_json: bool) -> bool:
+    """Draw what runs, again and again, or once; False if neither gateway nor engine answered that one time."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    live = Live(console=console, screen=True, auto_refresh=False) if not (once or as_json) else None
+    with live or contextlib.nullcontext():
+        for frame in loop.frames(source, interval):
+            if as_json:
+                sys.stdout.write(json.dumps(loop.as_json(source, frame.figures)) + "\n")
+                sys.stdout.flush()
+            else:
+                drawn = picture(source, frame.figures, frame.history, console.width, console.height)
+                live.update(drawn, refresh=True) if live else console.print(drawn)
+            if once:
+                return frame.figures.gateway_answers or frame.figures.engine_answers
+    return True
+
+
+def follow(known: state.State) -> None:
+    """Further lines of all logs, as they come, while anything runs."""
+    with contextlib.ExitStack() as stack:
+        files = {
+            started.name: stack.enter_context(Path(started.log).open(encoding="utf-8", errors="replace"))
+            for started in known.processes
+        }
+        for file in files.values():
+            file.seek(0, 2)
+        while known.alive():
+            for name, file in files.items():
+                for line in file.readlines():
+                    sys.stdout.write(f"{name:8}| {line}")
+            sys.stdout.flush()
+            time.sleep(0.3)
