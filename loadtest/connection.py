@@ -121,6 +121,11 @@ class Connection:
             self._socket = self._connect()
 
     @property
+    def kept(self) -> bool:
+        """True when neither side has announced its end, whatever the server may have done without a word."""
+        return self._socket is not None
+
+    @property
     def is_open(self) -> bool:
         """False when the server has closed it meanwhile."""
         return self._socket is not None and _still_open(self._socket)

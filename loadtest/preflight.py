@@ -92,7 +92,7 @@ def _probe(server: Server, prompts: Prompts, words: int) -> tuple[Record, bool]:
     now = perf_counter_ns()
     try:
         record = connection.exchange(request, Record(0, 0, words, plan=now, send=now))
-        announced = not record.ok or not connection.is_open
+        announced = not connection.kept
         time.sleep(_CLOSES_WITHIN_S)
         return record, announced or connection.is_open
     finally:
