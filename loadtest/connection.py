@@ -12,6 +12,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import orjson
@@ -31,6 +32,8 @@ class Server:
     """Where the requests go. Times in seconds: to connect, to the first text, and between two reads after it.
 
     `patience`: how long a request may wait in all where a refusal (429, 503) says `Retry-After`; 0: it is final.
+    `reuse`: a connection is kept for the next request; not where the server closes it after each answer without saying
+    so, for then a request can be on its way when the close arrives.
     """
 
     host: str
@@ -41,6 +44,7 @@ class Server:
     first_token_timeout: float = 600.0
     stall_timeout: float = 120.0
     patience: float = 0.0
+    reuse: bool = True
 
     @property
     def authority(self) -> str:
@@ -59,7 +63,16 @@ class Server:
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def server_at(base_url: str, api_key: str | None, **timeouts: float) -> Server:
+class Patience(TypedDict, total=False):
+    """The times of a `Server`, in seconds."""
+
+    connect_timeout: float
+    first_token_timeout: float
+    stall_timeout: float
+    patience: float
+
+
+def server_at(base_url: str, api_key: str | None, **timeouts: Unpack[Patience]) -> Server:
     """Reads a base URL such as http://127.0.0.1:8080 (a final /v1 is accepted). ValueError when it is not one."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -106,6 +119,16 @@ class Connection:
             self.close()
         if self._socket is None:
             self._socket = self._connect()
+
+    @property
+    def kept(self) -> bool:
+        """True when neither side has announced its end, whatever the server may have done without a word."""
+        return self._socket is not None
+
+    @property
+    def is_open(self) -> bool:
+        """False when the server has closed it meanwhile."""
+        return self._socket is not None and _still_open(self._socket)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -166,7 +189,7 @@ class Connection:
             record.outcome, record.detail = Outcome.CUT, _reason(error)
         else:
             record.outcome, record.detail = _judge(response, record)
-        if record.outcome is not Outcome.OK or response.should_close():
+        if record.outcome is not Outcome.OK or response.should_close() or not self._server.reuse:
             self.close()
 
     def _read_to_end(self, response: _Response, record: Record) -> None:

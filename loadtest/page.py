@@ -93,8 +93,15 @@ def _geometry() -> dict[str, int]:
 
 
 def _sure(point: Point) -> list[tuple[str, str]]:
-    """(value, interval) of each metric, as text."""
-    return [_in_words(point.estimate(metric), unit) for _, metric, unit in _SURE]
+    """(value, interval) of each metric, as text; of times and rates also the lowest and the highest repeat."""
+    made = []
+    for _, metric, unit in _SURE:
+        value, within = _in_words(point.estimate(metric), unit)
+        repeats = sorted(point.repeats(metric))
+        if len(repeats) > 1:
+            within += f"; repeats {table.milliseconds(repeats[0])} to {table.milliseconds(repeats[-1])}"
+        made.append((value, within))
+    return made
 
 
 def _in_words(estimate: Estimate | None, unit: str) -> tuple[str, str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 
 import orjson
 
 from loadtest.connection import Connection, Server, body_message
 from loadtest.errors import ServerProblem, UsageProblem
-from loadtest.prompts import CHAT_PATH, Prompts, line
+from loadtest.prompts import CHAT_PATH, Prompts, line_through
 from loadtest.record import Outcome, Record
 
 _PROBE_WORDS = (8, 64)
+_CLOSES_WITHIN_S = 0.1
 _FATAL = (
     Outcome.CONNECT,
     Outcome.UNAUTHORISED,
@@ -50,33 +52,49 @@ def served_models(server: Server, base_url: str) -> list[str]:
     return names
 
 
-def calibrate(server: Server, prompts: Prompts) -> tuple[Prompts, str]:
-    """The prompts with this server's tokens per word, and a line about it.
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """`reuse`: a connection can be kept for the next request. `line` is for the report's reader."""
+
+    prompts: Prompts
+    reuse: bool
+    line: str
+
+
+def calibrate(server: Server, prompts: Prompts) -> Calibrated:
+    """The prompts with this server's tokens per word, and whether it keeps connections.
 
     Two tiny requests tell the template's overhead and the tokens per word. If they fail in a way that a run should
     name (cut, stalled, …), the run goes on with one token per word; if no run can succeed, ServerProblem.
     """
-    points = []
+    points, reuse = [], True
     for words in _PROBE_WORDS:
-        record = _probe(server, prompts, words)
+        record, kept = _probe(server, prompts, words)
+        reuse = reuse and kept
         if record.outcome in _FATAL:
             raise ServerProblem(f"{server.authority}: a first request failed ({record.outcome}): {record.detail}")
         if not record.ok or record.answer.usage is None:
             reason = record.detail or "the answer has no usage"
-            return prompts, f"prompt length not calibrated: {reason}"
+            return Calibrated(prompts, reuse, f"prompt length not calibrated: {reason}")
         points.append((words, record.answer.usage.prompt))
-    per_word, overhead = line(points[0], points[1])
+    per_word, overhead = line_through(points[0], points[1])
     known = replace(prompts, tokens_per_word=per_word, overhead_tokens=overhead)
-    return known, f"{per_word:.2f} tokens a word and {overhead:.0f} for the template here"
+    line = f"{per_word:.2f} tokens a word and {overhead:.0f} for the template here"
+    closes = "" if reuse else "; it closes each connection after its answer, so each request has a new one"
+    return Calibrated(known, reuse, line + closes)
 
 
-def _probe(server: Server, prompts: Prompts, words: int) -> Record:
+def _probe(server: Server, prompts: Prompts, words: int) -> tuple[Record, bool]:
+    """The record, and whether the connection was usable a moment after a good answer that did not announce its end."""
     connection = Connection(server)
     messages = [{"role": "user", "content": prompts.text(f"probe-{words}", words)}]
     request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=1))
     now = perf_counter_ns()
     try:
-        return connection.exchange(request, Record(0, 0, words, plan=now, send=now))
+        record = connection.exchange(request, Record(0, 0, words, plan=now, send=now))
+        announced = not connection.kept
+        time.sleep(_CLOSES_WITHIN_S)
+        return record, announced or connection.is_open
     finally:
         connection.close()
 

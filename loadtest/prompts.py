@@ -90,7 +90,7 @@ def _text(nonce: str, salt: str, label: str, words: int) -> str:
     return " ".join([f"{first:012x}", *choices])
 
 
-def line(short: tuple[int, int], long: tuple[int, int]) -> tuple[float, float]:
+def line_through(short: tuple[int, int], long: tuple[int, int]) -> tuple[float, float]:
     """(tokens per word, tokens of overhead) through two measured points (words, prompt tokens).
 
     (1, 0) where the longer prompt is not the one with more tokens: such a server's counts tell nothing.

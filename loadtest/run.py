@@ -60,9 +60,10 @@ def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> R
     side = replace(side, model=check_model(servers[0], side.base_url, side.model))
     salt = side.name if len(config.sides) > 1 else ""
     prompts = Prompts(side.model, config.workload.kinds, nonce, salt)
-    prompts, calibration = calibrate(servers[0], prompts)
-    progress.line(calibration)
-    return Ready(side, servers, prompts, calibration)
+    found = calibrate(servers[0], prompts)
+    progress.line(found.line)
+    servers = tuple(replace(server, reuse=found.reuse) for server in servers)
+    return Ready(side, servers, found.prompts, found.line)
 
 
 def _server(side: Side, key: str | None, config: RunConfig) -> Server:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from loadtest.errors import UsageProblem
 from loadtest.points import METRICS, Slo
 from loadtest.verdict import Target
+from loadtest.yamlfile import load
 
 _VERSION = 1
 _KNOWN = tuple(field.name for field in fields(Target))
@@ -32,7 +31,7 @@ class TargetFile:
 
 def read_target_file(path: Path) -> TargetFile:
     """Raises UsageProblem with the file and the places in it."""
-    content = _load(path)
+    content = load(path, "--target")
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise UsageProblem(f"--target {path}: 'version: {_VERSION}' and a list 'targets' are expected")
     entries = content.get("targets")
@@ -45,27 +44,6 @@ def read_target_file(path: Path) -> TargetFile:
         raise UsageProblem(f"--target {path}: {'; '.join(faults)}")
     slo = Slo(**{name: _number(content["slo"].get(name)) for name in _SLO}) if "slo" in content else None
     return TargetFile(tuple(_target(entry) for entry in entries), slo)
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice; YAML itself would keep the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"'{twice}' is there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _load(path: Path) -> object:
-    try:
-        # A subclass of SafeLoader: it makes plain values only.
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise UsageProblem(f"--target {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UsageProblem(f"--target {path}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def _target(entry: Mapping[str, Any]) -> Target:

@@ -29,6 +29,7 @@ READS_ENVIRONMENT = {
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
 RUN_BY_NAME = {
     "gateway/bench/": "python -m gateway.bench and the candidates it starts by name",
+    "loadtest/bench/": "python -m loadtest.bench.truth, which measured docs/decisions/0010-generating-load.md",
     "loadtest/selfcheck_engine.py": "python -m loadtest.selfcheck_engine, which loadtest/selfcheck.py starts",
     "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
     "fullbatch/engine_parser.py": "fullbatch/check.py hands it to the engine's own Python",

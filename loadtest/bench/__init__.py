@@ -1,1 +1,1 @@
-"""What the load test itself is worth, measured. No product: docs/decisions/0011-client-truth.md keeps the numbers."""
+"""What the load test itself is worth, measured; docs/decisions/0010-generating-load.md keeps the numbers."""

@@ -40,7 +40,8 @@
   // The workload is a part of the form that Locust folds away; open it once.
   let opened = false;
   function open() {
-    const folded = document.querySelector("form [aria-expanded=false]");
+    const folds = [...document.querySelectorAll("form [aria-expanded=false]")];
+    const folded = folds.find((fold) => fold.textContent.includes("Custom parameters"));
     if (opened || !folded) return;
     opened = true;
     folded.click();

@@ -134,7 +134,7 @@ def test_kinds_of_requests_have_rows_of_their_own() -> None:
 
 def test_numbers_carry_their_intervals() -> None:
     html = page.render(make(users=(50,), repeats=3))
-    assert html.count("<small>") >= 10 and "Student" in html
+    assert html.count("<small>") >= 10 and "Student" in html and html.count("; repeats ") == 2
     assert page.render(report(good(0, 10, [(5, 1)]))).count("<small>") == 1  # the share within the SLO alone
 
 

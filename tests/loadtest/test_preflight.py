@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from loadtest.connection import Server, server_at
+from loadtest.connection import Connection, Server, server_at
 from loadtest.errors import ServerProblem, UsageProblem
 from loadtest.metrics import quantiles
 from loadtest.preflight import calibrate, check_model, served_models
 from loadtest.prompts import plain
-from tests.loadtest.answers import DONE, event
+from loadtest.record import Record
+from tests.loadtest.answers import DONE, event, usage
 from tests.loadtest.programs import fake_engine
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
@@ -50,14 +53,14 @@ def test_a_server_that_keeps_silent_is_given_up() -> None:
 def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
     """The fake counts a token for four characters: our words must follow that, whatever the tokenizer."""
     with fake_engine(ttft_ms=1, itl_ms=1) as (url, _):
-        prompts, line = calibrate(server(url), plain("tiny", tokens, 4, nonce="test"))
+        found = calibrate(server(url), plain("tiny", tokens, 4, nonce="test"))
+    prompts = found.prompts
     talks = [prompts.opening(prompts.kinds[0], f"{index}") for index in range(40)]
     lengths = [len(talk[0]["content"]) // 4 for talk in talks]
     middle = quantiles([float(length) for length in lengths])
     assert middle is not None and abs(middle.mean / tokens - 1) < 0.12
-    assert (
-        line == f"{prompts.tokens_per_word:.2f} tokens a word and {prompts.overhead_tokens:.0f} for the template here"
-    )
+    told = f"{prompts.tokens_per_word:.2f} tokens a word and {prompts.overhead_tokens:.0f} for the template here"
+    assert (found.line, found.reuse) == (told, True)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +74,9 @@ def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
 )
 def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], reason: str) -> None:
     with scripted(*script) as url:
-        prompts, line = calibrate(server(url), PROMPTS)
-    assert prompts.words(128) == 128
-    assert line.startswith("prompt length not calibrated: ") and reason in line
+        found = calibrate(server(url), PROMPTS)
+    assert found.prompts.words(128) == 128
+    assert found.line.startswith("prompt length not calibrated: ") and reason in found.line
 
 
 @pytest.mark.parametrize(
@@ -83,3 +86,16 @@ def test_a_refusal_that_every_request_would_get_stops_the_run(status: str) -> No
     answer = json_answer(status, b'{"error": {"message": "because"}}')
     with scripted(answer) as url, pytest.raises(ServerProblem, match=f"HTTP {status[:3]}: because"):
         calibrate(server(url), PROMPTS)
+
+
+def test_a_server_that_closes_without_saying_so_gets_a_new_connection_for_each_request() -> None:
+    """As llama.cpp's does after each stream, in spite of its Keep-Alive header."""
+    stream = event("a", "length") + usage(9, 1) + DONE
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(stream)
+    with scripted(head + stream) as url:
+        found = calibrate(server(url), PROMPTS)
+        assert not found.reuse and found.line.endswith("so each request has a new one")
+        used, request = Connection(replace(server(url), reuse=False)), PROMPTS.body([], PROMPTS.kinds[0])
+        for _ in range(5):
+            record = used.exchange(server(url).request("POST", "/v1/chat/completions", request), Record(0, 0, 0, 0, 0))
+            assert (record.ok, used.is_open) == (True, False), record.detail

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.prompts import Prompts, line, plain, spread
+from loadtest.prompts import Prompts, line_through, plain, spread
 from loadtest.workload import Kind
 
 ONE = plain("tiny", 100, 64, nonce="one")
@@ -72,14 +72,14 @@ def test_a_kind_without_an_exact_length_sends_openais_fields_alone() -> None:
 
 @given(st.integers(1, 8), st.integers(0, 60), st.integers(100, 4000))
 def test_the_number_of_words_follows_the_tokenizer(per_word: int, overhead: int, target: int) -> None:
-    tokens_per_word, template = line((8, 8 * per_word + overhead), (40, 40 * per_word + overhead))
+    tokens_per_word, template = line_through((8, 8 * per_word + overhead), (40, 40 * per_word + overhead))
     prompts = Prompts("tiny", (SHORT,), "one", tokens_per_word=tokens_per_word, overhead_tokens=template)
     words = prompts.words(target - prompts.overhead_tokens)
     assert abs(words * per_word + overhead - target) <= max(per_word, 2 * per_word + overhead - target)
 
 
 def test_a_server_that_counts_nonsense_gets_one_word_a_token() -> None:
-    assert line((8, 50), (40, 50)) == (1.0, 0.0)
+    assert line_through((8, 50), (40, 50)) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(("weights", "counts"), [((3, 1), {4: (3, 1), 12: (9, 3), 5: (4, 1)}), ((1, 1), {3: (2, 1)})])

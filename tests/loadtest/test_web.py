@@ -77,9 +77,9 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
         tab.shape(1280)
         tab.open(page)
         tab.until("document.querySelector('button[type=submit]') !== null")
-        for field in ("workload", "model", "steps", "stage_seconds", "max_tokens"):
+        for field in ("workload", "model", "steps", "stageSeconds", "maxTokens"):
             tab.until(f"document.querySelector('form [name={field}]') !== null")
-        assert tab.ask("document.querySelector('form [name=api_key_file]')") is None
+        assert tab.ask("document.querySelector('form [name=apiKeyFile]')") is None
         tab.ask("document.querySelector('button[type=submit]').click()")
         wait_for(lambda: statistics(page)["stats"][-1]["num_requests"] > 20)
         tab.open(f"{page}/?tab=llm")
@@ -110,16 +110,16 @@ def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str
     assert statistics(page)["state"] == "ready"
 
 
-def test_table_metrics_and_csv_tell_the_same_run(page: str) -> None:
-    get(f"{page}/swarm", b"")
-    wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 5)
-    running = [labels for name, labels in metrics(page) if name == "loadtest_stage_info"]
-    assert [dict(labels)["users"] for labels in running] == ["5"]
+def test_form_table_metrics_and_csv_tell_the_same_run(page: str) -> None:
+    get(f"{page}/swarm", b"steps=2,3&stage_seconds=3&max_tokens=12&workload=chat")
+    wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 3)
+    (running,) = [dict(labels) for name, labels in metrics(page) if name == "loadtest_stage_info"]
+    assert (running["users"], running["workload"]) == ("3", "chat")
     get(f"{page}/stop", b"")
     wait_for(lambda: statistics(page)["state"] == "stopped")
     whole = statistics(page)["stats"][-1]["num_requests"]
     found = wait_for(lambda: (m := metrics(page)) and value(m, "loadtest_requests_total", outcome="ok") == whole and m)
-    assert value(found, "loadtest_output_tokens_total") == pytest.approx(16 * whole)
+    assert value(found, "loadtest_output_tokens_total") == pytest.approx(12 * whole)
     assert value(found, "loadtest_time_to_first_token_seconds_count") == whole
     assert not [name for name, _ in found if name.startswith("loadtest_stage_")]
     (extended,) = statistics(page)["extended_stats"]
