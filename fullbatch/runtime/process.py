@@ -108,8 +108,10 @@ class ProcessDeployment:
         return self.api_keys_file.read_text(encoding="utf-8").split()[0]
 
     def log_tail(self, lines: int) -> list[str]:
-        """The first engine's last `lines` of log."""
-        return tail(Path(self._log(self.plan.engines[0].service)), lines)
+        """The last `lines` of log of the engine that has ended, else of the first."""
+        names = {engine.service for engine in self.plan.engines}
+        ended = [one.name for one in self._state.processes if one.name in names and one.process() is None]
+        return tail(Path(self._log((ended or [self.plan.engines[0].service])[0])), lines)
 
     def unready(self) -> list[str]:
         """The engines that do not answer yet, of several."""

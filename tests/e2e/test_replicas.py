@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -35,18 +36,29 @@ class Up:
     gateway: str
     engines: tuple[str, str]
 
+    def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return _run(self.checkout, *words, timeout=timeout)
+
     def client(self) -> OpenAI:
         key = (self.checkout.root / ".fullbatch/run/two/api_keys").read_text(encoding="utf-8").split()[0]
         return OpenAI(base_url=f"{self.gateway}/v1", api_key=key, max_retries=0, timeout=60)
 
     def status(self) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(self.checkout.run("status", "--json").stdout)
+        found: list[dict[str, Any]] = json.loads(self.run("status", "--json").stdout)
         return found[0]
 
     def finished(self, engine: str) -> float:
         with urllib.request.urlopen(f"{engine}/metrics", timeout=10) as answer:
             text = str(answer.read(), "utf-8")
         return sum(map(float, re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", text, re.MULTILINE)))
+
+
+def _run(checkout: Checkout, *words: str, timeout: float) -> subprocess.CompletedProcess[str]:
+    """`fullbatch WORDS` in the checkout, with this machine's programs: vLLM asks some of them about the processor."""
+    return subprocess.run(
+        checkout.command(*words), cwd=checkout.root, env=checkout.environment() | {"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -62,11 +74,11 @@ def up(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Up]:
     checkout.write("profiles/two.yaml", PROFILE)
     gateway, engine = free_port(), 18100 + os.getpid() % 2000
     ports = ["--gateway-port", str(gateway), "--engine-port", str(engine)]
-    answer = checkout.run("up", "two", "--runtime", "process", *ports, timeout=500)
+    answer = _run(checkout, "up", "two", "--runtime", "process", *ports, timeout=500)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "waiting for engine" in answer.stdout or "first token came back" in answer.stdout
     yield Up(checkout, f"http://127.0.0.1:{gateway}", (f"http://127.0.0.1:{engine}", f"http://127.0.0.1:{engine + 1}"))
-    checkout.run("down", "two", timeout=100)
+    _run(checkout, "down", "two", timeout=100)
     assert checkout.end_all() == []
 
 
