@@ -1,0 +1,93 @@
+"""What every answer must look like, and good requests to spoil."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+GOOD: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "messages": MESSAGES, "stream": True, "max_tokens": 3, "n": 1, "stop": ["x"], "temperature": 1,
+        "stream_options": {"include_usage": True}, "tools": [], "logit_bias": {"1": 1}, "response_format": None,
+    },
+    "/v1/completions": {"prompt": "hello", "stream": False, "max_tokens": 3, "best_of": 1, "min_tokens": 1},
+    "/v1/embeddings": {"input": ["hello"], "encoding_format": "float", "dimensions": 2},
+    "/v1/responses": {"input": "hello", "stream": True, "max_output_tokens": 3, "previous_response_id": None},
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 3, "stream": True, "stop_sequences": ["x"], "system": "y"},
+    "/v1/messages/count_tokens": {"messages": MESSAGES},
+    "/tokenize": {"prompt": "hello"},
+    "/detokenize": {"tokens": [1, 2]},
+    "/v1/score": {"text_1": "a", "text_2": ["b"]},
+    "/rerank": {"query": "a", "documents": ["b"]},
+    "/api/chat": {
+        "messages": [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f"}}]}],
+        "stream": True, "options": {"num_predict": 3, "stop": ["x"], "seed": 1, "top_k": 3}, "format": "json",
+        "think": True, "tools": [], "keep_alive": "5m", "logprobs": False,
+    },
+    "/api/generate": {"prompt": "hello", "images": [], "raw": False, "system": "x", "options": {"num_predict": 3}},
+    "/api/embed": {"input": ["a", "b"], "truncate": True, "dimensions": 2},
+    "/api/embeddings": {"prompt": "hello"},
+    "/api/show": {"verbose": True},
+}  # fmt: skip
+
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["tiny", "abort", '"usage":{', "data: [DONE]\n\n", "\ud800", "\0", "9" * 400])
+)
+JSON = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A path, and a body of it in which one or two members are something else, missing, there twice or cut."""
+    path = draw(st.sampled_from(sorted(GOOD)))
+    body: dict[str, Any] = {"model": "tiny", **GOOD[path]}
+    for _ in range(draw(st.integers(1, 2))):
+        _spoil(draw, body)
+    text = json.dumps(body)
+    if draw(st.integers(0, 9)) == 0:
+        text = text[:-1] + ',"model":' + json.dumps(draw(_SCALARS)) + "}"
+    data = text.encode("utf-8", "surrogatepass")
+    if draw(st.integers(0, 9)) == 0:
+        cut = draw(st.integers(0, len(data)))
+        data = data[:cut] + draw(st.binary(max_size=3)) + data[cut + draw(st.integers(0, 2)) :]
+    return path, data
+
+
+def _spoil(draw: st.DrawFn, holder: Any) -> None:
+    """Change one value somewhere below ``holder``, an object or a list."""
+    places: list[Any] = sorted(holder) if isinstance(holder, dict) else list(range(len(holder)))
+    if not places:
+        return
+    place = draw(st.sampled_from(places))
+    if isinstance(holder[place], dict | list) and holder[place] and draw(st.booleans()):
+        holder[place] = json.loads(json.dumps(holder[place]))
+        _spoil(draw, holder[place])
+    elif isinstance(holder, dict) and draw(st.integers(0, 4)) == 0:
+        del holder[place]
+    else:
+        holder[place] = draw(JSON)
+
+
+def assert_is_answer(path: str, status: int, body: bytes) -> None:
+    """No server error, and an error in the shape of the path's API."""
+    assert status < 500, (path, status, body[:500])
+    if status < 400:
+        return
+    error = json.loads(body)
+    if path.startswith("/api/") or path == "/":
+        assert isinstance(error["error"], str) and error["error"]
+    elif path.startswith("/v1/messages"):
+        assert error["type"] == "error" and set(error["error"]) == {"type", "message"}
+    else:
+        assert set(error["error"]) == {"message", "type", "param", "code"}
