@@ -15,7 +15,8 @@ _WAITING = b"\nvllm:num_requests_waiting{"
 _KV_USAGE = b"\nvllm:kv_cache_usage_perc{"
 _ITERATIONS = b"\nvllm:iteration_tokens_total_count{"
 _GENERATION = b"\nvllm:generation_tokens_total{"
-_PROMPT = b"\nvllm:prompt_tokens_total{"
+_PROMPT = b"\nvllm:prompt_tokens_by_source_total{"
+_COMPUTED = b'source="local_compute"'
 _PREEMPTIONS = b"\nvllm:num_preemptions_total{"
 
 
@@ -25,7 +26,8 @@ class Report:
 
     ``running``, ``waiting``: requests in its batch and in its own queue. ``kv_usage``: 0 to 1. The rest are counters
     since its start; ``iterations`` counts steps that brought a token (a step that only reads a part of a long prompt
-    moves ``kv_usage`` and nothing else).
+    moves ``kv_usage`` and nothing else). ``prompt_tokens``: those that it read itself, not those found in its prefix
+    cache; a prompt counts when its first token comes.
     """
 
     running: float
@@ -53,19 +55,20 @@ def read(text: bytes) -> Report | None:
         kv_usage=sum(usage) / len(usage) if usage else 0.0,
         iterations=sum(_values(text, _ITERATIONS)),
         generation_tokens=sum(_values(text, _GENERATION)),
-        prompt_tokens=sum(_values(text, _PROMPT)),
+        prompt_tokens=sum(_values(text, _PROMPT, _COMPUTED)),
         preemptions=sum(_values(text, _PREEMPTIONS)),
     )
 
 
-def _values(text: bytes, start: bytes) -> Iterator[float]:
-    """The values of one family's lines: the format has them one after the other."""
+def _values(text: bytes, start: bytes, label: bytes = b"") -> Iterator[float]:
+    """The values of one family's lines (the format has them one after the other) that have this label."""
     at = text.find(start)
     while at >= 0:
         end = text.find(b"\n", at + 1)
         line = text[at + 1 : end if end >= 0 else len(text)]
-        try:
-            yield float(line[line.rindex(b"} ") + 2 :])
-        except ValueError:  # cut off in the middle, or no number
-            return
+        if label in line:
+            try:
+                yield float(line[line.rindex(b"} ") + 2 :])
+            except ValueError:  # cut off in the middle, or no number
+                return
         at = end if end >= 0 and text.startswith(start, end) else -1

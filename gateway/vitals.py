@@ -6,9 +6,10 @@ judged so; it gets a tiny request instead (`poller`).
 
 What could be mistaken for it is one long step: on a slow CPU a step that reads thousands of prompt tokens takes many
 seconds, and nothing moves until its end. A step has at most ``step_tokens`` and only what nobody has answered yet can
-be in it. So the patience grows by these tokens over the reading speed: the best that this engine has shown, or
-`SLOWEST_READING`, whichever is more. Should one turn out to be slower still (it was called frozen and then brought a
-long prompt's tokens), the patience doubles for that engine, up to `MOST_PATIENT` times.
+be in it. So the patience grows by these tokens over the reading speed: the best mean of any busy period of this
+engine, or `SLOWEST_READING`, whichever is more. (A prompt counts when it has been read to its end, so over less than
+the whole period the speed would seem too high.) Should an engine be slower still (it was called frozen while long
+prompts were unanswered, and then went on), its patience doubles, up to `MOST_PATIENT` times.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gateway.reports import Report
 # Prompt tokens a second; a model of 0.5 billion weights on two cores reads some hundred.
 SLOWEST_READING = 200.0
 MOST_PATIENT = 8
-# That many prompt tokens after a verdict of "frozen" say that it was a long step.
+# With so many prompt tokens unanswered it may have been a long step.
 LONG_STEP = 256
 
 
@@ -46,12 +47,13 @@ class Vitals:
         self._frozen_after_s = frozen_after_s
         self._step_tokens = step_tokens
         self._report: Report | None = None
-        self._reported_at = now
+        self._began = now  # the busy period, and what had been read by then
+        self._began_tokens = 0.0
         self._last_byte_at = 0.0
         self._unread = 0
         self._reading = SLOWEST_READING
         self._stretch = 1
-        self._called_frozen = False
+        self._called_frozen = self._perhaps_slow = False
         self._busy = False
         self._quiet_since = now
         self.moved_at = now
@@ -63,16 +65,17 @@ class Vitals:
         self._busy = work.in_flight > 0 or (known is not None and known.running + known.waiting > work.blocked)
         moved = work.last_byte_at > self._last_byte_at or (report is not None and report != last)
         if report is not None:
-            if last is not None:
-                self._learn(report.prompt_tokens - last.prompt_tokens, now - self._reported_at)
-            self._report, self._reported_at = report, now
+            if self._perhaps_slow and report != last:
+                self._stretch = min(MOST_PATIENT, 2 * self._stretch)
+            self._learn(now, report, last)
+            self._report = report
         self._last_byte_at = work.last_byte_at
         self._unread = work.unread
         if moved:
             self.moved_at = now
         if moved or not self._busy:
             self._quiet_since = now
-            self._called_frozen = False
+            self._called_frozen = self._perhaps_slow = False
 
     @property
     def patience(self) -> float:
@@ -88,17 +91,20 @@ class Vitals:
         quiet = now - self._quiet_since
         if not self._busy or self._report is None or quiet < self.patience:
             return None
-        self._called_frozen = True
+        if not self._called_frozen:
+            self._called_frozen = True
+            self._perhaps_slow = self._unread >= LONG_STEP
         return quiet
 
     def forget(self, now: float) -> None:
         """The process is gone; what comes next is another one. How slow it is stays known."""
         self._report = None
-        self._busy = self._called_frozen = False
+        self._busy = self._called_frozen = self._perhaps_slow = False
         self._quiet_since = now
 
-    def _learn(self, prompt_tokens: float, seconds: float) -> None:
-        if self._called_frozen and prompt_tokens >= LONG_STEP:
-            self._stretch = min(MOST_PATIENT, 2 * self._stretch)
-        if prompt_tokens > 0 and seconds > 0 and not self._called_frozen:
-            self._reading = max(self._reading, prompt_tokens / max(seconds, 1.0))
+    def _learn(self, now: float, report: Report, last: Report | None) -> None:
+        read = report.prompt_tokens
+        if last is not None and read >= last.prompt_tokens and now > self._began:
+            self._reading = max(self._reading, (read - self._began_tokens) / (now - self._began))
+        if last is None or read < last.prompt_tokens or not self._busy:
+            self._began, self._began_tokens = now, read

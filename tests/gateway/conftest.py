@@ -36,6 +36,7 @@ def engine(shared_engine: Engine) -> Iterator[Engine]:
 
 @pytest.fixture
 def gateway(shared_gateway: Gateway, engine: Engine) -> Gateway:  # noqa: ARG001 - the knobs are put back
+    shared_gateway.wait_up()  # a fault of the test before may have put the engine out
     return shared_gateway
 
 

@@ -87,15 +87,38 @@ def test_p87_a_fast_engine_gets_less_time_for_it() -> None:
     assert frozen_at(vitals, 6, replace(BUSY, prompt_tokens=50_000), Work(1, 0, 0, 100_000)) == AFTER_S
 
 
+def test_p87_a_slow_engine_is_not_taken_for_a_fast_one_when_its_prompts_end_together() -> None:
+    """Two prompts of 4,000 tokens, read in 80 s, are both counted within the last second of them."""
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    for second in range(1, 80):
+        vitals.observe(second, replace(BUSY, kv_usage=second / 100), Work(2, 0, 0, 8000))
+    vitals.observe(79.5, replace(BUSY, kv_usage=0.8, prompt_tokens=9000), Work(2, 0, 79, 4000))
+    vitals.observe(80, replace(BUSY, kv_usage=0.8, prompt_tokens=13000), Work(2, 0, 80, 4000))
+    assert vitals.patience >= AFTER_S + STEP_TOKENS / SLOWEST_READING
+
+
+@given(seconds=st.integers(1, 50), speed=st.floats(1, 50_000))
+def test_p87_the_speed_is_never_taken_for_more_than_it_was(seconds: int, speed: float) -> None:
+    vitals = judge()
+    vitals.observe(0, replace(BUSY, prompt_tokens=0), AT_WORK)
+    for second in range(1, seconds + 1):
+        vitals.observe(second, replace(BUSY, prompt_tokens=second * speed), Work(1, 0, second, 10**6))
+    assert vitals.patience >= AFTER_S + STEP_TOKENS / max(SLOWEST_READING, speed) * 0.999
+
+
 def test_p87_one_mistaken_for_frozen_gets_twice_the_time() -> None:
     vitals = judge()
     vitals.observe(0, IDLE, NO_WORK)
-    slow = Work(1, 0, 0, 2048)
+    slow = Work(1, 0, 0, LONG_STEP)
     first = frozen_at(vitals, 1, BUSY, slow)
-    after = replace(BUSY, prompt_tokens=BUSY.prompt_tokens + LONG_STEP, iterations=BUSY.iterations + 1)
+    vitals.observe(50, BUSY, NO_WORK)  # its request was cut; the step goes on
+    assert vitals.frozen_for(50) is not None
+    after = replace(IDLE, iterations=BUSY.iterations + 1)
+    vitals.observe(99, after, NO_WORK)
     vitals.observe(100, after, slow)
     second = frozen_at(vitals, 101, after, slow)
-    assert first is not None and second is not None and second >= 2 * first - 2
+    assert first is not None and second is not None and second >= 2 * (AFTER_S + LONG_STEP / SLOWEST_READING) - 2
 
 
 def test_p86_one_that_was_really_frozen_gets_no_more_time() -> None:

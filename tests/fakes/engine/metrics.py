@@ -63,6 +63,14 @@ class Meters:
         self._generation = self._histogram("vllm:request_generation_tokens", _TOKENS)
         self._iterations = self._histogram("vllm:iteration_tokens_total", _STEP_TOKENS)
         self._prompt_tokens = self._counter("vllm:prompt_tokens", "Number of prefill tokens processed.")
+        by_source = Counter(
+            "vllm:prompt_tokens_by_source",
+            "Number of prompt tokens by source.",
+            [*self._labels, "source"],
+            registry=self._registry,
+        )
+        sources = ("local_compute", "local_cache_hit", "external_kv_transfer")
+        self._by_source = {source: by_source.labels(*self._labels.values(), source) for source in sources}
         self._generation_tokens = self._counter("vllm:generation_tokens", "Number of generation tokens processed.")
         self._preemptions = self._counter("vllm:num_preemptions", "Cumulative number of preemptions.")
         self._queries = self._counter("vllm:prefix_cache_queries", "Prefix cache queries, in queried tokens.")
@@ -81,6 +89,7 @@ class Meters:
     def first_token(self, prompt_tokens: int, seconds: float) -> None:
         self._ttft.observe(seconds)
         self._prompt_tokens.inc(prompt_tokens)
+        self._by_source["local_compute"].inc(prompt_tokens)
         self._queries.inc(prompt_tokens)
         self._generation_tokens.inc()
 
