@@ -76,8 +76,8 @@ class ProcessDeployment:
         """HostError or StateError, with all reasons at once, when it cannot be started here."""
         refuse_second(self.root, self.plan.name)
         if self.plan.engines[0].nodes > 1:
-            machines = f"profiles/{self.plan.name}.yaml is for {self.plan.engines[0].nodes} machines"
-            raise UsageError(f"{machines}; start it with Docker Compose on each (docs/operating.md)")
+            which = f"profiles/{self.plan.name}.yaml is for several machines"
+            raise UsageError(f"{which}; start it with Docker Compose on each (docs/operating.md)")
         ports = [port for port, _ in self._wanted_ports()]
         if len(set(ports)) < len(ports):
             raise UsageError(f"--gateway-port {ports[0]} is also the engine's port; choose another")
@@ -136,7 +136,7 @@ class ProcessDeployment:
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
             api_keys_file=self._state.api_keys_file,
-            store=str(store_of(self.root, self.plan.name)),
+            store=str(state.store_of(self.root, self.plan.name)),
             engine_host=LOOPBACK,
             engine_port=self.ports.engine,
             engine_urls=self._state.engine_urls,
@@ -227,14 +227,9 @@ def engine_program(root: Path, engine: EnginePlan) -> str:
     return found
 
 
-def store_of(root: Path, profile: str) -> Path:
-    """The key store of one profile's gateway; it stays when the gateway is stopped."""
-    return state.run_dir(root, profile) / "store"
-
-
 def gateway_program(root: Path, profile: str, module: str, words: Sequence[str]) -> int:
     """Run a program of the gateway's on its key store, whether the gateway runs or not; its exit code."""
-    command = [sys.executable, "-m", module, "--store", str(store_of(root, profile)), *words]
+    command = [sys.executable, "-m", module, "--store", str(state.store_of(root, profile)), *words]
     return subprocess.run(command, cwd=root, check=False).returncode
 
 

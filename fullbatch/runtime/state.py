@@ -75,6 +75,11 @@ def run_dir(root: Path, profile: str) -> Path:
     return root / ".fullbatch" / "run" / profile
 
 
+def store_of(root: Path, profile: str) -> Path:
+    """The key store of one profile's gateway; it stays when the gateway is stopped."""
+    return run_dir(root, profile) / "store"
+
+
 def write(root: Path, state: State) -> None:
     """Replace the state file in one step: a reader never sees half of it."""
     path = run_dir(root, state.profile) / "state.json"

@@ -519,5 +519,5 @@ def _eventually_says(checkout: Checkout, name: str, engine: str, line: str) -> b
 def test_a_profile_for_several_machines_is_none_for_processes(
     checkout: Checkout, plan_of: Callable[[str], Plan]
 ) -> None:
-    with pytest.raises(UsageError, match="is for 2 machines; start it with Docker Compose on each"):
+    with pytest.raises(UsageError, match="is for several machines; start it with Docker Compose on each"):
         ProcessDeployment(checkout.root, plan_of("h100x8x2-llama3.1-405b"), Ports()).preflight()
