@@ -75,7 +75,7 @@ def gateway_program(root: Path, name: str | None, plan: Plan | None, module: str
     in_docker = running_profile()
     if in_docker and name in (None, in_docker) and plan is not None:
         return ComposeDeployment(root, plan, Ports().gateway).gateway_program(module, words)
-    if name and process.store_of(root, name).exists():
+    if name and state.store_of(root, name).exists():
         return process.gateway_program(root, name, module, words)
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile")
 

@@ -20,7 +20,8 @@ SERVED = {
     "/v1/models", "/health", "/metrics", "/openapi.json",
 }  # fmt: skip
 # What reaches the engines by itself: the gateway asks how they are.
-POLLED = {"GET /health", "GET /v1/models"}
+# What the gateway asks of itself: how the engine is, and for one token.
+POLLED = {"GET /health", "GET /v1/models", "GET /metrics", "POST /v1/completions"}
 _VERBS = {"get", "post", "put", "patch", "delete", "head", "options", "websocket", "api_route", "mount"}
 
 

@@ -221,8 +221,8 @@ def test_p81_usage_is_asked_upstream_counted_and_not_leaked(
     ("options", "sent", "leaks"),
     [
         ({"include_usage": True}, {"include_usage": True}, True),
-        ({"include_usage": False}, {"include_usage": True}, False),
-        (None, {"include_usage": True}, False),
+        ({"include_usage": False}, {"include_usage": True, "continuous_usage_stats": False}, False),
+        (None, {"include_usage": True, "continuous_usage_stats": False}, False),
         ({"continuous_usage_stats": True}, {"include_usage": True, "continuous_usage_stats": False}, False),
         ({"include_usage": True, "continuous_usage_stats": True},) * 2 + (True,),
     ],
