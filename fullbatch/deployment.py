@@ -69,6 +69,8 @@ def gateway_program(root: Path, name: str | None, plan: Plan | None, module: str
 
     Returns its exit code. A profile that ran as processes and is stopped still has its keys and its usage.
     """
+    if "--help" in words:  # needs nothing that runs
+        return process.gateway_program(root, name or "none", module, words)
     running = _only(root, name, "--profile PROFILE")
     if running:
         return process.gateway_program(root, running.profile, module, words)

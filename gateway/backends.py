@@ -154,6 +154,7 @@ class Backends:
         states = [health.state for health in healths]
         state: State = "starting" if "starting" in states else "down"
         reasons = "; ".join(f"engine '{health.name}': {health.reason or health.state}" for health in healths)
+        reasons = reasons or "no engine is configured for it any more"
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from openai import OpenAI
+from openai import AuthenticationError, OpenAI
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt"
@@ -96,6 +96,47 @@ def test_an_answer_comes_whole_and_as_a_stream(up: Up) -> None:
     assert whole.usage is not None and whole.usage.completion_tokens == 12
     assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 40
     assert chunks[-2].choices[0].finish_reason == "length"
+
+
+def counted(up: Up, name: str) -> float:
+    found = re.search(rf"^vllm:{name}_total{{.*}} (\S+)$", up.metrics(), re.MULTILINE)
+    assert found, f"the engine reports no {name}"
+    return float(found.group(1))
+
+
+def test_usage_is_to_the_token_what_the_engine_has_counted(up: Up) -> None:
+    key = json.loads(fullbatch("keys", "--profile", "cpu-tiny", "create", f"e2e-{time.time_ns()}", "--json").stdout)
+
+    def used() -> list[dict[str, Any]]:
+        lines = json.loads(fullbatch("usage", "--profile", "cpu-tiny", "--json").stdout)
+        return [line for line in lines if line["key"] == key["name"]]
+
+    before = [counted(up, name) for name in ("prompt_tokens", "generation_tokens")]
+    ask: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 9}
+    with OpenAI(base_url=f"{up.gateway}/v1", api_key=key["key"], max_retries=5, timeout=60) as api:
+        until(lambda: bool(key_works(api)), 5, "the new key is not known")
+        api.chat.completions.create(**ask)
+        for event in api.chat.completions.create(**ask, stream=True):
+            assert event.usage is None and event.choices
+        api.completions.create(model="tiny", prompt="Once", max_tokens=7)
+        for part in api.completions.create(model="tiny", prompt="Once upon", max_tokens=7, stream=True):
+            assert part.usage is None and part.choices
+        until(lambda: used() != [] and used()[0]["requests"] == 4, 5, f"usage says {used()}")
+        (line,) = used()
+        after = [counted(up, name) for name in ("prompt_tokens", "generation_tokens")]
+        assert [line["prompt_tokens"], line["completion_tokens"]] == [a - b for a, b in zip(after, before, strict=True)]
+        choices = {event.choices[0].index for event in api.chat.completions.create(**ask, n=2, stream=True)}
+        assert choices == {0, 1}
+    until(lambda: used()[0]["requests"] == 5, 5, f"usage says {used()}")
+    assert used()[0]["completion_tokens"] == counted(up, "generation_tokens") - before[1]
+    assert used()[0]["estimated"] == 0
+
+
+def key_works(api: OpenAI) -> bool:
+    try:
+        return bool(api.models.list().data)
+    except AuthenticationError:
+        return False
 
 
 def test_the_kv_cache_is_exactly_as_planned(up: Up) -> None:

@@ -143,6 +143,12 @@ def test_what_is_not_running(checkout: Checkout, words: list[str]) -> None:
     assert "running" in _one_line(checkout.run(*words), 6)
 
 
+def test_help_on_keys_needs_nothing_that_runs(checkout: Checkout) -> None:
+    run = checkout.run("keys", "create", "--help")
+    assert run.returncode == 0, run.stderr
+    assert "--requests-per-minute" in run.stdout and "--expires" in run.stdout
+
+
 def test_status_of_nothing(checkout: Checkout) -> None:
     assert (checkout.run("status").stdout, checkout.run("status").returncode) == ("nothing is running\n", 6)
     assert checkout.run("status", "cpu").stdout == "profile 'cpu' is not running\n"

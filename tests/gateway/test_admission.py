@@ -11,7 +11,7 @@ import pytest
 from gateway.address import Address
 from gateway.admission import NO_ENGINE_GRACE_S, Admission
 from gateway.call import Call, Principal, Usage
-from gateway.errors import GatewayError, NoEngineUp, Overloaded
+from gateway.errors import GatewayError, NoEngineUp, Overloaded, Stopping
 from gateway.places import Place
 from gateway.queueing import LEVELS
 from gateway.settings import AdmissionSettings, EngineSettings, Polling
@@ -78,6 +78,34 @@ async def test_p9_a_place_is_given_back_once_however_the_request_ends() -> None:
     with pytest.raises(ZeroDivisionError), await bench.ask("a"):
         raise ZeroDivisionError
     assert (bench.address.in_flight, bench.admission.in_flight) == (0, 0)
+
+
+async def test_p82_once_closed_it_refuses_who_waits_and_who_comes_and_keeps_who_runs() -> None:
+    bench = Bench(1)
+    running, waiting = await bench.ask("a"), bench.ask("b")
+    await settle()
+    bench.admission.close(lambda: Stopping("stopping", retry_after=5))
+    assert isinstance(await refusal(waiting), Stopping)
+    assert isinstance(await refusal(bench.ask("a")), Stopping)
+    assert bench.admission.in_flight == 1
+    running.release(None)
+    assert bench.admission.in_flight == 0
+
+
+async def test_p83_other_numbers_hold_for_who_comes_and_for_whose_turn_it_is() -> None:
+    bench = Bench(1, max_queued=8, half_life_s=10)
+    place = await bench.ask("a")
+    place.release(Usage(1000, 1000))
+    running = await bench.ask("c")
+    waiting = [bench.ask("a"), bench.ask("b")]
+    await settle()
+    bench.admission.change(AdmissionSettings(max_queued=2, half_life_s=1), 1000)
+    assert (await refusal(bench.ask("d"))).status == 429
+    running.release(None)
+    await settle()
+    assert [task.done() for task in waiting] == [False, True]  # a has had more, whatever the pace of its fading
+    for task in waiting:
+        task.cancel()
 
 
 async def test_p42_requests_wait_in_the_gateway_and_not_in_the_engine() -> None:
