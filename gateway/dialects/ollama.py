@@ -151,7 +151,7 @@ class Embed(Ollama):
             sent,
             prompt_tokens=prompt.estimate(sent, body),
             output_tokens=0,
-            translation=Embeddings(asked, self._several),
+            translation=Embeddings(asked, len(texts), self._several),
         )
 
     def _texts(self, content: Json) -> list[str]:
