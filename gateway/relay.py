@@ -25,6 +25,8 @@ MAX_TRANSLATED = 32 * 1024 * 1024
 # An event that is longer than this goes on in pieces.
 MAX_EVENT_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
+# What reading JSON of another shape than expected comes to.
+_UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError)
 # How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
 DRAINING = b"cannot schedule new futures after shutdown"
 MAX_FAULT_BYTES = 4096
@@ -62,6 +64,7 @@ class Relay:
         self._length: int | None = None
         self._events = False
         self._held = b""
+        self._whole = bytearray()  # what is translated at its end: one buffer that grows, not a copy for each read
         self._last = b""
         self._failed = False
         self._job = job
@@ -112,6 +115,9 @@ class Relay:
             if self._status < 400:  # a refusal costs nothing
                 meter.first_at = now
         meter.last_at = now
+        if self._translation is not None and not self._events:
+            self._gather(data)
+            return
         if self._held:
             data = self._held + data
             self._held = b""
@@ -120,11 +126,17 @@ class Relay:
                 data = self._keep_half_event(data)
             if data:
                 self._pass_events(data)
-        elif not self._reply.started and len(data) <= (HOLD_BYTES if self._translation is None else MAX_TRANSLATED):
+        elif not self._reply.started and len(data) <= HOLD_BYTES:
             self._held = data
         else:
             meter.piece(data)
             self._pass(data)
+
+    def _gather(self, data: bytes) -> None:
+        self._whole += data
+        if len(self._whole) > MAX_TRANSLATED:
+            limit = MAX_TRANSLATED // 2**20
+            self._give_up(EngineBroken(f"{self._engine} answered more than {limit} MiB; ask for less at once"))
 
     def _pass_events(self, data: bytes) -> None:
         if self._job.dialect.failed(data):
@@ -132,7 +144,12 @@ class Relay:
         self._last = data
         data = self._meter.stream(data)
         if self._translation is not None:
-            data = self._translation.stream(data)
+            try:
+                data = self._translation.stream(data)
+            except _UNEXPECTED:
+                self._break(EngineBroken(f"{self._engine} sent an event that is not as vLLM's are"), "engine_error")
+                self._connection.cancel(self)
+                return
         if data:
             self._pass(data)
 
@@ -151,7 +168,7 @@ class Relay:
         elif self._events:
             self._reply.send(self._status, self._content_type, b"")
         else:
-            self._send_whole(self._held)
+            self._send_whole(bytes(self._whole) if self._whole else self._held)
         if not self.done.done():
             self._finish(self._outcome())
 
@@ -164,7 +181,12 @@ class Relay:
             return
         self._meter.whole(body)
         if self._translation is not None:
-            self._reply.send(self._status, JSON, self._translation.whole(body))
+            try:
+                translated = self._translation.whole(body)
+            except _UNEXPECTED:
+                self.done.set_exception(EngineBroken(f"{self._engine} answered what is not as vLLM's answers are"))
+                return
+            self._reply.send(self._status, JSON, translated)
         else:
             self._reply.send(self._status, self._content_type, body)
 

@@ -44,7 +44,7 @@ class Anthropic(OpenAI):
         return _ERROR_EVENT_START + b"data: " + self.error(error) + b"\n\n"
 
     def refusal(self, status: int, body: bytes) -> bytes:
-        return _body(status, engine_message(body) or "the engine refused this request")
+        return _body(status, engine_message(status, body))
 
     def ended(self, tail: bytes) -> bool:
         return tail.endswith(_STOP_EVENT) or _ERROR_EVENT_START in tail

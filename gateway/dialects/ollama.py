@@ -46,8 +46,8 @@ class Ollama:
     def error_event(self, error: GatewayError) -> bytes:
         return self.error(error) + b"\n"
 
-    def refusal(self, status: int, body: bytes) -> bytes:  # noqa: ARG002
-        return orjson.dumps({"error": engine_message(body) or "the engine refused this request"})
+    def refusal(self, status: int, body: bytes) -> bytes:
+        return orjson.dumps({"error": engine_message(status, body)})
 
     def ended(self, tail: bytes) -> bool:
         return tail.endswith(DONE_EVENT)
@@ -153,7 +153,7 @@ class Embed(Ollama):
             sent,
             prompt_tokens=prompt.estimate(sent, body),
             output_tokens=0,
-            translation=Embeddings(asked, self._several),
+            translation=Embeddings(asked, len(texts), self._several),
         )
 
     def _texts(self, content: Json) -> list[str]:

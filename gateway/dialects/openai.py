@@ -20,6 +20,7 @@ ABORTED = b'"finish_reason":"abort"'
 _ASK_USAGE = b',"stream_options":{"include_usage":true}}'
 # FastAPI's own answers in front of vLLM, for a path that this model's engine lacks or a body that it cannot read.
 _FASTAPI = b'{"detail":'
+_WORDLESS = "the engine refused this request"
 # vLLM writes an event's type last, and the response with its usage before it.
 _RESPONSE_ENDS = tuple(b'"type":"response.%b"}\n\n' % kind for kind in (b"completed", b"incomplete", b"failed"))
 
@@ -47,9 +48,8 @@ class OpenAI:
     def refusal(self, status: int, body: bytes) -> bytes:
         if not body.startswith(_FASTAPI):
             return body
-        if status == 404:
-            return self.error(NotServed("the engine of this model does not serve this API"))
-        return self.error(BadRequest(engine_message(body)))
+        refused = NotServed if status == 404 else BadRequest
+        return self.error(refused(engine_message(status, body)))
 
     def ended(self, tail: bytes) -> bool:
         return tail.endswith(DONE_EVENT)
@@ -127,17 +127,17 @@ class Responses(OpenAI):
         return b"event: error\n" in events or b"event: response.failed\n" in events
 
 
-def engine_message(body: bytes) -> str:
-    """What an engine's refusal says, in whichever shape; empty if it says nothing that can be read."""
+def engine_message(status: int, body: bytes) -> str:
+    """What an engine's refusal says, in whichever shape."""
+    if status == 404 and body.startswith(_FASTAPI):
+        return "the engine of this model does not serve this API"
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return ""
-    if not isinstance(content, dict):
-        return ""
-    error = content.get("error", content)
+        return _WORDLESS
+    error = content.get("error", content) if isinstance(content, dict) else None
     message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
+    return message if isinstance(message, str) and message else _WORDLESS
 
 
 def _with_usage(body: bytes | bytearray, content: dict[str, Any]) -> tuple[bytes | bytearray, bool]:

@@ -8,7 +8,7 @@ from gateway.call import BYTES_PER_TOKEN
 
 # What an image costs a vision model, roughly; its base64 would count as a hundred times that.
 IMAGE_TOKENS = 1000
-_INLINE = b";base64,"
+_INLINE = b"base64"
 # An image further down than this counts as text; only its estimate is wrong then.
 _DEEP = 6
 
@@ -26,6 +26,8 @@ def _inline(value: Any, depth: int) -> tuple[int, int]:
     if isinstance(value, str):
         head = value[:128]
         return (1, len(value)) if head.startswith("data:") and ";base64," in head else (0, 0)
+    if isinstance(value, dict) and value.get("type") == "base64" and isinstance(value.get("data"), str):
+        return 1, len(value["data"])  # Anthropic's
     if depth == 0 or not isinstance(value, list | dict):
         return 0, 0
     found = [_inline(each, depth - 1) for each in (value.values() if isinstance(value, dict) else value)]

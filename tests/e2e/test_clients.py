@@ -17,7 +17,7 @@ from openai import OpenAI
 from openai.types.responses import ResponseCompletedEvent
 
 from tests.e2e.test_engine import Up, up  # noqa: F401 the engine that `fullbatch up` starts
-from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, spoiled
+from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, exhausted, spoiled
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -99,7 +99,14 @@ def test_openais_client_sees_what_this_model_is_not_for(up: Up, http: httpx.Clie
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_served")
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@pytest.mark.parametrize("path", sorted(GOOD))
+def test_the_engine_refuses_every_kind_in_every_place_and_never_breaks(http: httpx.Client, path: str) -> None:
+    for body in exhausted(path):
+        answer = http.post(path, content=body)
+        assert_is_answer(path, answer.status_code, answer.content)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(request=spoiled())
 def test_the_engine_refuses_what_is_spoiled_and_never_breaks(http: httpx.Client, request: tuple[str, bytes]) -> None:
     path, body = request

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -282,3 +284,48 @@ def test_p63_a_whole_answer_that_breaks_is_502(sdk: Client, engine: Engine) -> N
     with pytest.raises(ResponseError) as caught:
         sdk.chat("tiny", MESSAGES)
     assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"{}"),
+        ("application/json", b"<html>"),
+        ("application/json", b'{"choices":[]}'),
+        ("application/json", b'{"choices":{}}'),
+        ("text/event-stream", b"data: [1]\n\ndata: [DONE]\n\n"),
+        ("text/event-stream", b"data: {\n\n"),
+    ],
+)
+def test_p63_an_engine_that_answers_something_else_is_502(
+    start_gateway: Callable[..., Gateway], kind: str, body: bytes
+) -> None:
+    class Strange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer("application/json", b'{"data":[{"id":"tiny"}]}')
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self._answer(kind, body)
+
+        def _answer(self, kind: str, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Strange) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gateway = start_gateway([f"http://127.0.0.1:{server.server_address[1]}"])
+        gateway.wait_up()
+        with gateway.client() as http:
+            for path, more in (("/api/chat", {"messages": MESSAGES}), ("/api/embed", {"input": "x"})):
+                broken = http.post(path, json={"model": "tiny", **more})
+                assert broken.status_code == 502
+                assert "engine" in broken.json()["error"]
+        assert gateway.metric("gateway_requests_in_flight") == 0
+        server.shutdown()

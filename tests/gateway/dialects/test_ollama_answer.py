@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 import orjson
+import pytest
 
-from gateway.dialects.ollama_answer import Answer, chat_shape, generate_shape, timestamp
+from gateway.dialects.ollama_answer import Answer, Embeddings, chat_shape, generate_shape, timestamp
 
 
 def event(**choice: Any) -> bytes:
@@ -63,6 +64,18 @@ def test_log_probabilities_pass() -> None:
     tokens = [{"token": "a", "logprob": -1.5, "bytes": [97], "top_logprobs": []}]
     (line,) = lines(Answer("m", chat_shape).stream(event(delta={"content": "a"}, logprobs={"content": tokens})))
     assert line["logprobs"] == tokens
+
+
+def test_vectors_are_cut_out_as_they_are() -> None:
+    data = [{"index": i, "object": "embedding", "embedding": [0.1, -2e-7, i]} for i in range(3)]
+    body = orjson.dumps({"model": 'a "embedding":[9]', "data": data, "usage": {"prompt_tokens": 7}})
+    got = orjson.loads(Embeddings("m", 3, several=True).whole(body))
+    assert got["embeddings"] == [[0.1, -2e-7, i] for i in range(3)]
+    assert (got["model"], got["prompt_eval_count"]) == ("m", 7)
+    one = orjson.dumps({"data": data[:1]})
+    assert orjson.loads(Embeddings("m", 1, several=False).whole(one)) == {"embedding": [0.1, -2e-7, 0]}
+    with pytest.raises(ValueError, match="3 vectors for 2 texts"):
+        Embeddings("m", 2, several=True).whole(body)
 
 
 def test_the_time_is_rfc_3339() -> None:

@@ -114,16 +114,17 @@ def test_p52_a_client_that_did_not_ask_for_usage_does_not_see_it(gateway: Gatewa
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("status", "body", "message"),
     [
-        (b'{"detail":"Not Found"}', "Not Found"),
-        (b'{"error":{"message":"too long","code":400}}', "too long"),
-        (b'{"type":"error","error":{"type":"x","message":"no"}}', "no"),
-        (b'{"error":"flat"}', "flat"),
-        (b"[]", ""),
-        (b"<html>", ""),
-        (b'{"error":{"message":3}}', ""),
+        (404, b'{"detail":"Not Found"}', "the engine of this model does not serve this API"),
+        (400, b'{"detail":"There was an error parsing the body"}', "There was an error parsing the body"),
+        (400, b'{"error":{"message":"too long","code":400}}', "too long"),
+        (400, b'{"type":"error","error":{"type":"x","message":"no"}}', "no"),
+        (400, b'{"error":"flat"}', "flat"),
+        (400, b"[]", "the engine refused this request"),
+        (400, b"<html>", "the engine refused this request"),
+        (400, b'{"error":{"message":3}}', "the engine refused this request"),
     ],
 )
-def test_what_an_engine_says_is_found_in_every_shape(body: bytes, message: str) -> None:
-    assert engine_message(body) == message
+def test_what_an_engine_says_is_found_in_every_shape(status: int, body: bytes, message: str) -> None:
+    assert engine_message(status, body) == message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -23,7 +25,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/score": {"text_1": "a", "text_2": ["b"]},
     "/rerank": {"query": "a", "documents": ["b"]},
     "/api/chat": {
-        "messages": [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f"}}]}],
+        "messages": [
+            {"role": "user", "content": "hello", "images": ["iVBOR"]},
+            {"role": "assistant", "content": "", "thinking": "t", "tool_calls": [
+                {"id": "c", "function": {"name": "f", "arguments": {"x": 1}}}]},
+            {"role": "tool", "content": "1", "tool_name": "f", "tool_call_id": "c"},
+        ],
         "stream": True, "options": {"num_predict": 3, "stop": ["x"], "seed": 1, "top_k": 3}, "format": "json",
         "think": True, "tools": [], "keep_alive": "5m", "logprobs": False,
     },
@@ -33,6 +40,36 @@ GOOD: dict[str, dict[str, Any]] = {
     "/api/show": {"verbose": True},
 }  # fmt: skip
 
+KINDS: list[Any] = [
+    None, True, False, 0, -1, 7, 3.5, 2**63, 2**70, -1e300, "", "x", "7", "\ud800", "\0", [], [7], ["x"], [None], [[]],
+    [{}], {}, {"x": 7}, {"": None}, ["x"] * 3000, [1, "x", None, {}], "x" * 5000,
+]  # fmt: skip
+
+
+def exhausted(path: str) -> Iterator[bytes]:
+    """The good body with every one of its values, however deep, missing and of every kind."""
+    good: dict[str, Any] = {"model": "tiny", **GOOD[path]}
+    for place in _places(good):
+        for kind in (*KINDS, _MISSING):
+            body = copy.deepcopy(good)
+            holder: Any = body
+            for step in place[:-1]:
+                holder = holder[step]
+            if kind is _MISSING:
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = kind
+            yield json.dumps(body).encode()
+
+
+def _places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in steps:
+        yield (*above, step)
+        yield from _places(inner, (*above, step))
+
+
+_MISSING = object()
 _SCALARS = (
     st.none()
     | st.booleans()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, spoiled
+from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, exhausted, spoiled
 from tests.gateway.harness import Gateway
 
 
@@ -25,7 +25,13 @@ def post(http: httpx.Client, path: str, body: bytes) -> httpx.Response:
     return answer
 
 
-@settings(max_examples=settings().max_examples * 12)
+@pytest.mark.parametrize("path", sorted(GOOD))
+def test_p64_every_kind_in_every_place(http: httpx.Client, path: str) -> None:
+    for body in exhausted(path):
+        post(http, path, body)
+
+
+@settings(max_examples=settings().max_examples * 5)
 @given(request=spoiled())
 def test_p64_members_of_every_kind_in_every_place(http: httpx.Client, request: tuple[str, bytes]) -> None:
     post(http, *request)
