@@ -38,14 +38,14 @@ def blocks(content: dict[str, Any], model: str, session: bytes = b"", who: str =
         session: the client's name for a conversation (x-session-id); counts as the whole prompt, for the key ``who``.
     """
     text = _text(content)
-    number = crc32(model.encode())
     found = []
-    view = memoryview(text)
-    for start, end in _SPANS:
-        if end > len(text):
-            break
-        number = crc32(view[start:end], number)
-        found.append(number)
+    if len(text) >= ENDS[1]:
+        number = crc32(model.encode())
+        for start, end in _SPANS:
+            if end > len(text):
+                break
+            number = crc32(text[start:end], number)
+            found.append(number)
     if session:
         found.append(-1 - crc32(session, crc32(who.encode())))
     return tuple(found)
@@ -53,18 +53,20 @@ def blocks(content: dict[str, Any], model: str, session: bytes = b"", who: str =
 
 def _text(content: dict[str, Any]) -> bytes:
     pieces: list[str] = []
-    for name in ("system", "instructions"):
-        if name in content:
-            _collect(content[name], pieces)
+    if "system" in content:
+        _collect(content["system"], pieces)
+    if "instructions" in content:
+        _collect(content["instructions"], pieces)
     messages = content.get("messages")
     if isinstance(messages, list):
         for message in messages:
             if isinstance(message, dict):
-                pieces.append(f"\0{message.get('role')}\0")
+                role = message.get("role")
+                pieces.append(role if isinstance(role, str) else "")
                 _collect(message.get("content"), pieces)
     else:
         _collect(content.get("prompt") or content.get("input"), pieces)
-    return "".join(pieces).encode("utf-8", "surrogatepass")
+    return "\0".join(pieces).encode("utf-8", "surrogatepass")
 
 
 def _collect(value: Any, pieces: list[str]) -> None:
@@ -102,11 +104,11 @@ class Memory:
         """This engine gets this prompt."""
         known = self._known
         for number in found:
-            if number in known:
-                known[number] |= engine
+            engines = known.get(number, 0)
+            if not engines & engine:
+                known[number] = engines | engine
+            if engines:
                 known.move_to_end(number)
-            else:
-                known[number] = engine
         while len(known) > self._size:
             known.popitem(last=False)
 

@@ -5,7 +5,8 @@ Sent to another engine, only ever before the first byte of an answer (`EngineBro
 ``unsent``    the connection failed, or broke before the whole request had been written. As often as there are engines.
 ``declined``  vLLM's 500 with `proxy.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
               it, so a second one does it for the first time. Once.
-``stale``     a kept connection was closed without a byte of an answer: it was closing when the request was sent. Once.
+``stale``     a kept connection was closed without a byte of an answer: it was closing when the request was sent. Once;
+              on a new connection to the same engine where there is no other.
 ``silent``    the same on a fresh connection, from an engine that is known to be going by then. Once.
 
 Not sent again: any other 5xx, a connection that breaks while the engine works, a frozen engine. The request may be
@@ -85,6 +86,8 @@ class Dispatch:
     def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
         other = self._backends.choose(job.call, tried, again=True)
+        if other is None and error.how == "stale":
+            other = tried[-1]
         if other is None:
             ending: GatewayError = error
             if error.how in ("unsent", "declined"):

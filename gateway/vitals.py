@@ -21,6 +21,9 @@ from gateway.reports import Report
 # Prompt tokens a second; a model of 0.5 billion weights on two cores reads some hundred.
 SLOWEST_READING = 200.0
 MOST_PATIENT = 8
+# While its front end answers no poll either, so much longer: vLLM's is one event loop, which a busy core can keep from
+# everything else for seconds.
+SILENT_FACTOR = 3
 # With so many prompt tokens unanswered it may have been a long step.
 LONG_STEP = 256
 
@@ -54,7 +57,7 @@ class Vitals:
         self._reading = SLOWEST_READING
         self._stretch = 1
         self._called_frozen = self._perhaps_slow = False
-        self._busy = False
+        self._busy = self._silent = False
         self._quiet_since = now
         self.moved_at = now
 
@@ -71,6 +74,7 @@ class Vitals:
             self._report = report
         self._last_byte_at = work.last_byte_at
         self._unread = work.unread
+        self._silent = report is None
         if moved:
             self.moved_at = now
         if moved or not self._busy:
@@ -81,7 +85,7 @@ class Vitals:
     def patience(self) -> float:
         """Seconds without a sign of life that this engine is allowed now."""
         step = min(self._step_tokens, self._unread) / self._reading
-        return (self._frozen_after_s + step) * self._stretch
+        return (self._frozen_after_s + step) * self._stretch * (SILENT_FACTOR if self._silent else 1)
 
     def frozen_for(self, now: float) -> float | None:
         """Seconds since the last sign of life, if the engine is frozen.

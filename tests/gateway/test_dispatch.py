@@ -195,3 +195,33 @@ def test_p95_a_rolling_restart_of_two_engines_loses_nothing(
         load.stop()
     assert dict(load.codes) == {200: load.codes.total()}
     assert load.codes.total() >= 2000
+
+
+def test_p93_a_kept_connection_that_was_closing_costs_no_request(start_gateway: StartGateway) -> None:
+    """One engine that closes each connection at its second request: the kept ones are all closing."""
+    body = b'{"data":[{"id":"tiny"}]}'
+    answered = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            first = True
+            while data := self.request.recv(65536):
+                if b"/chat/" in data and not first:
+                    return
+                if b"/chat/" in data:
+                    answered.set()
+                self.request.sendall(whole(b"200", body))
+                first = False
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gateway = start_gateway([f"http://127.0.0.1:{server.server_address[1]}"], polling=POLLING)
+        gateway.wait_up()
+        with gateway.client() as client:
+            assert client.post(URL, json=chat()).status_code == 200
+        assert answered.is_set() and retries(gateway) == 1
+        server.shutdown()
