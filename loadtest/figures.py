@@ -70,8 +70,9 @@ class _Ladder:
 
     def rate(self, title: str, metric: str, unit: str) -> Chart:
         axes = Axes(title, self._x, unit, unit, self._unit, empty=_NO_ANSWER)
+        alone = "mean of the repeats" if any(len(point.stages) > 1 for point in self._at.values()) else "measured"
         series = [
-            self._series(side, metric, side if len(self._sides) > 1 else "mean of the repeats", index % _STYLES)
+            self._series(side, metric, side if len(self._sides) > 1 else alone, index % _STYLES)
             for index, side in enumerate(self._sides)
         ]
         return by_category(axes, self._names, series)

@@ -42,5 +42,5 @@ def knee(side: str, points: Sequence[Point]) -> Knee:
     if found == ladder[-1]:
         return Knee(side, None, f"not reached: goodput still grew at {found} users ({measured[found]:.3g} requests/s)")
     after = ladder[ladder.index(found) + 1]
-    more = f"{measured[found]:.3g} requests/s there, {measured[after]:.3g} at {after}, {measured[ladder[-1]]:.3g} at"
-    return Knee(side, found, f"{found} users ({more} {ladder[-1]})")
+    further = " and ".join(f"{measured[users]:.3g} at {users}" for users in dict.fromkeys((after, ladder[-1])))
+    return Knee(side, found, f"{found} users ({measured[found]:.3g} requests/s there, {further})")

@@ -17,22 +17,24 @@ from loadtest.points import Point, points, side_names, slo_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_FAILURE_EXAMPLES = 3
-# What the table "How sure" shows of each stage: heading, metric, unit.
-_SURE = (
+# What the two tables of "How sure" show of each stage: heading, metric, unit.
+_RATES = (
     ("total time", "total_time_s", "s"),
     ("tok/s", "output_tokens_per_s", ""),
+    ("goodput", "goodput_per_s", "/s"),
+    ("within SLO", "attainment", "%"),
+    ("lived TTFT p95", "ttft_from_plan_p95_ms", "ms"),
+)
+_LATENCIES = (
     ("TTFT p50", "ttft_p50_ms", "ms"),
     ("TTFT p95", "ttft_p95_ms", "ms"),
     ("TTFT p99", "ttft_p99_ms", "ms"),
-    ("lived TTFT p95", "ttft_from_plan_p95_ms", "ms"),
     ("ITL p50", "itl_p50_ms", "ms"),
     ("ITL p95", "itl_p95_ms", "ms"),
     ("ITL p99", "itl_p99_ms", "ms"),
     ("E2E p50", "e2e_p50_ms", "ms"),
     ("E2E p95", "e2e_p95_ms", "ms"),
     ("E2E p99", "e2e_p99_ms", "ms"),
-    ("goodput", "goodput_per_s", "/s"),
-    ("within SLO", "attainment", "%"),
 )
 
 
@@ -57,8 +59,10 @@ def render(content: Mapping[str, Any]) -> str:
         sides=sides,
         headings=table.HEADINGS,
         rows=[(row["side"], table.cells(row)) for row in table.rows(content)],
-        sure=[(point, _sure(point)) for point in found],
-        sure_headings=[heading for heading, _, _ in _SURE],
+        sure=[
+            ([heading for heading, _, _ in shown], [(point, _sure(point, shown)) for point in found])
+            for shown in (_RATES, _LATENCIES)
+        ],
         repeats=max((len(point.stages) for point in found), default=1),
         slo=slo_of(content).text or "none",
         knees=[knee(side, found) for side in sides],
@@ -92,10 +96,10 @@ def _geometry() -> dict[str, int]:
     }
 
 
-def _sure(point: Point) -> list[tuple[str, str]]:
+def _sure(point: Point, shown: Sequence[tuple[str, str, str]]) -> list[tuple[str, str]]:
     """(value, interval) of each metric, as text; of times and rates also the lowest and the highest repeat."""
     made = []
-    for _, metric, unit in _SURE:
+    for _, metric, unit in shown:
         value, within = _in_words(point.estimate(metric), unit)
         repeats = sorted(point.repeats(metric))
         if len(repeats) > 1:
@@ -126,6 +130,7 @@ def _stamp(content: Mapping[str, Any]) -> dict[str, Any]:
         "valid": bool(stages) and not invalid and not content["doubts"],
         "invalid": invalid,
         "lag": lag,
+        "limit": max((stage["health"]["lag_limit_ms"] for stage in stages), default=None),
         "cpu": cpu,
         "checked": checked,
         "errors": _errors(checked) if checked else [],

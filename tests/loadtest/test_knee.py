@@ -19,7 +19,7 @@ def test_goodput_that_grows_to_the_end_has_no_knee() -> None:
 def test_the_knee_is_where_more_users_bring_no_more_good_answers() -> None:
     made = found(Side(ttft_ms=20, ttft_ms_per_user=19, jitter=0.01), slo=Slo(ttft_ms=500))
     assert made.users == 10 and made.text.startswith("10 users (")
-    assert made.text.endswith("0 at 50)")
+    assert made.text.endswith("requests/s there, 0 at 50)")
 
 
 def test_a_server_that_never_keeps_the_slo_has_none() -> None:

@@ -132,6 +132,16 @@ def test_kinds_of_requests_have_rows_of_their_own() -> None:
     assert "By kind of request" in html and "heavy &lt;key&gt;" in html
 
 
+def test_the_head_says_requests_each_only_where_users_have_them() -> None:
+    content = make(users=(1, 5))
+    assert "1, 5 users · 3 requests each · 20 tokens per answer" in page.render(content)
+    for stage in content["stages"]:
+        stage |= {"mode": "open", "users": None, "requests_per_user": None, "label": "5/s"}
+    content["workload"] = {"loop": "open: Poisson arrivals"}
+    html = page.render(content)
+    assert "requests each" not in html.partition("What was tested")[0] and "Open: Poisson arrivals." in html
+
+
 def test_numbers_carry_their_intervals() -> None:
     html = page.render(make(users=(50,), repeats=3))
     assert html.count("<small>") >= 10 and "Student" in html and html.count("; repeats ") == 2
