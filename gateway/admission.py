@@ -115,7 +115,7 @@ class Admission:
                 waited = now - late.since
                 late.ticket.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
             self._give_up_without_engine(model, queue, now)
-            waiting_keys.update(queue.keys())
+            waiting_keys.update(queue.most_urgent())
         self._window.sample(waiting_keys, now)
         self.pump()
 

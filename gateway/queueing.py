@@ -70,6 +70,12 @@ class FairQueue(Generic[Ticket]):
         """How many wait for each key."""
         return {key: len(line) for key, line in self._lines.items()}
 
+    def most_urgent(self) -> list[str]:
+        """The keys that wait with the most urgent level that anybody waits with."""
+        levels = {key: min(head.level for head in line.heads()) for key, line in self._lines.items()}
+        least = min(levels.values(), default=0)
+        return [key for key, level in levels.items() if level == least]
+
     def push(self, waiting: Waiting[Ticket]) -> int:
         """Queue it; returns how many are likely to be served before it, were all weights and levels the same.
 

@@ -100,7 +100,10 @@ class Scrape:
         }
         text = "Unix time at which a key ends."
         yield self._gauge("gateway_key_expiry_timestamp_seconds", text, ("key",), expiries)
-        text = "Jain's index of service over the keys that waited all through the last minute; 1 for fewer than two."
+        text = (
+            "Jain's index of service over the keys that waited all through the last minute, of those with the most "
+            "urgent priority; 1 for fewer than two."
+        )
         yield self._gauge("gateway_fairness_jain_index", text, (), {(): sources.admission.jain()})
 
     def _queue(self) -> Iterator[Metric]:

@@ -79,6 +79,14 @@ def test_room_is_made_at_the_cost_of_the_longest_line() -> None:
     assert queue.make_room_for("chat") is None  # 3 against 2: it would only change places
 
 
+def test_who_waits_with_less_priority_is_not_compared_with_the_others() -> None:
+    queue: FairQueue[str] = FairQueue(10)
+    for key, level in (("a", "normal"), ("b", "batch"), ("c", "normal"), ("c", "batch")):
+        queue.push(waiting(key, level=level))
+    assert queue.most_urgent() == ["a", "c"]
+    assert FairQueue[str](10).most_urgent() == []
+
+
 def test_the_late_are_taken_out() -> None:
     queue: FairQueue[str] = FairQueue(10)
     queue.push(waiting("a", until=5))
