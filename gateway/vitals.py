@@ -21,8 +21,8 @@ from gateway.reports import Report
 # Prompt tokens a second; a model of 0.5 billion weights on two cores reads some hundred.
 SLOWEST_READING = 200.0
 MOST_PATIENT = 8
-# While its front end answers no poll either, so much longer: vLLM's is one event loop, which a busy core can keep from
-# everything else for seconds.
+# While it answers no poll either, so much longer: on shared cores a front end can wait for one for seconds, and silence
+# says less than a report that stands still.
 SILENT_FACTOR = 3
 # With so many prompt tokens unanswered it may have been a long step.
 LONG_STEP = 256

@@ -77,13 +77,11 @@ def test_a_client_that_leaves_its_stream(engine: VLLM, gateway: Gateway) -> None
 
 
 def test_a_client_that_leaves_before_its_whole_answer(engine: VLLM, gateway: Gateway) -> None:
-    """Told by its tokens: while it makes a single whole answer this vLLM may be too busy to report what runs."""
     before = engine.metric("generation_tokens_total")
     with send(gateway, stream=False):
-        wait_until(lambda: gauge(gateway, "gateway_engine_requests_in_flight") == 1, 5, "it is sent")
-        time.sleep(0.5)
+        wait_until(lambda: engine.running() == 1, 5, "it runs")
     assert_freed(engine, gateway)
-    assert 2 < engine.metric("generation_tokens_total") - before < LONG["max_tokens"]
+    assert engine.metric("generation_tokens_total") - before < LONG["max_tokens"]
 
 
 def test_a_client_that_leaves_while_the_model_reasons(engine: VLLM, gateway: Gateway) -> None:
