@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import platform
+import random
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -101,11 +102,13 @@ def run(options: argparse.Namespace) -> Results:
         targets = [Target(DIRECT, mock.port)]
         for peer in options.peers:
             targets += start(peer, Place(make(folder / peer.name), free_port(), mock.port), results, stack)
+        begin = random.randrange(len(targets))  # pooled runs of one round each must not all begin with the same
+        order = targets[begin:] + targets[:begin]
         bench = Bench(programs, mock, QUICK if options.quick else Size())
         for number in range(rounds):
             measured: Round = {}
             bench.begin_round()
-            for target in rotated(targets, number):
+            for target in rotated(order, number):
                 say(f"round {number + 1}/{rounds}: {target.name}")
                 measured[target.name] = bench.cells(target)
             results.rounds.append(measured)
