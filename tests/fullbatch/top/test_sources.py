@@ -83,7 +83,7 @@ def test_containers_are_read_through_the_published_port_and_inside_the_engine(
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(compose, "running_profile", lambda: "cpu")
     monkeypatch.setattr(compose, "published_gateway", lambda: url)
-    monkeypatch.setattr(compose, "all_engines_metrics", lambda: "vllm:num_requests_running 3\n")
+    monkeypatch.setattr(compose, "engine_metrics", lambda: "vllm:num_requests_running 3\n")
     found = sources.find(tmp_path, None)
     assert (found.profile, found.runtime, found.gateway_url) == ("cpu", "compose", url)
     assert (found.read_gateway(), found.read_engines()) == ("", "vllm:num_requests_running 3\n")
