@@ -109,7 +109,8 @@ def test_the_profiles_own_flags_win_and_say_so() -> None:
     engine = plan.engines[0]
     assert _flags(plan)["seed"] == 7
     assert engine.max_num_seqs == 12
-    assert plan.limits.max_in_flight == 48
+    # 12 seats and two more at the engine, and three waiting for each seat.
+    assert plan.limits.max_in_flight == 14 + 36
     command = engine.command("m", "h", 1)
     assert command.count("--max-num-seqs") == 1
     assert "--no-disable-fastapi-docs" in command

@@ -156,15 +156,10 @@ def test_two_machines(plan_of: Callable[[str], Plan]) -> None:
     assert files["gateway.yaml"]["engines"][0]["url"] == "http://node-0:8000"
 
 
-def test_the_admission_section_waits_for_the_gateway_that_knows_it(
-    plan_of: Callable[[str], Plan], tmp_path: Path
-) -> None:
-    plan = plan_of("rtx4090-qwen2.5-7b")
-    source = (REPOSITORY / "templates/gateway.yaml.j2").read_text(encoding="utf-8")
-    switch = "{% if false %}{# Switched on with the gateway that knows these keys. #}"
-    text = _template(tmp_path, source.replace(switch, "{% if true %}"), plan) if switch in source else None
-    rendered = yaml.safe_load(text) if text else _files(plan)["gateway.yaml"]
-    assert rendered["admission"] == {"max_running": 29, "max_queued": 71, "queue_timeout_s": 30}
+def test_the_gateway_is_told_the_plans_bounds(plan_of: Callable[[str], Plan]) -> None:
+    rendered = _files(plan_of("rtx4090-qwen2.5-7b"))["gateway.yaml"]
+    assert rendered["engines"][0]["max_running"] == 29
+    assert rendered["admission"] == {"max_queued": 71, "queue_timeout_s": 30}
 
 
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))
