@@ -55,12 +55,6 @@ class Meter:
             self._read(body)
         self._tail = body[-_USAGE_BYTES:]
 
-    def piece(self, data: bytes) -> None:
-        """Look at the next piece of an answer that is no stream and too long to be held."""
-        self.whole(self._tail + data[:_USAGE_BYTES])
-        self.whole(data)
-        self._tail = data[-_USAGE_BYTES:]
-
     @property
     def usage(self) -> Usage:
         """The engine's count, or what can be said without it: one token an event, the prompt by its size."""
@@ -98,6 +92,8 @@ class Meter:
             # Anthropic's input_tokens are those that no cache had a part in; the Responses API's are all.
             written = found.get(b"cache_creation_input_tokens", 0)
             prompt = found.get(b"input_tokens", 0) + found.get(b"cache_read_input_tokens", 0) + written
+            if not prompt and self._usage is not None:  # the stream's first event had it
+                prompt = self._usage.prompt_tokens
             output = found.get(b"output_tokens", 0)
         cached = found.get(b"cached_tokens") or found.get(b"cache_read_input_tokens", 0)
         # Anthropic's first event has the prompt's count and none for the answer: that comes with its end.

@@ -129,7 +129,7 @@ class Relay:
         elif not self._reply.started and len(data) <= HOLD_BYTES:
             self._held = data
         else:
-            meter.piece(data)
+            meter.whole(data)
             self._pass(data)
 
     def _gather(self, data: bytes) -> None:

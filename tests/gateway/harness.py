@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 KEY = "fb-tests-only-0123456789abcdef"
 OTHER_KEY = "fb-tests-other-0123456789abcdef"
 START_S = 20.0
+# What the gateway asks of an engine by itself: how it is, and for one token.
+POLLED = {"GET /health", "GET /v1/models", "GET /metrics", "POST /v1/completions"}
 
 
 def free_port() -> int:

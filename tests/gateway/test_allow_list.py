@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.harness import KEY, ROOT, Engine, Gateway, Raw
+from tests.gateway.harness import KEY, POLLED, ROOT, Engine, Gateway, Raw
 
 RECORDED = ROOT / "tests" / "fixtures" / "vllm_routes_0.32.0.txt"
 SERVED = {
@@ -20,8 +20,6 @@ SERVED = {
     "/v1/models", "/health", "/metrics", "/openapi.json",
 }  # fmt: skip
 # What reaches the engines by itself: the gateway asks how they are.
-# What the gateway asks of itself: how the engine is, and for one token.
-POLLED = {"GET /health", "GET /v1/models", "GET /metrics", "POST /v1/completions"}
 _VERBS = {"get", "post", "put", "patch", "delete", "head", "options", "websocket", "api_route", "mount"}
 
 

@@ -13,13 +13,13 @@ RECORDED = (ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt").read_bytes(
 
 def test_the_recorded_page_is_read() -> None:
     assert reports.read(RECORDED) == reports.Report(
-        running=13,
-        waiting=1,
-        kv_usage=0.9743589743589743,
-        iterations=32895,
-        generation_tokens=145308,
-        prompt_tokens=99167,
-        preemptions=290,
+        running=11,
+        waiting=13,
+        kv_usage=1.0,
+        iterations=17113,
+        generation_tokens=202331,
+        prompt_tokens=68238,
+        preemptions=529,
     )
 
 
@@ -35,7 +35,7 @@ def test_ranks_are_summed_and_their_caches_averaged() -> None:
     page = b"\n" + b"\n".join(line for name in sorted(names) for line in lines if line.startswith(name + b"{")) + b"\n"
     one, both = reports.read(RECORDED), reports.read(page)
     assert one is not None and both is not None
-    assert (both.running, both.waiting, both.iterations) == (26, 2, 2 * 32895)
+    assert (both.running, both.waiting, both.iterations) == (22, 26, 2 * 17113)
     assert both.kv_usage == one.kv_usage
 
 

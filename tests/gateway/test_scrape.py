@@ -34,6 +34,7 @@ def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
     assert all(name.startswith("gateway_") for name in families)
     allowed = {
         "stage": STAGES,
+        "result": {"kept", "escaped", "new", "applied", "rejected"},
         "reason": LIMITS,
         "kind": set(TOKEN_KINDS),
         "key": {hashlib.sha256(KEY.encode()).hexdigest()[:8], "other"},

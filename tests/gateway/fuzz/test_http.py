@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.fuzz.shapes import assert_is_answer
-from tests.gateway.harness import KEY, Engine, Gateway, Raw
+from tests.gateway.harness import KEY, POLLED, Engine, Gateway, Raw
 
 AUTH = f"Authorization: Bearer {KEY}"
 GOOD = b'{"model":"tiny","messages":[],"max_tokens":1}'
@@ -119,7 +119,7 @@ def test_p64_smuggling_shapes(
     (status,) = judge(say(hostile, head.encode("latin-1") + CHUNKED + HIDDEN))
     assert status in (400, 501)
     after = fuzzed[1].paths()
-    assert {asked for asked in after if after[asked] != before.get(asked, 0)} <= {"GET /health", "GET /v1/models"}
+    assert {asked for asked in after if after[asked] != before.get(asked, 0)} <= POLLED
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
