@@ -55,15 +55,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def overload(stack: Stack) -> Iterator[float]:
     """When it began. The users stay while the tests look at the panels."""
     users = Users(stack.gateway, USERS)
+    # The gateway would not let it come to this: it sends an engine that preempts less. So some go past it.
+    past_it = Users(stack.engine, USERS)
     began = time.time()
     users.start()
+    past_it.start()
     try:
         for alert in MUST_FIRE:
             wait_for(f"{alert} fires", PATIENCE_SECONDS, partial(first_seen, stack.prometheus, alert, began))
         yield began
     finally:
         users.stop()
-    assert users.outcomes.count("ok") > USERS, f"too few answers to judge anything by: {users.outcomes}"
+        past_it.stop()
+    assert users.outcomes.count("ok") + past_it.outcomes.count("ok") > USERS, (
+        f"too few answers to judge anything by: {users.outcomes}"
+    )
 
 
 @pytest.mark.parametrize("alert", MUST_FIRE)
