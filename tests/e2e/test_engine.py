@@ -169,7 +169,8 @@ def test_the_engine_cannot_be_reached_around_the_allow_list(up: Up) -> None:
     for path in (
         "/metrics_engine",
         "/invocations",
-        "/tokenize",
+        "/pause",
+        "/server_info",
         "/sleep",
         "/collective_rpc",
         "/docs",
