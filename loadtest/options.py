@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=form,
     )
     compare.add_argument(
-        "sides", nargs="+", metavar="NAME=URL[,…]", help="two or more servers; the first is the baseline"
+        "sides", nargs="+", metavar="NAME=URL[,…]", help="two or more servers; the first is judged against the others"
     )
     _plan_arguments(compare)
     _judging_arguments(compare)
