@@ -77,6 +77,19 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 
 
 @pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where the test's gateway keeps keys and usage."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def gateway_with_store(start_gateway: Callable[..., Gateway], engine: Engine, store: Path) -> Gateway:
+    gateway = start_gateway([engine.url], store=str(store))
+    gateway.wait_up()
+    return gateway
+
+
+@pytest.fixture
 def recording_engine() -> Iterator[tuple[str, list[bytes]]]:
     """An engine that lists the model, keeps every request's bytes, and answers all else with an empty object."""
     seen: list[bytes] = []

@@ -22,18 +22,6 @@ SOON_S = 3.0
 TOKENS = 8
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def gateway_with_store(start_gateway: Callable[..., Gateway], engine: Engine, store: Path) -> Gateway:
-    gateway = start_gateway([engine.url], store=str(store))
-    gateway.wait_up()
-    return gateway
-
-
 def requests_in(store: Path) -> int:
     return sum(line["requests"] for line in used(store))
 

@@ -21,18 +21,6 @@ CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/
 SOON_S = 3.0
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def gateway_with_store(start_gateway: Callable[..., Gateway], engine: Engine, store: Path) -> Gateway:
-    gateway = start_gateway([engine.url], store=str(store))
-    gateway.wait_up()
-    return gateway
-
-
 def sums(store: Path) -> tuple[int, ...]:
     """Requests, prompt, completion tokens and estimated requests over all."""
     names = ("requests", "prompt_tokens", "completion_tokens", "estimated")
