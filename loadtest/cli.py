@@ -56,6 +56,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
         stall_timeout=options.stall_timeout,
         patience=options.obey_retry_after,
         max_lag_ms=options.max_lag_ms,
+        processes=options.processes,
         selfcheck=checked.read(options.selfcheck) if options.selfcheck else None,
         meta=read_meta(options.meta),
         targets=wanted.targets,
@@ -120,7 +121,8 @@ def _print_plan(config: RunConfig) -> int:
 def _selfcheck(options: argparse.Namespace) -> int:
     from loadtest import selfcheck  # as above
 
-    found = selfcheck.check(options.users, options.tokens_per_s, options.seconds)
+    load = selfcheck.Load(options.users, options.tokens_per_s, options.seconds, options.processes)
+    found = selfcheck.check(load)
     if options.out:
         report.write(options.out, found.model_dump_json(indent=2).encode() + b"\n")
     print(found.model_dump_json() if options.json else truth.text(found), flush=True)

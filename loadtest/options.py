@@ -87,6 +87,13 @@ def _prometheus_argument(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _processes_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--processes", type=at_least(1), default=1, metavar="N",
+        help="client processes that divide users and arrivals among them (default 1)",
+    )  # fmt: skip
+
+
 def _percent(text: str) -> float:
     try:
         value = float(text)
@@ -137,6 +144,7 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
         "--warmup", type=at_least(0), default=2, metavar="N",
         help="short requests per user and stage, not counted (default 2)",
     )  # fmt: skip
+    _processes_argument(run)
     run.add_argument("--first-token-timeout", type=above_zero, default=600.0, metavar="S", help="default 600")
     run.add_argument(
         "--stall-timeout", type=above_zero, default=120.0, metavar="S", help="silence within an answer (default 120)"
@@ -176,6 +184,7 @@ def _selfcheck_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument("--users", type=at_least(1), default=50, metavar="N", help="streams at once (default 50)")
     check.add_argument("--tokens-per-s", type=above_zero, default=50.0, metavar="R", help="of each stream (default 50)")
     check.add_argument("--seconds", type=above_zero, default=5.0, metavar="S", help="about (default 5)")
+    _processes_argument(check)
     check.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON, for run --selfcheck FILE")
     check.add_argument("--json", action="store_true", help="print it as JSON")
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from loadtest.sampler import scrape
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -51,6 +53,16 @@ def turn(base_url: str, **knobs: object) -> None:
     body = json.dumps(knobs).encode()
     request = urllib.request.Request(f"{base_url}/fake/knobs", body, {"Content-Type": "application/json"})
     urllib.request.urlopen(request, timeout=5).close()
+
+
+def wait_for_tokens(base_url: str, wanted: int) -> None:
+    """Until the engine has made so many: then a run is in the middle of its first stage, however long it took."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if ((scrape(f"{base_url}/metrics") or {}).get("generation_tokens") or 0) >= wanted:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{base_url} has not made {wanted} tokens")
 
 
 def loadtest(*arguments: object, timeout: float = 90) -> subprocess.CompletedProcess[str]:
