@@ -66,6 +66,7 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
         "--target", type=Path, metavar="FILE", help="judge again, by these targets; report.json is changed too"
     )
     _prometheus_argument(again)
+    _table_arguments(commands)
     diff = commands.add_parser(
         "diff",
         help="what became worse between two reports",
@@ -78,6 +79,20 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
         "--tolerance", type=_percent, default=5.0, metavar="PERCENT", help="a change up to this is none (default 5)"
     )
     diff.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _table_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
+    table = commands.add_parser(
+        "table",
+        help="several reports as one table, models by users",
+        description="Several reports as one table: models by users. Each model has its own run, one after the other.",
+        epilog="exit codes: the worst of the reports' (0 clean; 1 a target missed or requests failed; 3 invalid; "
+        "130 stopped); 2 usage",
+    )
+    table.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="a report's folder, or its report.json")
+    table.add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
+    table.add_argument("--csv", type=Path, metavar="FILE", help="write it for a spreadsheet")
+    table.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _prometheus_argument(command: argparse.ArgumentParser) -> None:
