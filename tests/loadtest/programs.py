@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -92,6 +94,22 @@ def under_locust(scenario: Callable[..., Any], *arguments: object, **environment
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return json.loads(done.stdout)
+
+
+def run_all(runs: list[list[str]]) -> list[tuple[int, str, str]]:
+    """Under Locust: (exit code, stdout, stderr) of the load test with each of these arguments, one after the other."""
+    from loadtest.cli import main
+
+    ended = []
+    for words in runs:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main(words)
+            except SystemExit as refused:  # how argparse ends
+                code = int(refused.code or 0)
+        ended.append((code, out.getvalue(), err.getvalue()))
+    return ended
 
 
 def quick(url: str, folder: Path, **options: object) -> list[str]:

@@ -6,7 +6,6 @@ The runs share two processes, one after the other: what costs time is importing 
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from tests.loadtest.answers import DONE, event, usage
 from tests.loadtest.moody import Mood, good, moody, refused
-from tests.loadtest.programs import quick, read_report, under_locust
+from tests.loadtest.programs import quick, read_report, run_all, under_locust
 
 
 @dataclass(frozen=True)
@@ -95,19 +94,6 @@ SCENARIOS = {
     "languages": Scenario(lambda *_: (200, {}, LANGUAGES), options={"max_tokens": 2}),
     **{str(status): Scenario(turns(status)) for status in STATUSES},
 }
-
-
-def run_all(runs: list[list[str]]) -> list[tuple[int, str, str]]:
-    """Under Locust: (exit code, stdout, stderr) of each."""
-    from loadtest.cli import main
-
-    ended = []
-    for words in runs:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(words)
-        ended.append((code, out.getvalue(), err.getvalue()))
-    return ended
 
 
 @pytest.fixture(scope="module")
