@@ -39,10 +39,15 @@ def loadtest(words: Sequence[str], root: Path) -> int:
 
 
 def report_words(words: Sequence[str], here: Path) -> list[str]:
-    """`report DIR` and `report diff BEFORE AFTER` in the load test's words; folders as seen from `here`."""
-    command = "diff" if words[:1] == ["diff"] else "report"
-    rest = words[1:] if command == "diff" else words
-    return [command, *(str(here / word) if (here / word).exists() else word for word in rest)]
+    """`report DIR`, `report diff A B`, `report table A B …` in the load test's words; paths as seen from `here`."""
+    command = words[0] if words[:1] in (["diff"], ["table"]) else "report"
+    rest = words if command == "report" else words[1:]
+    return [command, *(_from(here, word, before) for before, word in zip(["", *rest], rest, strict=False))]
+
+
+def _from(here: Path, word: str, before: str) -> str:
+    """A path that is there, or that is still to be written; anything else is left as it is."""
+    return str(here / word) if before in ("--html", "--csv") or (here / word).exists() else word
 
 
 def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_seconds: float) -> None:

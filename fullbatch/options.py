@@ -45,8 +45,8 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_compare(commands, listing)
     # Their words belong to the load test, also those that begin with a dash.
     for name, text in (
-        ("report", "report DIR: write a report's page again; report diff BEFORE AFTER: what became worse"),
-        ("loadtest", "run, compare, selfcheck, report, diff: the load test itself"),
+        ("report", "report DIR: its page again; diff BEFORE AFTER: what became worse; table DIR…: models by users"),
+        ("loadtest", "run, compare, selfcheck, report, diff, table: the load test itself"),
     ):
         words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
         words.add_argument("words", nargs=argparse.REMAINDER)

@@ -6,8 +6,12 @@ import sys
 
 
 def main() -> int:
-    if sys.argv[1:2] in (["run"], ["compare"], ["selfcheck"]):
+    if sys.argv[1:2] in (["run"], ["compare"], ["selfcheck"], ["worker"]):
         import locust  # noqa: F401 - gevent's patch must come before anything that imports socket, ssl or threading
+    if sys.argv[1:] == ["worker"]:  # started by a run with --processes, not by a person
+        from loadtest.worker import main as worker
+
+        return worker()
     from loadtest.cli import main as cli
 
     return cli(sys.argv[1:])

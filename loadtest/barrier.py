@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from time import perf_counter_ns
 
@@ -35,12 +35,19 @@ class Work:
     """What a stage sends. Closed loop: one kind for each user; open loop: one for each of `starts` (seconds).
 
     `label` begins the label of each of its requests: the same for the same stage of every side.
+    `share`: the numbers of those users or arrivals that this process has, where several processes divide them.
     """
 
     kinds: Sequence[Kind]
     label: str
     warmup: int = 0
     starts: Sequence[float] | None = None
+    share: Sequence[int] | None = None
+
+    def of(self, process: int, processes: int, users: int) -> Work:
+        """What one of several processes does: every so manieth user or arrival, so that the union is the whole."""
+        total = users if self.starts is None else len(self.starts)
+        return replace(self, share=range(process, total, processes))
 
 
 class Stage:
@@ -52,7 +59,9 @@ class Stage:
     def __init__(self, plan: StagePlan, work: Work) -> None:
         self.plan = plan
         self.work = work
-        self.users = (plan.users or 1) if work.starts is None else 1
+        total = (plan.users or 1) if work.starts is None else len(work.starts)
+        self.share: Sequence[int] = range(total) if work.share is None else work.share
+        self.users = len(self.share) if work.starts is None else 1
         self.warm = Barrier(self.users)
         self.start = Barrier(self.users)
         self.over = Event()
@@ -81,18 +90,24 @@ class Stage:
         return None if self.plan.seconds is None else self.released + int(self.plan.seconds * 1e9)
 
     def join(self) -> int:
-        """The number of the next user, from 0."""
+        """The number of the next user, from 0; with a share, of those in it."""
         self._joined += 1
-        return self._joined - 1
+        return self.share[self._joined - 1] if self.work.starts is None else self._joined - 1
 
-    def release(self) -> None:
-        self.released = perf_counter_ns()
+    def release(self, at: int | None = None) -> None:
+        """`at`: the moment (perf_counter_ns) that several processes have agreed on; else this one."""
+        self.released = perf_counter_ns() if at is None else at
         self.start.open()
 
     def leave(self) -> None:
         self._working -= 1
         if self._working == 0:
             self.over.set()
+
+    def finish(self) -> None:
+        """All have left, each in the process that it was in."""
+        self._working = 0
+        self.over.set()
 
     def fail(self, defect: Exception) -> None:
         """A fault of the load test itself: everybody who waits is woken, so that the run ends instead of hanging."""

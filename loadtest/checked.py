@@ -38,7 +38,7 @@ class Lag(BaseModel):
 
 
 class SelfCheck(BaseModel):
-    """`users` streams of `tokens_per_s` each: the region in which a run can be believed if `ok`."""
+    """`users` streams of `tokens_per_s` each, from so many client processes: where a run can be believed if `ok`."""
 
     model_config = _STRICT
 
@@ -54,6 +54,7 @@ class SelfCheck(BaseModel):
     send_lag_ms: Lag
     loop_lag_p99_ms: float | None
     cpu_share: float | None
+    processes: int = 1
 
 
 def read(path: Path) -> SelfCheck:

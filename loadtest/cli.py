@@ -13,7 +13,7 @@ from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import checked, csvfile, diff, judging, page, promrange, report, table, truth
+from loadtest import checked, csvfile, diff, joined, joinedview, judging, page, promrange, report, table, truth
 from loadtest.arrivals import interleaved
 from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
@@ -56,6 +56,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
         stall_timeout=options.stall_timeout,
         patience=options.obey_retry_after,
         max_lag_ms=options.max_lag_ms,
+        processes=options.processes,
         selfcheck=checked.read(options.selfcheck) if options.selfcheck else None,
         meta=read_meta(options.meta),
         targets=wanted.targets,
@@ -120,7 +121,8 @@ def _print_plan(config: RunConfig) -> int:
 def _selfcheck(options: argparse.Namespace) -> int:
     from loadtest import selfcheck  # as above
 
-    found = selfcheck.check(options.users, options.tokens_per_s, options.seconds)
+    load = selfcheck.Load(options.users, options.tokens_per_s, options.seconds, options.processes)
+    found = selfcheck.check(load)
     if options.out:
         report.write(options.out, found.model_dump_json(indent=2).encode() + b"\n")
     print(found.model_dump_json() if options.json else truth.text(found), flush=True)
@@ -178,6 +180,29 @@ def _diff(options: argparse.Namespace) -> int:
     return made.exit_code
 
 
+def _table(options: argparse.Namespace) -> int:
+    names = [_report_name(path) for path in options.reports]
+    short = names if len(set(names)) == len(names) else [str(path) for path in options.reports]
+    twice = next((name for name in short if short.count(name) > 1), None)
+    if twice:
+        raise UsageProblem(f"the report {twice} is there twice")
+    found = joined.joined({name: report.read_json(path) for name, path in zip(short, options.reports, strict=True)})
+    if options.html:
+        report.write(options.html, joinedview.as_html(found).encode())
+    if options.csv:
+        report.write(options.csv, joinedview.as_csv(found).encode())
+    print(json.dumps(found.as_dict(), indent=2) if options.json else joinedview.text(found))
+    return found.exit_code
+
+
+def _report_name(path: Path) -> str:
+    """The folder's name, or a file's own where it is not called report.json."""
+    whole = path.resolve()
+    if whole.is_file():
+        return whole.parent.name if whole.name == "report.json" else whole.stem
+    return whole.name
+
+
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -215,4 +240,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "selfcheck": _selfcheck,
     "report": _rebuild,
     "diff": _diff,
+    "table": _table,
 }

@@ -47,13 +47,14 @@ class RunConfig:
     patience: float = 0.0
     max_lag_ms: float | None = None
     selfcheck: SelfCheck | None = None
+    processes: int = 1
     meta: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     slo: Slo | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What the report keeps: everything that shapes the numbers."""
-        names = "repeats warmup sample_interval first_token_timeout stall_timeout patience max_lag_ms".split()
+        names = "repeats warmup sample_interval first_token_timeout stall_timeout patience max_lag_ms processes".split()
         return {
             "base_url": " and ".join(side.base_url for side in self.sides),
             "model": " and ".join(dict.fromkeys(side.model for side in self.sides)),

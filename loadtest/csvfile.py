@@ -53,11 +53,11 @@ def _text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([cell(value) for value in row] for row in rows)
     return stream.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """Numbers as they are; a text that a spreadsheet would take for a formula gets a mark before it."""
     if isinstance(value, list):
         return " ".join(map(str, value))

@@ -37,7 +37,7 @@ def judge(target: Target, report: Mapping[str, Any], found: Sequence[Point]) -> 
     side = target.side or names[0]
     if side not in names:
         return _unfit(target, f"it is for a side named '{side}', and this run has {', '.join(names)}")
-    unfit = _elsewhere(target, _described(report, side))
+    unfit = _elsewhere(target, described(report, side))
     if unfit:
         return _unfit(target, unfit)
     point = _point(target, side, found)
@@ -58,7 +58,7 @@ def _unfit(target: Target, reason: str) -> Judged:
     return Judged(target.name, "not judged", reason)
 
 
-def _described(report: Mapping[str, Any], side: str) -> dict[str, str]:
+def described(report: Mapping[str, Any], side: str) -> dict[str, str]:
     """What the run says of itself and of one of its sides."""
     own = next(one for one in report["sides"] if one["name"] == side)
     said = {"model": own["model"], **report["meta"], **own["meta"]}

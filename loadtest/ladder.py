@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -14,10 +14,13 @@ from locust.runners import LocalRunner
 
 from loadtest.barrier import Stage
 from loadtest.connection import Server
-from loadtest.health import Ticker
+from loadtest.health import NOT_MEASURED, Pace, Ticker
 from loadtest.openloop import open_loop
 from loadtest.prompts import Prompts
 from loadtest.users import LadderUser, closed_loop
+
+# Of each side by its name: its servers, and what they are asked.
+Loads = Mapping[str, tuple[tuple[Server, ...], Prompts]]
 
 _POLL_S = 0.1
 _MAX_SPAWN_RATE = 100  # Locust warns above
@@ -25,20 +28,38 @@ _MAX_SPAWN_RATE = 100  # Locust warns above
 
 @dataclass(frozen=True, slots=True)
 class Climbed:
-    """One stage after its end, or as far as it came. `ended` is perf_counter_ns; `lag` as Ticker.stop gives it."""
+    """One stage after its end, or as far as it came. `ended` is perf_counter_ns; `pace` of each client process."""
 
     stage: Stage
     ended: int
-    lag: tuple[float | None, float | None]
+    pace: Sequence[Pace]
+
+
+class Gate:
+    """What a ladder waits for. `border` is called just before and just after each stage: the sampler's extra sample."""
+
+    def __init__(self, border: Callable[[], None]) -> None:
+        self._border = border
+
+    def warmed(self) -> None:
+        """Every user is warm."""
+
+    def ready(self) -> int | None:
+        """Every user has its connection: when they are let go (perf_counter_ns), at once; None: not at all."""
+        self._border()
+        return perf_counter_ns()
+
+    def over(self) -> None:
+        self._border()
 
 
 class Ladder:
-    """`border` is called just before and just after each stage (the sampler's extra sample); `tick` ten times a second.
+    """`tick` is called ten times a second. `servers`: the side's, once for each key.
 
-    `servers`: the side's, once for each key. `stop` ends the run early: what is there is kept.
+    `stop` ends the run early: what is there is kept.
     """
 
-    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, border: Callable[[], None]) -> None:
+    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, gate: Gate) -> None:
         class User(LadderUser):
             pass
 
@@ -47,7 +68,7 @@ class Ladder:
         self.environment = Environment(user_classes=[User], host=servers[0].authority)
         self._runner: LocalRunner = self.environment.create_local_runner()
         self._stop = stop
-        self._border = border
+        self._gate = gate
 
     def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
         self._user_class.stage = stage
@@ -64,26 +85,45 @@ class Ladder:
     def _climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
         """Both barriers are needed: connections are checked after the slowest warm-up, then all go together."""
         self._wait(stage.warm.full, stage, tick)
+        self._gate.warmed()
         stage.warm.open()
         self._wait(stage.start.full, stage, tick)
-        if self._stop.is_set():
-            return Climbed(stage, perf_counter_ns(), (None, None))
-        self._border()
         ticker = Ticker()
         with _no_garbage_collection():
+            at = None if self._stop.is_set() else self._gate.ready()
+            if at is None:
+                return Climbed(stage, perf_counter_ns(), [NOT_MEASURED])
             ticker.start()
-            stage.release()
+            stage.release(at)
             self._wait(stage.over, stage, tick)
             ended = perf_counter_ns()
-            lag = ticker.stop()
-        self._border()
-        return Climbed(stage, ended, lag)
+            pace = ticker.stop()
+        self._gate.over()
+        return Climbed(stage, ended, [pace])
 
     def _wait(self, event: Event, stage: Stage, tick: Callable[[Stage], None]) -> None:
         while not event.wait(_POLL_S) and not self._stop.is_set():
             tick(stage)
         if stage.defect is not None:
             raise stage.defect
+
+
+class Alone:
+    """All sides of a run, climbed by this process: a ladder for each."""
+
+    died: Sequence[str] = ()
+
+    def __init__(self, loads: Loads, borders: Mapping[str, Callable[[], None]], stop: Event) -> None:
+        self._ladders = {
+            side: Ladder(servers, prompts, stop, Gate(borders[side])) for side, (servers, prompts) in loads.items()
+        }
+
+    def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+        return self._ladders[stage.plan.side].climb(stage, tick)
+
+    def close(self) -> None:
+        for ladder in self._ladders.values():
+            ladder.close()
 
 
 @contextmanager

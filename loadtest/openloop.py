@@ -34,10 +34,10 @@ def open_loop(user: LadderUser, stage: Stage, _number: int) -> None:
         for connection in idle:
             connect_early(connection)
         stage.start.arrive()
-        for number, start in enumerate(starts):
+        for number in stage.share:
             # Built before it is due: what building costs is not lateness while the server has time to answer.
             talk = user.talk(stage.work.kinds[number], f"{stage.work.label}-{number}")
-            due = stage.released + int(start * 1e9)
+            due = stage.released + int(starts[number] * 1e9)
             _sleep_until(due)
             under_way.spawn(_converse, user, stage, talk, (number, due), idle)
         under_way.join()
@@ -67,15 +67,15 @@ def _maker(stage: Stage, number: int, due: int) -> Callable[[int], Record]:
 
 def _connections(stage: Stage) -> int:
     """As many as two seconds of arrivals at the highest rate; more are opened when they are needed."""
-    highest = max(stage.plan.rate or (1.0,))
+    highest = max(stage.plan.rate or (1.0,)) * len(stage.share) / max(1, len(stage.work.starts or ()))
     return min(_MOST_EARLY_CONNECTIONS, max(4, math.ceil(2 * highest)))
 
 
 def _warm_up(user: LadderUser, stage: Stage, idle: list[Connection]) -> None:
     group = Group()
     kinds = stage.work.kinds
-    for number, connection in enumerate(idle[:_MOST_WARMING] if kinds else []):
-        group.spawn(user.warm_up, stage, number, kinds[number % len(kinds)], connection)
+    for number, connection in zip(stage.share, idle[:_MOST_WARMING], strict=False):
+        group.spawn(user.warm_up, stage, number, kinds[number], connection)
     group.join(raise_error=True)
 
 

@@ -66,6 +66,7 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
         "--target", type=Path, metavar="FILE", help="judge again, by these targets; report.json is changed too"
     )
     _prometheus_argument(again)
+    _table_arguments(commands)
     diff = commands.add_parser(
         "diff",
         help="what became worse between two reports",
@@ -80,10 +81,31 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
     diff.add_argument("--json", action="store_true", help="print it as JSON")
 
 
+def _table_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
+    table = commands.add_parser(
+        "table",
+        help="several reports as one table, models by users",
+        description="Several reports as one table: models by users. Each model has its own run, one after the other.",
+        epilog="exit codes: the worst of the reports' (0 clean; 1 a target missed or requests failed; 3 invalid; "
+        "130 stopped); 2 usage",
+    )
+    table.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="a report's folder, or its report.json")
+    table.add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
+    table.add_argument("--csv", type=Path, metavar="FILE", help="write it for a spreadsheet")
+    table.add_argument("--json", action="store_true", help="print it as JSON")
+
+
 def _prometheus_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--prometheus", action="append", default=[], metavar="[SIDE=]URL",
         help="take batch size and KV use over time from this Prometheus; once for each side",
+    )  # fmt: skip
+
+
+def _processes_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--processes", type=at_least(1), default=1, metavar="N",
+        help="client processes that divide users and arrivals among them (default 1)",
     )  # fmt: skip
 
 
@@ -137,6 +159,7 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
         "--warmup", type=at_least(0), default=2, metavar="N",
         help="short requests per user and stage, not counted (default 2)",
     )  # fmt: skip
+    _processes_argument(run)
     run.add_argument("--first-token-timeout", type=above_zero, default=600.0, metavar="S", help="default 600")
     run.add_argument(
         "--stall-timeout", type=above_zero, default=120.0, metavar="S", help="silence within an answer (default 120)"
@@ -176,6 +199,7 @@ def _selfcheck_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument("--users", type=at_least(1), default=50, metavar="N", help="streams at once (default 50)")
     check.add_argument("--tokens-per-s", type=above_zero, default=50.0, metavar="R", help="of each stream (default 50)")
     check.add_argument("--seconds", type=above_zero, default=5.0, metavar="S", help="about (default 5)")
+    _processes_argument(check)
     check.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON, for run --selfcheck FILE")
     check.add_argument("--json", action="store_true", help="print it as JSON")
 

@@ -132,9 +132,16 @@ def _stamp(content: Mapping[str, Any]) -> dict[str, Any]:
         "lag": lag,
         "limit": max((stage["health"]["lag_limit_ms"] for stage in stages), default=None),
         "cpu": cpu,
+        "processes": _by_process(stages),
         "checked": checked,
         "errors": _errors(checked) if checked else [],
     }
+
+
+def _by_process(stages: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """The worst lag of each client process, where there are several."""
+    each = [[one["lag_p99_ms"] for one in stage["health"].get("processes", [])] for stage in stages]
+    return [max((lag for lag in lags if lag is not None), default=None) for lags in zip(*each, strict=True)]
 
 
 def _called(stage: Mapping[str, Any], content: Mapping[str, Any]) -> str:

@@ -8,12 +8,17 @@ from loadtest.checked import SelfCheck
 from loadtest.report import StageReport
 
 
-def doubts(selfcheck: SelfCheck | None, stages: Sequence[StageReport]) -> list[str]:
+def doubts(selfcheck: SelfCheck | None, stages: Sequence[StageReport], processes: int = 1) -> list[str]:
     """Why the whole run is not to be believed, by a self check; empty when it is, or when there was no check."""
     if selfcheck is None:
         return []
     users, rate = selfcheck.users, selfcheck.tokens_per_s
     found = [f"the self check failed: {problem}" for problem in selfcheck.problems]
+    if selfcheck.processes != processes:
+        found.append(
+            f"the client was checked with {selfcheck.processes} process(es), and this run had {processes}; "
+            f"check it with selfcheck --processes {processes}"
+        )
     for stage in stages:
         peak, tokens = stage.client.in_flight_peak, stage.client.output_tokens_per_s or 0.0
         if peak > users:

@@ -157,9 +157,9 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def read_json(directory: Path) -> dict[str, Any]:
-    """Raises UsageProblem when there is no report of this version."""
-    path = directory / "report.json"
+def read_json(place: Path) -> dict[str, Any]:
+    """`place`: the report's folder, or the file itself. Raises UsageProblem when there is no report of this version."""
+    path = place if place.is_file() else place / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

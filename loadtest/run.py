@@ -20,9 +20,10 @@ from loadtest.arrivals import StagePlan, interleaved, poisson
 from loadtest.barrier import Stage, Work
 from loadtest.config import RunConfig, Side
 from loadtest.connection import Server, server_at
+from loadtest.crew import Crew
 from loadtest.errors import UsageProblem
 from loadtest.health import judge_client
-from loadtest.ladder import Climbed, Ladder
+from loadtest.ladder import Alone, Climbed, Loads
 from loadtest.metrics import summarise
 from loadtest.preflight import calibrate, check_model
 from loadtest.progress import Progress
@@ -95,13 +96,13 @@ def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop:
     try:
         for watch in watches.values():
             watch.start()
-        climbed = _climb(config, sides, watches, progress, stop)
+        climbed, died = _climb(config, sides, watches, progress, stop)
     finally:
         for name, watch in watches.items():
             samples[name] = watch.stop()
     stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in climbed]
     facts = [StageFacts(stage.plan.users, stage.client, stage.health, _label(stage.plan, config)) for stage in stages]
-    unsure = doubts(config.selfcheck, stages)
+    unsure = died + doubts(config.selfcheck, stages, config.processes)
     return Run(
         started_at=started.isoformat(timespec="seconds"),
         zero=zero,
@@ -125,26 +126,31 @@ def _label(plan: StagePlan, config: RunConfig) -> str:
 
 def _climb(
     config: RunConfig, sides: Sequence[Ready], watches: Mapping[str, Watch], progress: Progress, stop: Event
-) -> list[Climbed]:
-    """Stages that were let go, in order; one that was stopped during its warm-up has nothing to tell."""
+) -> tuple[list[Climbed], list[str]]:
+    """Stages that were let go, in order, and the client processes that died; the run ends with the first of them.
+
+    A stage that was stopped during its warm-up has nothing to tell.
+    """
     climbed: list[Climbed] = []
-    ladders = {one.side.name: Ladder(one.servers, one.prompts, stop, watches[one.side.name].ask) for one in sides}
+    loads: Loads = {one.side.name: (one.servers, one.prompts) for one in sides}
+    borders = {name: watch.ask for name, watch in watches.items()}
+    several = config.processes > 1
+    climbers = Crew(loads, borders, stop, config.processes) if several else Alone(loads, borders, stop)
     nonce = sides[0].prompts.nonce
-    plans = interleaved(config.arrivals, list(ladders), config.repeats)
+    plans = interleaved(config.arrivals, list(loads), config.repeats)
     try:
         for plan in plans:
             stage = Stage(plan, _work(plan, config, nonce))
             progress.stage_begins(stage, len(plans))
-            one = ladders[plan.side].climb(stage, progress.tick)
+            one = climbers.climb(stage, progress.tick)
             if stage.released:
                 climbed.append(one)
                 progress.stage_ends(stage, summarise(stage.records, stage.released))
-            if stop.is_set():
+            if stop.is_set() or climbers.died:
                 break
     finally:
-        for ladder in ladders.values():
-            ladder.close()
-    return climbed
+        climbers.close()
+    return climbed, list(climbers.died)
 
 
 def _work(plan: StagePlan, config: RunConfig, nonce: str) -> Work:
@@ -175,7 +181,7 @@ def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: Ru
             kind: summarise([record for record in stage.records if record.kind == kind], stage.released)
             for kind in (kinds if len(kinds) > 1 else [])
         },
-        health=judge_client(climbed.lag, stage.records, client, config.max_lag_ms),
+        health=judge_client(climbed.pace, stage.records, client, config.max_lag_ms),
         server=join(samples, stage.released, climbed.ended),
     )
 

@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any
@@ -21,8 +22,11 @@ from loadtest.arrivals import StagePlan
 from loadtest.barrier import Stage, Work
 from loadtest.checked import Row, SelfCheck
 from loadtest.connection import server_at
+from loadtest.crew import Crew
 from loadtest.errors import ServerProblem
-from loadtest.ladder import Climbed, Ladder
+from loadtest.health import judge_client
+from loadtest.ladder import Alone, Climbed, Loads
+from loadtest.metrics import summarise
 from loadtest.prompts import plain, spread
 from loadtest.record import Record
 
@@ -31,33 +35,47 @@ _ANSWER_S = 1.0
 _END_S = 5.0
 
 
-def check(users: int, tokens_per_s: float, seconds: float) -> SelfCheck:
-    """So many streams at once, each of `tokens_per_s`, for about so many seconds: what came out, as a report has it."""
-    with _engine(tokens_per_s) as url:
-        return measure(url, f"{url}/truth", (users, tokens_per_s, seconds), model="known")
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many streams at once, each of `tokens_per_s`, for about so many seconds, from so many client processes."""
+
+    users: int
+    tokens_per_s: float
+    seconds: float
+    processes: int = 1
 
 
-def measure(url: str, truth_url: str, load: tuple[int, float, float], model: str) -> SelfCheck:
-    """The same against any server that keeps the truth. `load`: users, tokens/s of each, seconds."""
-    users, tokens_per_s, seconds = load
-    tokens = max(10, round(tokens_per_s * _ANSWER_S))
-    plan = StagePlan(1, 1, 1, "", "closed", users=users, requests_per_user=max(2, round(seconds / _ANSWER_S)))
-    climbed = _climb(url, plan, model, tokens)
+def check(load: Load) -> SelfCheck:
+    """What came out, as a report has it."""
+    with _engine(load.tokens_per_s) as url:
+        return measure(url, f"{url}/truth", load, model="known")
+
+
+def measure(url: str, truth_url: str, load: Load, model: str) -> SelfCheck:
+    """The same against any server that keeps the truth."""
+    climbed = _climb(url, load, model)
     with urllib.request.urlopen(truth_url, timeout=10) as response:
         known = json.load(response)
-    return _found(climbed, known, users, tokens_per_s)
+    return _found(climbed, known, load)
 
 
-def _climb(url: str, plan: StagePlan, model: str, tokens: int) -> Climbed:
-    prompts = plain(model, 16, tokens, _NONCE)
-    ladder = Ladder((server_at(url, None),), prompts, Event(), lambda: None)
+def _climb(url: str, load: Load, model: str) -> Climbed:
+    requests = max(2, round(load.seconds / _ANSWER_S))
+    plan = StagePlan(1, 1, 1, "", "closed", users=load.users, requests_per_user=requests)
+    prompts = plain(model, 16, max(10, round(load.tokens_per_s * _ANSWER_S)), _NONCE)
+    loads: Loads = {plan.side: ((server_at(url, None),), prompts)}
+    borders, several = {plan.side: lambda: None}, load.processes > 1
+    climbers = Crew(loads, borders, Event(), load.processes) if several else Alone(loads, borders, Event())
     try:
-        return ladder.climb(Stage(plan, Work(spread(prompts.kinds, plan.users or 1), "1", warmup=1)), lambda _: None)
+        climbed = climbers.climb(Stage(plan, Work(spread(prompts.kinds, load.users), "1", warmup=1)), lambda _: None)
     finally:
-        ladder.close()
+        climbers.close()
+    if climbers.died:
+        raise ServerProblem(climbers.died[0])
+    return climbed
 
 
-def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s: float) -> SelfCheck:
+def _found(climbed: Climbed, known: Mapping[str, Any], load: Load) -> SelfCheck:
     good = [record for record in climbed.stage.records if record.ok]
     failed = len(climbed.stage.records) - len(good)
     true = [truth.true_record(record, known[_request_id(record)]) for record in good]
@@ -65,20 +83,21 @@ def _found(climbed: Climbed, known: Mapping[str, Any], users: int, tokens_per_s:
     problems = [_problem(row) for row in rows if not row.ok]
     if failed or not good:
         problems.append(f"{failed} of {len(climbed.stage.records)} requests failed")
-    lag, cpu = climbed.lag
+    health = judge_client(climbed.pace, [], summarise(good, 0))
     sent = sorted((seen.send - record.send) / 1e6 for record, seen in zip(good, true, strict=True))
     return SelfCheck(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        users=users,
-        tokens_per_s=tokens_per_s,
+        users=load.users,
+        tokens_per_s=load.tokens_per_s,
+        processes=load.processes,
         requests=len(good),
         ok=not problems,
         problems=tuple(problems),
         rows=tuple(rows),
         token_lag_ms=truth.spread(truth.token_lags(good, true)),
         send_lag_ms=truth.spread(sent),
-        loop_lag_p99_ms=lag,
-        cpu_share=cpu,
+        loop_lag_p99_ms=health.lag_p99_ms,
+        cpu_share=health.cpu_share,
     )
 
 

@@ -99,7 +99,7 @@ def merged(point: Point) -> dict[str, Any]:
     servers = [stage["server"] for stage in point.stages]
     peaks = {name: _highest(server[name] for server in servers) for name in _PEAKS}
     client = {"requests": point.requests, "failures": dict(failures), **numbers, **spreads}
-    server = {"samples": sum(server["samples"] for server in servers), **peaks}
+    server = {"samples": sum(server["samples"] for server in servers), **peaks, "preemptions": _sum(servers)}
     return {**point.stages[0], "complete": point.complete, "client": client, "server": server}
 
 
@@ -110,6 +110,12 @@ def _spread(point: Point, family: str) -> dict[str, float] | None:
 
 def _value(estimate: Estimate | None) -> float | None:
     return None if estimate is None else estimate.value
+
+
+def _sum(servers: Sequence[Mapping[str, Any]]) -> float | None:
+    """Preemptions of all repeats; a sum with an unknown part is unknown."""
+    known = [server["preemptions"] for server in servers]
+    return None if None in known else sum(known)
 
 
 def _highest(values: Iterable[float | None]) -> float | None:

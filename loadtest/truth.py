@@ -88,7 +88,7 @@ def spread(values: Sequence[float]) -> Lag:
 def text(found: SelfCheck) -> str:
     """For a terminal."""
     lines = [
-        f"{found.users} streams x {found.tokens_per_s:g} tokens/s, {found.requests} answers",
+        f"{found.users} streams x {found.tokens_per_s:g} tokens/s{_from(found.processes)}, {found.requests} answers",
         "             reported      truth      error    allowed",
     ]
     for one in found.rows:
@@ -98,9 +98,14 @@ def text(found: SelfCheck) -> str:
     lines.append(f"a token is seen after its write: {_lag(found.token_lag_ms)} ms (p50/p95/p99)")
     lines.append(f"a request is read after its send: {_lag(found.send_lag_ms)} ms (p50/p95/p99)")
     cpu = "unknown" if found.cpu_share is None else f"{found.cpu_share:.0%}"
-    lines.append(f"the client used {cpu} of a core; its loop was {_ms(found.loop_lag_p99_ms)} ms late at p99")
+    each = "a client process used at most" if found.processes > 1 else "the client used"
+    lines.append(f"{each} {cpu} of a core; its loop was {_ms(found.loop_lag_p99_ms)} ms late at p99")
     lines.append("the client can be believed here" if found.ok else "the client cannot be believed here")
     return "\n".join([*lines, *(f"  - {problem}" for problem in found.problems)])
+
+
+def _from(processes: int) -> str:
+    return f" from {processes} processes" if processes > 1 else ""
 
 
 def _lag(lag: Lag) -> str:

@@ -98,7 +98,7 @@ def judge(stages: Sequence[StageFacts], complete: bool = True, doubts: Sequence[
     if not complete:
         return Verdict("incomplete", "The run was stopped before its end: incomplete.", failures, [])
     if not any(stage.client.requests > stage.client.failed for stage in stages):
-        return Verdict("invalid", "Not one good answer: there is nothing to measure.", failures, [])
+        return Verdict("invalid", "Not one good answer: there is nothing to measure.", [*doubts, *failures], [])
     late = [f"{stage.name}: {reason}" for stage in stages for reason in stage.health.reasons]
     if late:
         reasons = [*late, _REMEDY, *doubts, *failures]

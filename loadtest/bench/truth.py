@@ -1,8 +1,8 @@
 """``python -m loadtest.bench.truth``: what is reported beside what the fake engine knows, at several loads and readers.
 
 Needs the development environment. The fake engine has known delays (100 ms to the first token, then its own pace) and
-notes when it read each request and wrote each token. One client process; `--cores` pins client and engine to cores of
-their own, or leaves them to share all. Takes about 8 s a load.
+notes when it read each request and wrote each token. Client and engine are pinned to cores of their own unless
+`--share-cores` says otherwise; with several `--processes` the client's share theirs. Takes about 8 s a load.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def _wait_for(url: str) -> None:
     raise RuntimeError(f"{url} does not answer")
 
 
-def measured(users: int, tokens_per_s: float, apart: bool) -> SelfCheck:
+def measured(users: int, tokens_per_s: float, processes: int, apart: bool) -> SelfCheck:
     """One load, as the self check measures it. `apart`: the engine on the first core, the client on the others."""
-    from loadtest.selfcheck import measure
+    from loadtest.selfcheck import Load, measure
 
     cores = sorted(os.sched_getaffinity(0))
     if apart:
         os.sched_setaffinity(0, cores[1:])
     try:
         with fake_engine(tokens_per_s, cores[:1] if apart else None) as url:
-            return measure(url, f"{url}/fake/truth", (users, tokens_per_s, _SECONDS), model="tiny")
+            return measure(url, f"{url}/fake/truth", Load(users, tokens_per_s, _SECONDS, processes), model="tiny")
     finally:
         os.sched_setaffinity(0, cores)
 
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.truth", description="Reported beside true times.")
     parser.add_argument("--users", default="1,10,50", help="streams at once, one load for each (default 1,10,50)")
     parser.add_argument("--tokens-per-s", type=float, default=50.0, help="of each stream (default 50)")
+    parser.add_argument("--processes", type=int, default=1, help="client processes (default 1)")
     parser.add_argument("--repeats", type=int, default=1, help="of each load (default 1)")
     parser.add_argument("--share-cores", action="store_true", help="do not pin client and engine to cores of their own")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     good = True
     for users in (int(part) for part in options.users.split(",")):
         for _ in range(options.repeats):
-            found = measured(users, options.tokens_per_s, not options.share_cores)
+            found = measured(users, options.tokens_per_s, options.processes, not options.share_cores)
             good = good and found.ok
             sys.stdout.write((found.model_dump_json() if options.json else text(found) + "\n") + "\n")
             sys.stdout.flush()

@@ -36,6 +36,8 @@ def test_report_and_diff_take_folders_as_seen_from_where_one_is(tmp_path: Path) 
     assert report_words(["diff", "before", "after", "--json"], tmp_path) == ["diff", before, after, "--json"]
     assert report_words(["diff", before, "nowhere"], tmp_path) == ["diff", before, "nowhere"]
     assert report_words([], tmp_path) == ["report"]
+    written = report_words(["table", "before", "after", "--html", "out.html", "--json"], tmp_path)
+    assert written == ["table", before, after, "--html", str(tmp_path / "out.html"), "--json"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -12,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from loadtest.sampler import scrape
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +57,16 @@ def turn(base_url: str, **knobs: object) -> None:
     urllib.request.urlopen(request, timeout=5).close()
 
 
+def wait_for_tokens(base_url: str, wanted: int) -> None:
+    """Until the engine has made so many: then a run is in the middle of its first stage, however long it took."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if ((scrape(f"{base_url}/metrics") or {}).get("generation_tokens") or 0) >= wanted:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{base_url} has not made {wanted} tokens")
+
+
 def loadtest(*arguments: object, timeout: float = 90) -> subprocess.CompletedProcess[str]:
     """`python -m loadtest` with these arguments, to its end."""
     command = [sys.executable, "-m", "loadtest", *map(str, arguments)]
@@ -80,6 +94,22 @@ def under_locust(scenario: Callable[..., Any], *arguments: object, **environment
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return json.loads(done.stdout)
+
+
+def run_all(runs: list[list[str]]) -> list[tuple[int, str, str]]:
+    """Under Locust: (exit code, stdout, stderr) of the load test with each of these arguments, one after the other."""
+    from loadtest.cli import main
+
+    ended = []
+    for words in runs:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main(words)
+            except SystemExit as refused:  # how argparse ends
+                code = int(refused.code or 0)
+        ended.append((code, out.getvalue(), err.getvalue()))
+    return ended
 
 
 def quick(url: str, folder: Path, **options: object) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtest.arrivals import StagePlan
-from loadtest.health import judge_client
+from loadtest.health import Pace, judge_client
 from loadtest.judging import judged
 from loadtest.metrics import summarise
 from loadtest.points import Slo
@@ -112,7 +112,7 @@ def _stage(
         at = released + (ended - released) * step // 11
         share = min(1.0, 0.01 * (plan.users or 0) * (1 + step % 3))
         taken.append(Sample(at, plan.users, 0, share, 100.0 * at / SECOND, 0, 0, 0, memory))
-    health = judge_client((side.lag_ms, 0.1), answers, client)
+    health = judge_client([Pace(side.lag_ms, 0.1)], answers, client)
     server = join(taken, released, ended)
     stage = StageReport(plan, len(answers), complete, {}, begin, ended / SECOND, client, {}, health, server)
     return stage, taken

@@ -63,6 +63,22 @@ def test_a_barrier_is_full_with_the_last_and_not_before() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+def test_shares_of_several_processes_are_the_whole_and_each_part_is_one_processes() -> None:
+    users, arrivals = Work([KIND] * 5, "1"), Work([KIND] * 7, "1", starts=[0.1 * n for n in range(7)])
+    for work, count in ((users, 5), (arrivals, 7)):
+        shares = [work.of(process, 3, users=5).share or () for process in range(3)]
+        assert sorted(number for share in shares for number in share) == list(range(count))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_stage_of_a_share_has_its_users_and_their_numbers() -> None:
+    plan = StagePlan(1, 1, 1, "server", "closed", users=5, requests_per_user=1)
+    stage = Stage(plan, Work([KIND] * 5, "1").of(1, 2, users=5))
+    assert stage.users == 2 and [stage.join(), stage.join()] == [1, 3]
+    stage.finish()
+    assert stage.complete and stage.over.is_set()
+
+
 def test_how_many_requests_are_planned() -> None:
     talk = KIND.model_copy(update={"turns": 3})
     ramp = StagePlan(1, 1, 1, "server", "ramp", rate=(1, 2), seconds=10)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.loadtest.programs import ROOT, fake_engine, quick, read_report
+from tests.loadtest.programs import ROOT, fake_engine, quick, read_report, wait_for_tokens
 
 
 def start(url: str, out: Path, **options: object) -> subprocess.Popen[str]:
@@ -44,6 +44,22 @@ def test_a_stopped_run_writes_what_it_has(tmp_path: Path, name: signal.Signals) 
     assert [stage["complete"] for stage in report["stages"]] == [True, False]
     assert "incomplete" in rest and "* stopped before its end" in rest
     assert "incomplete" in (tmp_path / "report.html").read_text()
+
+
+def test_a_stopped_run_of_several_processes_writes_what_they_all_have(tmp_path: Path) -> None:
+    with fake_engine(ttft_ms=5, itl_ms=20) as (url, _):
+        process = start(url, tmp_path, users="2", requests_per_user=200, max_tokens=10, warmup=0, processes=2)
+        read_until(process, "stage 1/1")
+        wait_for_tokens(url, 150)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+    assert len(children) == 3 and not psutil.wait_procs(children, timeout=5)[1]
+    report = read_report(tmp_path)
+    users = [row[1] for row in report["records"]["rows"]]
+    assert users.count(0) > 1 and users.count(1) > 1
+    assert [stage["complete"] for stage in report["stages"]] == [False]
 
 
 def test_a_run_stopped_in_its_first_warm_up_has_an_empty_report(tmp_path: Path) -> None:

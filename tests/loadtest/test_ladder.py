@@ -23,18 +23,24 @@ def climb(
     from threading import Event
 
     from loadtest.connection import server_at
-    from loadtest.ladder import Ladder
+    from loadtest.ladder import Gate, Ladder
     from loadtest.prompts import plain
 
     borders: list[int] = []
     prompts = plain("tiny", 16, 8, nonce="ladder")
     event = stop if isinstance(stop, Event) else Event()
-    ladder = Ladder((server_at(url, None),), prompts, event, lambda: borders.append(time.perf_counter_ns()))
+    gate = Gate(lambda: borders.append(time.perf_counter_ns()))
+    ladder = Ladder((server_at(url, None),), prompts, event, gate)
     found = []
     for number, wanted in enumerate(stages, start=1):
         borders.clear()
         climbed = ladder.climb(closed(number, *wanted), tick)
-        around = {"ended": climbed.ended, "lag": climbed.lag, "borders": list(borders), "running": running_soon(url)}
+        around = {
+            "ended": climbed.ended,
+            "lag": climbed.pace[0],
+            "borders": list(borders),
+            "running": running_soon(url),
+        }
         found.append(told(climbed.stage) | around)
     ladder.close()
     return found

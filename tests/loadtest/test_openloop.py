@@ -23,7 +23,7 @@ def climb(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> d
     from loadtest.barrier import Stage, Work
     from loadtest.connection import server_at
     from loadtest.health import judge_client
-    from loadtest.ladder import Ladder
+    from loadtest.ladder import Gate, Ladder
     from loadtest.metrics import summarise
     from loadtest.prompts import Prompts
     from loadtest.sampler import scrape
@@ -44,10 +44,10 @@ def climb(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> d
 
     plan = StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=3)
     stage = Stage(plan, Work([KIND] * len(starts), "1", warmup=1, starts=starts))
-    ladder = Ladder((server_at(url, None),), Prompts("tiny", (KIND,), "open"), stop, lambda: None)
+    ladder = Ladder((server_at(url, None),), Prompts("tiny", (KIND,), "open"), stop, Gate(lambda: None))
     climbed = ladder.climb(stage, tick)
     client = summarise(stage.records, stage.released)
-    health = judge_client(climbed.lag, stage.records, client)
+    health = judge_client(climbed.pace, stage.records, client)
     running = 1.0
     for _ in range(50):
         running = (scrape(f"{url}/metrics") or {}).get("running") or 0.0

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest import page, table
 from loadtest.arrivals import StagePlan
-from loadtest.health import judge_client
+from loadtest.health import Pace, judge_client
 from loadtest.metrics import summarise
 from loadtest.record import Outcome, Record
 from loadtest.report import Run, StageReport, as_dict, read_json, write_json
@@ -20,7 +20,7 @@ from tests.loadtest.reports import Side, make
 
 def report(*records: Record, complete: bool = True) -> dict[str, Any]:
     client = summarise(records, 0)
-    health = judge_client((0.2, 0.1), records, client)
+    health = judge_client([Pace(0.2, 0.1)], records, client)
     plan = StagePlan(1, 1, 1, "server", "closed", users=50, requests_per_user=1)
     stage = StageReport(plan, 50, complete, {}, 0.0, 1.0, client, {}, health, join([], 0, 1))
     verdict = judge([StageFacts(50, client, health)], complete)
@@ -169,3 +169,11 @@ def test_records_keep_their_gaps_and_times(tmp_path: Any) -> None:
     assert row["gaps_us"] == [5000, [20000, 4]]
     assert (row["outcome"], row["output_tokens"]) == ("ok", 6)
     assert list(tmp_path.iterdir()) == [tmp_path / "report.json"]
+
+
+def test_the_lag_of_each_client_process_stands_beside_the_verdict() -> None:
+    content = report(good(0, 10, [(5, 1)]))
+    assert "processes; their loops" not in page.render(content)
+    each = {"lag_p99_ms": 0.2, "dispatch_p99_ms": 0.1, "cpu_share": 0.1}
+    content["stages"][0]["health"]["processes"] = [each, each | {"lag_p99_ms": 1.25}]
+    assert "It had 2 processes; their loops were at most 0.20, 1.2 ms late." in page.render(content)

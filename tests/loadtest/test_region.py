@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtest.arrivals import StagePlan
-from loadtest.health import judge_client
+from loadtest.health import Pace, judge_client
 from loadtest.metrics import summarise
 from loadtest.region import doubts
 from loadtest.report import StageReport
@@ -17,7 +17,7 @@ def stage(users: int, gap_ms: float) -> StageReport:
     records = [good(0, 10, [(gap_ms, 1)] * 20, user=user) for user in range(users)]
     client = summarise(records, 0)
     plan = StagePlan(1, 1, 1, "server", "closed", users=users, requests_per_user=1)
-    health = judge_client((0.1, 0.1), records, client)
+    health = judge_client([Pace(0.1, 0.1)], records, client)
     return StageReport(plan, users, True, {}, 0.0, 1.0, client, {}, health, join([], 0, 1))
 
 
@@ -42,3 +42,9 @@ def test_more_tokens_than_checked_are_a_doubt() -> None:
 def test_a_check_that_failed_is_told_even_within_the_region() -> None:
     failed = self_check(problems=("TTFT p50 is +5.0 ms off (allowed 2.0 ms)",))
     assert doubts(failed, [stage(1, 50)]) == ["the self check failed: TTFT p50 is +5.0 ms off (allowed 2.0 ms)"]
+
+
+def test_another_number_of_client_processes_than_checked_is_a_doubt() -> None:
+    [reason] = doubts(CHECKED, [stage(3, 25)], processes=2)
+    assert reason.startswith("the client was checked with 1 process(es), and this run had 2; check it with selfcheck")
+    assert doubts(CHECKED.model_copy(update={"processes": 2}), [stage(3, 25)], processes=2) == []

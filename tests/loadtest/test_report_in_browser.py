@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import page
+from loadtest import joinedview, page
+from loadtest.joined import joined
 from loadtest.verdict import Target
 from tests.browser import Page, chromium
 from tests.loadtest.reports import Side, make
@@ -67,3 +68,15 @@ def test_on_a_phone_a_row_is_a_card_with_its_labels(browser: Page, reports: dict
     label = "getComputedStyle(document.querySelectorAll('table.cards td')[3], '::before').content"
     assert browser.ask(label) == '"TTFT p50/p95"'
     assert browser.ask("getComputedStyle(document.querySelector('table.cards thead')).display") == "none"
+
+
+def test_a_joined_table_fits_its_window_and_fetches_nothing(browser: Page, tmp_path: Path) -> None:
+    contents = {"a": make([Side(model=LONG)], users=(1, 50)), "b": make([Side("x", model=LONG), Side("y")], users=(5,))}
+    path = tmp_path / "table.html"
+    path.write_text(joinedview.as_html(joined(contents)))
+    for width in (1280, 390):
+        browser.shape(width)
+        browser.open(path.as_uri())
+        assert browser.overflow() <= 0, f"{width} px"
+        assert browser.complaints == [] and browser.requested == [path.as_uri()]
+        assert browser.ask("document.querySelectorAll('tbody tr').length") == 4

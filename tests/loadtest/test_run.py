@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.loadtest.programs import ROOT, fake_engine, loadtest, quick, read_report, turn
+from tests.loadtest.programs import ROOT, fake_engine, loadtest, quick, read_report, run_all, turn, under_locust
 from tests.loadtest.scripted import MODELS, json_answer, scripted
 
 
@@ -146,21 +147,31 @@ def test_an_unreachable_server_is_exit_four(tmp_path: Path) -> None:
     assert "cannot be reached: Connection refused" in one_line(done.stderr)
 
 
-@pytest.mark.parametrize(
-    ("answer", "code", "expected"),
-    [
-        (json_answer("401 Unauthorized", b'{"error":{"message":"invalid key"}}'), 4, "--api-key-file"),
-        (json_answer("503 Service Unavailable", b'{"error":{"message":"loading"}}'), 4, "HTTP 503: loading"),
-        (json_answer("200 OK", b"<html>"), 4, "not an OpenAI model list"),
-        (b"220 smtp ready\r\n", 4, "does not speak HTTP"),
-        (json_answer("200 OK", MODELS.replace(b"tiny", b"other")), 2, "'tiny' is not served at"),
-    ],
-)
-def test_a_server_that_cannot_be_tested_is_one_line(tmp_path: Path, answer: bytes, code: int, expected: str) -> None:
-    with scripted(answer) as url:
-        done = loadtest(*quick(url, tmp_path))
-    assert done.returncode == code
-    assert expected in one_line(done.stderr)
+UNFIT = [
+    (json_answer("401 Unauthorized", b'{"error":{"message":"invalid key"}}'), 4, "--api-key-file"),
+    (json_answer("503 Service Unavailable", b'{"error":{"message":"loading"}}'), 4, "HTTP 503: loading"),
+    (json_answer("200 OK", b"<html>"), 4, "not an OpenAI model list"),
+    (b"220 smtp ready\r\n", 4, "does not speak HTTP"),
+    (json_answer("200 OK", MODELS.replace(b"tiny", b"other")), 2, "'tiny' is not served at"),
+]
+
+
+@pytest.fixture(scope="module")
+def unfit(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str]]:
+    """(exit code, stderr) of a run against each of UNFIT, all in one process."""
+    out = tmp_path_factory.mktemp("unfit")
+    with ExitStack() as servers:
+        urls = [servers.enter_context(scripted(answer)) for answer, _, _ in UNFIT]
+        ended = under_locust(run_all, [quick(url, out) for url in urls])
+    return [(code, errors) for code, _, errors in ended]
+
+
+@pytest.mark.parametrize(("number", "code", "expected"), [(at, *wanted) for at, (_, *wanted) in enumerate(UNFIT)])
+def test_a_server_that_cannot_be_tested_is_one_line(
+    unfit: list[tuple[int, str]], number: int, code: int, expected: str
+) -> None:
+    assert unfit[number][0] == code
+    assert expected in one_line(unfit[number][1])
 
 
 def test_an_unknown_model_is_answered_with_the_models_there_are(tmp_path: Path, engine: tuple[str, int]) -> None:
@@ -169,25 +180,33 @@ def test_an_unknown_model_is_answered_with_the_models_there_are(tmp_path: Path, 
     assert f"'llama' is not served at {engine[0]}; it serves: tiny" in one_line(done.stderr)
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"users": "1,x"}, "'1,x' is not a list of whole numbers of at least 1, such as 1,5,10,50"),
-        ({"users": "0"}, "'0' is not a list"),
-        ({"requests_per_user": 0}, "'0' is not a whole number of at least 1"),
-        ({"stall_timeout": "soon"}, "'soon' is not a number above 0"),
-        ({"base_url": "localhost:8080"}, "--base-url: 'localhost:8080' is not an http:// or https:// address"),
-        ({"api_key_file": "/nowhere/key"}, "--api-key-file /nowhere/key: No such file"),
-        ({"meta": "/nowhere/meta"}, "--meta /nowhere/meta: No such file"),
-        ({"target": "/nowhere/target"}, "--target /nowhere/target: No such file"),
-        ({"out": "/dev/null/out"}, "--out /dev/null/out: Not a directory"),
-        ({"surprise": 1}, "unrecognized arguments: --surprise"),
-    ],
-)
-def test_a_wrong_argument_is_one_line_and_exit_two(tmp_path: Path, change: dict[str, object], expected: str) -> None:
-    done = loadtest(*quick("http://127.0.0.1:9", tmp_path, **change))
-    assert done.returncode == 2
-    assert expected in one_line(done.stderr)
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"users": "1,x"}, "'1,x' is not a list of whole numbers of at least 1, such as 1,5,10,50"),
+    ({"users": "0"}, "'0' is not a list"),
+    ({"requests_per_user": 0}, "'0' is not a whole number of at least 1"),
+    ({"stall_timeout": "soon"}, "'soon' is not a number above 0"),
+    ({"base_url": "localhost:8080"}, "--base-url: 'localhost:8080' is not an http:// or https:// address"),
+    ({"api_key_file": "/nowhere/key"}, "--api-key-file /nowhere/key: No such file"),
+    ({"meta": "/nowhere/meta"}, "--meta /nowhere/meta: No such file"),
+    ({"target": "/nowhere/target"}, "--target /nowhere/target: No such file"),
+    ({"out": "/dev/null/out"}, "--out /dev/null/out: Not a directory"),
+    ({"surprise": 1}, "unrecognized arguments: --surprise"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str]]:
+    """(exit code, stderr) of a run for each of WRONG, all in one process."""
+    out = tmp_path_factory.mktemp("wrong")
+    ended = under_locust(run_all, [quick("http://127.0.0.1:9", out, **change) for change, _ in WRONG])
+    return [(code, errors) for code, _, errors in ended]
+
+
+@pytest.mark.parametrize(("number", "expected"), list(enumerate(expected for _, expected in WRONG)))
+def test_a_wrong_argument_is_one_line_and_exit_two(refusals: list[tuple[int, str]], number: int, expected: str) -> None:
+    code, errors = refusals[number]
+    assert code == 2
+    assert expected in one_line(errors)
 
 
 def test_report_of_an_empty_folder_is_exit_two(tmp_path: Path) -> None:
