@@ -6,6 +6,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -78,29 +79,22 @@ def test_p79_left_before_the_first_byte_costs_the_prompt(
 def test_p79_left_in_the_queue_costs_nothing(
     start_gateway: Callable[..., Gateway], engine: Engine, store: Path
 ) -> None:
-    gateway = start_gateway([engine.url], store=str(store), admission={"max_queued": 10})
+    places = 3  # so few that none of them are kept for other keys
+    gateway = start_gateway([engine.url], store=str(store), engine_numbers={"max_num_seqs": places})
     gateway.wait_up()
     engine.turn(ttft_ms=60_000)
     body = chat_bytes(stream=True)
     request = post_bytes(body, f"Content-Length: {len(body)}")
-
-    def send(count: int) -> list[Raw]:
-        raws = [Raw(gateway.port) for _ in range(count)]
-        for raw in raws:
-            raw.send(request)
-        return raws
-
-    places = int(gateway.metric("gateway_engine_limit"))
-    running = send(places)
-    wait_until(lambda: engine.running() == places, 5, "the engine full")
-    queued = send(2)
-    wait_until(lambda: gateway.metric("gateway_queue_depth") == 2, 5, "two in the queue")
-    # The queued ones first: a place that becomes free would be theirs, and rightly billed.
-    for raw in queued:
-        raw.socket.close()
-    wait_until(lambda: gateway.metric("gateway_queue_depth") == 0, 5, "nobody in the queue")
-    for raw in running:
-        raw.socket.close()
+    with ExitStack() as running, ExitStack() as queued:
+        for _ in range(places):
+            running.enter_context(Raw(gateway.port)).send(request)
+        wait_until(lambda: engine.running() == places, 5, "every place taken")
+        for _ in range(2):
+            queued.enter_context(Raw(gateway.port)).send(request)
+        wait_until(lambda: gateway.metric("gateway_queue_depth") == 2, 5, "two in the queue")
+        # These first: a place that becomes free would be theirs, and rightly billed.
+        queued.close()
+        wait_until(lambda: gateway.metric("gateway_queue_depth") == 0, 5, "nobody in the queue")
     wait_until(lambda: engine.running() == 0, 5, "all gone")
     wait_until(lambda: sums(store)[0] >= places, SOON_S, "written")
     assert sums(store) == (places, places * (len(body) // 4), 0, places)
