@@ -60,25 +60,25 @@ class Admission:
         self._guess: dict[str, float] = {}
         self.running: Counter[str] = Counter()  # by model
         self.running_by_key: Counter[str] = Counter()
+        self._running = 0  # their sum
         self.several_keys = False
         self._closed: Callable[[], GatewayError] | None = None
 
     @property
     def in_flight(self) -> int:
         """Running and waiting."""
-        return self.running.total() + sum(map(len, self._queues.values()))
+        return self._running + sum(map(len, self._queues.values()))
 
-    async def enter(self, who: Principal, call: Call) -> Place:
-        """A place on an engine, at once or after a wait.
+    def enter(self, who: Principal, call: Call) -> Place | None:
+        """A place on an engine at once, or None: then `wait` for one.
 
         Raises:
-            Overloaded: the queue is full, or it took too long; says when to come back.
-            NoEngineUp: none has been up for some seconds.
+            GatewayError: nobody is let in any more.
         """
         if self._closed is not None:
             raise self._closed()
         now = self._clock()
-        queue = self._queues.setdefault(call.model, FairQueue(self._settings.ageing_s))
+        queue = self._queues.get(call.model)  # made by the first request that has to wait
         if self._idle(who.name):
             self._attained.lift(who.name, self._active())
         if (
@@ -88,7 +88,37 @@ class Admission:
             and (engine := self._engines.choose(call))
         ):
             return self._grant(Ticket(who, call), engine, now)
-        return await self._wait(Ticket(who, call), queue, now)
+        return None
+
+    async def wait(self, who: Principal, call: Call) -> Place:
+        """A place after a wait.
+
+        Raises:
+            Overloaded: the queue is full, or it took too long; says when to come back.
+            NoEngineUp: none has been up for some seconds.
+        """
+        model, key, now, ticket = call.model, who.name, self._clock(), Ticket(who, call)
+        queue = self._queues.get(model)
+        if queue is None:
+            queue = self._queues[model] = FairQueue(self._settings.ageing_s)
+        if self.in_flight >= self._max_in_flight or len(queue) >= self._settings.max_queued:
+            victim = queue.make_room_for(key)
+            refusal = self._overloaded(model, f"{self.in_flight} requests are running or waiting", "queue_full")
+            if victim is None:
+                raise refusal
+            victim.ticket.refuse(refusal)
+        waiting = Waiting(key, ticket.call.level, now, now + self._settings.queue_timeout_s, ticket)
+        ticket.position = queue.push(waiting) + 1
+        granted = ticket.wait()
+        self.pump()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            # The grant may have come in the same turn of the loop as the client's leaving.
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                granted.result().release(None)
+            queue.remove(waiting)
+            raise
 
     def close(self, refusal: Callable[[], GatewayError]) -> None:
         """Let nobody in any more, and refuse those who wait."""
@@ -145,11 +175,15 @@ class Admission:
         """Called by a place when it is given back."""
         now, who, call = self._clock(), place.ticket.who, place.ticket.call
         place.engine.give(place.charged)
+        self._running -= 1
         self.running[call.model] -= 1
         self.running_by_key[who.name] -= 1
         if not self.running_by_key[who.name]:
             del self.running_by_key[who.name]
-        self._drains.setdefault(call.model, Drain()).left(now)
+        drain = self._drains.get(call.model)
+        if drain is None:
+            drain = self._drains[call.model] = Drain()
+        drain.left(now)
         if usage is None:
             self._attained.charge(who.name, -place.charged, who.weight, now)
         else:
@@ -163,7 +197,7 @@ class Admission:
         place.engine = engine
 
     def _idle(self, key: str) -> bool:
-        return not self.running_by_key[key] and not any(key in queue.keys() for queue in self._queues.values() if queue)
+        return key not in self.running_by_key and not any(queue.has(key) for queue in self._queues.values())
 
     def _active(self) -> set[str]:
         return set(self.running_by_key).union(*(queue.keys() for queue in self._queues.values()))
@@ -176,27 +210,6 @@ class Admission:
         places, taken = self._engines.capacity(model)
         kept = reserve_of(places) if self.several_keys else 0
         return taken < places - kept or (taken < places and self.running_by_key[key] < kept)
-
-    async def _wait(self, ticket: Ticket, queue: FairQueue[Ticket], now: float) -> Place:
-        model, key = ticket.call.model, ticket.who.name
-        if self.in_flight >= self._max_in_flight or len(queue) >= self._settings.max_queued:
-            victim = queue.make_room_for(key)
-            refusal = self._overloaded(model, f"{self.in_flight} requests are running or waiting", "queue_full")
-            if victim is None:
-                raise refusal
-            victim.ticket.refuse(refusal)
-        waiting = Waiting(key, ticket.call.level, now, now + self._settings.queue_timeout_s, ticket)
-        ticket.position = queue.push(waiting) + 1
-        granted = ticket.wait()
-        self.pump()
-        try:
-            return await granted
-        except asyncio.CancelledError:
-            # The grant may have come in the same turn of the loop as the client's leaving.
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
-                granted.result().release(None)
-            queue.remove(waiting)
-            raise
 
     def _pump_one(self, model: str, queue: FairQueue[Ticket]) -> bool:
         def may(key: str) -> bool:
@@ -218,6 +231,7 @@ class Admission:
 
     def _grant(self, ticket: Ticket, engine: Address, now: float, waited: float = 0.0) -> Place:
         who, call = ticket.who, ticket.call
+        self._running += 1
         self.running[call.model] += 1
         self.running_by_key[who.name] += 1
         output = self._guess.get(who.name, FIRST_GUESS_TOKENS)

@@ -105,6 +105,10 @@ class Backends:
                 self._serving[model] = found
         return found
 
+    def several(self, model: str) -> bool:
+        """Whether there is a choice between addresses."""
+        return len(self.serving(model)) > 1
+
     def need(self, model: str) -> None:
         """Make sure that the model is served.
 

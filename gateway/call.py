@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,7 +55,8 @@ class Call:
     ``hides_usage``: the usage event was asked for by the gateway, so the client does not get it.
     ``prompt_tokens``: estimated from the body's size, before anybody has tokenised. ``output_tokens``: at most so
     many as asked for, None where the request does not say, 0 where none comes out. ``affinity``: what the prompt
-    begins with, as hashes of blocks, longest last; empty where prompts have no place. ``session``: the client's own
+    begins with, as hashes of blocks, longest last; empty where prompts have no place. ``opening``: computes it, for
+    models that several engines serve. ``session``: the client's own
     name for a conversation. ``usage_ends``: the engine's count is in an event that ends like this; empty where
     nothing else could be taken for it. ``ready``: the whole answer, where it needs no engine.
     """
@@ -67,6 +69,7 @@ class Call:
     prompt_tokens: int = 0
     output_tokens: int | None = None
     affinity: tuple[int, ...] = ()
+    opening: Callable[[], tuple[int, ...]] | None = None
     session: bytes = b""
     level: int = 1
     translation: Translation | None = None

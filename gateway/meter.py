@@ -70,8 +70,10 @@ class Meter:
     @property
     def seconds_per_token(self) -> float | None:
         """Mean time between output tokens after the first; None for fewer than two."""
+        if self.events < 2:
+            return None
         tokens = self.usage.completion_tokens
-        return (self.last_at - self.first_at) / (tokens - 1) if tokens > 1 and self.events > 1 else None
+        return (self.last_at - self.first_at) / (tokens - 1) if tokens > 1 else None
 
     def _look_at_piece(self, piece: bytes) -> None:
         """An event that is too long to be kept together goes by in pieces; its usage is near its end."""

@@ -49,7 +49,9 @@ OUTCOMES = frozenset(
         "internal",  # a defect of the gateway
     }
 )
-_CODES = frozenset({200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 501, 502, 503, 504})
+_CODES = {
+    code: str(code) for code in (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 501, 502, 503, 504)
+}
 _TTFT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _DURATION_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 # Why a request was refused with 429.
@@ -113,7 +115,10 @@ class Metrics:
         outcome = visit.outcome if visit.outcome in OUTCOMES else OTHER
         self.requests[(*where, outcome)] += 1
         self.key_requests[self.key(visit.key), outcome] += 1
-        self.duration.setdefault(where, Histogram(_DURATION_S)).observe(seconds)
+        histogram = self.duration.get(where)
+        if histogram is None:
+            histogram = self.duration[where] = Histogram(_DURATION_S)
+        histogram.observe(seconds)
         if outcome == "client_gone":
             self.disconnects += 1
         if visit.limit:
@@ -121,7 +126,11 @@ class Metrics:
 
     def first_byte(self, endpoint: str, model: str, seconds: float) -> None:
         """The first body byte of a stream came so long after the request."""
-        self.ttft.setdefault(self._where(endpoint, model), Histogram(_TTFT_S)).observe(seconds)
+        where = self._where(endpoint, model)
+        histogram = self.ttft.get(where)
+        if histogram is None:
+            histogram = self.ttft[where] = Histogram(_TTFT_S)
+        histogram.observe(seconds)
 
     def admitted(self, model: str, waited: float) -> None:
         """A request got its place after so many seconds in the queue."""
@@ -133,12 +142,13 @@ class Metrics:
 
     def used(self, key: str, model: str, usage: Usage) -> None:
         """Tokens that an engine has read and written for a key."""
-        label = self.key(key)
-        for kind, count in zip(
-            TOKEN_KINDS, (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens), strict=True
-        ):
-            self.tokens[model, kind] += count
-            self.key_tokens[label, kind] += count
+        label, tokens, key_tokens = self.key(key), self.tokens, self.key_tokens
+        tokens[model, "prompt"] += usage.prompt_tokens
+        tokens[model, "completion"] += usage.completion_tokens
+        tokens[model, "cached_prompt"] += usage.cached_tokens
+        key_tokens[label, "prompt"] += usage.prompt_tokens
+        key_tokens[label, "completion"] += usage.completion_tokens
+        key_tokens[label, "cached_prompt"] += usage.cached_tokens
 
     def cancelled(self, stage: str) -> None:
         """A client left at this stage."""
@@ -149,7 +159,7 @@ class Metrics:
         self.retries[engine_name] += 1
 
     def responded(self, status: int) -> None:
-        self.responses[str(status) if status in _CODES else OTHER] += 1
+        self.responses[_CODES.get(status, OTHER)] += 1
 
     def key(self, name: str) -> str:
         """The label for a key: its name, while there are not too many."""

@@ -66,6 +66,10 @@ class FairQueue(Generic[Ticket]):
     def __iter__(self) -> Iterator[Waiting[Ticket]]:
         return (waiting for line in self._lines.values() for waiting in line)
 
+    def has(self, key: str) -> bool:
+        """Whether the key has a request waiting."""
+        return key in self._lines
+
     def keys(self) -> dict[str, int]:
         """How many wait for each key."""
         return {key: len(line) for key, line in self._lines.items()}

@@ -38,7 +38,7 @@ Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cu
 OnFirstByte = Callable[[int, float], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """One request on its way: what is sent, how its client speaks, what counts its tokens."""
 
@@ -50,6 +50,11 @@ class Job:
 
 class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
+
+    __slots__ = (
+        "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length", "_limits",
+        "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done", "kept",
+    )  # fmt: skip
 
     def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
         loop = asyncio.get_running_loop()

@@ -35,7 +35,8 @@ class Owner(Protocol):
 def request_ids() -> Iterator[str]:
     """Ids that are unique among gateways and cheap: a random start and a counter."""
     start = secrets.token_hex(6)
-    return (f"req-{start}-{number:x}" for number in itertools.count(1))
+    for number in itertools.count(1):
+        yield f"req-{start}-{number:x}"
 
 
 class RequestReader:
@@ -48,6 +49,7 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._fault: GatewayError | None = None
         self._replaying = False
+        self._nothing = Request("", 0.0)
         self._begin()
 
     def feed(self, data: bytes, now: float) -> None:
@@ -111,12 +113,12 @@ class RequestReader:
         self._wire_bytes = 0
         self._header_bytes = 0
         self._header_count = 0
-        self._hosts: list[bytes] = []
-        self._lengths: list[bytes] = []
-        self._codings: list[bytes] = []
+        self._hosts: tuple[bytes, ...] = ()
+        self._lengths: tuple[bytes, ...] = ()
+        self._codings: tuple[bytes, ...] = ()
         self._length: int | None = None
         self._chunked = False
-        self._request = Request("", 0.0)
+        self._request = self._nothing
 
     # What httptools calls. An exception raised in here would be swallowed, so faults are kept for `feed`.
 
@@ -144,11 +146,11 @@ class RequestReader:
         if name in _KEPT:
             self._request.headers[name] = value
         elif name == b"host":
-            self._hosts.append(value)
+            self._hosts += (value,)
         elif name == b"content-length":
-            self._lengths.append(value)
+            self._lengths += (value,)
         else:
-            self._codings.append(value)
+            self._codings += (value,)
 
     def on_headers_complete(self) -> None:
         if self._replaying or self._fault is not None:

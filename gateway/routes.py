@@ -156,9 +156,13 @@ class Routes:
             self._note(visit, request, reply.status or CLIENT_GONE_STATUS, route.counted)
 
     def _find(self, request: Request) -> Route | None:
-        path = request.path
-        route = self._table.get(path)
-        return self._model if route is None and path.startswith(MODELS_PATH) else route
+        route = self._table.get(request.target)
+        if route is None:
+            path = request.path
+            route = self._table.get(path)
+            if route is None and path.startswith(MODELS_PATH):
+                return self._model
+        return route
 
     def _all(self) -> Iterable[Route]:
         return (*self._table.values(), self._model)
@@ -205,8 +209,8 @@ class Routes:
     ) -> Route:
         tokens = self._parts.tokens
 
-        async def serve(request: Request, reply: Reply, visit: Visit) -> None:
-            await tokens.serve(request, reply, visit, dialect)
+        def serve(request: Request, reply: Reply, visit: Visit) -> Awaitable[None]:
+            return tokens.serve(request, reply, visit, dialect)
 
         return Route(path, serve, dialect, summary, _POST, counted=True, body=body, answers=answers)
 

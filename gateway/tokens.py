@@ -22,7 +22,7 @@ from gateway.relay import Job, OnFirstByte
 from gateway.reply import Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tokens:
     """Serves requests that engines answer."""
 
@@ -48,10 +48,17 @@ class Tokens:
             reply.send(200, JSON, call.ready)
             visit.outcome = "ok"
             return
-        call.level = _level(who, request.headers.get(b"x-priority", b""))
+        if call.opening is not None and self.backends.several(call.model):
+            call.affinity = call.opening()
+        call.opening = None  # it holds the whole body, parsed
+        call.level = _level(who, request.headers.get(b"x-priority"))
         with self.limits.enter(who, call) as paid:
             reply.extra = paid.headers
-            place = await self._place(who, call, visit)
+            visit.stage = "queued"
+            place = self.admission.enter(who, call) or await self._wait(who, call, visit)
+            visit.stage = "waiting"
+            visit.waited = place.waited
+            self.metrics.admitted(call.model, place.waited)
             with place:
                 meter = Meter(call)
                 try:
@@ -61,17 +68,12 @@ class Tokens:
                     visit.usage = paid.usage = place.usage = _used(call, meter, visit)
                     self._bill(who, call, meter, visit)
 
-    async def _place(self, who: Principal, call: Call, visit: Visit) -> Place:
-        visit.stage = "queued"
+    async def _wait(self, who: Principal, call: Call, visit: Visit) -> Place:
         try:
-            place = await self.admission.enter(who, call)
+            return await self.admission.wait(who, call)
         except asyncio.CancelledError:
             self.metrics.cancelled(visit.stage)
             raise
-        visit.stage = "waiting"
-        visit.waited = place.waited
-        self.metrics.admitted(call.model, place.waited)
-        return place
 
     async def _send(self, place: Place, job: Job, reply: Reply, visit: Visit) -> None:
         if place.ticket.position:
@@ -116,7 +118,9 @@ def _used(call: Call, meter: Meter, visit: Visit) -> Usage | None:
     return Usage(call.prompt_tokens) if visit.outcome == "client_gone" else None
 
 
-def _level(who: Principal, wish: bytes) -> int:
+def _level(who: Principal, wish: bytes | None) -> int:
     """The key's own priority, or a less urgent one that the request asks for."""
     own = LEVELS[who.priority]
+    if wish is None:
+        return own
     return max(own, LEVELS.get(wish.decode("latin-1").strip().lower(), own))

@@ -28,12 +28,12 @@ def check(content: dict[str, Any], context: int | None) -> None:
     Raises:
         BadRequest: names the field and its limit.
     """
-    found = content.keys() & _BOUNDED
-    for name in found & _LENGTHS:
-        _within_context(content, name, context)
-    for name in found - _LENGTHS:
-        _CHECKS[name](content, name)
-    if "prompt" in found:
+    for name in content:
+        if name in _LENGTHS:
+            _within_context(content, name, context)
+        elif name in _CHECKS:
+            _CHECKS[name](content, name)
+    if "prompt" in content:
         _limit_answers(content)
 
 
@@ -113,4 +113,3 @@ _CHECKS: dict[str, Check] = {
     "text_1": _texts,
     "text_2": _texts,
 }
-_BOUNDED = _LENGTHS | _CHECKS.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -81,7 +82,7 @@ class Ollama:
             sent,
             prompt_tokens=prompt.estimate(sent, body),
             output_tokens=bounds.output_tokens(body),
-            affinity=affinity.blocks(body, model, session, request.principal.name),
+            opening=partial(affinity.blocks, body, model, session, request.principal.name),
             session=session,
             translation=Answer(asked, shape),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -77,7 +78,7 @@ class OpenAI:
             hides_usage,
             prompt_tokens=prompt.estimate(request.body, content),
             output_tokens=bounds.output_tokens(content),
-            affinity=affinity.blocks(content, model, session, request.principal.name),
+            opening=partial(affinity.blocks, content, model, session, request.principal.name),
             session=session,
         )
 

@@ -50,7 +50,10 @@ class Bench:
 
     def ask(self, key: str, level: str = "normal", weight: float = 1.0, prompt: int = 100) -> asyncio.Task[Place]:
         call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=100, level=LEVELS[level])
-        return asyncio.ensure_future(self.admission.enter(Principal(key, weight=weight), call))
+        return asyncio.ensure_future(self._enter(Principal(key, weight=weight), call))
+
+    async def _enter(self, who: Principal, call: Call) -> Place:
+        return self.admission.enter(who, call) or await self.admission.wait(who, call)
 
     async def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -78,6 +81,18 @@ async def test_p9_a_place_is_given_back_once_however_the_request_ends() -> None:
     with pytest.raises(ZeroDivisionError), await bench.ask("a"):
         raise ZeroDivisionError
     assert (bench.address.in_flight, bench.admission.in_flight) == (0, 0)
+
+
+async def test_a_queue_is_made_for_whoever_has_to_wait() -> None:
+    bench = Bench(1)
+    place = await bench.ask("a")
+    assert bench.admission.waiting() == {}
+    waiting = bench.ask("b")
+    await settle()
+    assert bench.admission.waiting() == {"m": {"b": 1}} and bench.admission.in_flight == 2
+    place.release(None)
+    (await waiting).release(None)
+    assert bench.admission.waiting() == {"m": {}} and bench.admission.in_flight == 0
 
 
 async def test_p82_once_closed_it_refuses_who_waits_and_who_comes_and_keeps_who_runs() -> None:

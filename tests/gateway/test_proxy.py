@@ -186,7 +186,8 @@ def test_p21_a_slow_reader_holds_the_engine_back(start_gateway: Callable[..., Ga
     for raw in raws:
         raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
         raw.send(post_bytes(body, f"Content-Length: {len(body)}"))
-    time.sleep(1.5)
+    wait_until(lambda: engine.running() == 4, 5, "all four run")
+    time.sleep(1.5)  # what could pile up in the gateway would do so now
     assert engine.running() == 4
     assert gateway.rss_mib() - before < 12
     assert raws[0].count_until(b"data: [DONE]") > 4000 * 20_000

@@ -87,6 +87,7 @@ def test_p42_the_engine_gets_what_it_has_seats_for_and_the_rest_waits(
     head = waits.read_until(b"[DONE]").partition(b"\r\n\r\n")[0]
     assert b"x-queue-position: 4" in head
     assert float(head.partition(b"x-queue-wait: ")[2].partition(b"\r\n")[0]) >= 0.2
+    wait_until(lambda: sample(gateway, "gateway_requests_in_flight") == 0, 2, "all places given back")
     with gateway.client() as client:
         answer = client.post(URL, json=chat())
     assert (answer.headers["x-queue-position"], answer.headers["x-queue-wait"]) == ("0", "0")

@@ -30,13 +30,16 @@ def main() -> None:
 
 async def _serve(host: str, port: int, knobs: Knobs) -> None:
     sock = bind(host, port)
-    print(f"listening on http://{host}:{sock.getsockname()[1]}", flush=True)
+    address = f"http://{host}:{sock.getsockname()[1]}"
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     engine = Engine(knobs, sock, loop)
     starting = loop.create_task(engine.start())
+    if knobs.fault not in ("slow-start", "refuse"):
+        await starting  # whoever reads the line connects at once
+    print(f"listening on {address}", flush=True)
     await stop.wait()
     starting.cancel()
     if knobs.shutdown_timeout_s:
