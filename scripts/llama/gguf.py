@@ -1,7 +1,7 @@
-"""Writes the tiny test model (fullbatch/tinymodel.py) as a GGUF file: the same shapes and tokenizer, random weights.
+"""Writes a model directory as a GGUF file: the same shapes and tokenizer, random weights (the tiny test model's too).
 
 So llama.cpp computes what vLLM computes, on prompts of the same length in tokens. The format is GGUF 3:
-github.com/ggml-org/ggml, docs/gguf.md.
+github.com/ggml-org/ggml, docs/gguf.md. Weights are 16 bit, or blocks as llama.cpp's Q4_K_M has them (`blocks`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from scripts.llama import blocks
+from scripts.llama.blocks import Kind
+
 _MAGIC, _VERSION, _ALIGNMENT = b"GGUF", 3, 32
 _U32, _I32, _F32, _STRING, _ARRAY = 4, 5, 6, 8, 9
-_TENSOR_F32, _TENSOR_F16 = 0, 1
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
-_DEVIATION = 0.02
-_POOL = 1 << 16
+# llama.cpp's name of an architecture, by transformers' name of it.
+_ARCHITECTURES = {"qwen2": "qwen2", "llama": "llama"}
 
 
-def write(model: Path, out: Path) -> None:
+def write(model: Path, out: Path, quantised: bool = False) -> None:
     """From a model directory (its config, tokenizer and chat template) into one file, whole or not at all."""
     config = json.loads((model / "config.json").read_text())
     tokenizer = json.loads((model / "tokenizer.json").read_text())
     template = json.loads((model / "tokenizer_config.json").read_text())["chat_template"]
     metadata = [_entry(*one) for one in _metadata(config, tokenizer, template)]
-    tensors = list(_tensors(config))
+    tensors = list(_tensors(config, quantised))
     partial = out.with_name(out.name + ".partial")
     with partial.open("wb") as file:
         file.write(_MAGIC + struct.pack("<IQQ", _VERSION, len(tensors), len(metadata)) + b"".join(metadata))
@@ -36,16 +38,17 @@ def write(model: Path, out: Path) -> None:
 
 
 def _metadata(config: dict[str, Any], tokenizer: dict[str, Any], template: str) -> Iterator[tuple[str, int, Any]]:
-    yield "general.architecture", _STRING, "qwen2"
-    yield "general.name", _STRING, "tiny, random weights"
-    yield "qwen2.context_length", _U32, config["max_position_embeddings"]
-    yield "qwen2.embedding_length", _U32, config["hidden_size"]
-    yield "qwen2.block_count", _U32, config["num_hidden_layers"]
-    yield "qwen2.feed_forward_length", _U32, config["intermediate_size"]
-    yield "qwen2.attention.head_count", _U32, config["num_attention_heads"]
-    yield "qwen2.attention.head_count_kv", _U32, config["num_key_value_heads"]
-    yield "qwen2.attention.layer_norm_rms_epsilon", _F32, config["rms_norm_eps"]
-    yield "qwen2.rope.freq_base", _F32, config["rope_theta"]
+    kind = _ARCHITECTURES[config["model_type"]]
+    yield "general.architecture", _STRING, kind
+    yield "general.name", _STRING, "random weights"
+    yield f"{kind}.context_length", _U32, config["max_position_embeddings"]
+    yield f"{kind}.embedding_length", _U32, config["hidden_size"]
+    yield f"{kind}.block_count", _U32, config["num_hidden_layers"]
+    yield f"{kind}.feed_forward_length", _U32, config["intermediate_size"]
+    yield f"{kind}.attention.head_count", _U32, config["num_attention_heads"]
+    yield f"{kind}.attention.head_count_kv", _U32, config["num_key_value_heads"]
+    yield f"{kind}.attention.layer_norm_rms_epsilon", _F32, config["rms_norm_eps"]
+    yield f"{kind}.rope.freq_base", _F32, config["rope_theta"]
     tokens = {number: (text, _NORMAL) for text, number in tokenizer["model"]["vocab"].items()}
     for added in tokenizer["added_tokens"]:
         tokens[added["id"]] = (added["content"], _CONTROL if added["special"] else _USER_DEFINED)
@@ -60,47 +63,52 @@ def _metadata(config: dict[str, Any], tokenizer: dict[str, Any], template: str) 
     yield "tokenizer.chat_template", _STRING, template
 
 
-def _tensors(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and dimensions, the innermost first. Vectors are written as ones (norms) or zeros (biases)."""
-    hidden, ffn = config["hidden_size"], config["intermediate_size"]
+def _tensors(config: dict[str, Any], quantised: bool) -> Iterator[tuple[str, tuple[int, ...], Kind]]:
+    """Name, dimensions (the innermost first) and kind. Vectors are written as ones (norms) or zeros (biases)."""
+    hidden, ffn, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+
+    def matrix(name: str, layer: int) -> Kind:
+        return blocks.q4_k_m(name, layer, layers) if quantised else blocks.F16
+
     queries = config["num_attention_heads"] * config["head_dim"]
     keys = config["num_key_value_heads"] * config["head_dim"]
-    yield "token_embd.weight", (hidden, config["vocab_size"])
-    yield "output_norm.weight", (hidden,)
-    for number in range(config["num_hidden_layers"]):
+    tied = config["tie_word_embeddings"]
+    yield "token_embd.weight", (hidden, config["vocab_size"]), matrix("output" if tied else "token_embd", 0)
+    yield "output_norm.weight", (hidden,), blocks.F32
+    if not tied:
+        yield "output.weight", (hidden, config["vocab_size"]), matrix("output", 0)
+    for number in range(layers):
         block = f"blk.{number}"
-        yield f"{block}.attn_norm.weight", (hidden,)
-        yield f"{block}.ffn_norm.weight", (hidden,)
+        yield f"{block}.attn_norm.weight", (hidden,), blocks.F32
+        yield f"{block}.ffn_norm.weight", (hidden,), blocks.F32
         for part, width in (("q", queries), ("k", keys), ("v", keys)):
-            yield f"{block}.attn_{part}.weight", (hidden, width)
-            yield f"{block}.attn_{part}.bias", (width,)
-        yield f"{block}.attn_output.weight", (queries, hidden)
-        yield f"{block}.ffn_gate.weight", (hidden, ffn)
-        yield f"{block}.ffn_up.weight", (hidden, ffn)
-        yield f"{block}.ffn_down.weight", (ffn, hidden)
+            yield f"{block}.attn_{part}.weight", (hidden, width), matrix(f"attn_{part}", number)
+            if config["model_type"] == "qwen2":
+                yield f"{block}.attn_{part}.bias", (width,), blocks.F32
+        yield f"{block}.attn_output.weight", (queries, hidden), matrix("attn_output", number)
+        yield f"{block}.ffn_gate.weight", (hidden, ffn), matrix("ffn_gate", number)
+        yield f"{block}.ffn_up.weight", (hidden, ffn), matrix("ffn_up", number)
+        yield f"{block}.ffn_down.weight", (ffn, hidden), matrix("ffn_down", number)
 
 
-def _write_tensors(file: BinaryIO, tensors: list[tuple[str, tuple[int, ...]]]) -> None:
-    source, offset, contents = random.Random(0), 0, []
-    pool = struct.pack(f"<{_POOL}e", *(source.gauss(0, _DEVIATION) for _ in range(_POOL)))
-    for name, dimensions in tensors:
-        data = _data(name, dimensions, pool, source)
-        kind = _TENSOR_F32 if len(dimensions) == 1 else _TENSOR_F16
+def _write_tensors(file: BinaryIO, tensors: list[tuple[str, tuple[int, ...], Kind]]) -> None:
+    """The list of all tensors, then their data one after the other: a large model does not fit into memory."""
+    offset, padding = 0, []
+    for name, dimensions, kind in tensors:
         shape = struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
-        file.write(_string(name) + shape + struct.pack("<IQ", kind, offset))
-        contents.append(data + bytes(-len(data) % _ALIGNMENT))
-        offset += len(contents[-1])
+        file.write(_string(name) + shape + struct.pack("<IQ", kind.number, offset))
+        size = kind.row_bytes(dimensions[0]) * (dimensions[1] if len(dimensions) > 1 else 1)
+        padding.append(-size % _ALIGNMENT)
+        offset += size + padding[-1]
     file.write(bytes(-file.tell() % _ALIGNMENT))
-    file.writelines(contents)
-
-
-def _data(name: str, dimensions: tuple[int, ...], pool: bytes, source: random.Random) -> bytes:
-    if len(dimensions) == 1:
-        return struct.pack("<f", 0.0 if name.endswith(".bias") else 1.0) * dimensions[0]
-    # Rows begin at random places of one pool of random numbers: a matrix of rank enough, without millions of draws.
-    width = 2 * dimensions[0]
-    starts = (2 * source.randrange((len(pool) - width) // 2) for _ in range(dimensions[1]))
-    return b"".join(pool[start : start + width] for start in starts)
+    source = random.Random(0)
+    pools = {kind: blocks.pool(kind, source) for kind in {kind for _, _, kind in tensors} - {blocks.F32}}
+    for (name, dimensions, kind), left in zip(tensors, padding, strict=True):
+        if kind is blocks.F32:
+            file.write(struct.pack("<f", 0.0 if name.endswith(".bias") else 1.0) * dimensions[0])
+        else:
+            file.writelines(blocks.rows(kind, dimensions, pools[kind], source))
+        file.write(bytes(left))
 
 
 def _entry(key: str, kind: int, value: Any) -> bytes:

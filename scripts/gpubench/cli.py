@@ -1,0 +1,170 @@
+"""`scripts/gpu-bench`: the seed's table on a card, cell by cell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fullbatch import catalog
+from fullbatch.errors import FullbatchError, HostError, UsageError
+from fullbatch.runtime.process import Ports
+from scripts.gpubench import matrix as matrices
+from scripts.gpubench import models, plans, predict, run, table
+from scripts.gpubench.matrix import Cell, Matrix
+from scripts.gpubench.sides import LlamaProgram
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    began = time.monotonic()
+    try:
+        matrix = matrices.read(args.matrix)
+        cells = _chosen(matrix, args.cells)
+        if args.command == "list":
+            print("".join(_line(matrix, cell) for cell in cells), end="")
+            return 0
+        if args.command == "table":
+            print(_table(matrix, args.out), end="")
+            return 0
+        if args.command == "prepare":
+            return _prepare(matrix, cells, args)
+        return _run(matrix, cells, args, began)
+    except FullbatchError as error:
+        for line in str(error).splitlines():
+            print(f"gpu-bench: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("gpu-bench: interrupted; what was started is stopped, what was measured is kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/gpu-bench",
+        description="Measure the research note's table on this machine's card: vLLM as planned, as bare as can be and "
+        "as the note had it, what its regression was, and llama.cpp as Ollama runs it. A run that is cut off goes on "
+        "where it stopped when it is started again with the same --out.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, about in (
+        ("list", "the cells, and stop"),
+        ("prepare", "write model directories and GGUF files, and stop"),
+        ("run", "measure every cell that is not done yet"),
+        ("table", "what was measured beside what was predicted, as Markdown"),
+    ):
+        one = commands.add_parser(name, help=about)
+        one.add_argument("cells", nargs="*", metavar="CELL", help="only these (default: all)")
+        one.add_argument("--matrix", type=Path, default=matrices.PLACE / "matrix.yaml", metavar="FILE")
+        one.add_argument("--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR")
+        if name in ("run", "table"):
+            one.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results are")
+        if name == "run":
+            one.add_argument("--budget", type=float, default=1500.0, metavar="SECONDS", help="for all (default: 1500)")
+            one.add_argument("--llama", metavar="COMMAND", help="llama-server (default: its sides are left out)")
+            one.add_argument("--gateway-port", type=int, default=8080, metavar="PORT", help="the first of them (8080)")
+            one.add_argument("--engine-port", type=int, default=8100, metavar="PORT", help="the first of them (8100)")
+            one.add_argument("--without", default="", metavar="FLAG,FLAG", help="vLLM flags that the engine here lacks")
+    return parser
+
+
+def _chosen(matrix: Matrix, names: list[str]) -> list[Cell]:
+    known = {cell.name: cell for cell in matrix.cells}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"no such cell: {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [known[name] for name in names] or matrix.cells
+
+
+def _line(matrix: Matrix, cell: Cell) -> str:
+    load = matrix.load_of(cell)
+    users = ", ".join(map(str, load.users))
+    return f"{cell.name:18}{cell.model:14}{', '.join(cell.sides):36}{users} at once, {load.repeats} times\n"
+
+
+def _prepare(matrix: Matrix, cells: list[Cell], args: argparse.Namespace) -> int:
+    args.models.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(cell.model for cell in cells):
+        wanted = any(matrix.sides[side].is_llama for cell in cells if cell.model == name for side in cell.sides)
+        models.write(args.models, name, matrix.models[name].repository, wanted)
+        print(f"{models.directory(args.models, name)}", flush=True)
+    return 0
+
+
+def _run(matrix: Matrix, cells: list[Cell], args: argparse.Namespace, began: float) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    limits = _limits(args.out) if matrix.plans_for else None
+    here = plans.Here(
+        limits["memory_gib"] if limits else None, args.models, frozenset(filter(None, args.without.split(",")))
+    )
+    llama = LlamaProgram(tuple(shlex.split(args.llama)), dict(os.environ)) if args.llama else None
+    _predictions(matrix, cells, here, args.out, limits)
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+
+    ports = Ports(args.gateway_port, args.engine_port)
+    options = run.Options(ROOT, args.out.resolve(), here, llama, began + args.budget, say, ports)
+    missing = run.Bench(matrix, options).run(cells)
+    say(f"{len(cells) - missing} of {len(cells)} cells are done; results: {args.out}")
+    return 1 if missing else 0
+
+
+def _table(matrix: Matrix, out: Path) -> str:
+    if not (out / "predictions.json").exists():
+        raise UsageError(f"--out {out}: no results there; `run` writes them")
+    return table.markdown(matrix, out)
+
+
+def _limits(out: Path) -> dict[str, Any]:
+    """What the card reaches, measured once."""
+    path = out / "limits.json"
+    if not path.exists():
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.gpubench.limits"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise HostError(f"PyTorch finds no card to measure: {last}")
+        path.write_text(done.stdout, encoding="utf-8")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _predictions(matrix: Matrix, cells: list[Cell], here: plans.Here, out: Path, limits: dict[str, Any] | None) -> None:
+    """Written before anything is measured, and never again."""
+    path = out / "predictions.json"
+    card = predict.card_named(limits["card"]) if limits else None
+    if path.exists():
+        return
+    found: dict[str, Any] = {}
+    for cell in cells:
+        load = matrix.load_of(cell)
+        model = catalog.models()[matrix.models[cell.model].repository]
+        sides: dict[str, Any] = {}
+        for name in [*cell.sides, *cell.refused]:
+            side = matrix.sides[name]
+            sides[name] = {}
+            if not side.is_llama:
+                planned = plans.make(matrix, cell.model, name, here)
+                seats = planned.plan.max_num_seqs
+                sides[name] = {"kv_tokens": planned.plan.capacity.kv_tokens, "refusal": planned.refusal}
+            else:
+                seats = side.slots
+            if card and name in cell.sides and cell.workload == "seed":
+                served = predict.Served(model, card, side, seats)
+                sides[name]["users"] = {str(n): predict.predict(served, load, n).as_json() for n in load.users}
+        found[cell.name] = sides
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What is to be measured, as data: models, sides, and cells in which sides take turns under one load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fullbatch import catalog
+from fullbatch.errors import UsageError
+from fullbatch.yamlfile import read_mapping
+
+PLACE = Path(__file__).parent
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Load(_Strict):
+    """Tokens of a prompt and of an answer, how many ask at once, how often each, and how often all of it is done."""
+
+    prompt_tokens: int = Field(ge=1)
+    output_tokens: int = Field(ge=1)
+    users: list[int] = Field(min_length=1)
+    requests_per_user: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1)
+
+
+class ModelEntry(_Strict):
+    """`repository`: whose architecture, vocabulary and context are taken; a model of the catalog."""
+
+    repository: str
+
+    @model_validator(mode="after")
+    def _known(self) -> ModelEntry:
+        if self.repository not in catalog.models():
+            raise ValueError(f"'{self.repository}' is no model of the catalog")
+        return self
+
+
+class Side(_Strict):
+    """A way to serve: vLLM by a plan (`args` on top; `bare`: `args` alone), or llama.cpp (`slots`)."""
+
+    about: str
+    users: int = Field(default=0, ge=0)
+    context: int | Literal["native"] = 4096
+    bare: bool = False
+    args: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    slots: int = Field(default=0, ge=0)
+    slot_context: int = Field(default=4096, ge=256)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Side:
+        if bool(self.users) == bool(self.slots):
+            raise ValueError("give either users (vLLM) or slots (llama.cpp)")
+        return self
+
+    @property
+    def is_llama(self) -> bool:
+        """Whether llama.cpp serves it."""
+        return self.slots > 0
+
+
+class Cell(_Strict):
+    """Sides under one load on one model. `gateway`: the first side through its gateway too, as another run.
+
+    `refused`: sides that are expected not to start, tried, and their words kept.
+    `load`: what differs from the matrix's.
+    """
+
+    name: str
+    model: str
+    sides: list[str] = Field(min_length=1)
+    gateway: bool = False
+    refused: list[str] = Field(default_factory=list)
+    repeats: int | None = None
+    workload: str = "seed"
+    load: dict[str, int | list[int]] = Field(default_factory=dict)
+
+
+class Matrix(_Strict):
+    """All of it. `plans_for`: the card whose memory the plans are made for; None: this machine's processor."""
+
+    version: Literal[1]
+    plans_for: str | None
+    load: Load
+    models: dict[str, ModelEntry]
+    sides: dict[str, Side]
+    cells: list[Cell]
+
+    @model_validator(mode="after")
+    def _names(self) -> Matrix:
+        wrong = [f"cell {c.name}: '{c.model}' is no model here" for c in self.cells if c.model not in self.models]
+        wrong += [
+            f"cell {cell.name}: '{side}' is no side here"
+            for cell in self.cells
+            for side in [*cell.sides, *cell.refused]
+            if side not in self.sides
+        ]
+        if self.plans_for is not None and self.plans_for not in catalog.gpus():
+            wrong.append(f"plans_for: '{self.plans_for}' is no known card")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def load_of(self, cell: Cell) -> Load:
+        """The matrix's load with what the cell says differently."""
+        own: dict[str, Any] = dict(cell.load)
+        if cell.repeats is not None:
+            own["repeats"] = cell.repeats
+        return Load.model_validate(self.load.model_dump() | own)
+
+
+def read(path: Path) -> Matrix:
+    """The matrix in `path`; UsageError with all its faults."""
+    try:
+        return Matrix.model_validate(read_mapping(path))
+    except ValidationError as error:
+        places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        raise UsageError(*(f"{path.name}: {where}: {what}" for where, what in places)) from error

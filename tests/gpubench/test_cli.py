@@ -1,0 +1,52 @@
+"""`scripts/gpu-bench` as a person meets it, without a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.gpubench import cli, matrix, run, table
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+def test_the_list_has_a_line_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(matrix.read(matrix.PLACE / "matrix.yaml").cells)
+    assert "1, 5, 10, 50 at once" in lines[0]
+
+
+def test_an_unknown_cell_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "70b-engines"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gpu-bench: no such cell: 70b-engines; there are: 1.5b-engines")
+    assert said.count("\n") == 1
+
+
+def test_without_a_card_nothing_is_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--out", str(tmp_path / "out")]) == 4
+    assert "PyTorch finds no card to measure" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "predictions.json").exists()
+
+
+def test_results_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--out", str(tmp_path)]) == 2
+    assert "no results there" in capsys.readouterr().err
+
+
+def test_the_published_tables_are_what_the_published_data_say() -> None:
+    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
+        made = table.markdown(matrix.read(matrix.PLACE / "matrix.yaml"), folder)
+        assert made in (RESULTS / f"{folder.name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("status", "is_done"), [("done", True), ("cut short", False), ("failed", False)])
+def test_only_a_cell_that_was_finished_is_not_run_again(tmp_path: Path, status: str, is_done: bool) -> None:
+    cell = matrix.read(matrix.PLACE / "matrix.yaml").cells[0]
+    assert not run.done(tmp_path, cell)
+    (tmp_path / cell.name).mkdir()
+    (tmp_path / cell.name / "cell.json").write_text(json.dumps({"status": status}))
+    assert run.done(tmp_path, cell) is is_done
