@@ -15,10 +15,15 @@ TICK_S = 0.01
 LAG_FLOOR_MS = 2.0
 LAG_SHARE = 0.02
 CPU_LIMIT = 0.8
+# A client that is busy for the few milliseconds that its whole stage takes is not short of a core.
+SHARE_FROM_S = 10 * TICK_S
 
 
 class Pace(NamedTuple):
-    """Of one client process in one stage: 99th percentile of the ticker's lag in ms, share of one core used."""
+    """Of one client process in one stage: 99th percentile of the ticker's lag in ms, share of one core used.
+
+    The share is None of a stage too short to tell.
+    """
 
     lag_p99_ms: float | None
     cpu_share: float | None
@@ -74,7 +79,7 @@ class Ticker:
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         self._stop.set()
         self._thread.join()
-        return Pace(percentile(sorted(self._lags), 0.99), cpu / wall if wall > 0 else None)
+        return Pace(percentile(sorted(self._lags), 0.99), cpu / wall if wall >= SHARE_FROM_S else None)
 
     def _tick(self) -> None:
         while not self._stop.is_set():
