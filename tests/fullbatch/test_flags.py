@@ -42,6 +42,13 @@ def test_what_equals_the_engines_default_is_not_given() -> None:
     assert _given(Batch(56, 4096, "w" * 20, "w" * 20))["max-num-batched-tokens"] == 4096
 
 
+def test_fewer_seats_do_not_narrow_the_cuda_graphs() -> None:
+    """The engine ends them at twice the seats, and short prompts are longer than that."""
+    assert _given(Batch(56, 2048, "w" * 20, "w" * 20))["max-cudagraph-capture-size"] == 512
+    assert "max-cudagraph-capture-size" not in _given(DEFAULT)
+    assert "max-cudagraph-capture-size" not in _given(Batch(8, 2048, "w", "w"), hardware={"cpu": {"kv_cache_gib": 1}})
+
+
 def test_the_engines_own_bound_is_what_it_is_told() -> None:
     assert _given(DEFAULT)["max-num-queued-reqs"] == 100
 
