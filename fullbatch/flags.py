@@ -15,8 +15,9 @@ Value = str | int | float | bool
 DRAIN_SECONDS = 30
 
 # Tokens of the largest step with a CUDA graph: the engine's own, min(2 x seats, 512), where seats are left to it
-# (config/vllm.py, _set_cudagraph_sizes). With fewer seats a prompt of 128 tokens had its first token after 36 to 40 ms instead
-# of 17 to 25 (docs/results/2026-11-23-h100.md). The graphs of all sizes are what calibration.yaml keeps memory for.
+# (config/vllm.py, _set_cudagraph_sizes). With fewer seats a prompt of 128 tokens had its first token after 36 to
+# 40 ms instead of 17 to 25 (docs/results/2026-11-23-h100.md). The graphs of all sizes are what calibration.yaml keeps
+# memory for.
 GRAPH_TOKENS = 512
 
 
@@ -71,7 +72,7 @@ def _step(profile: Profile, step: Batch) -> list[Flag]:
     if step.tokens != default:
         found.append(Flag("max-num-batched-tokens", step.tokens, f"{step.why_tokens} (default: {default})"))
     if profile.hardware.gpu and 2 * step.sequences < GRAPH_TOKENS:
-        reason = f"else CUDA graphs end at 2 x seats = {2 * step.sequences} tokens of a step, and short prompts run without"
+        reason = f"else CUDA graphs end at 2 x seats = {2 * step.sequences} tokens, and short prompts run without"
         found.append(Flag("max-cudagraph-capture-size", GRAPH_TOKENS, reason))
     return found
 
