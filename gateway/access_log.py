@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import threading
@@ -13,8 +12,10 @@ import orjson
 
 from gateway.call import Usage
 
-# One batch is what 0.1 s brought; so the reader may be 10 s late before lines are lost.
-MAX_BATCHES = 100
+# Lines are handed over in pieces of this size: what 0.1 s brings at full load would be ten times as much.
+PIECE_BYTES = 64 * 1024
+# What may wait for a slow reader before lines are lost: about 30,000 of them.
+MAX_WAITING_BYTES = 8 * 1024 * 1024
 LAST_WRITE_S = 1.0
 
 
@@ -49,10 +50,15 @@ class AccessLog:
     def __init__(self, fd: int, enabled: bool) -> None:
         self._fd = fd
         self.enabled = enabled
-        self._lines: list[bytes] = []
-        self._dropped = 0
-        self._batches: queue.Queue[bytes | None] = queue.Queue(MAX_BATCHES)
+        self._lines = bytearray()
+        self._pieces: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="access-log", daemon=True)
+        # Each is counted by one thread only: bytes handed over and done with; lines dropped by either, and told of.
+        self._given = 0
+        self._done = 0
+        self._dropped = 0
+        self._failed = 0
+        self._told = 0
 
     def start(self) -> None:
         self._writer.start()
@@ -84,33 +90,45 @@ class AccessLog:
             line["cached_tokens"] = usage.cached_tokens
             line["completion_tokens"] = usage.completion_tokens
             line["exact"] = usage.exact
-        self._lines.append(orjson.dumps(line))
+        self._lines += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        if len(self._lines) > PIECE_BYTES:
+            self.flush()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes handed over and not written yet."""
+        return self._given - self._done
 
     def flush(self) -> None:
         """Hand over what has gathered; never blocks."""
-        if not self._lines:
+        piece = self._lines
+        if not piece:
             return
-        if self._dropped:
-            self._lines.append(orjson.dumps({"time": round(time.time(), 3), "lines_dropped": self._dropped}))
-        try:
-            self._batches.put_nowait(b"\n".join(self._lines) + b"\n")
-            self._dropped = 0
-        except queue.Full:
-            self._dropped += len(self._lines)
-        self._lines.clear()
+        self._lines = bytearray()
+        if self.waiting > MAX_WAITING_BYTES:
+            self._dropped += piece.count(b"\n")
+            return
+        dropped = self._dropped + self._failed
+        if dropped > self._told:
+            lost = {"time": round(time.time(), 3), "lines_dropped": dropped - self._told}
+            piece += orjson.dumps(lost, option=orjson.OPT_APPEND_NEWLINE)
+            self._told = dropped
+        self._given += len(piece)
+        self._pieces.put(piece)
 
     def stop(self) -> None:
         """Write what is left, unless nobody reads it."""
         self.flush()
-        with contextlib.suppress(queue.Full):
-            self._batches.put_nowait(None)
+        self._pieces.put(None)
         self._writer.join(LAST_WRITE_S)
 
     def _write(self) -> None:
-        while (batch := self._batches.get()) is not None:
+        while (piece := self._pieces.get()) is not None:
             # Not through sys.stdout: its lock, held by a thread that is stuck in a write, would hang the exit.
+            rest = memoryview(piece)
             try:
-                while batch:
-                    batch = batch[os.write(self._fd, batch) :]
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
             except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
-                self._dropped += batch.count(b"\n")
+                self._failed += bytes(rest).count(b"\n")
+            self._done += len(piece)

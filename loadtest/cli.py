@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,9 @@ from loadtest.progress import Progress
 from loadtest.targets import TargetFile, read_target_file
 from loadtest.verdict import EXIT_CODES
 
+# As a shell tells it of a program that SIGPIPE has ended. Not 0: nobody may take it for a verdict.
+READER_GONE = 141
+
 
 class _Stopped(SystemExit):
     """Ctrl-C before the first stage. A SystemExit, because gevent prints a KeyboardInterrupt on its way."""
@@ -32,7 +36,13 @@ class _Stopped(SystemExit):
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        return _COMMANDS[options.command](options)
+        code = _COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has gone, as in `report diff A B | head`; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except LoadtestError as problem:
         print(f"loadtest: {problem}", file=sys.stderr)
         return problem.exit_code

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
+from gateway.access_log import MAX_WAITING_BYTES, PIECE_BYTES, AccessLog, Visit
 from tests.gateway.harness import (
     KEY,
     ROOT,
@@ -119,3 +121,31 @@ def test_p36_a_reader_of_the_log_that_has_stopped_stops_nothing(tmp_path: Path, 
         process.wait()
         os.close(unread)
         os.close(full)
+
+
+def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_the_limit() -> None:
+    unread, full = os.pipe()
+    log = AccessLog(full, enabled=True)
+    log.start()
+    visit = Visit(request_id="1", endpoint="/v1/chat/completions", outcome="ok")
+    added = 0
+    while log.waiting <= MAX_WAITING_BYTES:
+        log.add(visit, 200, 0.1)
+        added += 1
+    for _ in range(1000):
+        log.add(visit, 200, 0.1)
+    log.flush()
+    assert log.waiting <= MAX_WAITING_BYTES + 2 * PIECE_BYTES
+    said: list[bytes] = []
+    reader = threading.Thread(target=lambda: said.extend(iter(lambda: os.read(unread, 65536), b"")))
+    reader.start()
+    wait_until(lambda: not log.waiting, 10, "all written")
+    log.add(visit, 200, 0.1)
+    log.stop()
+    os.close(full)
+    reader.join(10)
+    os.close(unread)
+    lines = [json.loads(line) for line in b"".join(said).splitlines()]
+    dropped = sum(line.get("lines_dropped", 0) for line in lines)
+    assert dropped > 0
+    assert sum("status" in line for line in lines) + dropped == added + 1001

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +219,16 @@ def test_diff_ends_with_one_when_something_became_worse(two: list[str], capsys: 
     capsys.readouterr()
     assert main(["diff", *two, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["exit_code"] == 1
+
+
+def test_a_reader_that_goes_away_is_no_mistake(two: list[str]) -> None:
+    """`fullbatch report diff A B | head -0`"""
+    unread, full = os.pipe()
+    os.close(unread)
+    command = [sys.executable, "-m", "loadtest", "diff", *two]
+    ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(full)
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_diff_without_a_report_or_with_nonsense_is_one_line(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
