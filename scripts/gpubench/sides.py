@@ -166,7 +166,7 @@ class Llama:
 
     def facts(self) -> dict[str, Any]:
         text = "\n".join(tail(self._log, _LOG_LINES))
-        build = re.search(r"build(?:_info)?:? *(?:b)?(\d+[^\n]{0,40})", text)
+        build = re.search(r"build(?:_info)?:? *(?:b)?(\d+[^\n)]{0,40})", text)
         return {
             "engine": f"llama.cpp {build[1].strip() if build else 'of unknown build'}",
             "command": " ".join(["llama-server", *self.arguments]),

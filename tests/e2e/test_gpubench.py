@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_cells_are_measured_kept_and_not_measured_again(free_port: Callable[[], 
     assert "2 of 2 cells are done" in (again := bench("run", *words))
     assert "starting" not in again
     table = bench("table", "--matrix", str(matrix), "--out", str(out))
-    assert "| ours-gateway | 3 |" in table
+    # On a machine with other work the client may be late, and the row says so.
+    assert re.search(r"\| ours-gateway( \(client late\))? \| 3 \|", table)
     assert "server" not in table
     assert "broken: the plan saw nothing wrong; the engine:" in table
 
