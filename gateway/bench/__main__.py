@@ -131,7 +131,7 @@ def start(peer: Peer, place: Place, results: Results, stack: ExitStack) -> list[
             raise
         results.absent[peer.name] = str(error)
         return []
-    results.once[peer.name] = [{"start_s": start_s, "rss_idle_mb": target.rss_mb(), "disk_mb": peer.disk_mb()}]
+    results.once[peer.name] = [{"start_s": start_s, "rss_idle_mb": target.rss_mb(), "disk_mb": peer.disk_mb(place)}]
     return [target]
 
 

@@ -54,6 +54,34 @@ frontend clients
 backend engines
   server engine 127.0.0.1:{engine}
 """
+_ENVOY = """\
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: clients
+          route_config:
+            virtual_hosts:
+            - name: engine
+              domains: ["*"]
+              routes: [{{match: {{prefix: /}}, route: {{cluster: engine, timeout: 0s}}}}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - name: engine
+    connect_timeout: 5s
+    circuit_breakers: {{thresholds: [{{max_connections: 8192, max_pending_requests: 8192, max_requests: 8192}}]}}
+    load_assignment:
+      cluster_name: engine
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {engine}}}}}}}
+"""
 
 
 def nginx(folder: Path, port: int, engine: int) -> Path:
@@ -62,6 +90,10 @@ def nginx(folder: Path, port: int, engine: int) -> Path:
 
 def haproxy(folder: Path, port: int, engine: int) -> Path:
     return _write(folder / "haproxy.cfg", _HAPROXY.format(port=port, engine=engine))
+
+
+def envoy(folder: Path, port: int, engine: int) -> Path:
+    return _write(folder / "envoy.yaml", _ENVOY.format(port=port, engine=engine))
 
 
 def litellm(folder: Path, engine: int) -> Path:

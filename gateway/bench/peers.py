@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +13,12 @@ from pathlib import Path
 from gateway.bench import disk, peer_configs
 from gateway.bench.ours import write_config
 from gateway.bench.processes import free_port
+from gateway.bench.programs import BenchError
 from gateway.bench.request import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".fullbatch" / "peers"
+COMPILE = ROOT / "scripts" / "compile-gateway"
 INSTALL = "run scripts/bench-peers"
 
 
@@ -40,7 +44,7 @@ class Peer:
     needs: Path
     remedy: str
     command: Callable[[Place], list[str]]
-    disk_mb: Callable[[], float]
+    disk_mb: Callable[[Place], float]
 
     @property
     def absent(self) -> str:
@@ -49,12 +53,26 @@ class Peer:
 
 
 def _ours(place: Place) -> list[str]:
+    """As the image holds it: with its data path compiled, by the interpreter that runs it."""
+    folder = place.folder / "compiled"
+    environment = os.environ | {"PYTHON": sys.executable}
+    made = subprocess.run([COMPILE, folder], env=environment, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise BenchError(f"ours is not compiled: {made.stderr.strip().splitlines()[-1]}")
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # -P: else the sources in the current folder come first.
+    return ["env", f"PYTHONPATH={path}", sys.executable, "-P", *_interpreted(place)[1:]]
+
+
+def _interpreted(place: Place) -> list[str]:
     return [sys.executable, "-m", "gateway", "--config", str(write_config(place.folder, place.port, place.engine))]
 
 
-def _ours_mb() -> float:
-    sources = sum(file.stat().st_size for file in (ROOT / "gateway").glob("*.py")) / 1e6
-    return disk.packages_mb(disk.locked(ROOT / "requirements" / "gateway.txt")) + sources
+def _ours_mb(place: Place) -> float:
+    compiled = place.folder / "compiled"
+    sources = compiled if compiled.exists() else ROOT / "gateway"
+    packages = disk.packages_mb(disk.locked(ROOT / "requirements" / "gateway.txt"))
+    return packages + disk.folder_mb(sources)
 
 
 def _nginx(place: Place) -> list[str]:
@@ -63,6 +81,13 @@ def _nginx(place: Place) -> list[str]:
 
 def _haproxy(place: Place) -> list[str]:
     return [_which("haproxy"), "-db", "-f", str(peer_configs.haproxy(place.folder, place.port, place.engine))]
+
+
+def _envoy(place: Place) -> list[str]:
+    program = next((PEERS / "envoy").glob("lib/python*/site-packages/envoy/_bin/envoy"))
+    program.chmod(0o755)
+    config = str(peer_configs.envoy(place.folder, place.port, place.engine))
+    return [str(program), "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
 
 def _vllm_router(place: Place) -> list[str]:
@@ -105,25 +130,29 @@ def _which(program: str) -> str:
 _AIOHTTP = ["aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "multidict", "propcache", "yarl", "idna"]
 _STARLETTE = ["starlette", "anyio", "uvicorn", "h11", "click", "httptools", "idna", "orjson", "uvloop"]
 _HERE = Path(__file__)
+_STACK = PEERS / "production-stack"
 _VENV = "run scripts/setup dev"
 
 ALL = (
-    Peer("ours", "Python", _HERE, "", _ours, _ours_mb),
+    Peer("ours", "Python, compiled", _HERE, "", _ours, _ours_mb),
+    Peer("ours-interpreted", "Python", _HERE, "", _interpreted, _ours_mb),
     Peer("haproxy", "C", Path(_which("haproxy")), "Debian: apt-get install haproxy", _haproxy,
-         lambda: disk.program_mb(_which("haproxy"))),
+         lambda _: disk.program_mb(_which("haproxy"))),
     Peer("nginx", "C", Path(_which("nginx")), "Debian: apt-get install nginx-light", _nginx,
-         lambda: disk.program_mb(_which("nginx"))),
+         lambda _: disk.program_mb(_which("nginx"))),
+    Peer("envoy", "C++", PEERS / "envoy", INSTALL, _envoy,
+         lambda _: disk.environment_mb(PEERS / "envoy")),
     Peer("vllm-router", "Rust", PEERS / "vllm-router", INSTALL, _vllm_router,
-         lambda: disk.environment_mb(PEERS / "vllm-router")),
+         lambda _: disk.environment_mb(PEERS / "vllm-router")),
     Peer("production-stack", "Python", PEERS / "production-stack", INSTALL, _production_stack,
-         lambda: disk.environment_mb(PEERS / "production-stack") + disk.folder_mb(PEERS / "production-stack" / "src")),
+         lambda _: disk.environment_mb(_STACK) + disk.folder_mb(_STACK / "src")),
     Peer("litellm", "Python", PEERS / "litellm", INSTALL, _litellm,
-         lambda: disk.environment_mb(PEERS / "litellm")),
+         lambda _: disk.environment_mb(PEERS / "litellm")),
     Peer("aiohttp", "Python, candidate", _HERE, _VENV, _aiohttp,
-         lambda: disk.packages_mb([*_AIOHTTP, "orjson", "uvloop"])),
+         lambda _: disk.packages_mb([*_AIOHTTP, "orjson", "uvloop"])),
     Peer("starlette+aiohttp", "Python, candidate", _HERE, _VENV, _starlette("aiohttp"),
-         lambda: disk.packages_mb([*_STARLETTE, *_AIOHTTP[:-1]])),
+         lambda _: disk.packages_mb([*_STARLETTE, *_AIOHTTP[:-1]])),
     Peer("starlette+httpx", "Python, candidate", _HERE, _VENV, _starlette("httpx"),
-         lambda: disk.packages_mb([*_STARLETTE, "httpx", "httpcore", "certifi"])),
+         lambda _: disk.packages_mb([*_STARLETTE, "httpx", "httpcore", "certifi"])),
 )  # fmt: skip
-CANDIDATES = ("ours", "aiohttp", "starlette+aiohttp", "starlette+httpx")
+CANDIDATES = ("ours-interpreted", "aiohttp", "starlette+aiohttp", "starlette+httpx")

@@ -98,6 +98,7 @@ def _added(what: str, cell: str, name: str, must: float, goal: float) -> Target:
 TARGETS = (
     _times_rps(DIRECT, 0.25, 0.33),
     _times_rps("nginx", 0.4, 0.55),
+    _times_rps("envoy", 1.4, 2.0),
     _times_rps("vllm-router", 1.8, 2.0),
     _times_rps("production-stack", 15),
     _times_rps("litellm", 150),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 BASE = "fullbatch-offline/debian:bookworm"
 BASE_SUITE = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
+BASE_PACKAGES = ("ca-certificates", "libpython3.11-dev", "python3", "python3-pip", "python3-venv")
 # Left out of the base: documentation, and what apt can fetch again.
 BASE_LEAVES_OUT = ("./usr/share/doc/*", "./usr/share/man/*", "./var/cache/apt/*", "./var/lib/apt/lists/*", "./dev/*")
 
@@ -26,7 +26,7 @@ STAND_INS = (
     StandIn(
         name="python:3.11-slim-bookworm",
         dockerfile="python.Dockerfile",
-        about="Debian 12's Python 3.11 with pip and venv",
+        about="Debian 12's Python 3.11 with pip, venv and headers",
         contexts=("trust",),
         inputs=("trust",),
     ),

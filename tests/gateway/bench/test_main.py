@@ -26,7 +26,7 @@ def test_all_are_measured_unless_some_are_chosen() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "ngnix"], "no gateway 'ngnix'; there are ours, haproxy, nginx"),
+        (["--only", "ngnix"], "no gateway 'ngnix'; there are ours, ours-interpreted, haproxy, nginx"),
         (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--only", "ours", "--candidates"], "not allowed with"),
     ],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
+from gateway.bench import peers
 from gateway.bench.peers import ALL, CANDIDATES, Peer, Place
 from gateway.bench.processes import free_port, started
-from gateway.bench.programs import Mock
+from gateway.bench.programs import BenchError, Mock
 from gateway.bench.request import KEY, MODEL
 
 URL = "/v1/chat/completions"
@@ -20,7 +22,9 @@ def chat(**fields: object) -> dict[str, object]:
 
 
 # Others are tested where they are installed. LiteLLM takes 10 s to start; what it does is not ours to test.
-HERE = [peer for peer in ALL if peer.name in CANDIDATES or not (peer.absent or peer.name == "litellm")]
+# Compiling ours takes half a minute; tests/gateway/test_compiled.py does it.
+LONG = ("litellm", "ours")
+HERE = [peer for peer in ALL if peer.name in CANDIDATES or not (peer.absent or peer.name in LONG)]
 
 
 @pytest.mark.parametrize("chosen", HERE, ids=lambda peer: str(peer.name))
@@ -38,10 +42,34 @@ def test_it_relays_streams_and_answers(chosen: Peer, mock: Mock, tmp_path: Path)
             if chosen.name in CANDIDATES:
                 assert client.post(URL, json={"model": "other"}).status_code == 404
                 assert client.post(URL, json=chat(), headers={"authorization": "Bearer x"}).status_code == 401
-    assert chosen.disk_mb() > 0.5
+    assert chosen.disk_mb(place) > 0.5
 
 
 def test_what_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
     for peer in ALL:
         gone = Peer(peer.name, peer.kind, tmp_path / "none", peer.remedy, peer.command, peer.disk_mb)
         assert gone.absent.startswith("not installed (")
+
+
+def test_what_does_not_compile_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "COMPILE", _script(tmp_path / "compile", "echo 'much'; echo 'mypyc failed' >&2; exit 1"))
+    ours = next(peer for peer in ALL if peer.name == "ours")
+    with pytest.raises(BenchError, match="^ours is not compiled: mypyc failed$"):
+        ours.command(Place(tmp_path, 1, 2))
+
+
+def test_ours_is_started_from_the_compiled_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        peers, "COMPILE", _script(tmp_path / "compile", 'mkdir -p "$1/gateway"; touch "$1/gateway/__init__.py"')
+    )
+    ours = next(peer for peer in ALL if peer.name == "ours")
+    command = ours.command(Place(tmp_path, 1, 2))
+    asked = [*command[: command.index("-m")], "-c", "import gateway; print(gateway.__file__)"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=peers.ROOT).stdout
+    assert said.strip() == str(tmp_path / "compiled/gateway/__init__.py")
+
+
+def _script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
