@@ -55,11 +55,11 @@ class Peer:
 def _ours(place: Place) -> list[str]:
     """As the image holds it: with its data path compiled, by the interpreter that runs it."""
     folder = place.folder / "compiled"
-    environment = os.environ | {"PYTHON": sys.executable}
-    made = subprocess.run([COMPILE, folder], env=environment, capture_output=True, text=True, check=False)
+    command = ["env", f"PYTHON={sys.executable}", str(COMPILE), str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise BenchError(f"ours is not compiled: {made.stderr.strip().splitlines()[-1]}")
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(folder), *(each for each in sys.path if each.endswith("site-packages"))])
     # -P: else the sources in the current folder come first.
     return ["env", f"PYTHONPATH={path}", sys.executable, "-P", *_interpreted(place)[1:]]
 
