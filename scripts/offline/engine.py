@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.offline import debian
+from scripts.offline import debian, firewall
 from scripts.offline.process import OfflineError, Say, last_words, output
 
 MINIMUM = {"engine": (25, 0, 0), "compose": (2, 32, 2), "buildx": (0, 17, 0)}
@@ -146,6 +146,7 @@ def stop(place: Place, say: Say) -> None:
             raise OfflineError(f"dockerd (pid {pid}) has not ended after {STOP_TIMEOUT_S} s; see {place.log}")
         time.sleep(0.2)
     shutil.rmtree(place.runtime, ignore_errors=True)
+    firewall.restore(place.home, {**os.environ, **place.own_environment()}, say)
     say(f"docker: engine ended (pid {pid}); its images stay in {place.data}")
 
 
@@ -240,8 +241,9 @@ def _launch(place: Place, environment: Mapping[str, str], say: Say) -> None:
     place.pidfile.unlink(missing_ok=True)
     argv = ["dockerd", "--host", f"unix://{place.socket}", "--pidfile", str(place.pidfile)]
     argv += ["--data-root", str(place.data), "--exec-root", str(place.runtime / "exec")]
-    began = time.monotonic()
     env = {**os.environ, **environment}
+    firewall.remember(place.home, env)
+    began = time.monotonic()
     program = shutil.which("dockerd", path=env["PATH"])
     if program is None:
         raise OfflineError(f"dockerd: not found under {place.files}; remove that folder and start again")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -83,6 +84,11 @@ def test_every_service_is_up_and_every_one_shot_has_ended_well(stack: Stack) -> 
     } >= LONG_RUNNING
     assert {name for name, state in states.items() if state["Status"] == "exited"} == ONE_SHOT
     assert [states[name]["ExitCode"] for name in sorted(ONE_SHOT)] == [0, 0]
+
+
+def test_the_gateway_runs_its_compiled_form(stack: Stack) -> None:
+    (gateway,) = stack.containers("gateway")
+    assert "__mypyc.cpython-" in stack.docker("exec", gateway["Id"], "cat", "/proc/1/maps")
 
 
 def test_ports_are_published_on_loopback_only_and_the_engine_has_none(stack: Stack) -> None:
@@ -181,6 +187,25 @@ def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
     finally:
         post_form(f"{stack.locust}/stop", "")
     assert locust_total(stack)["num_failures"] == 0
+
+
+def test_two_locust_workers_share_the_users(stack: Stack) -> None:
+    stack.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=2", "locust-worker")
+    try:
+        wait_for("two workers that are ready", 60, lambda: [one["state"] for one in workers(stack)] == ["ready"] * 2)
+        assert post_form(f"{stack.locust}/swarm", "user_count=4&spawn_rate=4").json()["success"]
+        wait_for("two users in each", 30, lambda: [one["user_count"] for one in workers(stack)] == [2, 2])
+        wait_for("twenty good answers", 60, lambda: locust_total(stack)["num_requests"] >= 20)
+        assert locust_total(stack)["num_failures"] == 0
+    finally:
+        post_form(f"{stack.locust}/stop", "")
+        stack.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=1", "locust-worker")
+
+
+def workers(stack: Stack) -> list[dict[str, Any]]:
+    """Those of Locust's master that have not gone."""
+    known: list[dict[str, Any]] = get(f"{stack.locust}/stats/requests").json()["workers"]
+    return [one for one in known if one["state"] != "missing"]
 
 
 def locust_total(stack: Stack) -> dict[str, int]:
