@@ -1,4 +1,8 @@
-"""What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure."""
+"""What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure.
+
+What an engine has room for is tokens, and that the gateway counts itself, request by request (`gateway/occupancy.py`).
+A plan gives it the tokens, the seats and the people, never a number of requests of some assumed length.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from fullbatch.catalog import Workload
 IN_FLIGHT_PER_SEAT = 4
 # The engine's own bound stands behind the gateway's and must not fire first: room for health probes.
 ENGINE_QUEUE_MARGIN = 16
-# Of this many requests that fit, one more is let in, so that a seat that falls free is filled in the very next step.
+# For this many seats one more request is let in, so that a seat that falls free is filled in the very next step.
 HEADROOM_PART = 8
+# Tokens of a request, prompt and answer, that a plan gives as examples.
+EXAMPLES = (256, 1000)
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,11 @@ class GatewayLimits:
 class Admission:
     """Of a model's pool of engines: requests in them at once, requests waiting for a place, seconds of waiting.
 
-    `max_running_each`: the share of one engine, which is what the gateway is told: engines may come and go.
+    `max_running`: however short they are; `max_running_each`: the share of one engine, which is what the gateway is
+    told: engines may come and go. `users`: with so many requests or fewer nobody is refused for having waited.
     """
 
+    users: int
     max_running: int
     max_running_each: int
     max_queued: int
@@ -45,7 +53,8 @@ class Admission:
 
 @dataclass(frozen=True)
 class Pool:
-    """The engines behind a model. `seats` and `fit` (requests of half the context in the KV cache) are one engine's.
+    """The engines behind a model. `seats`, `fit` (requests of half the context in the KV cache) and `kv_tokens` are one
+    engine's.
 
     `step_s`: least seconds of a decoding step with all of them running; None where the card's speed says nothing.
     """
@@ -54,18 +63,18 @@ class Pool:
     seats: int
     fit: int
     step_s: float | None
+    kv_tokens: int
 
     @property
     def served(self) -> int:
-        """Requests that make progress at once."""
+        """Requests of half the context that make progress at once."""
         return self.engines * max(1, min(self.seats, self.fit))
 
 
 def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admission:
     """Bounds for `users` people whose requests look like `workload`, which the profile calls `name`."""
-    running = pool.served + -(-pool.served // HEADROOM_PART)
-    which = "seats" if pool.seats <= pool.fit else "requests of half the context that fit the KV cache"
-    asked = users * workload.requests_each - running
+    each = pool.seats + -(-pool.seats // HEADROOM_PART)
+    asked = users * workload.requests_each - pool.served
     wanted, why = users, f"one waiting request for each of {users} users"
     if asked > users:
         wanted, why = asked, f"{users} users with up to {workload.requests_each} requests each, less those running"
@@ -74,19 +83,33 @@ def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admissio
     waiting = pool.engines * pool.seats * (IN_FLIGHT_PER_SEAT - 1)
     if drains is None and waiting > wanted:
         queued, why = waiting, f"{IN_FLIGHT_PER_SEAT - 1} for each seat: how fast they are served is not known here"
-    if drains is not None and drains < wanted:
+    if drains is not None and users < drains < wanted:
+        queued, why = drains, f"what the engines can finish in {workload.queue_timeout_s:g} s; more would only time out"
+    elif drains is not None and drains < wanted:
         queued, why = (
-            max(1, drains),
-            f"what the engines can finish in {workload.queue_timeout_s:g} s; more would only time out",
+            users,
+            f"one for each of {users} users; more would not be served in {workload.queue_timeout_s:g} s",
         )
     return Admission(
-        max_running=running,
-        max_running_each=-(-running // pool.engines),
+        users=users,
+        max_running=each * pool.engines,
+        max_running_each=each,
         max_queued=queued,
         queue_timeout_s=workload.queue_timeout_s,
-        why_running=f"{pool.served} {which}, and one more for every {HEADROOM_PART}, so that no seat stays empty",
+        why_running=_why_running(pool),
         why_queued=why,
-        why_timeout=f"workload {name}: who has waited so long is better told so",
+        why_timeout=f"workload {name}: with more than {users} requests, who has waited so long is better told so",
+    )
+
+
+def _why_running(pool: Pool) -> str:
+    """In words that are true: what fits is counted in tokens."""
+    held = pool.engines * pool.kv_tokens
+    fits = " or ".join(f"about {held // tokens:,} of {tokens:,} tokens" for tokens in EXAMPLES)
+    seats = pool.engines * pool.seats
+    return (
+        f"as many as fit the KV cache by their tokens: {fits}. The number is only the seats, {seats}, and one more for "
+        f"every {HEADROOM_PART}, so that none stays empty"
     )
 
 

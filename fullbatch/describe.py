@@ -30,6 +30,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "max_concurrency_worst": round(held.concurrency_worst, 2),
         "max_concurrency_typical": round(held.concurrency_typical, 2),
         "admission": {
+            "users": admitted.users,
             "max_running": admitted.max_running,
             "max_queued": admitted.max_queued,
             "queue_timeout_s": admitted.queue_timeout_s,
@@ -143,6 +144,7 @@ def risks(plan: Plan) -> list[str]:
 def _admission(plan: Plan) -> tuple[tuple[str, float, str], ...]:
     admitted = plan.admission
     return (
+        ("users", admitted.users, "so many ask at the same moment and nobody is refused: they run, or they wait"),
         ("max_running", admitted.max_running, admitted.why_running),
         ("max_queued", admitted.max_queued, admitted.why_queued),
         ("queue_timeout_s", admitted.queue_timeout_s, admitted.why_timeout),

@@ -109,7 +109,11 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     copies = profile.hardware.replicas
     least = _step_ms(profile, model, engine)
     pool = bounds.Pool(
-        copies, engine.max_num_seqs, int(engine.capacity.concurrency_typical), None if least is None else least / 1000
+        copies,
+        engine.max_num_seqs,
+        int(engine.capacity.concurrency_typical),
+        None if least is None else least / 1000,
+        engine.capacity.kv_tokens,
     )
     allowed = bounds.admission(pool, profile.users, profile.workload, catalog.workloads()[profile.workload])
     limits = bounds.limits(engine.max_num_seqs * copies, allowed)

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from gateway.adapt import Limit
 from gateway.breaker import Breaker
 from gateway.errors import EngineSilent
+from gateway.occupancy import Hold, Occupancy
 from gateway.reports import Report
 from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
@@ -17,6 +18,9 @@ from gateway.vitals import Vitals, Work
 
 State = Literal["starting", "up", "down"]
 NOTHING: frozenset[str] = frozenset()
+# One place in eight is kept for keys that have few, from four places on.
+RESERVED_SHARE = 8
+_SMALLEST_WITH_RESERVE = 4
 
 
 class Underway(Protocol):
@@ -63,8 +67,9 @@ class Address:
     """One engine process. It serves when it lists a model and its breaker is closed.
 
     ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
-    their estimated tokens. ``limit``: how many requests that may be now. ``bit``: stands for it in `affinity.Memory`.
-    ``tried_at``: the loop's clock when it last had to bring a token.
+    their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
+    cache. ``bit``: stands for it in `affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
+    token.
     """
 
     def __init__(
@@ -90,18 +95,35 @@ class Address:
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
         self._limit = Limit(engine.max_running or engine.max_num_seqs)
         self.limit = self._limit.value
+        self.occupancy = Occupancy(engine.kv_cache_tokens)
         self._changed = changed
 
-    def take(self, work: float) -> None:
+    def take(self, hold: Hold) -> None:
         """A request goes there."""
+        hold.most = min(hold.most, max(1.0, self.engine.max_model_len - hold.prompt))
         self.in_flight += 1
-        self.work += work
+        self.work += hold.work
+        self.occupancy.add(hold)
 
-    def give(self, work: float) -> None:
+    def give(self, hold: Hold) -> None:
         """It is back."""
         self.in_flight -= 1
         # What is left over from adding and subtracting fractions ends with the last request.
-        self.work = self.work - work if self.in_flight else 0.0
+        self.work = self.work - hold.work if self.in_flight else 0.0
+        self.occupancy.remove(hold)
+
+    @property
+    def reserve(self) -> int:
+        """How many of its places are kept for keys that have few."""
+        return self.limit // RESERVED_SHARE or (1 if self.limit >= _SMALLEST_WITH_RESERVE else 0)
+
+    def has_room(self, prompt: float, output: float, whole: bool) -> bool:
+        """Whether it may be sent a request of so many tokens. ``whole``: also one that takes of the reserve."""
+        reserve = 0 if whole else self.reserve
+        if self.in_flight >= self.limit - reserve:
+            return False
+        share = 1.0 - 1.0 / RESERVED_SHARE if reserve else 1.0
+        return self.occupancy.has_room(prompt, output, share, self.pool.now())
 
     def polled(self, models: Iterable[str], report: Report | None) -> None:
         """It answered: these of its models it lists, this it says of itself."""
@@ -111,6 +133,7 @@ class Address:
         if report is not None:
             self.report = report
             self.limit = self._limit.observe(report, self.in_flight)
+            self.occupancy.observe(report, self.pool.now())
         self._settle("answers; a first token is awaited")
 
     def lost(self, reason: str) -> None:

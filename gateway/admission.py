@@ -1,7 +1,8 @@
 """Who may go to an engine now, who waits, and who is refused. A place is given back exactly once.
 
 Requests wait here and not in the engine, where first come is first served. A place is granted together with the
-engine that it is on. `fairness` says whose turn it is, `queueing` keeps the order.
+engine that it is on: one that has room in its KV cache (`occupancy`) and a seat (`adapt`). `fairness` says whose turn
+it is, `queueing` keeps the order.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from gateway import fairness
 from gateway.address import Address
 from gateway.call import Call, Principal, Usage
 from gateway.errors import GatewayError, NoEngineUp, Overloaded
-from gateway.places import Drain, Place, Ticket, reserve_of
+from gateway.occupancy import Hold
+from gateway.places import Drain, Place, Ticket
 from gateway.queueing import FairQueue, Waiting
 from gateway.settings import AdmissionSettings
 
@@ -24,19 +26,27 @@ from gateway.settings import AdmissionSettings
 # breaker that closes again does not.
 NO_ENGINE_GRACE_S = 5.0
 MAX_RETRY_AFTER_S = 60
-# What an answer is taken to cost while nothing is known about the key: a chat's.
-FIRST_GUESS_TOKENS = 200.0
-_GUESS_MEMORY = 0.9
+# A key counts as active for so long after it came: somebody who reads an answer will come back.
+ACTIVE_S = 300.0
+# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones would pass it for
+# ever.
+PASSED_S = 2.0
 
 
 class Engines(Protocol):
     """What admission asks of the engines."""
 
-    def capacity(self, model: str) -> tuple[int, int]:
-        """Places on the engines that serve the model and are up, and how many of them are taken."""
+    def limit(self, model: str) -> int:
+        """Requests that may be at the engines that serve the model and are up; 0 if there are none."""
 
-    def choose(self, call: Call) -> Address | None:
-        """An engine with a free place; None if there is none."""
+    def reserve(self, model: str) -> int:
+        """How many of them are kept for keys that have few."""
+
+    def has_room(self, model: str, whole: bool) -> bool:
+        """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
+
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        """An engine with room for this request; None if there is none. ``whole``: it may take of the reserve."""
 
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell somebody while no engine that serves the model is up."""
@@ -57,11 +67,11 @@ class Admission:
         self._queues: dict[str, FairQueue[Ticket]] = {}
         self._no_engine_since: dict[str, float] = {}
         self._drains: dict[str, Drain] = {}
-        self._guess: dict[str, float] = {}
+        self._came: dict[str, float] = {}  # when each active key came last
+        self._pumping = self._pump_again = False
         self.running: Counter[str] = Counter()  # by model
         self.running_by_key: Counter[str] = Counter()
         self._running = 0  # their sum
-        self.several_keys = False
         self._closed: Callable[[], GatewayError] | None = None
 
     @property
@@ -79,13 +89,13 @@ class Admission:
             raise self._closed()
         now = self._clock()
         queue = self._queues.get(call.model)  # made by the first request that has to wait
+        self._came[who.name] = now
         if self._idle(who.name):
             self._attained.lift(who.name, self._active())
         if (
             not queue
             and self.in_flight < self._max_in_flight
-            and self._may(who.name, call.model)
-            and (engine := self._engines.choose(call))
+            and (engine := self._engines.choose(call, self._whole(who.name, call.model)))
         ):
             return self._grant(Ticket(who, call), engine, now)
         return None
@@ -141,19 +151,34 @@ class Admission:
         for model, queue in self._queues.items():
             if not queue:
                 continue
-            for late in queue.late(now):
+            # As many as the plan is for are kept, however long it takes: there is nobody to make room for.
+            for late in queue.late(now, self.in_flight - self._settings.users):
                 waited = now - late.since
                 late.ticket.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
             self._give_up_without_engine(model, queue, now)
             waiting_keys.update(queue.most_urgent())
         self._window.sample(waiting_keys, now)
+        self._came = {key: at for key, at in self._came.items() if now - at < ACTIVE_S}
         self.pump()
 
     def pump(self) -> None:
-        """Grant what can be granted: after a place was given back, or an engine came up or takes more."""
-        for model, queue in self._queues.items():
-            while queue and self._pump_one(model, queue):
-                pass
+        """Grant what can be granted: after a place was given back, or an engine came up or takes more.
+
+        What is given back meanwhile is granted in another round, not from within: a thousand clients that leave at once
+        are no thousand calls deep.
+        """
+        self._pump_again = True
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._pump_again:
+                self._pump_again = False
+                for model, queue in self._queues.items():
+                    while queue and self._grant_next(model, queue):
+                        pass
+        finally:
+            self._pumping = False
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """How many requests wait, by model and key."""
@@ -169,12 +194,12 @@ class Admission:
 
     def limit(self, model: str) -> int:
         """Requests for the model that may be in the engines at once."""
-        return self._engines.capacity(model)[0]
+        return self._engines.limit(model)
 
     def left(self, place: Place, usage: Usage | None) -> None:
         """Called by a place when it is given back."""
         now, who, call = self._clock(), place.ticket.who, place.ticket.call
-        place.engine.give(place.charged)
+        place.engine.give(place.hold)
         self._running -= 1
         self.running[call.model] -= 1
         self.running_by_key[who.name] -= 1
@@ -185,15 +210,15 @@ class Admission:
             drain = self._drains[call.model] = Drain()
         drain.left(now)
         if usage is None:
-            self._attained.charge(who.name, -place.charged, who.weight, now)
+            self._attained.charge(who.name, -place.hold.work, who.weight, now)
         else:
             self._settle(place, usage, now)
         self.pump()
 
     def moved(self, place: Place, engine: Address) -> None:
         """The place is on another engine now."""
-        place.engine.give(place.charged)
-        engine.take(place.charged)
+        place.engine.give(place.hold)
+        engine.take(place.hold)
         place.engine = engine
 
     def _idle(self, key: str) -> bool:
@@ -202,59 +227,57 @@ class Admission:
     def _active(self) -> set[str]:
         return set(self.running_by_key).union(*(queue.keys() for queue in self._queues.values()))
 
-    def _may(self, key: str, model: str) -> bool:
-        """Whether there is a place for this key: the last ones are kept for keys that have few.
+    def _whole(self, key: str, model: str) -> bool:
+        """Whether this key may have the last places too: while several keys are active they are for those with few.
 
         Without them somebody who comes to a full engine would wait until one of the others' long answers ends.
         """
-        places, taken = self._engines.capacity(model)
-        kept = reserve_of(places) if self.several_keys else 0
-        return taken < places - kept or (taken < places and self.running_by_key[key] < kept)
+        return len(self._came) < 2 or self.running_by_key[key] < self._engines.reserve(model)
 
-    def _pump_one(self, model: str, queue: FairQueue[Ticket]) -> bool:
+    def _grant_next(self, model: str, queue: FairQueue[Ticket]) -> bool:
+        if not self._engines.has_room(model, whole=True):
+            return False
+        open_to_all = self._engines.has_room(model, whole=False)
+
         def may(key: str) -> bool:
-            return self._may(key, model)
+            return open_to_all or self._whole(key, model)
 
-        places, taken = self._engines.capacity(model)
-        if taken >= places:
-            return False
         now = self._clock()
-        waiting = queue.pop(now, self._attained.rank, may)
-        if waiting is None:
-            return False
-        engine = self._engines.choose(waiting.ticket.call)
-        if engine is None:
-            queue.push(waiting)
-            return False
-        waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))
-        return True
+        for waiting in queue.candidates(now, self._attained.rank, may):
+            if waiting.ticket.gone:
+                return queue.remove(waiting)
+            whole = self._whole(waiting.key, model)
+            engine = self._engines.choose(waiting.ticket.call, whole)
+            if engine is not None:
+                queue.remove(waiting)
+                waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))
+                return True
+            kept_out = not whole and self._engines.reserve(model)
+            if not kept_out and now - waiting.since >= PASSED_S:
+                return False
+        return False
 
     def _grant(self, ticket: Ticket, engine: Address, now: float, waited: float = 0.0) -> Place:
         who, call = ticket.who, ticket.call
         self._running += 1
         self.running[call.model] += 1
         self.running_by_key[who.name] += 1
-        output = self._guess.get(who.name, FIRST_GUESS_TOKENS)
-        if call.output_tokens is not None:
-            output = min(output, call.output_tokens)
-        charged = fairness.cost(call.prompt_tokens, output)
-        self._attained.charge(who.name, charged, who.weight, now)
-        engine.take(charged)
-        return Place(self, ticket, engine, charged, waited)
+        work = fairness.cost(call.prompt_tokens, call.expected_output)
+        self._attained.charge(who.name, work, who.weight, now)
+        most = math.inf if call.output_tokens is None else float(call.output_tokens)
+        hold = Hold(call.prompt_tokens, call.expected_output, most, work, now)
+        engine.take(hold)
+        return Place(self, ticket, engine, hold, waited)
 
     def _settle(self, place: Place, usage: Usage, now: float) -> None:
-        """Correct the estimate that was charged, and learn from it."""
+        """Correct the estimate that was charged."""
         who = place.ticket.who
         served = fairness.cost(usage.prompt_tokens, usage.completion_tokens)
-        self._attained.charge(who.name, served - place.charged, who.weight, now)
+        self._attained.charge(who.name, served - place.hold.work, who.weight, now)
         self._window.served(who.name, served, who.weight, now)
-        if place.ticket.call.output_tokens == 0:  # embeddings say nothing about how long a chat will be
-            return
-        before = self._guess.get(who.name, FIRST_GUESS_TOKENS)
-        self._guess[who.name] = _GUESS_MEMORY * before + (1 - _GUESS_MEMORY) * usage.completion_tokens
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
-        if self._engines.capacity(model)[0]:
+        if self._engines.limit(model):
             self._no_engine_since.pop(model, None)
         elif now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S:
             for waiting in tuple(queue):

@@ -19,6 +19,7 @@ from gateway.auth import Auth
 from gateway.backends import Backends
 from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
+from gateway.estimates import Estimates
 from gateway.frontend import SPARE_CONNECTIONS, Connection, Context
 from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
@@ -76,7 +77,6 @@ class Gateway:
         self._ledger = Ledger()
         self._books = self._bookkeeper(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, loop)
-        self._sweeper.each_tick(self._count_keys)
         self._routes = Routes(self._parts())
         limits = _within_open_files(settings.limits)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
@@ -107,7 +107,7 @@ class Gateway:
         dispatch = Dispatch(self._backends, self._exchange, self._metrics, budget, self._loop)
         return Parts(
             auth=self._auth,
-            tokens=Tokens(self._backends, limits, self._admission, dispatch, self._metrics, self._ledger),
+            tokens=Tokens(self._backends, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger),
             scrape=Scrape(sources),
             access_log=self._access_log,
             sweeper=self._sweeper,
@@ -205,9 +205,6 @@ class Gateway:
         self._sweeper.each_tick(lambda: reached.set() if so() or self._hurry else None)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(reached.wait(), limit_s)
-
-    def _count_keys(self) -> None:
-        self._admission.several_keys = self._auth.count > 1
 
     def _forget_usage(self) -> None:
         """Nothing is kept without a store."""

@@ -19,8 +19,6 @@ from gateway.sweeper import Sweeper
 from gateway.upstream import Pool
 
 RETRY_AFTER_S: dict[State, int] = {"starting": 5, "down": 2, "up": 1}
-# What a request is taken to write, where it does not say: a chat's answer.
-_ANSWER_TOKENS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +122,32 @@ class Backends:
             raise UnknownModel(f"no model '{model[:200]}' here; there are {names}", param="model")
         raise self.none_up(model)
 
-    def capacity(self, model: str) -> tuple[int, int]:
-        """Places on the addresses that serve the model now, and how many of them are taken."""
-        places = taken = 0
-        for address in self.serving(model):
-            places += address.limit
-            taken += address.in_flight
-        return places, taken
+    def limit(self, model: str) -> int:
+        """Requests that may be at the addresses that serve the model now; 0 if there are none."""
+        return sum(address.limit for address in self.serving(model))
 
-    def choose(self, call: Call, but: Collection[Address] = (), again: bool = False) -> Address | None:
-        """The best address with a free place; None if there is none.
+    def reserve(self, model: str) -> int:
+        """How many of them are kept for keys that have few."""
+        return sum(address.reserve for address in self.serving(model))
 
-        Args:
-            but: not one of these.
-            again: the request has had its place already, on an engine that failed; it may go over another's limit.
-        """
-        serving = self.serving(call.model)
-        free = [a for a in serving if (again or a.in_flight < a.limit) and a not in but]
+    def has_room(self, model: str, whole: bool) -> bool:
+        """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
+        return any(address.has_room(0.0, 0.0, whole) for address in self.serving(model))
+
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        """The best address with room for a request; None if there is none. ``whole``: it may take of the reserve."""
+        prompt, output = call.prompt_tokens, call.expected_output
+        return self._best(call, [a for a in self.serving(call.model) if a.has_room(prompt, output, whole)])
+
+    def another(self, call: Call, but: Collection[Address]) -> Address | None:
+        """The best address but these, for a request that has had its place: it may go over a limit."""
+        return self._best(call, [address for address in self.serving(call.model) if address not in but])
+
+    def _best(self, call: Call, free: list[Address]) -> Address | None:
         if not free:
             return None
         self._turn += 1
-        if len(serving) == 1:
+        if not self.several(call.model):
             return free[0]
         best = free[routing.choose([address.work for address in free], self._turn, random.random)]
         if call.affinity and self._use_affinity:
@@ -203,7 +206,7 @@ class Backends:
         best = min((address for address in free if address.bit & knowing), key=lambda address: address.work)
         size = max(1, len(call.body))
         known = 1.0 if length is None else min(1.0, length / size)
-        cost = fairness.cost(call.prompt_tokens, min(call.output_tokens or _ANSWER_TOKENS, _ANSWER_TOKENS))
+        cost = fairness.cost(call.prompt_tokens, call.expected_output)
         if routing.keeps(best.work, least.work, known, best.limit, cost):
             results["kept"] += 1
             return best

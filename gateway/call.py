@@ -54,11 +54,12 @@ class Call:
     ``path``, ``body``: of the request to the engine. ``stream``: the answer is server-sent events.
     ``hides_usage``: the usage event was asked for by the gateway, so the client does not get it.
     ``prompt_tokens``: estimated from the body's size, before anybody has tokenised. ``output_tokens``: at most so
-    many as asked for, None where the request does not say, 0 where none comes out. ``affinity``: what the prompt
-    begins with, as hashes of blocks, longest last; empty where prompts have no place. ``opening``: computes it, for
-    models that several engines serve. ``session``: the client's own
-    name for a conversation. ``usage_ends``: the engine's count is in an event that ends like this; empty where
-    nothing else could be taken for it. ``ready``: the whole answer, where it needs no engine.
+    many as asked for, None where the request does not say, 0 where none comes out. ``expected_output``: how many are
+    reckoned with, and ``sized_tokens``: the prompt by its size alone (`estimates` sets both). ``affinity``: what the
+    prompt begins with, as hashes of blocks, longest last; empty where prompts have no place. ``opening``: computes it,
+    for models that several engines serve. ``session``: the client's own name for a conversation.
+    ``usage_ends``: the engine's count is in an event that ends like this; empty where nothing else could be taken for
+    it. ``ready``: the whole answer, where it needs no engine.
     """
 
     model: str
@@ -68,6 +69,8 @@ class Call:
     hides_usage: bool = False
     prompt_tokens: int = 0
     output_tokens: int | None = None
+    expected_output: float = 0.0
+    sized_tokens: int = 0
     affinity: tuple[int, ...] = ()
     opening: Callable[[], tuple[int, ...]] | None = None
     session: bytes = b""

@@ -85,7 +85,7 @@ class Dispatch:
 
     def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
-        other = self._backends.choose(job.call, tried, again=True)
+        other = self._backends.another(job.call, tried)
         if other is None and error.how == "stale":
             other = tried[-1]
         if other is None:

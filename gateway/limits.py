@@ -10,9 +10,6 @@ from gateway.call import Call, Principal, Usage
 from gateway.errors import Forbidden, Overloaded
 from gateway.state import MINUTE_S, State
 
-# What an answer is taken to cost while nothing is known about the key: a chat's.
-FIRST_GUESS_TOKENS = 200.0
-_GUESS_MEMORY = 0.9
 _LEFT = b"x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %b\r\n"
 _REQUESTS_LEFT = _LEFT.replace(b"{0}", b"requests")
 _TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
@@ -59,7 +56,6 @@ class KeyLimits:
     def __init__(self, state: State, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
-        self._guess: dict[str, float] = {}
 
     def permit(self, who: Principal, model: str) -> None:
         """Judge the model before anything is said about it.
@@ -96,9 +92,6 @@ class KeyLimits:
             return
         used = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
         self._state.correct(_tokens(who), used - charged, who.tokens_per_minute, self._clock())
-        if usage is not None:
-            before = self._guess.get(who.name, FIRST_GUESS_TOKENS)
-            self._guess[who.name] = _GUESS_MEMORY * before + (1 - _GUESS_MEMORY) * usage.completion_tokens
 
     def _take(self, who: Principal, call: Call, now: float) -> float:
         """Both buckets or neither; returns what the tokens' was charged."""
@@ -107,9 +100,7 @@ class KeyLimits:
             raise self._refusal(who, "requests_per_minute", f"{requests} requests a minute", wait)
         if tokens is None:
             return 0.0
-        charged = call.prompt_tokens + min(
-            self._guess.get(who.name, FIRST_GUESS_TOKENS), call.output_tokens or math.inf
-        )
+        charged = call.prompt_tokens + call.expected_output
         if wait := state.take(_tokens(who), charged, tokens, now):
             if requests is not None:
                 state.correct(_requests(who), -1, requests, now)

@@ -10,10 +10,8 @@ from typing import Protocol
 from gateway.address import Address
 from gateway.call import Call, Principal, Usage
 from gateway.errors import GatewayError
+from gateway.occupancy import Hold
 
-# One place in eight is kept for keys that have few, from four places on.
-RESERVED_SHARE = 8
-_SMALLEST_WITH_RESERVE = 4
 # The pace is measured over this time, and at most so many departures.
 PACE_S = 10.0
 _PACE_COUNT = 512
@@ -43,10 +41,14 @@ class Ticket:
         self._granted = asyncio.get_running_loop().create_future()
         return self._granted
 
+    @property
+    def gone(self) -> bool:
+        """Nobody waits for it any more: its client left in this very turn of the loop."""
+        return self._granted is None or self._granted.done()
+
     def grant(self, place: Place) -> None:
-        if self._granted is None or self._granted.done():  # the client left in this very turn of the loop
-            place.release(None)
-        else:
+        """To be called unless it is gone."""
+        if self._granted is not None:
             self._granted.set_result(place)
 
     def refuse(self, error: GatewayError) -> None:
@@ -55,15 +57,15 @@ class Ticket:
 
 
 class Place:
-    """A place on an engine. ``waited``: seconds in the queue; ``charged``: the estimate of its cost."""
+    """A place on an engine. ``waited``: seconds in the queue; ``hold``: what it is expected to need."""
 
-    __slots__ = ("_owner", "charged", "engine", "ticket", "usage", "waited")
+    __slots__ = ("_owner", "engine", "hold", "ticket", "usage", "waited")
 
-    def __init__(self, owner: Owner, ticket: Ticket, engine: Address, charged: float, waited: float) -> None:
+    def __init__(self, owner: Owner, ticket: Ticket, engine: Address, hold: Hold, waited: float) -> None:
         self._owner: Owner | None = owner
         self.ticket = ticket
         self.engine = engine
-        self.charged = charged
+        self.hold = hold
         self.waited = waited
         self.usage: Usage | None = None
 
@@ -101,8 +103,3 @@ class Drain:
         if not self._times:
             return 0.0
         return len(self._times) / max(now - self._times[0], 1.0)
-
-
-def reserve_of(places: int) -> int:
-    """How many of these places are kept for keys that have few."""
-    return places // RESERVED_SHARE or (1 if places >= _SMALLEST_WITH_RESERVE else 0)

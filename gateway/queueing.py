@@ -102,8 +102,8 @@ class FairQueue(Generic[Ticket]):
             del self._lines[waiting.key]
         return True
 
-    def pop(self, now: float, rank: Callable[[str], float], may: Callable[[str], bool]) -> Waiting[Ticket] | None:
-        """Take out the next, or None.
+    def candidates(self, now: float, rank: Callable[[str], float], may: Callable[[str], bool]) -> list[Waiting[Ticket]]:
+        """Whose turn it is: the first of each line, the next one first. They stay until they are removed.
 
         While a more urgent request waits, a less urgent one has to have waited ``ageing_s`` for every level between
         them to be considered. Among all that are considered the key with the least ``rank`` is next, then the oldest.
@@ -113,13 +113,9 @@ class FairQueue(Generic[Ticket]):
             may: whether a key may be served at this moment; the others stay.
         """
         heads = [head for key, line in self._lines.items() if may(key) for head in line.heads()]
-        if not heads:
-            return None
-        urgent = min(head.level for head in heads)
+        urgent = min((head.level for head in heads), default=0)
         due = (head for head in heads if now - head.since >= (head.level - urgent) * self.ageing_s)
-        chosen = min(due, key=lambda head: (rank(head.key), head.since))
-        self.remove(chosen)
-        return chosen
+        return sorted(due, key=lambda head: (rank(head.key), head.since))
 
     def make_room_for(self, key: str) -> Waiting[Ticket] | None:
         """The queue is full: take out the newest request of whoever has the longest line, if ``key`` has less.
@@ -133,9 +129,11 @@ class FairQueue(Generic[Ticket]):
         self.remove(victim)
         return victim
 
-    def late(self, now: float) -> list[Waiting[Ticket]]:
-        """Take out all whose time in the queue is over."""
-        found = [waiting for waiting in self if waiting.until <= now]
+    def late(self, now: float, most: int) -> list[Waiting[Ticket]]:
+        """Take out those whose time in the queue is over, at most so many: the ones that came last."""
+        over = [waiting for waiting in self if waiting.until <= now]
+        over.sort(key=lambda waiting: waiting.since, reverse=True)
+        found = over[: max(0, most)]
         for waiting in found:
             self.remove(waiting)
         return found

@@ -18,6 +18,9 @@ _GENERATION = b"\nvllm:generation_tokens_total{"
 _PROMPT = b"\nvllm:prompt_tokens_by_source_total{"
 _COMPUTED = b'source="local_compute"'
 _PREEMPTIONS = b"\nvllm:num_preemptions_total{"
+_CACHE = b"\nvllm:cache_config_info{"
+_KV_TOKENS = b'kv_cache_size_tokens="'
+_BLOCK_TOKENS = b'block_size="'
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Report:
     ``running``, ``waiting``: requests in its batch and in its own queue. ``kv_usage``: 0 to 1. The rest are counters
     since its start; ``iterations`` counts steps that brought a token (a step that only reads a part of a long prompt
     moves ``kv_usage`` and nothing else). ``prompt_tokens``: those that it read itself, not those found in its prefix
-    cache; a prompt counts when its first token comes.
+    cache; a prompt counts when its first token comes. ``kv_tokens``: what its KV cache holds, 0 where it does not say,
+    in blocks of ``block_tokens``.
     """
 
     running: float
@@ -37,6 +41,8 @@ class Report:
     generation_tokens: float
     prompt_tokens: float
     preemptions: float
+    kv_tokens: float = 0.0
+    block_tokens: float = 1.0
 
     @property
     def busy(self) -> bool:
@@ -57,6 +63,8 @@ def read(text: bytes) -> Report | None:
         generation_tokens=sum(_values(text, _GENERATION)),
         prompt_tokens=sum(_values(text, _PROMPT, _COMPUTED)),
         preemptions=sum(_values(text, _PREEMPTIONS)),
+        kv_tokens=sum(_labels(text, _CACHE, _KV_TOKENS)),
+        block_tokens=max(_labels(text, _CACHE, _BLOCK_TOKENS), default=1.0),
     )
 
 
@@ -71,4 +79,16 @@ def _values(text: bytes, start: bytes, label: bytes = b"") -> Iterator[float]:
                 yield float(line[line.rindex(b"} ") + 2 :])
             except ValueError:  # cut off in the middle, or no number
                 return
+        at = end if end >= 0 and text.startswith(start, end) else -1
+
+
+def _labels(text: bytes, start: bytes, name: bytes) -> Iterator[float]:
+    """The numbers in one label of one family's lines."""
+    at = text.find(start)
+    while at >= 0:
+        end = text.find(b"\n", at + 1)
+        line = text[at:end] if end >= 0 else text[at:]
+        number = (line.partition(b"," + name)[2] or line.partition(b"{" + name)[2]).partition(b'"')[0]
+        if number.isdigit():
+            yield float(number)
         at = end if end >= 0 and text.startswith(start, end) else -1

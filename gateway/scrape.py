@@ -138,6 +138,13 @@ class Scrape:
         text = "Requests that this address is given at once, adapted to what it reports."
         limits = {where: float(address.limit) for where, address in addresses.items()}
         yield self._gauge("gateway_engine_limit", text, labels, limits)
+        text = "KV-cache tokens that the requests of this address are expected to come to at most."
+        now = max((address.pool.now() for address in addresses.values()), default=0.0)
+        peaks = {where: address.occupancy.peak(now) for where, address in addresses.items()}
+        yield self._gauge("gateway_engine_kv_peak_tokens", text, labels, peaks)
+        text = "KV-cache tokens that they may come to: not what others have, nor what is kept free after preemptions."
+        usable = {where: address.occupancy.usable for where, address in addresses.items()}
+        yield self._gauge("gateway_engine_kv_usable_tokens", text, labels, usable)
         text = "Requests with a prompt of 512 bytes or a session, by whether they went to the engine that knows it."
         yield self._counter("gateway_affinity", text, ("result",), _singles(backends.affinity.results))
         retries = {(engine.name,): float(self._sources.metrics.retries[engine.name]) for engine in backends.engines}

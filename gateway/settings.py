@@ -39,10 +39,12 @@ class Limits(_Frozen):
 class AdmissionSettings(_Frozen):
     """The queue in front of the engines, and whose turn it is in it.
 
+    ``users``: with so many requests or fewer nobody is refused for having waited; ``queue_timeout_s`` holds beyond.
     ``ageing_s``: a request that has waited so long counts as one level more urgent. ``half_life_s``: so fast does
     service that a key has had fade.
     """
 
+    users: Annotated[int, Field(ge=0)] = 0
     max_queued: Annotated[int, Field(ge=0)] = 256
     queue_timeout_s: Seconds = 60
     ageing_s: Seconds = 20
@@ -84,7 +86,8 @@ class Log(_Frozen):
 class EngineSettings(_Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
-    ``max_running``: requests that are sent to one address at once; ``max_num_seqs`` where it is not given.
+    ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
+    not given.
     ``capabilities``: what Ollama's clients are told that the models can do.
     """
 

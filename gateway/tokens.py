@@ -11,6 +11,7 @@ from gateway.backends import Backends
 from gateway.call import Call, Principal, Usage
 from gateway.dialects.base import Dialect
 from gateway.dispatch import Dispatch
+from gateway.estimates import Estimates
 from gateway.http1 import JSON, Request
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
@@ -27,6 +28,7 @@ class Tokens:
     """Serves requests that engines answer."""
 
     backends: Backends
+    estimates: Estimates
     limits: KeyLimits
     admission: Admission
     dispatch: Dispatch
@@ -52,6 +54,7 @@ class Tokens:
             call.affinity = call.opening()
         call.opening = None  # it holds the whole body, parsed
         call.level = _level(who, request.headers.get(b"x-priority"))
+        self.estimates.estimate(who.name, call)
         with self.limits.enter(who, call) as paid:
             reply.extra = paid.headers
             visit.stage = "queued"
@@ -61,6 +64,8 @@ class Tokens:
             self.metrics.admitted(call.model, place.waited)
             with place:
                 meter = Meter(call)
+                if call.stream:
+                    place.hold.progress = meter
                 try:
                     job = Job(call, dialect, meter, self._on_first_byte(call, request, visit))
                     await self._send(place, job, reply, visit)
@@ -100,6 +105,7 @@ class Tokens:
     def _bill(self, who: Principal, call: Call, meter: Meter, visit: Visit) -> None:
         if visit.usage is None:
             return
+        self.estimates.learn(who.name, call, visit.usage)
         self.metrics.used(who.name, call.model, visit.usage)
         if (pace := meter.seconds_per_token) is not None:
             self.metrics.paced(call.model, pace)

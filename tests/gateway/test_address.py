@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.address import Address
 from gateway.errors import EngineSilent
+from gateway.occupancy import Hold
 from gateway.reports import Report
 from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
@@ -100,11 +101,12 @@ async def test_changes_are_told_once() -> None:
 
 async def test_p11_work_is_added_and_taken_away_without_a_rest() -> None:
     address = Bench().up()
-    for work in (0.1, 0.2, 0.3):
-        address.take(work)
+    holds = [Hold(1, 1, 1, work, 0) for work in (0.1, 0.2, 0.3)]
+    for hold in holds:
+        address.take(hold)
     assert (address.in_flight, round(address.work, 6)) == (3, 0.6)
-    for work in (0.3, 0.1, 0.2):
-        address.give(work)
+    for index in (2, 0, 1):
+        address.give(holds[index])
     assert (address.in_flight, address.work) == (0, 0.0)
 
 
@@ -112,10 +114,43 @@ async def test_p89_its_limit_comes_from_its_reports() -> None:
     address = Bench().up()
     assert address.limit == 8
     for _ in range(8):
-        address.take(1)
+        address.take(Hold(1, 1, 1, 1, 0))
     for _ in range(2):
         address.polled(["m"], Report(4, 4, 0.5, 1, 1, 1, 0))
-    assert address.limit == 4
+    assert address.limit == 5  # four that run, and one that waits for the next step
+
+
+async def test_p110_it_has_room_for_tokens_and_seats() -> None:
+    address = Bench().up()
+    for _ in range(3):
+        address.take(Hold(20_000, 500, 500, 1, 0))
+    assert address.has_room(3000, 500, whole=True)
+    assert not address.has_room(10_000, 2000, whole=True)
+    for _ in range(5):
+        address.take(Hold(10, 10, 10, 1, 0))
+    assert not address.has_room(1, 1, whole=True)
+
+
+async def test_p44_the_reserve_is_an_eighth_of_the_seats_and_of_the_cache() -> None:
+    address = Bench().up()
+    assert address.reserve == 1
+    for _ in range(3):
+        address.take(Hold(18_000, 500, 500, 1, 0))
+    assert address.has_room(5000, 700, whole=True)
+    assert not address.has_room(5000, 700, whole=False)
+    for _ in range(4):
+        address.take(Hold(10, 10, 10, 1, 0))
+    assert address.has_room(10, 10, whole=True)
+    assert not address.has_room(10, 10, whole=False)
+
+
+async def test_p110_what_the_engine_says_that_its_cache_holds_counts() -> None:
+    address = Bench().up()
+    address.take(Hold(100, 100, 100, 1, 0))
+    assert address.has_room(10_000, 2000, whole=True)
+    address.polled(["m"], Report(1, 0, 0.0, 1, 1, 1, 0, kv_tokens=4096, block_tokens=16))
+    assert not address.has_room(10_000, 2000, whole=True)
+    assert address.has_room(3000, 100, whole=True)
 
 
 async def test_p86_what_is_underway_is_seen_and_cut() -> None:

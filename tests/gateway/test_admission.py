@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.address import Address
-from gateway.admission import NO_ENGINE_GRACE_S, Admission
+from gateway.admission import ACTIVE_S, NO_ENGINE_GRACE_S, PASSED_S, Admission
 from gateway.call import Call, Principal, Usage
 from gateway.errors import GatewayError, NoEngineUp, Overloaded, Stopping
 from gateway.places import Place
@@ -39,17 +39,27 @@ class Bench:
         self.now = 100.0
         self.admission = Admission(AdmissionSettings(**settings), self, max_in_flight, lambda: self.now)
 
-    def capacity(self, model: str) -> tuple[int, int]:  # noqa: ARG002
-        return (self.address.limit, self.address.in_flight) if self.up else (0, self.address.in_flight)
+    def limit(self, model: str) -> int:  # noqa: ARG002
+        return self.address.limit if self.up else 0
 
-    def choose(self, call: Call) -> Address | None:  # noqa: ARG002
-        return self.address if self.up and self.address.in_flight < self.address.limit else None
+    def reserve(self, model: str) -> int:  # noqa: ARG002
+        return self.address.reserve if self.up else 0
+
+    def has_room(self, model: str, whole: bool) -> bool:  # noqa: ARG002
+        return self.up and self.address.has_room(0, 0, whole)
+
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole)
+        return self.address if fits else None
 
     def none_up(self, model: str) -> NoEngineUp:  # noqa: ARG002
         return NoEngineUp("down", retry_after=2)
 
-    def ask(self, key: str, level: str = "normal", weight: float = 1.0, prompt: int = 100) -> asyncio.Task[Place]:
-        call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=100, level=LEVELS[level])
+    def ask(
+        self, key: str, level: str = "normal", weight: float = 1.0, prompt: int = 100, output: int = 100
+    ) -> asyncio.Task[Place]:
+        call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=output, level=LEVELS[level])
+        call.expected_output = output
         return asyncio.ensure_future(self._enter(Principal(key, weight=weight), call))
 
     async def _enter(self, who: Principal, call: Call) -> Place:
@@ -221,7 +231,7 @@ async def test_p43_under_overload_keys_get_service_by_their_weight(weights: tupl
 
 async def test_p44_some_places_are_kept_for_keys_that_have_few() -> None:
     bench = Bench(16)
-    bench.admission.several_keys = True
+    (await bench.ask("light")).release(None)
     heavy = [bench.ask("heavy") for _ in range(40)]
     await settle()
     assert bench.address.in_flight == 14
@@ -229,6 +239,20 @@ async def test_p44_some_places_are_kept_for_keys_that_have_few() -> None:
     await settle()
     assert [task.done() for task in light] == [True, True, False]
     for task in [*heavy, *light]:
+        task.cancel()
+
+
+async def test_p44_nothing_is_kept_back_for_keys_that_are_not_active() -> None:
+    bench = Bench(16, queue_timeout_s=1000)
+    (await bench.ask("light")).release(None)
+    heavy = [bench.ask("heavy") for _ in range(40)]
+    await settle()
+    assert bench.address.in_flight == 14
+    await bench.pass_time(ACTIVE_S - 1)
+    assert bench.address.in_flight == 14
+    await bench.pass_time(ACTIVE_S)
+    assert bench.address.in_flight == 16
+    for task in heavy:
         task.cancel()
 
 
@@ -323,3 +347,84 @@ async def test_p9_over_the_whole_limit_nothing_more_is_taken() -> None:
     assert (await refusal(bench.ask("a"))).status == 429
     for task in tasks:
         task.cancel()
+
+
+async def test_p110_requests_are_let_in_by_tokens_and_not_by_their_number() -> None:
+    bench = Bench(64)  # 65,536 tokens
+    short = [bench.ask("a", prompt=128, output=128) for _ in range(64)]
+    await settle()
+    assert bench.address.in_flight == 64
+    for task in short:
+        task.result().release(None)
+    long = [bench.ask("a", prompt=3000, output=1000) for _ in range(64)]
+    await settle()
+    assert bench.address.in_flight == 16
+    for task in long:
+        task.cancel()
+
+
+async def test_p110_whatever_is_asked_for_runs_when_nothing_else_does() -> None:
+    bench = Bench(4)
+    first, second = bench.ask("a", prompt=100_000), bench.ask("b", prompt=100_000)
+    await settle()
+    assert (first.done(), second.done()) == (True, False)
+    first.result().release(None)
+    await settle()
+    assert second.done()
+
+
+async def test_p110_a_large_request_is_passed_for_a_moment_and_not_for_ever() -> None:
+    bench = Bench(64, queue_timeout_s=1000)
+    running = [await bench.ask("other", prompt=20_000, output=1000) for _ in range(3)]
+    large = bench.ask("a", prompt=40_000, output=8_000)
+    await settle()
+    small = bench.ask("b")
+    await settle()
+    assert (large.done(), small.done()) == (False, True)
+    await bench.pass_time(PASSED_S)
+    late = bench.ask("c")
+    await settle()
+    assert (large.done(), late.done()) == (False, False)
+    for place in running:
+        place.release(Usage(20_000, 1000))
+    await settle()
+    assert large.done() and late.done()
+
+
+async def test_p111_a_thousand_clients_that_leave_at_once_are_skipped() -> None:
+    """Each was granted a place, gave it back, and so granted the next one: five frames each, and the stack ended."""
+    bench = Bench(8)
+    running = [await bench.ask("running") for _ in range(8)]
+    gone = [bench.ask("gone") for _ in range(1000)]
+    await settle()
+    stays = bench.ask("stays")
+    await settle()
+    drained = bench.admission.drain_rate("m")
+    for task in gone:
+        task.cancel()
+    running[0].release(None)  # in the same turn of the loop: none of them has left the queue yet
+    assert bench.address.in_flight == 8
+    await settle()
+    assert stays.done()
+    assert bench.admission.in_flight == 8
+    assert bench.admission.drain_rate("m") == drained + 1
+
+
+async def test_p112_as_many_as_the_plan_is_for_wait_as_long_as_it_takes() -> None:
+    bench = Bench(1, users=3, queue_timeout_s=30)
+    running = await bench.ask("a")
+    waiting = [bench.ask(key) for key in "bc"]
+    await settle()
+    bench.now += 1
+    beyond = bench.ask("d")
+    await settle()
+    await bench.pass_time(31)
+    assert isinstance(await refusal(beyond), Overloaded)
+    await bench.pass_time(600)
+    assert not any(task.done() for task in waiting)
+    running.release(None)
+    await settle()
+    assert [task.done() for task in waiting] == [True, False]
+    waiting[0].result().release(None)
+    await settle()
+    assert waiting[1].done()

@@ -183,7 +183,7 @@ def test_a_request_that_is_refused_for_its_tokens_is_not_counted_as_one() -> Non
     now = 0.0
     limits = KeyLimits(LocalState(), lambda: now)
     who = Principal("a", requests_per_minute=10, tokens_per_minute=100)
-    call = Call("m", True, b"/", b"", prompt_tokens=90, output_tokens=5)
+    call = Call("m", True, b"/", b"", prompt_tokens=90, output_tokens=5, expected_output=5)
     with limits.enter(who, call) as paid:
         assert b"remaining-requests: 9" in paid.headers
         paid.usage = Usage(90, 5, exact=True)

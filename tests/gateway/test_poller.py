@@ -255,28 +255,56 @@ def test_p92_the_last_engine_is_not_closed_by_requests_that_break_it(
             assert client.post(URL, json=chat()).status_code == 200
 
 
+def busy(gateway: Gateway, done: threading.Event, **asked: Any) -> Callable[[int], None]:
+    """One user who asks again and again."""
+
+    def load(_: int) -> None:
+        with gateway.client(30) as client:
+            while not done.is_set():
+                client.post(URL, json=chat(**asked))
+
+    return load
+
+
+def gauge(gateway: Gateway, name: str) -> float:
+    return float(re.findall(rf"^{name}{{.*}} (.*)$", gateway.metrics(), re.MULTILINE)[0])
+
+
 def test_p89_the_limit_follows_what_the_engine_can_run(start_engine: StartEngine, start_gateway: StartGateway) -> None:
-    """Planned 64, but the KV cache holds about eight of these: the rest comes to wait in the gateway."""
+    """Planned 64, but the engine has eight seats: the rest comes to wait in the gateway."""
+    engine = start_engine(max_num_seqs=8, itl_ms=2, ttft_ms=5)
+    gateway = start_gateway([engine.url], polling=QUICK | {"health_interval_s": 0.05, "frozen_after_s": 10.0})
+    gateway.wait_up()
+    done = threading.Event()
+    assert gauge(gateway, "gateway_engine_limit") == 64
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        tasks = [pool.submit(busy(gateway, done, max_tokens=60), number) for number in range(40)]
+        try:
+            wait_until(lambda: gauge(gateway, "gateway_engine_limit") <= 16, 15, "the limit comes down")
+            wait_until(lambda: engine.state()["waiting"] <= 6, 15, "the engine's own queue is short")
+            assert gauge(gateway, "gateway_engine_limit") >= 8
+        finally:
+            done.set()
+        for task in tasks:
+            task.result()
+
+
+def test_p110_what_does_not_fit_the_kv_cache_waits_here(start_engine: StartEngine, start_gateway: StartGateway) -> None:
+    """Seats for 64, and a cache for about eight of these, as the engine says itself; the plan said much more."""
     engine = start_engine(kv_tokens=8 * 320, itl_ms=2, ttft_ms=5)
     gateway = start_gateway([engine.url], polling=QUICK | {"health_interval_s": 0.05, "frozen_after_s": 10.0})
     gateway.wait_up()
     prompt = [{"role": "user", "content": "x" * 1000}]
     done = threading.Event()
-
-    def load(_: int) -> None:
-        with gateway.client(30) as client:
-            while not done.is_set():
-                client.post(URL, json=chat(messages=prompt, max_tokens=60))
-
-    def limit() -> float:
-        return float(re.findall(r"^gateway_engine_limit{.*} (.*)$", gateway.metrics(), re.MULTILINE)[0])
-
-    assert limit() == 64
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
-        tasks = [pool.submit(load, number) for number in range(40)]
-        wait_until(lambda: limit() <= 16, 15, "the limit comes down")
-        wait_until(lambda: engine.state()["waiting"] <= 6, 15, "the engine's own queue is gone")
-        assert limit() >= 8
-        done.set()
+        tasks = [pool.submit(busy(gateway, done, messages=prompt, max_tokens=60), number) for number in range(40)]
+        try:
+            wait_until(lambda: gauge(gateway, "gateway_queue_depth") > 20, 15, "most of them wait")
+            seen = [engine.state() for _ in range(20)]
+            assert max(state["running"] + state["waiting"] for state in seen) <= 12
+            assert max(state["running"] for state in seen) >= 7
+            assert gauge(gateway, "gateway_engine_limit") == 64
+        finally:
+            done.set()
         for task in tasks:
             task.result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +18,20 @@ def waiting(key: str, since: float = 0, level: str = "normal", until: float = 1e
     return Waiting(key, LEVELS[level], since, until, f"{key}@{since}")
 
 
+def pop(
+    queue: FairQueue[str], now: float, rank: Callable[[str], float], may: Callable[[str], bool]
+) -> Waiting[str] | None:
+    """Take the first candidate out, as admission does when it fits."""
+    found = queue.candidates(now, rank, may)
+    if not found:
+        return None
+    assert queue.remove(found[0])
+    return found[0]
+
+
 def order(queue: FairQueue[str], now: float, rank: dict[str, float]) -> list[str]:
     found = []
-    while (head := queue.pop(now, lambda key: rank.get(key, 0), anybody)) is not None:
+    while (head := pop(queue, now, lambda key: rank.get(key, 0), anybody)) is not None:
         found.append(head.ticket)
     return found
 
@@ -55,7 +68,7 @@ def test_urgent_goes_first_until_the_other_has_aged() -> None:
 def test_who_may_not_stays() -> None:
     queue: FairQueue[str] = FairQueue(10)
     queue.push(waiting("a"))
-    assert queue.pop(0, lambda key: 0, lambda key: key != "a") is None  # noqa: ARG005
+    assert pop(queue, 0, lambda key: 0, lambda key: key != "a") is None  # noqa: ARG005
     assert queue.keys() == {"a": 1}
 
 
@@ -91,8 +104,18 @@ def test_the_late_are_taken_out() -> None:
     queue: FairQueue[str] = FairQueue(10)
     queue.push(waiting("a", until=5))
     queue.push(waiting("b", until=7))
-    assert [each.key for each in queue.late(5)] == ["a"]
+    assert [each.key for each in queue.late(5, 9)] == ["a"]
     assert queue.keys() == {"b": 1}
+
+
+def test_of_the_late_at_most_so_many_and_those_that_came_last() -> None:
+    queue: FairQueue[str] = FairQueue(10)
+    for since in (1, 2, 3):
+        queue.push(waiting(f"key-{since}", since, until=5))
+    assert [each.ticket for each in queue.late(6, 0)] == []
+    assert [each.ticket for each in queue.late(6, -1)] == []
+    assert [each.ticket for each in queue.late(6, 2)] == ["key-3@3", "key-2@2"]
+    assert queue.keys() == {"key-1": 1}
 
 
 @given(
@@ -111,7 +134,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, str, str
             inside.append(waiting(key, now, level))
             queue.push(inside[-1])
         elif step == "pop":
-            out = queue.pop(now, lambda name: ord(name), anybody)
+            out = pop(queue, now, lambda name: ord(name), anybody)
             assert (out is None) == (not inside)
         elif step == "room":
             out = queue.make_room_for(key)

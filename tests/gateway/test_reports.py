@@ -20,6 +20,8 @@ def test_the_recorded_page_is_read() -> None:
         generation_tokens=202331,
         prompt_tokens=68238,
         preemptions=529,
+        kv_tokens=5120,
+        block_tokens=128,
     )
 
 

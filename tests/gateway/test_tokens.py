@@ -116,6 +116,8 @@ def test_p43_p44_a_light_user_passes_a_heavy_one(
     engine = start_engine(itl_ms=20)
     gateway = start_gateway([engine.url], engine_numbers={"max_num_seqs": 8})
     gateway.wait_up()
+    with gateway.client() as client:  # both are active; else nothing would be kept back
+        assert client.post(URL, json=chat(), headers={"authorization": f"Bearer {OTHER_KEY}"}).status_code == 200
     crowd.fill(gateway, engine, running=7, waiting=20)
     with gateway.client() as client:
         for _ in range(5):

@@ -30,7 +30,11 @@ ANSWERS = {
 
 @dataclass
 class Knobs:
-    """Times in milliseconds; ``jitter`` is the share by which each time is varied (0.2: up to 20 % either way)."""
+    """Times in milliseconds; ``jitter`` is the share by which each time is varied (0.2: up to 20 % either way).
+
+    ``step_ms``: with it the engine works in steps of so long, in which all that run get a token, and ``prefill_us``
+    longer for each prompt token in one, at most ``step_tokens``; ``ttft_ms`` and ``itl_ms`` are of no use then.
+    """
 
     model: str = "tiny"
     ttft_ms: float = 20.0
@@ -42,6 +46,9 @@ class Knobs:
     kv_tokens: int = 1_048_576
     block_size: int = 16
     token_chars: int = 5
+    step_ms: float = 0.0
+    prefill_us: float = 40.0
+    step_tokens: int = 2048
     fault: str = "none"
     slow_start_s: float = 3.0
     shutdown_timeout_s: float = 0.0

@@ -17,6 +17,7 @@ from tests.fakes.engine import other_shapes, shapes
 from tests.fakes.engine.batch import Batch, Job
 from tests.fakes.engine.knobs import Knobs
 from tests.fakes.engine.metrics import Meters
+from tests.fakes.engine.steps import SteppedBatch
 
 JSON = b"application/json"
 ANSWERS: dict[str, Callable[[shapes.Ask, str, str], shapes.Shape]] = {
@@ -53,7 +54,7 @@ class Engine:
     def __init__(self, knobs: Knobs, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self.knobs = knobs
         self.meters = Meters(knobs)
-        self.batch = Batch(knobs, self.meters, loop)
+        self.batch = (SteppedBatch if knobs.step_ms else Batch)(knobs, self.meters, loop)
         self.connections: set[Connection] = set()
         self.accepted = 0
         self._report = b""

@@ -1,0 +1,114 @@
+"""What a request is expected to need: the one estimate that admission, fairness, limits and billing share. No clock.
+
+A prompt's tokens come from its size, corrected by how many tokens this model's prompts have had for theirs. An answer's
+are a quantile of what answers lately were: this key's with a bound of this size, or everybody's, or a first guess.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict, deque
+
+from gateway.call import Call, Usage
+
+# While nothing is known: a chat's answer; where the request bounds it, the bound, up to this.
+FIRST_GUESS_TOKENS = 200
+FIRST_GUESS_BOUNDED = 512
+# Over the middle, since one that is too short is paid for with a preemption; not much, since sums even out.
+QUANTILE = 0.6
+# Answers that are remembered of each kind, how many of them are needed to believe them, and how many kinds.
+REMEMBERED = 64
+_ENOUGH = 4
+_MOST_KINDS = 4096
+# How fast old prompts are forgotten, the size from which on one says something, and the bounds of what is believed.
+_PROMPT_MEMORY = 0.98
+_LEAST_PROMPT_TOKENS = 16
+_LEAST_RATIO, _MOST_RATIO = 0.1, 8.0
+
+# Model, key (empty: everybody's), size of the bound.
+_Kind = tuple[str, str, int]
+
+
+class Lengths:
+    """The lengths of the last answers of one kind."""
+
+    __slots__ = ("_last", "_sorted")
+
+    def __init__(self) -> None:
+        self._last: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def add(self, tokens: int) -> None:
+        if len(self._last) == REMEMBERED:
+            oldest = self._last.popleft()
+            del self._sorted[bisect_left(self._sorted, oldest)]
+        self._last.append(tokens)
+        insort(self._sorted, tokens)
+
+    def quantile(self) -> int:
+        """Of at least one."""
+        return self._sorted[min(len(self._sorted) - 1, int(len(self._sorted) * QUANTILE))]
+
+
+class Estimates:
+    """Learns from what engines have counted."""
+
+    def __init__(self) -> None:
+        self._kinds: OrderedDict[_Kind, Lengths] = OrderedDict()
+        self._prompts: dict[str, tuple[float, float]] = {}  # by model: tokens counted, tokens guessed by size
+
+    def __len__(self) -> int:
+        """Kinds of answers that are remembered."""
+        return len(self._kinds)
+
+    def estimate(self, key: str, call: Call) -> None:
+        """Set ``prompt_tokens`` and ``expected_output`` of a call that has just been read."""
+        call.sized_tokens = call.prompt_tokens
+        counted, guessed = self._prompts.get(call.model, (0.0, 0.0))
+        if guessed > 0:
+            ratio = min(_MOST_RATIO, max(_LEAST_RATIO, counted / guessed))
+            call.prompt_tokens = round(call.prompt_tokens * ratio)
+        call.expected_output = self._output(key, call)
+
+    def learn(self, key: str, call: Call, usage: Usage) -> None:
+        """What an engine has counted for it in the end. An answer that was cut short says nothing."""
+        if not usage.exact:
+            return
+        if call.sized_tokens >= _LEAST_PROMPT_TOKENS:
+            counted, guessed = self._prompts.get(call.model, (0.0, 0.0))
+            self._prompts[call.model] = (
+                counted * _PROMPT_MEMORY + usage.prompt_tokens,
+                guessed * _PROMPT_MEMORY + call.sized_tokens,
+            )
+        if call.output_tokens == 0:  # embeddings and the like say nothing about how long a chat will be
+            return
+        size = _size(call.output_tokens)
+        for kind in ((call.model, key, size), (call.model, "", size)):
+            lengths = self._kinds.get(kind)
+            if lengths is None:
+                lengths = self._kinds[kind] = Lengths()
+                if len(self._kinds) > _MOST_KINDS:
+                    self._kinds.popitem(last=False)
+            else:
+                self._kinds.move_to_end(kind)
+            lengths.add(usage.completion_tokens)
+
+    def _output(self, key: str, call: Call) -> float:
+        bound = call.output_tokens
+        if bound == 0:
+            return 0.0
+        size = _size(bound)
+        for kind in ((call.model, key, size), (call.model, "", size)):
+            lengths = self._kinds.get(kind)
+            if lengths is not None and len(lengths) >= _ENOUGH:
+                known = lengths.quantile()
+                return float(known if bound is None else min(known, bound))
+        return float(FIRST_GUESS_TOKENS if bound is None else min(bound, FIRST_GUESS_BOUNDED))
+
+
+def _size(bound: int | None) -> int:
+    """Bounds of like size are one kind: who asks for at most 16 tokens gets other answers than who asks for 4,096."""
+    return -1 if bound is None else bound.bit_length()
