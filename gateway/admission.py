@@ -45,8 +45,14 @@ class Engines(Protocol):
     def has_room(self, model: str, whole: bool) -> bool:
         """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
 
-    def choose(self, call: Call, whole: bool = True) -> Address | None:
-        """An engine with room for this request; None if there is none. ``whole``: it may take of the reserve."""
+    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
+        """An engine with room for this request; None if there is none.
+
+        Args:
+            call: the request.
+            whole: it may take of the reserve.
+            crowded: others wait besides it.
+        """
 
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell somebody while no engine that serves the model is up."""
@@ -247,7 +253,7 @@ class Admission:
             if waiting.ticket.gone:
                 return queue.remove(waiting)
             whole = self._whole(waiting.key, model)
-            engine = self._engines.choose(waiting.ticket.call, whole)
+            engine = self._engines.choose(waiting.ticket.call, whole, crowded=len(queue) > 1)
             if engine is not None:
                 queue.remove(waiting)
                 waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))

@@ -13,7 +13,7 @@ from gateway.call import Call, Usage
 
 # While nothing is known: a chat's answer; where the request bounds it, the bound, up to this.
 FIRST_GUESS_TOKENS = 200
-FIRST_GUESS_BOUNDED = 512
+FIRST_GUESS_BOUNDED = 1024
 # Over the middle, since one that is too short is paid for with a preemption; not much, since sums even out.
 QUANTILE = 0.6
 # Answers that are remembered of each kind, how many of them are needed to believe them, and how many kinds.
@@ -32,25 +32,32 @@ _Kind = tuple[str, str, int]
 class Lengths:
     """The lengths of the last answers of one kind."""
 
-    __slots__ = ("_last", "_sorted")
+    __slots__ = ("_last", "_sorted", "_whole")
 
     def __init__(self) -> None:
-        self._last: deque[int] = deque()
+        self._last: deque[tuple[int, bool]] = deque()
         self._sorted: list[int] = []
+        self._whole = 0  # how many of them went to their bound
 
     def __len__(self) -> int:
         return len(self._last)
 
-    def add(self, tokens: int) -> None:
+    def add(self, tokens: int, bound: int | None = None) -> None:
         if len(self._last) == REMEMBERED:
-            oldest = self._last.popleft()
+            oldest, whole = self._last.popleft()
             del self._sorted[bisect_left(self._sorted, oldest)]
-        self._last.append(tokens)
+            self._whole -= whole
+        whole = bound is not None and tokens >= bound
+        self._last.append((tokens, whole))
+        self._whole += whole
         insort(self._sorted, tokens)
 
-    def quantile(self) -> int:
-        """Of at least one."""
-        return self._sorted[min(len(self._sorted) - 1, int(len(self._sorted) * QUANTILE))]
+    def expected(self, bound: int | None = None) -> int:
+        """The quantile, of at least one answer; the bound itself where as many as that went to theirs."""
+        if bound is not None and self._whole > len(self._last) * (1 - QUANTILE):
+            return bound
+        known = self._sorted[min(len(self._sorted) - 1, int(len(self._sorted) * QUANTILE))]
+        return known if bound is None else min(known, bound)
 
 
 class Estimates:
@@ -94,7 +101,7 @@ class Estimates:
                     self._kinds.popitem(last=False)
             else:
                 self._kinds.move_to_end(kind)
-            lengths.add(usage.completion_tokens)
+            lengths.add(usage.completion_tokens, call.output_tokens)
 
     def _output(self, key: str, call: Call) -> float:
         bound = call.output_tokens
@@ -104,8 +111,7 @@ class Estimates:
         for kind in ((call.model, key, size), (call.model, "", size)):
             lengths = self._kinds.get(kind)
             if lengths is not None and len(lengths) >= _ENOUGH:
-                known = lengths.quantile()
-                return float(known if bound is None else min(known, bound))
+                return float(lengths.expected(bound))
         return float(FIRST_GUESS_TOKENS if bound is None else min(bound, FIRST_GUESS_BOUNDED))
 
 

@@ -5,6 +5,9 @@ so what counts is the highest sum of the future: requests that are nearly done m
 peak is computed from what each request still has to write (Gong et al., "Past-Future Scheduler for LLM Serving under
 SLA Guarantees", ASPLOS 2025), and another request is sent while it stays within the cache.
 
+Requests of one length that begin together also end together: at their end they fill the cache, at their beginning half
+of it is idle. So while others wait, they begin one after the other, as fast as an evenly filled cache would let them.
+
 What the engine says of itself corrects the sum. ``scale`` is the KV cache that it really uses for each token of ours
 (less where prompts share their beginnings, more where a text has more tokens than its size tells); ``margin`` is the
 share of the cache that is kept free since it last preempted: that is how over-commitment goes back.
@@ -12,14 +15,16 @@ share of the cache that is kept free since it last preempted: that is how over-c
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 from gateway.reports import Report
 
 # A request that crosses the line may be sent while all others stay within it, so that the engine has the next one at
-# hand and begins with it in the step in which there is room. Only one whose prompt is so many times its answer: the
-# engine lets a prompt wait until it fits, but not an answer's growth, and a long answer does not feel a late step.
-CROSSING_PROMPT = 8.0
+# hand and begins with it in the step in which there is room: the engine lets a prompt wait until it fits. What it does
+# not do is to think of growth, so only while all that is still to be written there is no more than this part of the
+# cache. Long answers do not feel a late step.
+CROSSING_GROWTH = 16.0
 # The scale is learned while our requests fill at least this share of the cache, and kept between these.
 _LEARN_FROM = 0.05
 _LEAST_SCALE, _MOST_SCALE = 0.05, 4.0
@@ -30,6 +35,13 @@ _SURE_SHARE = 0.7
 _MARGIN_STEP, _MARGIN_OF_PREEMPTED, _MOST_MARGIN = 0.02, 0.25, 0.5
 # … and each poll without gives back this share of it.
 _MARGIN_FADES = 0.02
+# Where others wait, so many may begin at once: one and this part of those that an evenly filled cache holds, or what
+# falls due between two looks (`sweeper`), or a few, since of a few requests one that begins late is much. Where an
+# answer is less than this part of a request, beginning together does no harm.
+_TOGETHER_PART, _TOGETHER_LEAST, _LOOK_S = 16.0, 3.0, 0.1
+_GROWING_SHARE = 0.25
+# Blocks of so many tokens are too large to be reckoned with their half.
+_LARGE_BLOCK = 64.0
 # A request that has written more than was expected goes on for this part of what it has written.
 _OVERDUE_SHARE, _OVERDUE_LEAST = 0.25, 8.0
 
@@ -77,8 +89,8 @@ class Occupancy:
     """The KV cache of one address. ``scale`` and ``margin``: see above."""
 
     __slots__ = (
-        "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers", "_targets",
-        "capacity", "holds", "margin", "scale",
+        "_began_at", "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers",
+        "_targets", "_turns", "capacity", "holds", "margin", "scale",
     )  # fmt: skip
 
     def __init__(self, capacity: int) -> None:
@@ -88,6 +100,8 @@ class Occupancy:
         self.scale = 1.0
         self.margin = 0.0
         self._targets = (1.0, 1.0, 1.0)
+        self._turns = 0.0  # requests that may begin beside others that wait
+        self._began_at = 0.0
         self._full = 0.0  # what all would need if none ended before the others
         self._block = 1.0
         self._others = 0.0  # tokens of requests that are not ours
@@ -98,6 +112,7 @@ class Occupancy:
         self._observed_at = 0.0
 
     def add(self, hold: Hold) -> None:
+        self._turns = max(0.0, self._turns - 1.0)
         self.holds.add(hold)
         self._full += hold.prompt + hold.output + self._block
 
@@ -105,6 +120,17 @@ class Occupancy:
         self.holds.discard(hold)
         # What is left over from adding and subtracting fractions, and from changes in between, ends with the last one.
         self._full = max(0.0, self._full - hold.prompt - hold.output - self._block) if self.holds else 0.0
+
+    def may_begin(self, prompt: float, output: float, now: float) -> bool:
+        """Whether it is time for one more like this, where others wait besides it; `has_room` says whether it fits."""
+        if not self.holds or not self._pace or output < _GROWING_SHARE * (prompt + output):
+            return True
+        even = self.usable / ((prompt + output / 2) * self.scale)  # so many if their ages were spread
+        per_second = even * self._pace / output
+        most = max(_TOGETHER_LEAST, 1.0 + even / _TOGETHER_PART, 1.0 + per_second * _LOOK_S)
+        self._turns = min(most, self._turns + (now - self._began_at) * per_second)
+        self._began_at = now
+        return self._turns >= 1.0
 
     def has_room(self, prompt: float, output: float, share: float, now: float) -> bool:
         """Whether a request may be sent.
@@ -121,7 +147,8 @@ class Occupancy:
             return True
         if self._peak(now, prompt, output) <= usable:
             return True
-        return output * CROSSING_PROMPT <= prompt and self._peak(now, 0.0, -1.0) <= usable
+        growth = output + sum(hold.remaining(hold.written(now, self._pace)) for hold in self.holds)
+        return growth * self.scale * CROSSING_GROWTH <= usable and self._peak(now, 0.0, -1.0) <= usable
 
     @property
     def usable(self) -> float:
@@ -145,21 +172,44 @@ class Occupancy:
     def _peak(self, now: float, prompt: float, output: float) -> float:
         """The highest sum to come, scaled; with one more request unless ``output`` is below 0.
 
-        In the order of their ends: when the last but k ends, k + 1 have grown by what it still had to write.
+        In the order of their ends: when the last but k ends, k + 1 have grown by what it still had to write. Small
+        blocks are reckoned with their half; where the sum is highest it is made once more, in whole ones. Large blocks
+        (a CPU engine's have 128 tokens) decide where that is, so there every end is looked at in whole ones.
         """
-        pace, half_block = self._pace, self._block / 2
+        pace = self._pace
         rows: list[tuple[float, float]] = []
         for hold in self.holds:
             written = hold.written(now, pace)
-            rows.append((hold.remaining(written), hold.prompt + written + half_block))
+            rows.append((hold.remaining(written), hold.prompt + written))
         if output >= 0.0:
-            rows.append((output, prompt + half_block))
+            rows.append((output, prompt))
+        return self._peak_of(rows) * self.scale
+
+    def _peak_of(self, rows: list[tuple[float, float]]) -> float:
+        """``rows``: what is still to be written and what is held, of each; their order is changed."""
         rows.sort(reverse=True)
+        if self._block >= _LARGE_BLOCK:
+            return max((self._at_end_of(number, rows) for number in range(len(rows))), default=0.0)
         held = peak = 0.0
-        for count, (remaining, current) in enumerate(rows):
+        last = -1
+        for number, (remaining, current) in enumerate(rows):
             held += current
-            peak = max(peak, held + (count + 1) * remaining)
-        return peak * self.scale
+            together = held + (number + 1) * (remaining + self._block / 2)
+            if together > peak:
+                peak, last = together, number
+        return self._at_end_of(last, rows)
+
+    def _at_end_of(self, number: int, rows: list[tuple[float, float]]) -> float:
+        """What those before it in ``rows`` and it hold when it ends."""
+        grown = rows[number][0] if number >= 0 else 0.0
+        whole = 0.0
+        for index in range(number + 1):
+            whole += self._rounded(rows[index][1] + grown)
+        return whole
+
+    def _rounded(self, tokens: float) -> float:
+        """In whole blocks. The token that was written last is not in the cache yet."""
+        return math.ceil(max(1.0, tokens - 1.0) / self._block) * self._block
 
     def _see_others(self, report: Report, used: float) -> None:
         """Requests that are not ours, in two polls in a row: one poll may have been before or after one of ours."""
@@ -194,9 +244,9 @@ class Occupancy:
                 hold.output = written + hold.remaining(written)
             full += hold.prompt + hold.output + self._block
             if written > 0:
-                begun += hold.prompt + written + self._block / 2
+                begun += self._rounded(hold.prompt + written)
             else:
-                unread += hold.prompt + self._block / 2
+                unread += self._rounded(hold.prompt)
                 unanswered += 1
         self._full = full
         if begun < _LEARN_FROM * self.capacity:

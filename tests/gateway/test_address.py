@@ -120,24 +120,30 @@ async def test_p89_its_limit_comes_from_its_reports() -> None:
     assert address.limit == 5  # four that run, and one that waits for the next step
 
 
+def small_cache(bench: Bench) -> Address:
+    """Up, with room for 6,400 tokens."""
+    bench.up().polled(["m"], Report(0, 0, 0.0, 1, 1, 1, 0, kv_tokens=6400, block_tokens=16))
+    return bench.address
+
+
 async def test_p110_it_has_room_for_tokens_and_seats() -> None:
-    address = Bench().up()
+    address = small_cache(Bench())
     for _ in range(3):
-        address.take(Hold(20_000, 500, 500, 1, 0))
-    assert address.has_room(3000, 500, whole=True)
-    assert not address.has_room(10_000, 2000, whole=True)
+        address.take(Hold(1500, 500, 500, 1, 0))
+    assert address.has_room(200, 100, whole=True)
+    assert not address.has_room(1000, 500, whole=True)
     for _ in range(5):
         address.take(Hold(10, 10, 10, 1, 0))
     assert not address.has_room(1, 1, whole=True)
 
 
 async def test_p44_the_reserve_is_an_eighth_of_the_seats_and_of_the_cache() -> None:
-    address = Bench().up()
+    address = small_cache(Bench())
     assert address.reserve == 1
     for _ in range(3):
-        address.take(Hold(18_000, 500, 500, 1, 0))
-    assert address.has_room(5000, 700, whole=True)
-    assert not address.has_room(5000, 700, whole=False)
+        address.take(Hold(1300, 500, 500, 1, 0))
+    assert address.has_room(400, 500, whole=True)
+    assert not address.has_room(400, 500, whole=False)
     for _ in range(4):
         address.take(Hold(10, 10, 10, 1, 0))
     assert address.has_room(10, 10, whole=True)

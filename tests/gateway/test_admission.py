@@ -48,8 +48,8 @@ class Bench:
     def has_room(self, model: str, whole: bool) -> bool:  # noqa: ARG002
         return self.up and self.address.has_room(0, 0, whole)
 
-    def choose(self, call: Call, whole: bool = True) -> Address | None:
-        fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole)
+    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
+        fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole, crowded)
         return self.address if fits else None
 
     def none_up(self, model: str) -> NoEngineUp:  # noqa: ARG002

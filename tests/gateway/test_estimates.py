@@ -109,4 +109,15 @@ def test_the_quantile_is_of_the_last_ones(lengths: list[int]) -> None:
         known.add(length)
     last = sorted(lengths[-REMEMBERED:])
     assert len(known) == len(last)
-    assert known.quantile() == last[min(len(last) - 1, int(len(last) * QUANTILE))]
+    assert known.expected() == last[min(len(last) - 1, int(len(last) * QUANTILE))]
+
+
+@given(bounds=st.lists(st.integers(64, 127), min_size=4, max_size=200))
+def test_p110_who_writes_to_the_bound_is_expected_to_do_so_whatever_it_is(bounds: list[int]) -> None:
+    known = Lengths()
+    for bound in bounds:
+        known.add(bound, bound)
+    assert [known.expected(bound) for bound in (64, 100, 127)] == [64, 100, 127]
+    for _ in range(REMEMBERED):
+        known.add(70, 127)
+    assert known.expected(127) == 70

@@ -46,18 +46,25 @@ def report(usage: float = 0.0, running: int = 1, waiting: int = 0, preemptions: 
 def test_the_peak_is_the_highest_sum_to_come_and_not_the_sum_of_all_ends() -> None:
     """Two that are nearly done are gone before the third has grown."""
     ending, begun = (hold(100, 100, written=98) for _ in range(2)), hold(100, 100)
-    assert occupied(*ending, begun).peak(0) == pytest.approx(503.5)  # all three, two steps from now
-    assert occupied(hold(100, 100), hold(100, 100)).peak(0) == pytest.approx(401, abs=1)
+    assert occupied(*ending, begun).peak(0) == 499  # all three, two steps from now
+    assert occupied(hold(100, 100), hold(100, 100)).peak(0) == pytest.approx(398)
 
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500), st.integers(0, 600)), max_size=12))
 def test_the_peak_is_what_step_by_step_comes_out(shapes: list[tuple[int, int, int]]) -> None:
     holds = [hold(prompt, output, written) for prompt, output, written in shapes]
-    lines = [[each.prompt + w + 0.5, each.remaining(w)] for each, (_, _, w) in zip(holds, shapes, strict=True)]
+    lines = [(each.prompt + w, each.remaining(w)) for each, (_, _, w) in zip(holds, shapes, strict=True)]
     worst = 0.0
     for end in sorted({0.0, *(remaining for _, remaining in lines)}):
         worst = max(worst, sum(now + end for now, remaining in lines if remaining >= end))
-    assert occupied(*holds).peak(0) == pytest.approx(worst)
+    assert occupied(*holds).peak(0) == pytest.approx(worst, abs=2 * len(holds))  # in whole tokens, the last one not yet
+
+
+@pytest.mark.parametrize(("tokens", "blocks"), [(128, 1), (129, 1), (130, 2), (257, 2), (258, 3)])
+def test_the_peak_is_in_whole_blocks(tokens: int, blocks: int) -> None:
+    one = occupied(hold(64, tokens - 64), hold(64, tokens - 64), capacity=100_000)
+    one.observe(Report(2, 0, 0, 0, 0, 0, 0, kv_tokens=100_000, block_tokens=128), 0)
+    assert one.peak(0) == 2 * 128 * blocks
 
 
 def test_p110_there_is_room_while_the_peak_stays_within_the_cache() -> None:
@@ -78,6 +85,32 @@ def test_p110_one_long_prompt_may_wait_in_the_engine_so_that_it_begins_at_once()
     full.add(hold(450, 16))
     assert not full.has_room(450, 16, 1.0, 0)
     assert not occupied(hold(450, 16), hold(450, 16)).has_room(100, 100, 1.0, 0)  # would grow with nothing to stop it
+    assert not occupied(hold(450, 90), hold(350, 90)).has_room(450, 16, 1.0, 0)  # these would
+
+
+def test_p110_where_others_wait_requests_begin_one_after_the_other() -> None:
+    """All at once they would fill the cache at their end, and half of it until then."""
+    one = occupied(hold(1, 1), capacity=150_000)
+    one.observe(report(running=1, generated=0), 0)
+    one.observe(report(running=1, generated=100), 1)  # a hundred tokens a second each: a request of these takes ten
+    began = 0
+    while one.may_begin(1000, 1000, 1):
+        one.add(hold(1000, 1000))
+        began += 1
+    assert began == 7  # of a hundred that an evenly filled cache holds a sixteenth, and one
+    began = 0
+    for tick in range(1, 101):
+        while one.may_begin(1000, 1000, 1 + tick / 10):
+            one.add(hold(1000, 1000))
+            began += 1
+    assert began == pytest.approx(100, abs=2)
+
+
+def test_p110_requests_that_hardly_grow_may_all_begin_together() -> None:
+    one = occupied(*(hold(10, 10) for _ in range(50)), capacity=100_000)
+    one.observe(report(running=1, generated=0), 0)
+    one.observe(report(running=1, generated=100), 1)
+    assert all(one.may_begin(1000, 100, 1) for _ in range(100))
 
 
 def test_one_that_wrote_more_than_was_expected_goes_on_for_a_while() -> None:
@@ -139,7 +172,7 @@ def test_an_answer_that_is_no_stream_is_reckoned_by_the_engines_pace() -> None:
     one = occupied(blind)
     one.observe(report(running=1, generated=0), 1)
     one.observe(report(running=1, generated=50), 2)
-    assert one.peak(2) == pytest.approx(300.5)
+    assert one.peak(2) == pytest.approx(299)
     assert blind.written(2, 50) == 100 and blind.written(99, 50) == 200
 
 
@@ -223,7 +256,10 @@ class Run:
     def pump(self, now: float) -> None:
         while self.queue and len(self.holds) < self.limit:
             sequence, call = self.queue[0]
-            if not self.occupancy.has_room(call.prompt_tokens, call.expected_output, 1.0, now):
+            sizes = (call.prompt_tokens, call.expected_output)
+            if len(self.queue) > 1 and not self.occupancy.may_begin(*sizes, now):
+                return
+            if not self.occupancy.has_room(*sizes, 1.0, now):
                 return
             self.queue.popleft()
             held = Hold(call.prompt_tokens, call.expected_output, call.output_tokens or 1e9, 0, now)
@@ -248,12 +284,16 @@ class Run:
         one = self.engine
         counts = (len(one.running), len(one.waiting), one.usage(), 0, one.generated, 0, one.preemptions)
         self.occupancy.observe(Report(*counts, kv_tokens=one.kv_tokens, block_tokens=one.block), now)
-        self.pump(now)
         self.at(now + 1, self.poll)
+
+    def tick(self, now: float) -> None:
+        self.pump(now)
+        self.at(now + 0.1, self.tick)
 
     def go(self, seconds: float) -> Outcome:
         now = 0.0
-        self.at(1.0, self.poll)
+        self.at(0.0, self.poll)
+        self.at(0.0, self.tick)
         while now < seconds:
             while self.events and self.events[0][0] <= now:
                 self.events[0][2](heapq.heappop(self.events)[0])
@@ -268,7 +308,9 @@ class Run:
 
 
 @pytest.mark.parametrize("users", [1, 5, 50])
-@pytest.mark.parametrize("shape", [fixed(128, 128), fixed(512, 256), fixed(3000, 16), mixed, unbounded])
+@pytest.mark.parametrize(
+    "shape", [fixed(128, 128), fixed(512, 256), fixed(3000, 16), fixed(512, 512), mixed, unbounded]
+)
 def test_p113_the_decision_costs_no_throughput_and_hardly_a_preemption(shape: Shape, users: int) -> None:
     direct = Run(EngineModel(), shape, users, through=False).go(30)
     ours = Run(EngineModel(), shape, users, through=True).go(30)
@@ -284,9 +326,24 @@ def test_p113_a_wrong_guess_at_prompts_is_mended_by_what_the_engine_counts(guess
     assert ours.rate >= 0.97 * direct.rate and ours.preempted <= 0.01
 
 
-def test_p113_equal_requests_that_fill_the_cache_are_not_preempted() -> None:
-    """All at once, 512 and 512: straight at the engine a quarter of them is computed twice."""
-    direct = Run(EngineModel(), fixed(512, 512), 50, through=False).go(30)
-    ours = Run(EngineModel(), fixed(512, 512), 50, through=True).go(30)
+@pytest.mark.parametrize("shape", [fixed(512, 512), fixed(300, 700)])
+def test_p113_equal_requests_that_fill_the_cache_are_not_preempted(shape: Shape) -> None:
+    """Straight at the engine a fifth of them and more is computed twice."""
+    direct = Run(EngineModel(), shape, 50, through=False).go(40)
+    ours = Run(EngineModel(), shape, 50, through=True).go(40)
     assert direct.preempted > 0.1 and ours.preempted <= 0.01
-    assert ours.rate >= 0.9 * direct.rate
+    assert ours.rate >= 0.98 * direct.rate
+
+
+def test_p113_a_small_cache_with_large_blocks_is_filled_too() -> None:
+    """As on a CPU: 40 blocks of 128 tokens."""
+    engine = {"seats": 16, "kv_tokens": 5120, "block": 128, "step_s": 0.02, "prefill_s": 0.0001}
+
+    def short(source: random.Random) -> tuple[int, int, int | None]:
+        prompt, output = source.choice([(64, 64), (300, 100), (900, 16), (100, 300), (500, 200)])
+        return prompt, output, output
+
+    for shape in (fixed(128, 128), fixed(900, 16), short):
+        direct = Run(EngineModel(**engine), shape, 20, through=False).go(120)  # type: ignore[arg-type]
+        ours = Run(EngineModel(**engine), shape, 20, through=True).go(120)  # type: ignore[arg-type]
+        assert ours.rate >= 0.98 * direct.rate and ours.preempted <= 0.01
