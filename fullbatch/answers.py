@@ -81,7 +81,8 @@ def _facts(profile: Profile, own: Model | None) -> Model:
 def _attempt(profile: Profile, changes: dict[str, Any], own: Model | None = None) -> Plan | None:
     """The plan of `profile` with `changes` (hardware is merged); None when it cannot work either."""
     data = profile.model_dump()
-    data["hardware"] |= changes.get("hardware", {})
+    # Other cards, or more of them: which ones is the person's choice again.
+    data["hardware"] |= {"device_ids": []} | changes["hardware"] if "hardware" in changes else {}
     data |= {key: value for key, value in changes.items() if key != "hardware"}
     keeps_facts = own is not None and data["model"] == own.name
     try:

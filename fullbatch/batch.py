@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fullbatch import catalog, sizing
+from fullbatch import catalog, engine_args, sizing
 from fullbatch.errors import UsageError
 from fullbatch.profile import Profile
 
@@ -90,6 +90,7 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
 def count(name: str, profile: Profile, flag: str, planned: int) -> int:
     """What the profile sets for `flag` itself, else what is planned; the gateway and the dashboards need a number."""
     value = profile.engine.args.get(flag, planned)
-    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
+    number = engine_args.whole(value)
+    if number is None:
         raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
-    return int(value)
+    return number

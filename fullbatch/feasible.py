@@ -32,7 +32,7 @@ def refuse_settings(name: str, profile: Profile, model: Model) -> None:
 
 def _reasons(profile: Profile, model: Model) -> list[str | None]:
     weights = _wrong_weights(profile, model)
-    return [_gone_flag(profile), _cpu(profile), _nodes(profile, model), weights, _card(profile, model)]
+    return [_cpu(profile), _nodes(profile, model), weights, _card(profile, model)]
 
 
 def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
@@ -66,14 +66,6 @@ def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget,
 def kv_cache_dtype(profile: Profile) -> str:
     """What the KV cache is kept in: the profile's own flag, else its `kv_cache`."""
     return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
-
-
-def _gone_flag(profile: Profile) -> str | None:
-    gone = catalog.flags()["gone"]
-    for flag in profile.engine.args:
-        if flag in gone:
-            return f"engine.args.{flag}: vLLM {catalog.engine().version} refuses it; {gone[flag]['instead']}"
-    return None
 
 
 def _wrong_weights(profile: Profile, model: Model) -> str | None:

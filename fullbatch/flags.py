@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from fullbatch import catalog
+from pydantic import JsonValue
+
+from fullbatch import catalog, engine_args
 from fullbatch.batch import Batch, defaults_class
 from fullbatch.profile import Profile
 
-Value = str | int | float | bool
+Value = JsonValue
 
 # Seconds an engine may go on streaming after it was told to stop; containers get this and a little more.
 DRAIN_SECONDS = 30
@@ -30,10 +32,8 @@ class Flag:
     reason: str
 
     def words(self) -> list[str]:
-        """The flag as command-line words; a boolean is `--name` or `--no-name`."""
-        if isinstance(self.value, bool):
-            return [f"--{self.name}" if self.value else f"--no-{self.name}"]
-        return [f"--{self.name}", str(self.value)]
+        """The flag as command-line words; a boolean is `--name` or `--no-name`, a list several words."""
+        return engine_args.words(self.name, self.value)
 
     def shown(self) -> str:
         """The value for a person; what fills more than a line is only in `plan --json`."""

@@ -17,7 +17,7 @@ from fullbatch.profile import Profile
 class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
-    `card_ids`: which cards of the machine, where several engines share it; empty: the first.
+    `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty: the first.
     """
 
     service: str
@@ -81,6 +81,11 @@ class Plan:
     def gpus(self) -> int:
         """Cards of this machine that all engines take together."""
         return sum(engine.gpus for engine in self.engines)
+
+    @property
+    def card_ids(self) -> tuple[int, ...]:
+        """Which cards of this machine all engines take; empty: the first."""
+        return tuple(number for engine in self.engines for number in engine.card_ids)
 
     @property
     def max_num_seqs(self) -> int:
@@ -164,14 +169,15 @@ def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, E
 
 def _copies(profile: Profile, engine: EnginePlan) -> tuple[EnginePlan, ...]:
     """An engine for each replica, on cards of its own: each is an address the gateway chooses between."""
-    copies = profile.hardware.replicas
+    copies, ids = profile.hardware.replicas, tuple(profile.hardware.device_ids)
     if copies == 1:
-        return (engine,)
+        return (dataclasses.replace(engine, card_ids=ids),)
+    ids = ids or tuple(range(copies * engine.gpus))
     return tuple(
         dataclasses.replace(
             engine,
             service="engine" if number == 0 else f"engine-{number + 1}",
-            card_ids=tuple(range(number * engine.gpus, (number + 1) * engine.gpus)),
+            card_ids=ids[number * engine.gpus : (number + 1) * engine.gpus],
         )
         for number in range(copies)
     )

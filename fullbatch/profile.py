@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from fullbatch import catalog
-from fullbatch.errors import UsageError
+from fullbatch import catalog, engine_args
+from fullbatch.errors import UsageError, did_you_mean
 from fullbatch.yamlfile import read_mapping
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-
-# The engine's addresses and identity belong to the runtime; a profile that sets them would break every client.
-_RESERVED_ARGS = {"model", "host", "port", "uds", "served-model-name", "api-key", "root-path"}
 
 
 class _Strict(BaseModel):
@@ -41,7 +46,24 @@ class Hardware(_Strict):
     nodes: int = Field(
         default=1, ge=1, le=8, description="machines with `count` cards each that hold one copy together (vLLM's own)"
     )
+    device_ids: list[Annotated[int, Field(ge=0, le=1023)]] = Field(
+        default_factory=list,
+        description="which cards of the machine, as nvidia-smi numbers them: `count` x `replicas` (default: the first)",
+    )
     cpu: Cpu | None = Field(default=None, description="run on the processor instead")
+
+    @model_validator(mode="after")
+    def _as_many_cards(self) -> Hardware:
+        wanted, given = self.count * self.replicas, len(self.device_ids)
+        if not given:
+            return self
+        if self.cpu is not None:
+            raise ValueError("device_ids are for cards; remove them for the processor")
+        if len(set(self.device_ids)) < given:
+            raise ValueError(f"device_ids: {self.device_ids} names a card twice; name each once")
+        if given != wanted:
+            raise ValueError(f"device_ids: {given} cards named, count x replicas is {wanted}; name {wanted}")
+        return self
 
     @model_validator(mode="after")
     def _one_of(self) -> Hardware:
@@ -55,17 +77,11 @@ class Hardware(_Strict):
 class EngineSettings(_Strict):
     """The way out when the plan does not say what you need: flags and environment for vLLM, as they are."""
 
-    args: dict[str, str | int | float | bool] = Field(default_factory=dict, description="vLLM flags without the dashes")
+    args: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="vLLM flags without the dashes; a list where a flag takes several, a mapping where it takes JSON",
+    )
     env: dict[str, str] = Field(default_factory=dict, description="environment variables for the engine")
-
-    @model_validator(mode="after")
-    def _not_reserved(self) -> EngineSettings:
-        for name in self.args:
-            if name.startswith("-") or "_" in name:
-                raise ValueError(f"'{name}': write the flag without dashes in front and with '-', such as max-num-seqs")
-            if name in _RESERVED_ARGS:
-                raise ValueError(f"'{name}' is set by Fullbatch itself; remove it")
-        return self
 
 
 class Profile(_Strict):
@@ -101,7 +117,7 @@ class Profile(_Strict):
         known = dict(catalog.models()) | (info.context or {})
         if self.model not in known:
             listed = [one for one, facts in known.items() if facts.base == one]
-            raise ValueError(f"'{self.model}' is no known model{_did_you_mean(self.model, known)}{_listing(listed)}")
+            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
         native = known[self.model].native_context
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
@@ -120,7 +136,7 @@ def load(root: Path, name: str) -> Profile:
         raise UsageError(f"profiles/{name}.yaml: a profile is named with a-z, 0-9, '.', '_' and '-'; rename the file")
     if name not in known:
         listing = f"; there are: {', '.join(known)}" if known else ""
-        raise UsageError(f"profile '{name}': no such profile{_did_you_mean(name, known)}{listing}")
+        raise UsageError(f"profile '{name}': no such profile{did_you_mean(name, known)}{listing}")
     path = root / "profiles" / f"{name}.yaml"
     return parse(read_mapping(path), f"profiles/{name}.yaml")
 
@@ -128,22 +144,27 @@ def load(root: Path, name: str) -> Profile:
 def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | None = None) -> Profile:
     """Validate `data`; `source` is the file named in the messages, `own` are models beside the catalog's."""
     try:
-        return Profile.model_validate(data, context=own)
+        made = Profile.model_validate(data, context=own)
     except ValidationError as error:
         raise UsageError(*dict.fromkeys(_line(source, fault) for fault in error.errors())) from error
+    faults = [f"args.{fault}" for fault in engine_args.faults(made.engine.args)]
+    faults += [f"env.{fault}" for fault in engine_args.environment_faults(made.engine.env)]
+    if faults:
+        raise UsageError(*(f"{source}: engine.{fault}" for fault in faults))
+    return made
 
 
 def _line(source: str, fault: Any) -> str:
     location = fault["loc"]
-    is_flag = location[:2] == ("engine", "args") and len(location) == 4
+    is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
     where = ".".join(str(part) for part in (location[:3] if is_flag else location))
     prefix = f"{source}: {where}: " if where else f"{source}: "
-    if is_flag and location[3] != "[key]":  # one fault for each type it might have had
-        return f"{prefix}{fault['input']!r}: write a text, a number, true or false"
+    if is_flag:  # a date, or a mapping whose keys are no texts
+        return f"{prefix}{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
     if fault["type"] == "extra_forbidden":
         allowed = _fields_at(fault["loc"][:-1])
         name = str(fault["loc"][-1])
-        hint = _did_you_mean(name, allowed) or f" (there are: {', '.join(allowed)})"
+        hint = did_you_mean(name, allowed) or f" (there are: {', '.join(allowed)})"
         return f"{prefix}no such setting{hint}"
     if fault["type"] == "missing":
         return f"{prefix}this setting is missing; add it"
@@ -162,15 +183,8 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _did_you_mean(name: str, known: Any) -> str:
-    # The whole beginning of a name beats one that differs less in length: repository ids share most of their letters.
-    begun = [one for one in known if len(name) > 3 and one.lower().startswith(name.lower())]
-    close = begun or difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
 def _hint(name: str, known: Iterable[str]) -> str:
-    return _did_you_mean(name, known) + _listing(known)
+    return did_you_mean(name, known) + _listing(known)
 
 
 def _listing(known: Iterable[str]) -> str:

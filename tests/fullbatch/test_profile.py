@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"hardware": {"gpu": "rtx4080"}}, "'rtx4080' is no known card (did you mean rtx4090?); there are: "),
         ({"hardware": {}}, "hardware: give either gpu (a card) or cpu, and not both"),
         ({"hardware": {"gpu": "rtx4090", "cpu": {"kv_cache_gib": 1}}}, "give either gpu (a card) or cpu, and not both"),
+        ({"hardware": {"gpu": "l4", "device_ids": [0, 1]}}, "2 cards named, count x replicas is 1; name 1"),
+        ({"hardware": {"gpu": "l4", "count": 2, "device_ids": [1, 1]}}, "[1, 1] names a card twice; name each on"),
+        ({"hardware": {"gpu": "l4", "device_ids": [-1]}}, "hardware.device_ids.0: -1: input should be great"),
+        ({"hardware": {"gpu": "l4", "device_ids": ["1"]}}, "device_ids.0: '1': input should be a valid int"),
+        ({"hardware": {"cpu": {"kv_cache_gib": 1}, "device_ids": [0]}}, "device_ids are for cards; remove them for"),
         ({"users": "10"}, "users: '10': input should be a valid integer"),
         ({"users": 0}, "users: 0: input should be greater than or equal to 1"),
         ({"users": True}, "users: True: input should be a valid integer"),
@@ -54,9 +60,15 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"description": "one\u2028two"}, "description: write it on one line"),
         ({"engine": {"args": {"--max-num-seqs": 8}}}, "write the flag without dashes in front and with '-'"),
         ({"engine": {"args": {"max_num_seqs": 8}}}, "write the flag without dashes in front and with '-'"),
-        ({"engine": {"args": {"port": 8}}}, "'port' is set by Fullbatch itself; remove it"),
-        ({"engine": {"args": {"dtype": ["a"]}}}, "engine.args.dtype: ['a']: write a text, a number, true or false"),
-        ({"engine": {"args": {"dtype": None}}}, "engine.args.dtype: None: write a text, a number, true or false"),
+        ({"engine": {"args": {"port": 8}}}, "engine.args.port: set by Fullbatch itself, the runtime knows the addres"),
+        ({"engine": {"args": {"dtype": ["a"]}}}, "engine.args.dtype: ['a']: write a text or a number"),
+        ({"engine": {"args": {"dtype": None}}}, "engine.args.dtype: None: write a text or a number"),
+        ({"engine": {"args": {"dtype": date(2026, 1, 1)}}}, "engine.args.dtype: datetime.date(2026, 1, 1): write a"),
+        ({"engine": {"args": {"no-such-flag": 1}}}, "engine.args.no-such-flag: vLLM 0.32.0 has no such flag"),
+        ({"engine": {"args": {"max-modle-len": 1}}}, "has no such flag (did you mean max-model-len?)"),
+        ({"engine": {"args": {"swap-space": 4}}}, "engine.args.swap-space: vLLM 0.32.0 refuses it; remove it: preemp"),
+        ({"engine": {"args": {"tensor-parallel-size": 2}}}, "tensor-parallel-size: use hardware.count, the cards"),
+        ({"engine": {"env": {"CUDA_VISIBLE_DEVICES": "1"}}}, "env.CUDA_VISIBLE_DEVICES: use hardware.device_ids"),
         ({"engine": {"env": {"A": 1}}}, "engine.env.A: 1: input should be a valid string"),
     ],
 )  # fmt: skip
