@@ -53,9 +53,12 @@ def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
     seats, why = sizing.sequences_for(share, default), _why_seats(profile, share)
     if profile.goal == "throughput":
         seats, why = default, "goal: throughput: as many as the engine takes"
+    tokens = _tokens(profile, model)
+    if profile.engine.args.get("enable-chunked-prefill") is False:  # as the engine does (engine/arg_utils.py:3136)
+        tokens = max(tokens, count(name, profile, "max-model-len", profile.context))
     return Batch(
         sequences=count(name, profile, "max-num-seqs", seats),
-        tokens=count(name, profile, "max-num-batched-tokens", _tokens(profile, model)),
+        tokens=count(name, profile, "max-num-batched-tokens", tokens),
         why_sequences=why,
         why_tokens=f"goal: {profile.goal}, workload: {profile.workload}: {_WHY[profile.workload]}",
     )

@@ -72,21 +72,21 @@ def words(name: str, value: Any) -> list[str]:
     return [f"--{name}", *map(_word, value)]
 
 
-def overrides(args: Mapping[str, Any]) -> dict[str, Any]:
-    """`hf-overrides` as a mapping, its parts written with a dot included; empty where there are none, or no JSON."""
-    found = args.get("hf-overrides", {})
+def parts(args: Mapping[str, Any], flag: str) -> dict[str, Any]:
+    """A flag that takes JSON as a mapping, parts written with a dot included; empty where it is not given, or none."""
+    found = args.get(flag, {})
     if isinstance(found, str):
         try:
             found = json.loads(found)
         except ValueError:
             found = {}
-    parts = {name.split(".")[1]: value for name, value in args.items() if name.startswith("hf-overrides.")}
-    return (found if isinstance(found, dict) else {}) | parts
+    dotted = {name.split(".")[1]: value for name, value in args.items() if name.startswith(f"{flag}.")}
+    return (found if isinstance(found, dict) else {}) | dotted
 
 
 def native_context(args: Mapping[str, Any], native: int) -> int:
     """The longest context of a model made for `native` tokens, as `hf-overrides` moves it."""
-    found = overrides(args)
+    found = parts(args, "hf-overrides")
     text = found.get("text_config")
     said = (found | text if isinstance(text, dict) else found).get("max_position_embeddings")
     return whole(said) or native

@@ -66,15 +66,25 @@ def _step(profile: Profile, step: Batch) -> list[Flag]:
     """What differs from the engine's own default only."""
     pinned, kind = catalog.engine(), defaults_class(profile)
     found = []
-    if profile.goal != "throughput" or step.sequences != pinned.default_max_num_seqs[kind]:
+    # In a mode of its own the engine doubles what it is not given.
+    moved = "performance-mode" in profile.engine.args
+    if moved or profile.goal != "throughput" or step.sequences != pinned.default_max_num_seqs[kind]:
         found.append(Flag("max-num-seqs", step.sequences, step.why_sequences))
     default = pinned.default_max_num_batched_tokens[kind]
-    if step.tokens != default:
+    if moved or step.tokens != default:
         found.append(Flag("max-num-batched-tokens", step.tokens, f"{step.why_tokens} (default: {default})"))
-    if profile.hardware.gpu and 2 * step.sequences < GRAPH_TOKENS:
+    if profile.hardware.gpu and 2 * step.sequences < GRAPH_TOKENS and not _own_graphs(profile):
         reason = f"else CUDA graphs end at 2 x seats = {2 * step.sequences} tokens, and short prompts run without"
         found.append(Flag("max-cudagraph-capture-size", GRAPH_TOKENS, reason))
     return found
+
+
+def _own_graphs(profile: Profile) -> bool:
+    """Whether the profile chooses CUDA graphs itself, beside which our size would be refused, or wants none."""
+    args = profile.engine.args
+    compiled = set(engine_args.parts(args, "compilation-config"))
+    sizes = compiled & {"cudagraph_capture_sizes", "max_cudagraph_capture_size", "cudagraph_mode"}
+    return bool(sizes) or "cudagraph-capture-sizes" in args or args.get("enforce-eager") is True
 
 
 def _buckets() -> str:

@@ -118,7 +118,7 @@ class Profile(_Strict):
         if self.model not in known:
             listed = [one for one, facts in known.items() if facts.base == one]
             raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
-        native = known[self.model].native_context
+        native = engine_args.native_context(self.engine.args, known[self.model].native_context)
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
         return self

@@ -72,6 +72,15 @@ def checkpoint_methods() -> frozenset[str]:
     return frozenset(read("memory_flags.yaml")["quantization"]["checkpoint"])
 
 
+def methods() -> frozenset[str]:
+    """Every value that `quantization` takes."""
+    return (
+        frozenset(read("memory_flags.yaml")["quantization"]["neither"])
+        | checkpoint_methods()
+        | set(online_precisions())
+    )
+
+
 def environment() -> Mapping[str, str]:
     """Variables of the engine that a setting stands for, and that setting."""
     found = read("memory_flags.yaml")["environment"].items()

@@ -145,7 +145,7 @@ def test_replicas_double_everything_but_the_seats_of_each() -> None:
     assert (two.gpus, two.max_num_seqs) == (2, 64)
 
 
-@pytest.mark.parametrize("value", [0, 1.5, "0.9", True])
+@pytest.mark.parametrize("value", [0, 1.5, "1.9", "much", True])
 def test_a_utilisation_that_is_none(value: Any) -> None:
     with pytest.raises(UsageError, match="write a number"):
         _plan(engine={"args": {"gpu-memory-utilization": value}})
