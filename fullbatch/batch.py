@@ -43,7 +43,8 @@ class Batch:
 
 def defaults_class(profile: Profile) -> str:
     """Which of the engine's defaults apply to the profile's hardware."""
-    return catalog.gpus()[profile.hardware.gpu].defaults_class if profile.hardware.gpu else "cpu"
+    card = profile.hardware.card
+    return card.defaults_class if card else "cpu"
 
 
 def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
@@ -83,7 +84,7 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
     kind = defaults_class(profile)
     if kind == "cpu":
         return catalog.engine().default_max_num_batched_tokens[kind]
-    large = kind == "cuda_large"
+    large = kind != "cuda_small"
     small_model = large and 0 < model.params_b <= _SMALL_MODEL_B
     if small_model and (profile.goal, profile.workload) == ("throughput", "batch"):
         return _SMALL_MODEL_TOKENS

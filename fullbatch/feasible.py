@@ -11,6 +11,8 @@ from fullbatch.profile import Profile
 FP8_CAPABILITY = (8, 9)
 
 
+# Turing; below it the engine has no kernels (docs.vllm.ai, getting_started/installation/gpu).
+MINIMUM_CAPABILITY = (7, 5)
 # BF16 is multiplied from here on (vllm/platforms/cuda.py, supported_dtypes).
 BF16_CAPABILITY = (8, 0)
 # Of the processor's engine.
@@ -148,10 +150,12 @@ def _nodes(profile: Profile, model: Model) -> str | None:
 
 
 def _card(profile: Profile, model: Model) -> str | None:
-    if not profile.hardware.gpu:
+    gpu, count = profile.hardware.card, profile.hardware.count
+    if gpu is None:
         return None
-    gpu, count = catalog.gpus()[profile.hardware.gpu], profile.hardware.count
     dtype = kv_cache_dtype(profile)
+    if gpu.capability < MINIMUM_CAPABILITY:
+        return f"hardware.gpu: {gpu.title} has compute capability {gpu.compute_capability}, vLLM needs 7.5"
     if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
         return (
             f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "

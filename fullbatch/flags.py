@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from fullbatch import catalog, engine_args
 from fullbatch.batch import Batch, defaults_class
-from fullbatch.profile import Profile
+from fullbatch.profile import Card, Profile
 
 Value = JsonValue
 
@@ -66,8 +66,9 @@ def _step(profile: Profile, step: Batch) -> list[Flag]:
     """What differs from the engine's own default only."""
     pinned, kind = catalog.engine(), defaults_class(profile)
     found = []
-    # In a mode of its own the engine doubles what it is not given.
-    moved = "performance-mode" in profile.engine.args
+    # In a mode of its own the engine doubles what it is not given, and a card that is not in the catalog may be of
+    # another class than its memory says.
+    moved = "performance-mode" in profile.engine.args or isinstance(profile.hardware.gpu, Card)
     if moved or profile.goal != "throughput" or step.sequences != pinned.default_max_num_seqs[kind]:
         found.append(Flag("max-num-seqs", step.sequences, step.why_sequences))
     default = pinned.default_max_num_batched_tokens[kind]

@@ -106,9 +106,9 @@ def _budget(name: str, profile: Profile, model: Model, step: Batch) -> sizing.Bu
     )
     if hardware.cpu:
         return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model, knobs)
-    assert hardware.gpu is not None  # Hardware holds one of the two
+    assert hardware.card is not None  # Hardware holds one of the two
     cards = hardware.count * hardware.nodes
-    machine = sizing.Machine(catalog.gpus()[hardware.gpu], cards, catalog.engine(), catalog.calibration())
+    machine = sizing.Machine(hardware.card, cards, catalog.engine(), catalog.calibration())
     budget = sizing.gpu_budget(machine, model, knobs)
     fixed = _number(name, profile, "kv-cache-memory-bytes")
     if fixed is None:

@@ -9,7 +9,7 @@ from fullbatch import batch, bounds, catalog, feasible, flags, memory, sizing
 from fullbatch.batch import Batch
 from fullbatch.bounds import Admission, GatewayLimits
 from fullbatch.flags import DRAIN_SECONDS, Flag
-from fullbatch.profile import Profile
+from fullbatch.profile import Card, Profile
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,13 @@ def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> floa
     """The least milliseconds of a decoding step of one engine with its share of the users."""
     hardware = profile.hardware
     # Which experts a step reads depends on the batch, and how fast the host's memory is read on the machine.
-    if not hardware.gpu or model.experts or profile.engine.args.get("cpu-offload-gb"):
+    if not hardware.card or model.experts or profile.engine.args.get("cpu-offload-gb"):
         return None
     share = -(-profile.users // hardware.replicas)
     at_once = min(share, engine.max_num_seqs, engine.capacity.concurrency_typical)
     held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
     # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
-    return sizing.step_ms(catalog.gpus()[hardware.gpu], hardware.count, engine.budget.weights_gib + held)
+    return sizing.step_ms(hardware.card, hardware.count, engine.budget.weights_gib + held)
 
 
 def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
@@ -208,6 +208,8 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
             "two models on one card); nothing else uses it"
         )
         found.append(f"weights: {weights}; KV cache: {cache}")
+    if isinstance(profile.hardware.gpu, Card):
+        found.append(profile.hardware.gpu.assumed())
     if model.sliding_layers:
         found.append(
             f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "

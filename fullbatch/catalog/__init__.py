@@ -173,6 +173,24 @@ def _gpu(name: str, facts: dict[str, Any]) -> Gpu:
     return Gpu(name=name, defaults_class=facts["class"], native=tuple(facts["native"]), **rest)
 
 
+# Of the memory that the driver shows what torch can have: cards seen had 0.973 to 0.985 of it (gpus.yaml).
+_HAD = 0.97
+# From which compute capability on tensor cores multiply a format.
+_MULTIPLIED = {"bf16": (8, 0), "int8": (7, 5), "fp8": (8, 9), "nvfp4": (10, 0)}
+# From how many GiB on the engine has other defaults (engine/arg_utils.py:2921).
+_LARGE, _HUGE = 70, 160
+
+
+def own_gpu(name: str, memory_gib: float, bandwidth_gbs: float, capability: str | None) -> Gpu:
+    """A card that is not in the catalog; `memory_gib` as nvidia-smi shows it, `capability` None: taken as 8.0."""
+    card = Gpu(name, name, round(memory_gib * _HAD, 2), capability or "8.0", "cuda_small", bandwidth_gbs)
+    kind = "cuda_small"
+    if memory_gib >= _LARGE and "a100" not in name.lower():
+        kind = "cuda_huge" if memory_gib >= _HUGE else "cuda_large"
+    native = tuple(number for number, least in _MULTIPLIED.items() if card.capability >= least)
+    return replace(card, defaults_class=kind, native=native)
+
+
 def flags() -> dict[str, Any]:
     """What became of the flags of 2025: `flags` of the research note, and `gone`, which the pinned engine refuses."""
     return read("flags.yaml")
