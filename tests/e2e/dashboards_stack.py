@@ -150,8 +150,6 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
     )
     config = yaml.safe_load(render.text(ROOT, "gateway.yaml", plan, addresses))
     assert config["engines"][0]["kv_cache_tokens"] == BLOCKS * BLOCK_TOKENS
-    # More than the cache holds, so that the engine preempts.
-    config["engines"][0]["max_running"] = SLOTS + SLOTS // 8
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(config))
     return [sys.executable, "-m", "gateway", "--config", path]
