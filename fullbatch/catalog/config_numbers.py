@@ -10,7 +10,7 @@ from typing import Any
 
 from fullbatch.errors import UsageError
 
-# Every key that is reckoned with here and in `layers`; 0 or null is as if it were not there.
+# Every key that is reckoned with here and in `layers`; null is as if it were not there.
 _NUMBERS = (
     "num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size",
     "intermediate_size", "max_position_embeddings", "original_max_position_embeddings", "kv_lora_rank",
@@ -29,8 +29,9 @@ _SHOWN = 40
 
 
 def checked(facts: dict[str, Any], file: Path) -> dict[str, Any]:
-    """`facts` with every number whole; UsageError naming the key that holds none."""
-    return facts | {key: _whole(facts[key], key, file) for key in _NUMBERS if facts.get(key) is not None}
+    """`facts` with every number whole, null left out; UsageError naming the key that holds none."""
+    given = {key: value for key, value in facts.items() if value is not None or key not in _NUMBERS}
+    return given | {key: _whole(given[key], key, file) for key in _NUMBERS if key in given}
 
 
 def positive(facts: dict[str, Any], key: str, file: Path) -> int:

@@ -78,9 +78,10 @@ def test_null_and_a_whole_float_are_as_in_transformers(base: dict[str, Any]) -> 
 
 
 def test_a_key_that_such_layers_need_is_named() -> None:
-    data = {key: value for key, value in QWEN3_NEXT.items() if key != "linear_key_head_dim"}
-    with pytest.raises(UsageError, match="config.json: linear_key_head_dim is missing"):
-        config_json.parse(data, Path("config.json"))
+    without = {key: value for key, value in QWEN3_NEXT.items() if key != "linear_key_head_dim"}
+    for data in (without, QWEN3_NEXT | {"linear_key_head_dim": None}):
+        with pytest.raises(UsageError, match="config.json: linear_key_head_dim is missing"):
+            config_json.parse(data, Path("config.json"))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "nul", "{" + '"a":1,' * 2_000_000 + '"b":1}', "\xff", ""])
