@@ -81,7 +81,8 @@ def _facts(profile: Profile, own: Model | None) -> Model:
 def _attempt(profile: Profile, changes: dict[str, Any], own: Model | None = None) -> Plan | None:
     """The plan of `profile` with `changes` (hardware is merged); None when it cannot work either."""
     data = profile.model_dump()
-    data["hardware"] |= changes.get("hardware", {})
+    # Other cards, or more of them: which ones is the person's choice again.
+    data["hardware"] |= {"device_ids": []} | changes["hardware"] if "hardware" in changes else {}
     data |= {key: value for key, value in changes.items() if key != "hardware"}
     keeps_facts = own is not None and data["model"] == own.name
     try:
@@ -139,8 +140,8 @@ def _fewest_machines(profile: Profile, own: Model | None) -> str | None:
 
 
 def _larger_card(profile: Profile, model: Model, own: Model | None) -> str | None:
-    assert profile.hardware.gpu is not None
-    has = catalog.gpus()[profile.hardware.gpu].memory_gib
+    assert profile.hardware.card is not None
+    has = profile.hardware.card.memory_gib
     for gpu in sorted(catalog.gpus().values(), key=lambda card: card.memory_gib):
         for title, changes in _small_changes(profile, model):
             if gpu.memory_gib > has * LARGER and _attempt(profile, changes | {"hardware": {"gpu": gpu.name}}, own):
@@ -169,9 +170,9 @@ def _single_changes(made: Plan, profile: Profile, own: Model | None) -> Iterator
     fits = made.capacity.kv_tokens // max(1, made.users) // CONTEXT_STEP * CONTEXT_STEP
     if MINIMUM_CONTEXT <= fits < profile.context:
         yield f"a context of {fits:,}: all {made.users} at once", {"context": fits}
-    if not profile.hardware.gpu:
+    model, card, hardware = _facts(profile, own), profile.hardware.card, profile.hardware
+    if card is None:
         return
-    model, card, hardware = _facts(profile, own), catalog.gpus()[profile.hardware.gpu], profile.hardware
     for precision in _PRECISIONS[1:]:
         weights = _weights(model, precision) if profile.weights == "checkpoint" else None
         if weights and weights[1]:

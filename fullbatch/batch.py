@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fullbatch import catalog, sizing
+from fullbatch import catalog, engine_args, sizing
 from fullbatch.errors import UsageError
 from fullbatch.profile import Profile
 
@@ -43,7 +43,8 @@ class Batch:
 
 def defaults_class(profile: Profile) -> str:
     """Which of the engine's defaults apply to the profile's hardware."""
-    return catalog.gpus()[profile.hardware.gpu].defaults_class if profile.hardware.gpu else "cpu"
+    card = profile.hardware.card
+    return card.defaults_class if card else "cpu"
 
 
 def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
@@ -53,9 +54,12 @@ def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
     seats, why = sizing.sequences_for(share, default), _why_seats(profile, share)
     if profile.goal == "throughput":
         seats, why = default, "goal: throughput: as many as the engine takes"
+    tokens = _tokens(profile, model)
+    if profile.engine.args.get("enable-chunked-prefill") is False:  # as the engine does (engine/arg_utils.py:3136)
+        tokens = max(tokens, count(name, profile, "max-model-len", profile.context))
     return Batch(
         sequences=count(name, profile, "max-num-seqs", seats),
-        tokens=count(name, profile, "max-num-batched-tokens", _tokens(profile, model)),
+        tokens=count(name, profile, "max-num-batched-tokens", tokens),
         why_sequences=why,
         why_tokens=f"goal: {profile.goal}, workload: {profile.workload}: {_WHY[profile.workload]}",
     )
@@ -80,7 +84,7 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
     kind = defaults_class(profile)
     if kind == "cpu":
         return catalog.engine().default_max_num_batched_tokens[kind]
-    large = kind == "cuda_large"
+    large = kind != "cuda_small"
     small_model = large and 0 < model.params_b <= _SMALL_MODEL_B
     if small_model and (profile.goal, profile.workload) == ("throughput", "batch"):
         return _SMALL_MODEL_TOKENS
@@ -90,6 +94,7 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
 def count(name: str, profile: Profile, flag: str, planned: int) -> int:
     """What the profile sets for `flag` itself, else what is planned; the gateway and the dashboards need a number."""
     value = profile.engine.args.get(flag, planned)
-    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
+    number = engine_args.whole(value)
+    if number is None:
         raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
-    return int(value)
+    return number

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -81,18 +82,28 @@ def _engine_commands(root: Path, names: list[str]) -> tuple[list[str], list[str]
 
 def ask_engine_parser(root: Path, python: Path, commands: list[list[str]]) -> list[str | None]:
     """vLLM's own verdict on each command: None, or its message."""
+    complaints: list[str | None] = json.loads(_ask_engine(root, python, json.dumps(commands)))
+    return complaints
+
+
+def engine_flags(root: Path, python: Path) -> dict[str, dict[str, Any]]:
+    """What the installed vLLM's parser takes, as scripts/record-flags records it."""
+    found: dict[str, dict[str, Any]] = json.loads(_ask_engine(root, python, "", "flags"))
+    return found
+
+
+def _ask_engine(root: Path, python: Path, said: str, *words: str) -> str:
     # -P: the script's folder must not come first on the path, its module names shadow the standard library's.
     answer = subprocess.run(
-        [str(python), "-P", str(root / "fullbatch" / "engine_parser.py")],
-        input=json.dumps(commands), capture_output=True, text=True, timeout=_TIMEOUT, check=False,
+        [str(python), "-P", str(root / "fullbatch" / "engine_parser.py"), *words],
+        input=said, capture_output=True, text=True, timeout=_TIMEOUT, check=False,
     )  # fmt: skip
     if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise HostError(
             f"vLLM in {python.parent.parent} does not start ({last}); install it anew: scripts/install-engine"
         )
-    complaints: list[str | None] = json.loads(answer.stdout.splitlines()[-1])
-    return complaints
+    return answer.stdout.splitlines()[-1]
 
 
 def _compose(root: Path, names: list[str]) -> tuple[list[str], list[str]]:

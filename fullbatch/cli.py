@@ -47,7 +47,7 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code. A person's mistake is told in one line, never in a traceback."""
     words, load = _split(sys.argv[1:] if argv is None else argv)
-    args = parser(profile.names(ROOT)).parse_args(words)
+    args = parser(profile.names(ROOT)).parse_args(words or ["--help"])
     args.load = load
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup

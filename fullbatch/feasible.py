@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from fullbatch import catalog, sizing
-from fullbatch.catalog import Gpu, Model
-from fullbatch.errors import UsageError
+from fullbatch.catalog import Gpu, Model, engine_flags
+from fullbatch.errors import UsageError, did_you_mean
 from fullbatch.profile import Profile
 
 # Below this no kernel multiplies the FP8 format of the KV cache (vllm/v1/attention/backends/triton_attn.py).
 FP8_CAPABILITY = (8, 9)
+
+
+# Turing; below it the engine has no kernels (docs.vllm.ai, getting_started/installation/gpu).
+MINIMUM_CAPABILITY = (7, 5)
+# BF16 is multiplied from here on (vllm/platforms/cuda.py, supported_dtypes).
+BF16_CAPABILITY = (8, 0)
+# Of the processor's engine.
+_ONLY_CARDS = {
+    "kv-cache-memory-bytes": "on the processor use hardware.cpu.kv_cache_gib, and remove this",
+    "cpu-offload-gb": "on the processor all weights are in its memory; remove this",
+}
 
 
 class CannotWork(UsageError):
@@ -32,7 +43,7 @@ def refuse_settings(name: str, profile: Profile, model: Model) -> None:
 
 def _reasons(profile: Profile, model: Model) -> list[str | None]:
     weights = _wrong_weights(profile, model)
-    return [_gone_flag(profile), _cpu(profile), _nodes(profile, model), weights, _card(profile, model)]
+    return [_cpu(profile), _nodes(profile, model), weights, _quantization(profile, model), _card(profile, model)]
 
 
 def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
@@ -42,6 +53,22 @@ def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
             name,
             f"max-num-seqs {sequences} is more than max-num-batched-tokens {batched_tokens}: a step gives each "
             f"sequence a token at least; raise the second to {sequences}",
+        )
+
+
+def refuse_length(name: str, profile: Profile, model: Model, step_tokens: int, length: int) -> None:
+    """CannotWork for a request longer than the model, or than a step where prompts are not cut."""
+    if length > model.native_context:
+        raise CannotWork(
+            name,
+            f"engine.args.max-model-len: {length} is more than {profile.model} was made for ({model.native_context}); "
+            "write no more, or raise it in hf-overrides (max_position_embeddings) where its card says how",
+        )
+    if profile.engine.args.get("enable-chunked-prefill") is False and step_tokens < length:
+        raise CannotWork(
+            name,
+            f"engine.args.enable-chunked-prefill: without it a step holds a whole prompt: max-num-batched-tokens "
+            f"{step_tokens} is less than {length}; raise it to {length}, or remove this flag",
         )
 
 
@@ -68,12 +95,9 @@ def kv_cache_dtype(profile: Profile) -> str:
     return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
 
 
-def _gone_flag(profile: Profile) -> str | None:
-    gone = catalog.flags()["gone"]
-    for flag in profile.engine.args:
-        if flag in gone:
-            return f"engine.args.{flag}: vLLM {catalog.engine().version} refuses it; {gone[flag]['instead']}"
-    return None
+def wide(profile: Profile) -> bool:
+    """Whether what would be 16 bit is 32."""
+    return profile.engine.args.get("dtype") in ("float32", "float")
 
 
 def _wrong_weights(profile: Profile, model: Model) -> str | None:
@@ -84,9 +108,29 @@ def _wrong_weights(profile: Profile, model: Model) -> str | None:
     return None
 
 
+def _quantization(profile: Profile, model: Model) -> str | None:
+    method = profile.engine.args.get("quantization")
+    if method is None:
+        return None
+    where, text = "engine.args.quantization", str(method)
+    if text not in engine_flags.methods():
+        version = catalog.engine().version
+        return f"{where}: vLLM {version} has no method '{text}'{did_you_mean(text, engine_flags.methods())}"
+    if text in engine_flags.checkpoint_methods() and model.precision == "bf16":
+        made = ", ".join(name for names in model.checkpoints.values() for name in names)
+        other = f"name such a checkpoint as `model` ({made})" if made else "name such a checkpoint as `model`"
+        return f"{where}: {text} needs a checkpoint made so, {profile.model} is 16 bit; {other}, or remove this"
+    if text in engine_flags.online_precisions() and model.precision not in ("bf16", "fp8"):
+        return f"{where}: {profile.model} is {model.precision} already; remove this"
+    return None
+
+
 def _cpu(profile: Profile) -> str | None:
     if profile.hardware.gpu:
         return None
+    for flag, instead in _ONLY_CARDS.items():
+        if flag in profile.engine.args:
+            return f"engine.args.{flag}: {instead}"
     if profile.weights != "checkpoint" or profile.kv_cache != "auto":
         return "weights and kv_cache at 8 bit need a card; remove them for the processor"
     if profile.hardware.count * profile.hardware.nodes > 1:
@@ -106,14 +150,21 @@ def _nodes(profile: Profile, model: Model) -> str | None:
 
 
 def _card(profile: Profile, model: Model) -> str | None:
-    if not profile.hardware.gpu:
+    gpu, count = profile.hardware.card, profile.hardware.count
+    if gpu is None:
         return None
-    gpu, count = catalog.gpus()[profile.hardware.gpu], profile.hardware.count
     dtype = kv_cache_dtype(profile)
+    if gpu.capability < MINIMUM_CAPABILITY:
+        return f"hardware.gpu: {gpu.title} has compute capability {gpu.compute_capability}, vLLM needs 7.5"
     if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
         return (
             f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "
             "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
+        )
+    if profile.engine.args.get("dtype") == "bfloat16" and gpu.capability < BF16_CAPABILITY:
+        return (
+            f"engine.args.dtype: bfloat16 needs compute capability 8.0, the {gpu.title} has {gpu.compute_capability}; "
+            "write float16"
         )
     if not sizing.splits(model, count):
         return f"hardware.count: {_divisors(model, count, gpu)}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from fullbatch import catalog
-from fullbatch.batch import Batch, defaults_class
-from fullbatch.profile import Profile
+from pydantic import JsonValue
 
-Value = str | int | float | bool
+from fullbatch import catalog, engine_args
+from fullbatch.batch import Batch, defaults_class
+from fullbatch.profile import Card, Profile
+
+Value = JsonValue
 
 # Seconds an engine may go on streaming after it was told to stop; containers get this and a little more.
 DRAIN_SECONDS = 30
@@ -30,10 +32,8 @@ class Flag:
     reason: str
 
     def words(self) -> list[str]:
-        """The flag as command-line words; a boolean is `--name` or `--no-name`."""
-        if isinstance(self.value, bool):
-            return [f"--{self.name}" if self.value else f"--no-{self.name}"]
-        return [f"--{self.name}", str(self.value)]
+        """The flag as command-line words; a boolean is `--name` or `--no-name`, a list several words."""
+        return engine_args.words(self.name, self.value)
 
     def shown(self) -> str:
         """The value for a person; what fills more than a line is only in `plan --json`."""
@@ -66,15 +66,26 @@ def _step(profile: Profile, step: Batch) -> list[Flag]:
     """What differs from the engine's own default only."""
     pinned, kind = catalog.engine(), defaults_class(profile)
     found = []
-    if profile.goal != "throughput" or step.sequences != pinned.default_max_num_seqs[kind]:
+    # In a mode of its own the engine doubles what it is not given, and a card that is not in the catalog may be of
+    # another class than its memory says.
+    moved = "performance-mode" in profile.engine.args or isinstance(profile.hardware.gpu, Card)
+    if moved or profile.goal != "throughput" or step.sequences != pinned.default_max_num_seqs[kind]:
         found.append(Flag("max-num-seqs", step.sequences, step.why_sequences))
     default = pinned.default_max_num_batched_tokens[kind]
-    if step.tokens != default:
+    if moved or step.tokens != default:
         found.append(Flag("max-num-batched-tokens", step.tokens, f"{step.why_tokens} (default: {default})"))
-    if profile.hardware.gpu and 2 * step.sequences < GRAPH_TOKENS:
+    if profile.hardware.gpu and 2 * step.sequences < GRAPH_TOKENS and not _own_graphs(profile):
         reason = f"else CUDA graphs end at 2 x seats = {2 * step.sequences} tokens, and short prompts run without"
         found.append(Flag("max-cudagraph-capture-size", GRAPH_TOKENS, reason))
     return found
+
+
+def _own_graphs(profile: Profile) -> bool:
+    """Whether the profile chooses CUDA graphs itself, beside which our size would be refused, or wants none."""
+    args = profile.engine.args
+    compiled = set(engine_args.parts(args, "compilation-config"))
+    sizes = compiled & {"cudagraph_capture_sizes", "max_cudagraph_capture_size", "cudagraph_mode"}
+    return bool(sizes) or "cudagraph-capture-sizes" in args or args.get("enforce-eager") is True
 
 
 def _buckets() -> str:

@@ -18,7 +18,10 @@ from fullbatch.catalog import Model
 
 BF16_BYTES = 2
 # Bytes of a cached number; `per_token_head` kinds add an fp32 scale to each head. What is not here counts as 16 bit.
-_KV_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "nvfp4": 0.5625}
+_KV_BYTES = {
+    "fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "fp8_inc": 1.0, "nvfp4": 0.5625, "nvfp4_4over6": 0.5625,
+    "auto": BF16_BYTES, "bfloat16": BF16_BYTES, "float16": BF16_BYTES, "float32": 4.0,
+}  # fmt: skip
 _KV_SCALED = {"fp8_per_token_head": 1.0, "int8_per_token_head": 1.0, "int4_per_token_head": 0.5}
 # Below this ratio the most frequent kind of layer gives the size of a group (kv_cache_utils.py:1460).
 _NEARLY_AS_MANY = 1.5
@@ -85,6 +88,11 @@ def layout(model: Model, cache: Cache) -> Layout:
     # Without attention nothing is cached by its prefix, and no state but the last is kept.
     kept = model.state_blocks if model.attention_layers else 1
     return Layout(block, widest * page * cache.cards, full, sliding, states, reach, kept)
+
+
+def known(dtype: str) -> bool:
+    """Whether a cached number of `dtype` is counted as what it is."""
+    return dtype in _KV_SCALED or dtype in _KV_BYTES
 
 
 def bytes_per_token(model: Model, cache: Cache) -> int:

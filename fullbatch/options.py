@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
+from typing import Any
 
 from fullbatch import catalog
 
@@ -23,18 +25,36 @@ Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an
 """
 
 
+class _WholeWords(argparse.HelpFormatter):
+    """Help in which a name with hyphens stays on one line."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
+class _AsWritten(_WholeWords, argparse.RawDescriptionHelpFormatter):
+    """The same, with description and epilog as they are."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, and those of its commands, with that help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"formatter_class": _WholeWords} | options))
+
+
 def parser(profiles: list[str]) -> argparse.ArgumentParser:
-    """The whole command line; `profiles` are named in the help."""
-    top = argparse.ArgumentParser(
+    """The whole command line; `profiles`: the names there are."""
+    top = _Parser(
         prog="fullbatch",
         description="Serve an LLM with vLLM on your own GPU box to 1-50 people, fast, and know that it is.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_AsWritten,
     )
     version = f"fullbatch 0.1.0, for vLLM {catalog.engine().version}"
     top.add_argument("--version", action="version", version=version)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    listing = f"one of: {', '.join(profiles)}"
+    listing = f"one of {len(profiles)}, see `fullbatch profiles`"
     commands.add_parser("profiles", help="list the profiles there are")
     _add_plan(commands, listing)
     _add_files(commands)
@@ -54,7 +74,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     return top
 
 
-def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+def _add_plan(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     made = commands.add_parser(
         "plan",
         help="show what a profile would start: memory, capacity, each flag and why",
@@ -62,7 +82,12 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     )
     made.add_argument("profile", nargs="?", help=f"{listing}; options below override its settings")
     made.add_argument("--model", help="repository id of the catalog, a model's directory, or its config.json")
-    made.add_argument("--gpu", choices=sorted(catalog.gpus()), metavar="CARD", help=", ".join(catalog.gpus()))
+    made.add_argument(
+        "--gpu", metavar="CARD", help=f"{', '.join(catalog.gpus())}, or any other with --memory and --bandwidth"
+    )
+    made.add_argument("--memory", type=_measure, metavar="GIB", help="of one card, as nvidia-smi shows it")
+    made.add_argument("--bandwidth", type=_measure, metavar="GBS", help="of its memory, as its data sheet says")
+    made.add_argument("--capability", metavar="X.Y", help="its compute capability (nvidia-smi: compute_cap)")
     made.add_argument("--gpus", type=_positive, metavar="N", help="cards that share the model (default: 1)")
     made.add_argument("--replicas", type=_positive, metavar="N", help="copies of the model (default: 1)")
     made.add_argument("--nodes", type=_positive, metavar="N", help="machines that share the model (default: 1)")
@@ -81,7 +106,7 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     why.add_argument("--json", action="store_true", help="for other programs")
 
 
-def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_files(commands: argparse._SubParsersAction[_Parser]) -> None:
     render = commands.add_parser("render", help="write rendered/ and profiles/schema.json from profiles and templates")
     render.add_argument("profiles", nargs="*", metavar="PROFILE", help="which (default: all)")
     render.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
@@ -89,7 +114,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("profiles", nargs="*", metavar="PROFILE", help="which (default: all)")
 
 
-def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+def _add_doctor(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     doctor = commands.add_parser("doctor", help="what of this machine will not work, and what to do about it")
     doctor.add_argument("profile", nargs="?", help=f"check for this one too; {listing}")
     doctor.add_argument("--json", action="store_true", help="for other programs")
@@ -97,7 +122,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser], l
     _add_ports(doctor)
 
 
-def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     up = commands.add_parser("up", help="start a profile and wait until a real token has come back")
     up.add_argument("profile", nargs="?", default="cpu", help=f"{listing} (default: cpu)")
     _add_how(up)
@@ -117,7 +142,7 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     logs.add_argument("--tail", type=_positive, default=50, metavar="N", help="last N lines of each (default: 50)")
 
 
-def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
     which = "which, when several are running"
     keys = commands.add_parser(
         "keys",
@@ -139,7 +164,7 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
 
 
-def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_calibrate(commands: argparse._SubParsersAction[_Parser]) -> None:
     measured = commands.add_parser(
         "calibrate",
         help="what a running engine says of its memory, against its plan",
@@ -150,7 +175,7 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     measured.add_argument("--json", action="store_true", help="for other programs")
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+def _add_demo(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     demo = commands.add_parser("demo", help="start a profile as processes, drive the concurrency plan, report, stop")
     demo.add_argument("profile", nargs="?", default="cpu-tiny", help=f"{listing} (default: cpu-tiny)")
     demo.add_argument(
@@ -162,7 +187,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], lis
     _add_how(demo, runtime=False)
 
 
-def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser], listing: str) -> None:
+def _add_compare(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     compare = commands.add_parser(
         "compare",
         help="the same load on several profiles or servers, in turn, in one report",
@@ -207,6 +232,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0")
     return int(text)
+
+
+def _measure(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"'{text}': write a number above 0")
+    return value
 
 
 def _seconds(text: str) -> float:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from fullbatch import batch, bounds, catalog, feasible, flags, kvcache, sizing
+from fullbatch import batch, bounds, catalog, feasible, flags, memory, sizing
 from fullbatch.batch import Batch
 from fullbatch.bounds import Admission, GatewayLimits
-from fullbatch.errors import UsageError
 from fullbatch.flags import DRAIN_SECONDS, Flag
-from fullbatch.profile import Profile
+from fullbatch.profile import Card, Profile
 
 
 @dataclass(frozen=True)
 class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
-    `card_ids`: which cards of the machine, where several engines share it; empty: the first.
+    `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty: the first.
     """
 
     service: str
@@ -83,6 +82,11 @@ class Plan:
         return sum(engine.gpus for engine in self.engines)
 
     @property
+    def card_ids(self) -> tuple[int, ...]:
+        """Which cards of this machine all engines take; empty: the first."""
+        return tuple(number for engine in self.engines for number in engine.card_ids)
+
+    @property
     def max_num_seqs(self) -> int:
         """Seats of all engines."""
         return sum(engine.max_num_seqs for engine in self.engines)
@@ -103,7 +107,7 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
 
     `own`: the facts of a model that the catalog does not know.
     """
-    model = own or catalog.models()[profile.model]
+    model = memory.overridden(profile, own or catalog.models()[profile.model])
     feasible.refuse_settings(name, profile, model)
     step, engine = _engine(name, profile, model)
     copies = profile.hardware.replicas
@@ -139,9 +143,10 @@ def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, E
     device = "cuda" if hardware.gpu else "cpu"
     length = batch.count(name, profile, "max-model-len", profile.context)
     step = batch.choose(name, profile, model)
-    budget, capacity = _sizes(name, profile, model, step, length)
+    budget, capacity = memory.sizes(name, profile, model, step, length)
     step = batch.seated(name, profile, step, capacity)
-    budget, capacity = _sizes(name, profile, model, step, length)
+    budget, capacity = memory.sizes(name, profile, model, step, length)
+    feasible.refuse_length(name, profile, model, step.tokens, length)
     feasible.refuse_batch(name, step.sequences, step.tokens)
     feasible.refuse_size(name, profile, length, budget, capacity)
     return step, EnginePlan(
@@ -164,90 +169,47 @@ def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, E
 
 def _copies(profile: Profile, engine: EnginePlan) -> tuple[EnginePlan, ...]:
     """An engine for each replica, on cards of its own: each is an address the gateway chooses between."""
-    copies = profile.hardware.replicas
+    copies, ids = profile.hardware.replicas, tuple(profile.hardware.device_ids)
     if copies == 1:
-        return (engine,)
+        return (dataclasses.replace(engine, card_ids=ids),)
+    ids = ids or tuple(range(copies * engine.gpus))
     return tuple(
         dataclasses.replace(
             engine,
             service="engine" if number == 0 else f"engine-{number + 1}",
-            card_ids=tuple(range(number * engine.gpus, (number + 1) * engine.gpus)),
+            card_ids=ids[number * engine.gpus : (number + 1) * engine.gpus],
         )
         for number in range(copies)
     )
 
 
-def _sizes(
-    name: str, profile: Profile, model: catalog.Model, step: Batch, length: int
-) -> tuple[sizing.Budget, sizing.Capacity]:
-    budget = _budget(name, profile, model, step)
-    return budget, sizing.capacity(budget, model, length, cache_of(profile, model, step.tokens))
-
-
-def cache_of(profile: Profile, model: catalog.Model, tokens: int) -> kvcache.Cache:
-    """How the engine will keep its KV cache; `tokens` of a step."""
-    pinned, hardware = catalog.engine(), profile.hardware
-    device = "cuda" if hardware.gpu else "cpu"
-    # A pipeline keeps one step for each stage under way, and one more.
-    at_once = pinned.batches_at_once[device] + hardware.nodes - 1
-    return kvcache.Cache(
-        dtype=feasible.kv_cache_dtype(profile),
-        tensor=hardware.count if hardware.gpu else 1,
-        stages=hardware.nodes,
-        block=pinned.block_size[f"{device}_mla" if model.kv_latent else device],
-        in_flight=at_once * tokens,
-    )
-
-
-def _share(name: str, profile: Profile, flag: str) -> float | None:
-    """A part of the whole that the profile sets for `flag` itself; None where it does not."""
-    value = profile.engine.args.get(flag)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a number above 0, at most 1")
-    return float(value)
-
-
-def _budget(name: str, profile: Profile, model: catalog.Model, step: Batch) -> sizing.Budget:
-    hardware = profile.hardware
-    if hardware.cpu:
-        return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model)
-    assert hardware.gpu is not None  # Hardware holds one of the two
-    knobs = sizing.Knobs(
-        precision=None if profile.weights == "checkpoint" else profile.weights,
-        utilization=_share(name, profile, "gpu-memory-utilization"),
-        batched_tokens=step.tokens,
-        sequences=step.sequences,
-    )
-    cards = hardware.count * hardware.nodes
-    machine = sizing.Machine(catalog.gpus()[hardware.gpu], cards, catalog.engine(), catalog.calibration())
-    return sizing.gpu_budget(machine, model, knobs)
-
-
 def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> float | None:
     """The least milliseconds of a decoding step of one engine with its share of the users."""
     hardware = profile.hardware
-    if not hardware.gpu or model.experts:  # which experts a step reads depends on the batch
+    # Which experts a step reads depends on the batch, and how fast the host's memory is read on the machine.
+    if not hardware.card or model.experts or profile.engine.args.get("cpu-offload-gb"):
         return None
     share = -(-profile.users // hardware.replicas)
     at_once = min(share, engine.max_num_seqs, engine.capacity.concurrency_typical)
     held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
     # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
-    return sizing.step_ms(catalog.gpus()[hardware.gpu], hardware.count, engine.budget.weights_gib + held)
+    return sizing.step_ms(hardware.card, hardware.count, engine.budget.weights_gib + held)
 
 
 def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
     found = ["a typical request uses half of its context, prompt and answer together"]
     if profile.hardware.gpu:
-        weights = model.precision if profile.weights == "checkpoint" else profile.weights
-        cache = feasible.kv_cache_dtype(profile).replace("auto", "16 bit")
+        weights, cache = memory.precision(profile, model), feasible.kv_cache_dtype(profile)
+        plain = "32 bit" if feasible.wide(profile) else "16 bit"
+        weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
         beside = engine.budget.overhead_gib / engine.cards
         found.append(
             f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (0.6 to 1.4 measured by us, "
             "two models on one card); nothing else uses it"
         )
-        found.append(f"weights: {weights}; KV cache: {cache}".replace("bf16", "16 bit"))
+        found.append(f"weights: {weights}; KV cache: {cache}")
+    if isinstance(profile.hardware.gpu, Card):
+        found.append(profile.hardware.gpu.assumed())
     if model.sliding_layers:
         found.append(
             f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
@@ -257,4 +219,4 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
         found.append(
             f"{model.state_layers} layers keep a state of {model.state_bytes / 2**20:.1f} MiB for a request, twice"
         )
-    return (*found, *model.notes)
+    return (*found, *memory.unsized(profile, model), *model.notes)

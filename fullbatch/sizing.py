@@ -26,16 +26,31 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Adapters:
+    """LoRA: `places` on the card for adapters, each of a `rank` up to this."""
+
+    places: int
+    rank: int
+
+
+@dataclass(frozen=True)
 class Knobs:
     """What the engine is told that moves memory. None: the engine's own default.
 
-    `batched_tokens` and `sequences` are those of a step; only what exceeds the reference batch costs more.
+    `batched_tokens` and `sequences` are those of a step; only what exceeds the reference batch costs more. `tensor`:
+    cards that share each layer. `wide`: 32 bit where it would be 16. `graphs`: whether CUDA graphs are captured.
+    `offload_gib`: weights of each card that lie in the host's memory.
     """
 
     precision: str | None = None
     utilization: float | None = None
     batched_tokens: int = 0
     sequences: int = 0
+    tensor: int = 1
+    wide: bool = False
+    graphs: bool = True
+    offload_gib: float = 0.0
+    adapters: Adapters | None = None
 
 
 @dataclass(frozen=True)
@@ -55,14 +70,21 @@ class Capacity:
     longest: int
 
 
-def weights_gib(model: Model, precision: str | None = None) -> float:
-    """GiB of the weights at `precision`, by default the checkpoint's own."""
-    return model.weights_gib[precision or model.precision]
+def weights_gib(model: Model, precision: str | None = None, wide: bool = False) -> float:
+    """GiB of the weights at `precision`, by default the checkpoint's own; `wide`: 32 bit for what is 16 bit in it."""
+    held = precision or model.precision
+    narrow = model.weights_gib[held]
+    if not wide:
+        return narrow
+    # Of a quantised checkpoint embedding and head are at 16 bit.
+    half = narrow if held == "bf16" else min(narrow, 2 * model.vocab * model.hidden * kvcache.BF16_BYTES / GIB)
+    return narrow + half
 
 
-def cpu_budget(kv_cache_gib: int, model: Model) -> Budget:
+def cpu_budget(kv_cache_gib: int, model: Model, knobs: Knobs | None = None) -> Budget:
     """On the processor the KV pool is set, not computed."""
-    weights = weights_gib(model)
+    knobs = knobs or Knobs()
+    weights = weights_gib(model, knobs.precision, knobs.wide)
     return Budget(
         total_gib=kv_cache_gib + weights,
         usable_gib=kv_cache_gib + weights,
@@ -91,24 +113,53 @@ def gpu_budget(machine: Machine, model: Model, knobs: Knobs | None = None) -> Bu
     total = machine.gpu.memory_gib * machine.cards
     default = machine.engine.default_gpu_memory_utilization
     usable = total * (default if knobs.utilization is None else knobs.utilization)
-    overhead = (machine.calibration.overhead + _larger_batch_gib(model, machine.calibration, knobs)) * machine.cards
-    weights = weights_gib(model, knobs.precision)
+    overhead = _overhead_gib(model, machine.calibration, knobs) * machine.cards
+    weights = max(0.0, weights_gib(model, knobs.precision, knobs.wide) - knobs.offload_gib * machine.cards)
     return Budget(total, usable, weights, overhead, usable - weights - overhead)
 
 
+def _overhead_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float:
+    """What a card holds beside weights and cache."""
+    graphs = calibration.graphs if knobs.graphs else 0.0
+    if knobs.adapters:  # captured with adapters and without (cudagraph_specialize_lora)
+        graphs *= 2
+    step = calibration.activation * (2 if knobs.wide else 1) + _larger_batch_gib(model, calibration, knobs)
+    return calibration.context + step + graphs + _adapters_gib(model, knobs)
+
+
 def _larger_batch_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float:
-    """What a step takes beyond the batch that the calibrated overhead stands for."""
+    """What a step takes on a card beyond the batch that the calibrated overhead stands for.
+
+    The feed-forward's width is dealt out over the cards that share a layer; the model's width is on each of them.
+    """
     tokens = max(0.0, knobs.batched_tokens - calibration.tokens)
     sequences = max(0.0, knobs.sequences - calibration.sequences)
-    numbers = calibration.per_ffn * model.ffn + calibration.per_hidden * model.hidden
+    numbers = calibration.per_ffn * model.ffn / knobs.tensor + calibration.per_hidden * model.hidden
     logits = sequences * model.vocab * 4 * calibration.logits_rows
-    return (tokens * numbers * kvcache.BF16_BYTES + logits) / GIB
+    return (tokens * numbers * kvcache.BF16_BYTES * (2 if knobs.wide else 1) + logits) / GIB
 
 
-def capacity(budget: Budget, model: Model, context: int, cache: kvcache.Cache) -> Capacity:
-    """Tokens and requests the pool holds; `typical` takes a request to be half of its context on average."""
+def _adapters_gib(model: Model, knobs: Knobs) -> float:
+    """Places for LoRA adapters on a card, as vLLM keeps them (lora/layers): of a layer that is cut by its output A is
+    whole on each card and B cut, of one cut by its input the other way round; embedding and head are cut by words."""
+    if knobs.adapters is None:
+        return 0.0
+    hidden, cards = model.hidden, knobs.tensor
+    q, kv, ffn = model.heads * model.head_dim, model.kv_heads * model.head_dim, model.ffn
+    attention = 3 * hidden + (q + 2 * kv) / cards + q / cards + hidden
+    feed_forward = 0 if model.experts else 2 * hidden + 2 * ffn / cards + ffn / cards + hidden
+    ends = 2 * (hidden + model.vocab)
+    numbers = model.layers * (attention + feed_forward) + ends
+    return knobs.adapters.places * knobs.adapters.rank * numbers * kvcache.BF16_BYTES / GIB
+
+
+def capacity(budget: Budget, model: Model, context: int, cache: kvcache.Cache, given: int | None = None) -> Capacity:
+    """Tokens and requests the pool holds; `typical` takes a request to be half of its context on average.
+
+    `given`: blocks of the pool where the engine is told their number.
+    """
     layout = kvcache.layout(model, cache)
-    blocks = max(0, int(budget.kv_gib * GIB)) // layout.block_bytes
+    blocks = max(0, int(budget.kv_gib * GIB)) // layout.block_bytes if given is None else given
     worst = blocks / layout.blocks(context)
     return Capacity(
         kv_bytes_per_token=kvcache.bytes_per_token(model, cache),

@@ -9,6 +9,10 @@ import yaml
 
 from fullbatch.errors import UsageError
 
+# A profile has some kilobytes; PyYAML reads a megabyte in a second and a half.
+_MOST_BYTES = 256 * 2**10
+# Values in it, repeated ones counted as often as they are repeated: an alias of an alias of an alias fills any memory.
+_MOST_VALUES = 20_000
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -33,7 +37,11 @@ class _StrictLoader(yaml.SafeLoader):
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in `path`; UsageError naming file, line and column when it is none."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise UsageError(f"{path}: more than {_MOST_BYTES >> 10} KiB; that is no profile, write a shorter file")
+        data = yaml.load(text.decode("utf-8"), Loader=_StrictLoader)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except OSError as error:
@@ -49,7 +57,22 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid YAML: {error}; put texts that look like dates in quotes") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: a profile is a mapping of settings such as 'model: …', this is {_kind(data)}")
+    if _values(data) > _MOST_VALUES:
+        raise UsageError(f"{path}: more than {_MOST_VALUES} values, aliases (*name) counted; write them out, and fewer")
     return data
+
+
+def _values(data: object) -> int:
+    """How many values there are in `data`, up to one more than are taken."""
+    left, found = [data], 0
+    while left and found <= _MOST_VALUES:
+        one = left.pop()
+        found += 1
+        if isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return found
 
 
 def _kind(data: object) -> str:

@@ -135,7 +135,8 @@ class Workload:
 
 
 @cache
-def _read(name: str) -> dict[str, Any]:
+def read(name: str) -> dict[str, Any]:
+    """A file of the catalog, as it stands."""
     data: dict[str, Any] = yaml.load((_HERE / name).read_text(encoding="utf-8"), _LOADER)
     return data
 
@@ -143,7 +144,7 @@ def _read(name: str) -> dict[str, Any]:
 @cache
 def models() -> Mapping[str, Model]:
     """Every checkpoint known, by repository id: the models (`tiny` is our own), then their quantised checkpoints."""
-    known = {name: _model(name, facts) for name, facts in _read("models.yaml").items()}
+    known = {name: _model(name, facts) for name, facts in read("models.yaml").items()}
     quantised = {
         name: replace(model, name=name, title=f"{model.title}, {precision}", precision=precision)
         for model in known.values()
@@ -164,7 +165,7 @@ def _model(name: str, facts: dict[str, Any]) -> Model:
 @cache
 def gpus() -> Mapping[str, Gpu]:
     """Every card known, by its short name."""
-    return MappingProxyType({name: _gpu(name, facts) for name, facts in _read("gpus.yaml").items()})
+    return MappingProxyType({name: _gpu(name, facts) for name, facts in read("gpus.yaml").items()})
 
 
 def _gpu(name: str, facts: dict[str, Any]) -> Gpu:
@@ -172,15 +173,33 @@ def _gpu(name: str, facts: dict[str, Any]) -> Gpu:
     return Gpu(name=name, defaults_class=facts["class"], native=tuple(facts["native"]), **rest)
 
 
+# Of the memory that the driver shows what torch can have: cards seen had 0.973 to 0.985 of it (gpus.yaml).
+_HAD = 0.97
+# From which compute capability on tensor cores multiply a format.
+_MULTIPLIED = {"bf16": (8, 0), "int8": (7, 5), "fp8": (8, 9), "nvfp4": (10, 0)}
+# From how many GiB on the engine has other defaults (engine/arg_utils.py:2921).
+_LARGE, _HUGE = 70, 160
+
+
+def own_gpu(name: str, memory_gib: float, bandwidth_gbs: float, capability: str | None) -> Gpu:
+    """A card that is not in the catalog; `memory_gib` as nvidia-smi shows it, `capability` None: taken as 8.0."""
+    card = Gpu(name, name, round(memory_gib * _HAD, 2), capability or "8.0", "cuda_small", bandwidth_gbs)
+    kind = "cuda_small"
+    if memory_gib >= _LARGE and "a100" not in name.lower():
+        kind = "cuda_huge" if memory_gib >= _HUGE else "cuda_large"
+    native = tuple(number for number, least in _MULTIPLIED.items() if card.capability >= least)
+    return replace(card, defaults_class=kind, native=native)
+
+
 def flags() -> dict[str, Any]:
     """What became of the flags of 2025: `flags` of the research note, and `gone`, which the pinned engine refuses."""
-    return _read("flags.yaml")
+    return read("flags.yaml")
 
 
 @cache
 def engine() -> Engine:
     """The engine we pin."""
-    data = _read("engine.yaml")
+    data = read("engine.yaml")
     defaults = data["defaults"]
     return Engine(
         version=data["version"],
@@ -197,7 +216,7 @@ def engine() -> Engine:
 @cache
 def calibration() -> Calibration:
     """The constants of sizing, each with its source in calibration.yaml."""
-    found = {name: fact["value"] for name, fact in _read("calibration.yaml")["constants"].items()}
+    found = {name: fact["value"] for name, fact in read("calibration.yaml")["constants"].items()}
     return Calibration(**{name: float(value) for name, value in found.items()})
 
 
@@ -209,5 +228,5 @@ def calibration_file() -> Path:
 @cache
 def workloads() -> Mapping[str, Workload]:
     """What is assumed of requests, by the name a profile gives."""
-    found = _read("calibration.yaml")["workloads"].items()
+    found = read("calibration.yaml")["workloads"].items()
     return MappingProxyType({name: Workload(**facts) for name, facts in found})

@@ -9,11 +9,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fullbatch.catalog import Model
+from fullbatch.catalog import Model, config_numbers
 from fullbatch.catalog import layers as layers_module
 from fullbatch.errors import UsageError
 
 GIB = 2**30
+# A config.json has some kilobytes; those with a list of labels a hundred.
+_MOST_BYTES = 8 * 2**20
+# GiB of weights that a checkpoint can have.
+_MOST_GIB = 10**6
 # Bytes of a linear layer's weight by precision; int4 in groups of 128 carries a scale and a zero point a group.
 _LINEAR_BYTES = {"bf16": 2.0, "fp8": 1.0, "int8": 1.02, "int4": 0.53}
 _QUANTISED = {"awq": "int4", "gptq": "int4", "fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "int4", "modelopt": "fp8"}
@@ -29,10 +33,14 @@ def read(path: Path) -> Model:
     """The model described by `path`, a config.json or the directory it lies in; UsageError when it describes none."""
     file = path / "config.json" if path.is_dir() else path
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; name a model's config.json")
+        data = json.loads(text)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file}: no JSON ({error}); name a model's config.json") from error
     if not isinstance(data, dict):
         raise UsageError(f"{file}: no JSON object; name a model's config.json")
@@ -42,11 +50,18 @@ def read(path: Path) -> Model:
 def parse(data: dict[str, Any], file: Path) -> Model:
     """The model whose config.json holds `data`; weights are measured beside `file` where they lie there."""
     text = data.get("text_config")
-    facts: dict[str, Any] = {**data, **text} if isinstance(text, dict) else data
-    layers, hidden, heads = (_number(facts, key, file) for key in _REQUIRED)
+    facts = config_numbers.checked({**data, **text} if isinstance(text, dict) else data, file)
+    layers, hidden, heads = (config_numbers.positive(facts, key, file) for key in _REQUIRED)
     head_dim = int(facts.get("head_dim") or hidden // heads)
+    if not head_dim:
+        raise UsageError(
+            f"{file}: hidden_size {hidden} is less than num_attention_heads {heads}, and there is no head_dim"
+        )
     kv_heads = int(facts.get("num_key_value_heads") or heads)
-    kept = layers_module.read(facts, layers, _architecture(data)[1])
+    try:
+        kept = layers_module.read(facts, layers, _architecture(data)[1])
+    except KeyError as error:  # of a kind of layer whose other keys are there
+        raise UsageError(f"{file}: {error.args[0]} is missing; a config.json with such layers has it") from error
     parameters, embedding = _parameters(facts, layers, hidden, heads * head_dim, kv_heads * head_dim)
     precision, notes = _precision(data)
     notes += _doubts(data, facts)
@@ -59,7 +74,7 @@ def parse(data: dict[str, Any], file: Path) -> Model:
         notes += ("10 % were added to the reckoned weights for what is not understood",)
     return Model(
         name=str(file.parent if file.name == "config.json" else file),
-        title=str((data.get("architectures") or ["unknown"])[0]),
+        title=_architecture(data)[0],
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
         vocab=int(facts.get("vocab_size") or 0), native_context=_native(facts), weights_gib=weights,
         ffn=int(facts.get("intermediate_size") or 4 * hidden), params_b=round(parameters / 1e9, 2), precision=precision,
@@ -72,20 +87,14 @@ def parse(data: dict[str, Any], file: Path) -> Model:
 _REQUIRED = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 
 
-def _number(facts: dict[str, Any], key: str, file: Path) -> int:
-    value = facts.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{file}: {key} is {value!r}; a decoder's config.json has a whole number above 0 there")
-    return value
-
-
 def _native(facts: dict[str, Any]) -> int:
     scaling = facts.get("rope_scaling") or facts.get("rope_parameters") or {}
     kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, dict) else None
     if kind == "longrope":  # as vLLM: the length without the extension (vllm/config/model.py)
-        original = facts.get("original_max_position_embeddings") or scaling.get("original_max_position_embeddings")
-        if original:
-            return int(original)
+        within = scaling.get("original_max_position_embeddings")
+        original = facts.get("original_max_position_embeddings") or within
+        if isinstance(original, int) and original > 0:
+            return original
     return int(facts.get("max_position_embeddings") or 4096)
 
 
@@ -101,7 +110,7 @@ def _parameters(facts: dict[str, Any], layers: int, hidden: int, q: int, kv: int
         return embedding + layers * (attention + dense), embedding
     width = int(facts.get("moe_intermediate_size") or facts.get("intermediate_size") or hidden)
     shared = int(facts.get("n_shared_experts") or 0) * width + int(facts.get("shared_expert_intermediate_size") or 0)
-    first = int(facts.get("first_k_dense_replace") or 0)
+    first = min(layers, int(facts.get("first_k_dense_replace") or 0))
     expert_layer = 3 * hidden * (experts * width + shared) + hidden * experts
     return embedding + layers * attention + first * dense + (layers - first) * expert_layer, embedding
 
@@ -133,12 +142,14 @@ def _precision(data: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 def _compressed_bits(settings: dict[str, Any]) -> Any:
     groups = settings.get("config_groups")
     first: Any = next(iter(groups.values()), {}) if isinstance(groups, dict) else {}
-    return (first.get("weights") or {}).get("num_bits") if isinstance(first, dict) else None
+    weights = first.get("weights") if isinstance(first, dict) else None
+    return weights.get("num_bits") if isinstance(weights, dict) else None
 
 
 def _architecture(data: dict[str, Any]) -> tuple[str, bool]:
     """Its name, and whether its memory follows the formulas here."""
-    name = str((data.get("architectures") or ["(none named)"])[0])
+    named = data.get("architectures")
+    name = str(named[0]) if isinstance(named, list) and named else "(none named)"
     return name, name.removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration") in _KNOWN
 
 
@@ -157,7 +168,8 @@ def _measured(folder: Path) -> float:
     index = folder / "model.safetensors.index.json"
     try:
         if index.exists():
-            return float(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"]) / GIB
+            total = float(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"]) / GIB
+            return total if 0 < total < _MOST_GIB else 0.0
         return sum(file.stat().st_size for file in folder.glob("*.safetensors")) / GIB
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return 0.0

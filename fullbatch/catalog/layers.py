@@ -59,12 +59,12 @@ def _sliding(facts: dict[str, Any], attention: int) -> int:
     if not facts.get("sliding_window") or facts.get("use_sliding_window") is False:
         return 0
     listed = kinds(facts)
-    return listed.count("sliding_attention") if listed else _sliding_by_pattern(facts, attention)
+    return min(attention, listed.count("sliding_attention") if listed else _sliding_by_pattern(facts, attention))
 
 
 def _sliding_by_pattern(facts: dict[str, Any], attention: int) -> int:
     every = facts.get("sliding_window_pattern") or _FULL_EVERY.get(str(facts.get("model_type")))
-    if isinstance(every, int):
+    if isinstance(every, int) and every > 0:
         return attention - attention // every
     if "max_window_layers" in facts:  # Qwen: those from here on
         return max(0, attention - int(facts["max_window_layers"]))
@@ -76,7 +76,9 @@ def _states(facts: dict[str, Any], layers: int) -> Kept:
     if state is None:
         return Kept()
     size, blocks = state
-    number, attention = _placed(facts, layers)
+    number, attention = (min(layers, found) for found in _placed(facts, layers))
+    if not number + attention:  # kinds that nobody knows: every layer keeps every token
+        return Kept()
     rest = None if attention == layers - number else attention
     return Kept(state_layers=number, state_bytes=size, state_blocks=blocks, kv_layers=rest)
 
@@ -96,7 +98,7 @@ def _placed(facts: dict[str, Any], layers: int) -> tuple[int, int]:
         period, offset = int(facts["attn_layer_period"]), int(facts.get("attn_layer_offset") or 0)
         attention = len(range(offset, layers, period))
     elif isinstance(facts.get("attn_layer_indices"), list):
-        attention = len(facts["attn_layer_indices"])
+        attention = min(layers, len(facts["attn_layer_indices"]))
     else:
         attention = layers // int(facts.get("full_attention_interval") or layers + 1)
     return layers - attention, attention

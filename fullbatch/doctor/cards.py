@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from fullbatch import catalog
 from fullbatch.doctor.nvidia import Card, Holder, Nvidia
@@ -30,11 +31,23 @@ def judge(nvidia: Nvidia, plan: Plan, own: dict[int, str]) -> list[Verdict]:
         names = ", ".join(card.name for card in nvidia.cards)
         wanted = f"profiles/{plan.name}.yaml wants {wants} cards, the driver reports {len(nvidia.cards)}: {names}"
         verdicts.append(fail("cards", wanted, f"write `hardware.count: {len(nvidia.cards)}`, or add cards"))
-    for card in nvidia.cards[:wants]:
+    missing = sorted(set(plan.card_ids) - {card.index for card in nvidia.cards})
+    if missing and len(nvidia.cards) >= wants:
+        there = ", ".join(f"{card.index}: {card.name}" for card in nvidia.cards)
+        wanted = f"profiles/{plan.name}.yaml names card {missing[0]} (hardware.device_ids), which the driver has not"
+        verdicts.append(fail("cards", wanted, f"name cards that are there: {there}"))
+    for card in chosen(nvidia.cards, plan):
         verdicts.append(_kind(card, plan, engine))
         holders = [holder for holder in nvidia.holders if holder.uuid == card.uuid]
         verdicts.append(_free(card, holders, plan, own))
     return verdicts
+
+
+def chosen(cards: Sequence[Card], plan: Plan) -> list[Card]:
+    """Of the `cards` of the machine those that the engines will take."""
+    if plan.card_ids:
+        return [card for card in cards if card.index in plan.card_ids]
+    return list(cards[: plan.gpus])
 
 
 def driver(version: str, engine: EnginePlan) -> Verdict:
@@ -110,5 +123,5 @@ def utilization(engine: EnginePlan) -> float:
     """The share of a card that the engine takes."""
     for flag in engine.flags:
         if flag.name == "gpu-memory-utilization":
-            return float(flag.value)
+            return float(str(flag.value))
     return catalog.engine().default_gpu_memory_utilization

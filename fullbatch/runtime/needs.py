@@ -22,10 +22,17 @@ def shortages(plan: Plan) -> list[str]:
 
 
 def missing_cards(plan: Plan) -> list[str]:
-    """A line when the driver reports fewer cards than the profile wants."""
+    """A line when the driver reports fewer cards than the profile wants, or not the one that it names."""
     if not plan.gpus:
         return []
     found = host.gpus()
+    absent = [number for number in plan.card_ids if number >= len(found)]
+    if found and absent and len(found) >= plan.gpus:
+        listing = ", ".join(f"{number}: {name}" for number, name in enumerate(found))
+        return [
+            f"profiles/{plan.name}.yaml: hardware.device_ids: there is no card {absent[0]}; "
+            f"the driver reports {listing}"
+        ]
     if len(found) >= plan.gpus:
         return []
     said = ", ".join(found) or "none"

@@ -182,6 +182,8 @@ class ProcessDeployment:
         if not engine.needs_weights:
             environment["HF_HUB_OFFLINE"] = "1"
         if engine.card_ids:
+            # CUDA by itself numbers the fastest first; a profile numbers them as nvidia-smi and Docker do.
+            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
         if len(str(_sockets(self.root, self.plan.name))) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
             environment["VLLM_RPC_BASE_PATH"] = str(_sockets(self.root, self.plan.name))

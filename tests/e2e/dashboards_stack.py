@@ -149,8 +149,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
         tiny_model="",
     )
     config = yaml.safe_load(render.text(ROOT, "gateway.yaml", plan, addresses))
-    # The plan does not know num-gpu-blocks-override, which is for tests; the cache really holds this.
-    config["engines"][0]["kv_cache_tokens"] = BLOCKS * BLOCK_TOKENS
+    assert config["engines"][0]["kv_cache_tokens"] == BLOCKS * BLOCK_TOKENS
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(config))
     return [sys.executable, "-m", "gateway", "--config", path]

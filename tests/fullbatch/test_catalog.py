@@ -105,10 +105,14 @@ def test_each_model_says_whence() -> None:
 
 
 def test_cards_of_a_class_have_its_memory() -> None:
-    """vLLM's own rule: 70 GiB and more, unless it is an A100."""
+    """vLLM's own rule: 70 GiB and more, unless it is an A100, and 160."""
     for card in catalog.gpus().values():
         large = card.memory_gib >= 70 and "A100" not in card.title
-        assert card.defaults_class == ("cuda_large" if large else "cuda_small")
+        large_class = "cuda_huge" if card.memory_gib >= 160 else "cuda_large"
+        assert card.defaults_class == (large_class if large else "cuda_small")
+        own = catalog.own_gpu(card.title, card.memory_gib, card.bandwidth_gbs, card.compute_capability)
+        assert (own.defaults_class, own.native) == (card.defaults_class, card.native)
+        assert own.memory_gib < card.memory_gib
         assert ("fp8" in card.native) == (card.capability >= (8, 9))
         assert card.bandwidth_gbs > 200
 

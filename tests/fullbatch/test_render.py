@@ -82,10 +82,10 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", TRICKY)
 def test_a_text_is_still_the_same_text_in_yaml(value: str) -> None:
-    compose = _files(_plan(env={"TRICKY": value}, args={"tricky": value}))["compose.yaml"]
+    compose = _files(_plan(env={"TRICKY": value}, args={"tokenizer": value}))["compose.yaml"]
     engine = compose["services"]["engine"]
     assert engine["environment"]["TRICKY"] == value
-    assert engine["command"][engine["command"].index("--tricky") + 1] == value
+    assert engine["command"][engine["command"].index("--tokenizer") + 1] == value
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -96,7 +96,7 @@ def test_any_text_survives(value: str) -> None:
 
 
 def test_a_dollar_is_doubled_for_compose_only(tmp_path: Path) -> None:
-    plan = _plan(env={"COST": "$5 and ${HOME}"}, args={"tricky": "a$b"})
+    plan = _plan(env={"COST": "$5 and ${HOME}"}, args={"tokenizer": "a$b"})
     engine = _files(plan)["compose.yaml"]["services"]["engine"]
     assert engine["environment"]["COST"] == "$$5 and $${HOME}"
     assert "a$$b" in engine["command"]
@@ -132,6 +132,18 @@ def test_only_engines_on_cards_ask_for_cards(plan_of: Callable[[str], Plan]) -> 
     assert services["rtx4090-qwen2.5-7b"]["engine"]["gpus"] == [{"driver": "nvidia", "count": 1}]
 
 
+def test_the_cards_that_a_profile_names_are_those_of_the_container() -> None:
+    data = {"description": "d", "model": "Qwen/Qwen2.5-1.5B-Instruct"}
+    for hardware, ids in (
+        ({"gpu": "rtx4090", "device_ids": [1]}, {"engine": ["1"]}),
+        ({"gpu": "rtx4090", "count": 2, "device_ids": [3, 1]}, {"engine": ["3", "1"]}),
+        ({"gpu": "rtx4090", "replicas": 2, "device_ids": [2, 0]}, {"engine": ["2"], "engine-2": ["0"]}),
+    ):
+        services = _files(make("x", profile.parse(data | {"hardware": hardware}, "x")))["compose.yaml"]["services"]
+        asked = {name: one["gpus"] for name, one in services.items() if "gpus" in one}
+        assert asked == {name: [{"driver": "nvidia", "device_ids": each}] for name, each in ids.items()}
+
+
 def test_copies_take_cards_of_their_own_and_are_addresses_of_their_own(plan_of: Callable[[str], Plan]) -> None:
     files = _files(plan_of("rtx4090x2-llama3.1-8b-fp8"))
     services = files["compose.yaml"]["services"]
@@ -159,7 +171,7 @@ def test_two_machines(plan_of: Callable[[str], Plan]) -> None:
 def test_the_gateway_is_told_the_plans_bounds(plan_of: Callable[[str], Plan]) -> None:
     rendered = _files(plan_of("rtx4090-qwen2.5-7b"))["gateway.yaml"]
     assert rendered["engines"][0]["max_running"] == 63
-    assert rendered["admission"] == {"users": 50, "max_queued": 71, "queue_timeout_s": 30}
+    assert rendered["admission"] == {"users": 50, "max_queued": 75, "queue_timeout_s": 30}
 
 
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))

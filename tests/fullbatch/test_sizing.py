@@ -74,6 +74,21 @@ def test_the_published_kv_tokens_of_a_24_gb_card(name: str, precision: str, per_
     assert capacity.kv_tokens == pytest.approx(1000 * kilo + 500, abs=500 + 0.05 * GIB / per_token)
 
 
+def test_the_feed_forward_of_a_larger_step_is_cut_over_the_cards() -> None:
+    """Llama 3.1 70B at 8,192 tokens: 0.5 GiB of each of 4 cards too much were kept, 0.6 of 8."""
+    model = MODELS["meta-llama/Llama-3.1-70B-Instruct"]
+
+    def beside(cards: int, tensor: int, tokens: int) -> float:
+        knobs = sizing.Knobs(batched_tokens=tokens, tensor=tensor)
+        return _on(CARDS["h100"], cards, model, knobs).overhead_gib / cards
+
+    assert beside(4, 1, 8192) - beside(4, 4, 8192) == pytest.approx(0.49, abs=0.01)
+    assert beside(8, 1, 8192) - beside(8, 8, 8192) == pytest.approx(0.57, abs=0.01)
+    # The width of the model is on every card, and the reference step costs what was measured.
+    assert beside(8, 8, 8192) - beside(8, 8, 2048) == pytest.approx((2 * 28672 / 8 + 6 * 8192) * 6144 * 2 / GIB)
+    assert beside(8, 8, 2048) == beside(8, 1, 2048) == pytest.approx(CALIBRATION.overhead)
+
+
 def test_the_tiny_model_holds_what_vllm_reported() -> None:
     """vLLM 0.32.0 on the CPU with 1 GiB said: CPU KV cache size: 524,288 tokens, 128.00x for 4,096 tokens."""
     capacity = sizing.capacity(sizing.cpu_budget(1, MODELS["tiny"]), MODELS["tiny"], 4096, Cache(block=128))

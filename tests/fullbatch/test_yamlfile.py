@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,25 @@ def _read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
 
 def test_a_mapping_comes_back_as_it_is(tmp_path: Path) -> None:
     assert _read(tmp_path, "a: 1\nb: {c: [x, 'no', 1.5]}\n") == {"a": 1, "b": {"c": ["x", "no", 1.5]}}
+
+
+@pytest.mark.parametrize("text", [b"#" * 10 * 2**20, b"a: 1\n" + b"# \n" * 2**18, b"a: [" + b"1," * 2**18 + b"]"])
+def test_a_file_of_megabytes_is_refused_at_once(tmp_path: Path, text: bytes) -> None:
+    """10 MiB of comment were read for 15 s."""
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=r"x\.yaml: more than 256 KiB; that is no profile"):
+        _read(tmp_path, text)
+    assert time.monotonic() - began < 2
+
+
+def test_aliases_that_multiply_are_refused_at_once(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefgh")
+    )
+    for text in (bomb, "a: &a [*a]\n"):
+        with pytest.raises(UsageError, match=r"more than 20000 values, aliases \(\*name\) counted"):
+            _read(tmp_path, text)
+    assert _read(tmp_path, "a: &a [1]\nb: *a\n") == {"a": [1], "b": [1]}
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,17 @@ def test_fewer_cards_than_the_profile_wants(plan: Plan) -> None:
     assert found.fix == "write `hardware.count: 1`, or add cards"
 
 
+def test_the_card_that_the_profile_names_is_the_one_looked_at(plan: Plan) -> None:
+    """The first is taken by a desktop, the second is free."""
+    two = Nvidia((TAKEN.cards[0], FREE.cards[0]), TAKEN.holders)
+    named = dataclasses.replace(plan, engines=(dataclasses.replace(plan.engines[0], card_ids=(FREE.cards[0].index,)),))
+    assert _named(cards.judge(two, plan, {}), "card memory").severity == "fail"
+    assert _named(cards.judge(two, named, {}), "card memory").severity == "ok"
+    absent = dataclasses.replace(plan, engines=(dataclasses.replace(plan.engines[0], card_ids=(7,)),))
+    found = _named(cards.judge(two, absent, {}), "cards")
+    assert (found.severity, "names card 7 (hardware.device_ids)" in found.finding) == ("fail", True)
+
+
 def test_a_smaller_card_than_planned(plan: Plan) -> None:
     card = dataclasses.replace(FREE.cards[0], name="NVIDIA GeForce RTX 4060 Ti", memory_mib=16000, free_mib=16000)
     found = _named(cards.judge(Nvidia((card,)), plan, {}), "card")

@@ -49,6 +49,16 @@ def test_too_little_shared_memory_as_in_a_container(
     assert "--shm-size" in line
 
 
+def test_a_card_that_is_not_there(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "gpus", lambda: ["NVIDIA T400, 2048 MiB", "NVIDIA GeForce RTX 4090, 24564 MiB"])
+    plan = plan_of("rtx4090-qwen2.5-7b")
+    for number, lacking in ((1, False), (2, True)):
+        engine = dataclasses.replace(plan.engines[0], card_ids=(number,))
+        found = needs.missing_cards(dataclasses.replace(plan, engines=(engine,)))
+        assert bool(found) is lacking
+        assert all("there is no card 2; the driver reports 0: NVIDIA T400" in line for line in found)
+
+
 @pytest.mark.parametrize(("cards", "lacking"), [([], True), (["NVIDIA GeForce RTX 4090, 24564 MiB"], False)])
 def test_cards(
     cards: list[str], lacking: bool, plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch

@@ -60,7 +60,7 @@ print(time.monotonic() - began)
 # Says what it was given, then dies.
 TELLS = """
 import os, sys
-for name in ("VLLM_RPC_BASE_PATH", "CUDA_VISIBLE_DEVICES"):
+for name in ("VLLM_RPC_BASE_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
     print(name, os.environ.get(name), os.path.isdir(os.environ.get(name, "")), flush=True)
 sys.exit(1)
 """
@@ -503,6 +503,26 @@ def test_each_copy_sees_its_own_cards(
         for engine, card in (("engine", "0"), ("engine-2", "1")):
             line = f"CUDA_VISIBLE_DEVICES {card} False"
             assert _eventually_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, line)
+            # As nvidia-smi and Docker number them, not the fastest first.
+            order = "CUDA_DEVICE_ORDER PCI_BUS_ID False"
+            assert _eventually_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, order)
+        up.send_signal(signal.SIGINT)
+        rest(up)
+
+
+def test_the_card_that_a_profile_names(
+    checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first drives the screen."""
+    (tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct").mkdir(parents=True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    text = (checkout.root / "profiles/rtx4090-qwen2.5-1.5b.yaml").read_text(encoding="utf-8")
+    checkout.write("profiles/second.yaml", text.replace("{gpu: rtx4090}", "{gpu: rtx4090, device_ids: [1]}"))
+    checkout.program("bin/nvidia-smi", "#!/bin/sh\necho 'a GeForce'\necho 'NVIDIA GeForce RTX 4090, 24564 MiB'\n")
+    checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
+    with checkout.started(*words.up("second")) as up:
+        read_until(up, "starting the gateway")
+        assert _eventually_says(checkout, "second", "engine", "CUDA_VISIBLE_DEVICES 1 False")
         up.send_signal(signal.SIGINT)
         rest(up)
 
