@@ -79,8 +79,9 @@ class Address:
         now = pool.now()
         self.engine = engine
         self.pool = pool
-        self.label = f"{host}:{engine.port}" if ":" not in host else f"[{host}]:{engine.port}"
-        self.target = Target(pool, f"engine '{engine.name}' at {self.label}", self.label.encode())
+        self.label = _label(host, engine.port)
+        named = b"localhost" if host.startswith("/") else self.label.encode()
+        self.target = Target(pool, f"engine '{engine.name}' at {self.label}", named)
         self.state: State = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
@@ -194,3 +195,10 @@ class Address:
         if models != self.models:
             self.models = models
             self._changed()
+
+
+def _label(host: str, port: int) -> str:
+    """How an address is called in metrics and messages; of a socket its name alone, since where it lies is nobody's."""
+    if host.startswith("/"):
+        return host.rpartition("/")[2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

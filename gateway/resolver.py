@@ -26,12 +26,17 @@ class Resolver:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def watch(self, engine: EngineSettings) -> None:
-        """Begin to look it up."""
+        """Begin to look it up; a socket is where it is."""
+        if engine.socket_path:
+            self._found(engine, {engine.socket_path})
+            return
         self._tasks[engine.name] = self._loop.create_task(self._keep_looking(engine))
 
     def leave(self, engine: EngineSettings) -> None:
         """Look it up no more."""
-        self._tasks.pop(engine.name).cancel()
+        task = self._tasks.pop(engine.name, None)
+        if task is not None:
+            task.cancel()
 
     def stop(self) -> None:
         for task in self._tasks.values():

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(gt=0)]
+_LONGEST_SOCKET_PATH = 107
 
 
 class _Frozen(BaseModel):
@@ -86,6 +87,7 @@ class Log(_Frozen):
 class EngineSettings(_Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
+    ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
     ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
     not given.
     ``capabilities``: what Ollama's clients are told that the models can do.
@@ -104,6 +106,8 @@ class EngineSettings(_Frozen):
     @field_validator("url")
     @classmethod
     def _plain_http(cls, url: str) -> str:
+        if url.startswith("unix:"):
+            return _socket(url)
         if "://" not in url:
             raise ValueError(f"'{url}' has no scheme; write http://{url}")
         parts = urlsplit(url)
@@ -122,6 +126,20 @@ class EngineSettings(_Frozen):
     @property
     def port(self) -> int:
         return _port(self.url) or 80
+
+    @property
+    def socket_path(self) -> str:
+        """Of an engine behind a Unix socket; empty for one behind a host name."""
+        return self.url.removeprefix("unix:") if self.url.startswith("unix:") else ""
+
+
+def _socket(url: str) -> str:
+    path = url.removeprefix("unix:")
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError(f"'{url}' has no whole path; write unix:/PATH/engine.sock")
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"'{url}' is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket's path may have")
+    return url
 
 
 def _port(url: str) -> int | None:

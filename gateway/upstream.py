@@ -138,7 +138,7 @@ class EngineConnection(asyncio.Protocol):
 
 
 class Pool:
-    """Connections to one address: the idle ones, newest first out."""
+    """Connections to one address: the idle ones, newest first out. ``host``: with a slash first a socket's path."""
 
     def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
         self._host = host
@@ -167,6 +167,9 @@ class Pool:
             OSError: refused, unreachable; TimeoutError when it took too long.
         """
         async with asyncio.timeout(timeout_s):
+            if self._host.startswith("/"):  # a socket of this machine
+                behind = await self._loop.create_unix_connection(lambda: EngineConnection(self), self._host)
+                return behind[1]
             made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
         return made[1]
 

@@ -66,6 +66,9 @@ class Process:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def exit_code(self, within_s: float = 10.0) -> int:
         return self._process.wait(within_s)
 

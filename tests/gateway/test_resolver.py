@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings
+from tests.gateway.harness import Engine, Gateway, chat, wait_until
 
 NUMBERS: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
 
@@ -43,3 +49,47 @@ async def test_p11_all_addresses_of_a_name_are_told_and_why_there_are_none(monke
         told.get_nowait()
     await asyncio.sleep(0.05)
     assert told.empty()
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """Of a socket, short enough for one."""
+    with TemporaryDirectory(prefix="fb-") as folder:
+        yield Path(folder) / "engine.sock"
+
+
+def test_p172_an_engine_behind_a_socket_is_as_any_other(
+    path: Path, start_gateway: Callable[..., Gateway], start_engine: Callable[..., Engine]
+) -> None:
+    gateway = start_gateway([f"unix:{path}"])
+    with gateway.client() as client:
+        early = client.post("/v1/chat/completions", json=chat())
+        assert early.status_code == 503 and str(path.parent) not in early.text
+        engine = start_engine(uds=path)
+        gateway.wait_up()
+        for stream in (True, False):
+            answer = client.post("/v1/chat/completions", json=chat(stream))
+            assert answer.status_code == 200 and "finish_reason" in answer.text
+        metrics = client.get("/metrics").text
+        assert 'address="engine.sock"' in metrics and str(path.parent) not in metrics
+        engine.send(signal.SIGKILL)
+        wait_until(lambda: client.get("/health").status_code == 503, 10, "its end seen")
+        gone = client.post("/v1/chat/completions", json=chat())
+        assert gone.status_code == 503 and str(path.parent) not in gone.text + client.get("/health").text
+        start_engine(uds=path)
+        gateway.wait_up()
+        assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("unix:engine.sock", "'unix:engine.sock' has no whole path; write unix:/PATH/engine.sock"),
+        ("unix://engine.sock", "has no whole path"),
+        ("unix:", "has no whole path"),
+        (f"unix:/{'d' * 107}", "is longer than the 107 bytes that a socket's path may have"),
+    ],
+)
+def test_p172_what_is_no_sockets_path_is_said(url: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        EngineSettings(name="e", url=url, models=("m",), **NUMBERS)

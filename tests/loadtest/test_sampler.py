@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -204,3 +206,29 @@ def test_it_ends_when_its_parent_dies() -> None:
         parent.wait()
         _, alive = psutil.wait_procs([child], timeout=SOON_S)
     assert not alive
+
+
+def test_an_engine_behind_a_socket_is_sampled_and_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with busier_engine() as url:
+        assert scrape(url) is not None, "a proxy was asked for the engine's numbers"
+    with TemporaryDirectory(prefix="fb-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/engine.sock")
+        listener.listen()
+
+        def serve() -> None:
+            for status in ("200 OK", "500 No"):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(METRICS)}\r\n\r\n"
+                    connection.sendall(head.encode() + METRICS)
+
+        thread = Thread(target=serve)
+        thread.start()
+        first = scrape(f"unix:{folder}/engine.sock/metrics")
+        second = scrape(f"unix:{folder}/engine.sock/metrics")
+        thread.join()
+    assert first is not None and (first["waiting"], first["kv_usage"]) == (2.0, 0.5)
+    assert second is None
+    assert scrape("unix:/nowhere/engine.sock/metrics") is None

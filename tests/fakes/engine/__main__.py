@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import socket
 from dataclasses import fields
 
 import uvloop
 
 from tests.fakes.engine.knobs import ANSWERS, FAULTS, Knobs
-from tests.fakes.engine.server import Engine, bind
+from tests.fakes.engine.server import Engine, bind, bind_path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.engine", description="A stand-in for vLLM 0.32.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 picks a free one")
+    parser.add_argument("--uds", metavar="PATH", help="a Unix socket instead, as vLLM has it")
     defaults = Knobs()
     for field in fields(Knobs):
         value = getattr(defaults, field.name)
@@ -24,13 +26,13 @@ def main() -> None:
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, dest=field.name, type=type(value), default=value, choices=choices)
     options = vars(parser.parse_args())
-    host, port = options.pop("host"), options.pop("port")
-    uvloop.run(_serve(host, port, Knobs(**options)))
+    host, port, path = options.pop("host"), options.pop("port"), options.pop("uds")
+    sock = bind_path(path) if path else bind(host, port)
+    address = f"unix:{path}" if path else f"http://{host}:{sock.getsockname()[1]}"
+    uvloop.run(_serve(sock, address, Knobs(**options)))
 
 
-async def _serve(host: str, port: int, knobs: Knobs) -> None:
-    sock = bind(host, port)
-    address = f"http://{host}:{sock.getsockname()[1]}"
+async def _serve(sock: socket.socket, address: str, knobs: Knobs) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import httptools
@@ -93,9 +94,11 @@ class Engine:
 
     async def listen(self) -> None:
         if self._server is None:
-            sock = self._socket or bind(self._address[0], self._address[1])
+            path = self._address if isinstance(self._address, str) else ""
+            sock = self._socket or (bind_path(path) if path else bind(self._address[0], self._address[1]))
             self._socket = None
-            self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
+            listen = self._loop.create_unix_server if path else self._loop.create_server
+            self._server = await listen(lambda: Connection(self), sock=sock, backlog=2048)
 
     def keep_truth(self, request_id: bytes, read: int) -> list[int]:
         """The list that the moments of this request's writes go to; `read`: when its last bytes had come."""
@@ -133,6 +136,14 @@ def bind(host: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))
+    return sock
+
+
+def bind_path(path: str) -> socket.socket:
+    """As vLLM with `--uds`: what lies there from a former run is in nobody's way."""
+    Path(path).unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(path)
     return sock
 
 
