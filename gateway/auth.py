@@ -33,6 +33,7 @@ class Auth:
     """
 
     def __init__(self, keys: Iterable[bytes] = ()) -> None:
+        self._file: tuple[bytes, ...] = ()
         self._from_file: tuple[Known, ...] = ()
         self._from_store: tuple[Known, ...] = ()
         self._known: dict[bytes, tuple[Known, ...]] = {}
@@ -41,9 +42,11 @@ class Auth:
         self.use_file(keys)
 
     def use_file(self, keys: Iterable[bytes]) -> None:
-        """The keys of the key file from now on. Each is named after its digest's first 8 hex digits."""
-        digests = [hashlib.sha256(key).digest() for key in keys]
-        self._from_file = tuple(Known(digest, Principal(digest.hex()[:8])) for digest in digests)
+        """The keys of the key file from now on, each with its name after a blank.
+
+        One without, or whose name a key of the store has, is named after its digest's first 8 hex digits.
+        """
+        self._file = tuple(keys)
         self._index()
 
     def use_store(self, known: Iterable[Known]) -> None:
@@ -74,6 +77,7 @@ class Auth:
         raise Unauthorized(f"this API key is not known here; {_HOW}")
 
     def _index(self) -> None:
+        self._from_file = tuple(self._named(line) for line in self._file)
         index: dict[bytes, tuple[Known, ...]] = {}
         for known in (*self._from_file, *self._from_store):
             prefix = known.digest[:_PREFIX_BYTES]
@@ -82,6 +86,13 @@ class Auth:
         now = time.time()
         valid = {known.principal.name for found in index.values() for known in found if (known.until or now + 1) > now}
         self.count = len(valid)
+
+    def _named(self, line: bytes) -> Known:
+        key, _, name = line.partition(b" ")
+        digest = hashlib.sha256(key).digest()
+        said = name.decode("ascii")
+        taken = any(known.principal.name == said for known in self._from_store)
+        return Known(digest, Principal(digest.hex()[:8] if taken or not said else said))
 
 
 def _bearer(authorization: bytes | None) -> bytes | None:

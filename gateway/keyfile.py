@@ -1,4 +1,7 @@
-"""``python -m gateway.keyfile DIR [--also NAME]``: make the secrets that are not there yet, and show them once."""
+"""``python -m gateway.keyfile DIR``: make the secrets that are not there yet. They are shown only when asked: --show.
+
+What a container prints stays in Docker's log for good, so making and showing are two commands.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,56 @@ import sys
 from pathlib import Path
 
 KEY_FILE = "api_keys"
+MOUNTED = Path("/run/fullbatch")  # in the gateway's container
+# What usage, logs and dashboards call the key that is made first.
+FIRST = "first"
 # 24 random bytes are 32 URL-safe characters.
 RANDOM_BYTES = 24
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m gateway.keyfile", description="Make an API key, once.")
-    parser.add_argument("dir", type=Path)
-    parser.add_argument("--also", metavar="NAME", help="a second secret: a file in the same folder, or a whole path")
-    parser.add_argument("--mode", default="600", help="octal permissions of new files; 444 for a volume of its own")
-    options = parser.parse_args()
+    options = _parser().parse_args()
     try:
+        if options.show:
+            return _show(options.dir / KEY_FILE, options.name)
         mode = int(options.mode, 8)
         options.dir.mkdir(parents=True, exist_ok=True)
-        key = f"fb-{secrets.token_urlsafe(RANDOM_BYTES)}"
-        _make(options.dir / KEY_FILE, key, "API key for clients of the gateway (Authorization: Bearer ...)", mode)
+        keys = options.dir / KEY_FILE
+        _make(keys, _new_key(FIRST), f"API key '{FIRST}'", mode)
         if options.also:
             _make(options.dir / options.also, secrets.token_urlsafe(RANDOM_BYTES), f"secret '{options.also}'", mode)
+        for client in options.client:
+            name, _, path = client.partition("=")
+            _make(options.dir / path, _new_key(name), f"API key '{name}'", mode)
+            _let_in(keys, options.dir / path)
     except OSError as error:
-        sys.stderr.write(f"{error.filename}: cannot be written ({error.strerror}); give a folder you may write to\n")
+        fix = "write" if not options.show else "read"
+        sys.stderr.write(f"{error.filename}: {error.strerror}; give a folder that you may {fix}\n")
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.keyfile", description="Make API keys, once; or show those that were made."
+    )
+    parser.add_argument("dir", type=Path, nargs="?", default=MOUNTED, help=f"default: {MOUNTED}")
+    parser.add_argument("--show", action="store_true", help="make nothing: print each name and key")
+    parser.add_argument("--name", help="with --show: this one's key alone")
+    parser.add_argument("--also", metavar="NAME", help="a second secret: a file in the same folder, or a whole path")
+    parser.add_argument(
+        "--client",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="a key for one client, in a file of its own too",
+    )
+    parser.add_argument("--mode", default="600", help="octal permissions of new files; 444 for a volume of its own")
+    return parser
+
+
+def _new_key(name: str) -> str:
+    return f"fb-{secrets.token_urlsafe(RANDOM_BYTES)} {name}"
 
 
 def _make(path: Path, value: str, purpose: str, mode: int) -> None:
@@ -41,7 +73,36 @@ def _make(path: Path, value: str, purpose: str, mode: int) -> None:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(value + "\n")
-    sys.stdout.write(f"{path}: new {purpose}, shown only now:\n{value}\n")
+    sys.stdout.write(f"{path}: new {purpose}; see it with --show, or in the file\n")
+
+
+def _let_in(keys: Path, client: Path) -> None:
+    """The gateway knows the keys of one file: the client's goes in there as well."""
+    line = client.read_text(encoding="utf-8").strip()
+    text = keys.read_text(encoding="utf-8")
+    if line.partition(" ")[0] not in [known for _, known in _keys(text)]:
+        with keys.open("a", encoding="utf-8") as file:
+            file.write(f"{'' if text.endswith(chr(10)) else chr(10)}{line}\n")
+
+
+def _show(path: Path, wanted: str | None) -> int:
+    found = _keys(path.read_text(encoding="utf-8"))
+    if wanted is not None and wanted not in [name for name, _ in found]:
+        names = ", ".join(name for name, _ in found if name)
+        sys.stderr.write(f"{path}: no key is called '{wanted}'; there are: {names}\n")
+        return 1
+    for name, key in found:
+        if wanted in (None, name):
+            sys.stdout.write(f"{key}\n" if wanted else f"{name or '(no name)':12}{key}\n")
+    return 0
+
+
+def _keys(text: str) -> list[tuple[str, str]]:
+    """Name and key of each line; the name is empty where there is none."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [
+        (line.partition(" ")[2].strip(), line.partition(" ")[0]) for line in lines if line and not line.startswith("#")
+    ]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ SettingsError   the file, a value in it, or the key file is not usable; one line
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.settings import EngineSettings, Settings
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
 MIN_KEY_CHARS = 12
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SettingsError(Exception):
@@ -49,10 +51,11 @@ def load(path: Path) -> Settings:
 
 
 def read_api_keys(path: Path) -> tuple[bytes, ...]:
-    """The keys of a key file: one a line, '#' starts a comment line.
+    """The keys of a key file: one a line, with a name after it if it has one; '#' starts a comment line.
 
     Raises:
-        SettingsError: no file, no key in it, or a key that is a placeholder or too short to be a secret.
+        SettingsError: no file, no key in it, a key that is a placeholder or too short to be a secret, or a name that is
+            none, or there twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,14 +63,19 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
         remedy = f"make one with: python -m gateway.keyfile {path.parent}"
         raise SettingsError([f"{path}: the API key file cannot be read ({_why(error)}); {remedy}"]) from None
     keys: list[bytes] = []
+    names: set[str] = set()
     for number, line in enumerate(lines, 1):
-        key = line.strip()
+        key, _, name = " ".join(line.split()).partition(" ")
         if not key or key.startswith("#"):
             continue
-        if key.lower() in PLACEHOLDERS or len(key) < MIN_KEY_CHARS or not key.isascii() or " " in key:
+        if key.lower() in PLACEHOLDERS or len(key) < MIN_KEY_CHARS or not key.isascii():
             expected = f"a key is at least {MIN_KEY_CHARS} ASCII characters without spaces, and no placeholder"
             raise SettingsError([f"{path}: line {number}: this key is not usable; {expected}"])
-        keys.append(key.encode("ascii"))
+        if name and (not NAME.fullmatch(name) or name in names or name == "other"):
+            expected = "a name is letters, digits, '.', '_' and '-', and no other key's"
+            raise SettingsError([f"{path}: line {number}: '{name}' cannot be the key's name; {expected}"])
+        names.add(name)
+        keys.append(f"{key} {name}".strip().encode("ascii"))
     if not keys:
         raise SettingsError([f"{path}: holds no API key; write one a line, or delete it and run the keyfile command"])
     return tuple(keys)

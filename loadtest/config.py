@@ -104,12 +104,13 @@ def read_key(path: Path | None) -> str | None:
 
 
 def read_keys(path: Path | None) -> tuple[str | None, ...]:
-    """All lines that are neither empty nor a comment; one None where there is no file."""
+    """All lines that are neither empty nor a comment, without a name after the key; one None where there is no file."""
     if path is None:
         return (None,)
     keys = [line.strip() for line in _read(path, "--api-key-file").splitlines()]
-    keys = [key for key in keys if key and not key.startswith("#")]
-    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+    words = [key.split() for key in keys if key and not key.startswith("#")]
+    keys = [first for first, *_ in words]
+    if not all(len(each) <= 2 and each[0].isascii() and each[0].isprintable() for each in words):
         raise UsageProblem(f"--api-key-file {path}: a key holds a blank or a character no key can have")
     if not keys:
         raise UsageProblem(f"--api-key-file {path}: no key in it; one key on a line of its own is expected")

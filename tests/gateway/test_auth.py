@@ -59,3 +59,22 @@ def test_digests_that_begin_alike_are_told_apart() -> None:
     auth.use_store([Known(near, Principal("near"))])
     with pytest.raises(Unauthorized):
         auth.principal(None, b"store-key-0000")
+
+
+def test_p171_a_key_is_called_by_the_name_after_it() -> None:
+    auth = Auth([b"file-key-0000 first", b"file-key-0001"])
+    assert auth.principal(None, b"file-key-0000").name == "first"
+    assert auth.principal(None, b"file-key-0001").name == hashlib.sha256(b"file-key-0001").hexdigest()[:8]
+    with pytest.raises(Unauthorized):
+        auth.principal(None, b"file-key-0000 first")
+
+
+def test_p171_a_name_that_the_store_has_as_well_is_the_stores() -> None:
+    """Two keys of one name would share what each has had."""
+    auth = Auth([b"file-key-0000 first"])
+    auth.use_store([Known(hashlib.sha256(b"store-key-0000").digest(), Principal("first"))])
+    assert auth.principal(None, b"store-key-0000").name == "first"
+    assert auth.principal(None, b"file-key-0000").name == hashlib.sha256(b"file-key-0000").hexdigest()[:8]
+    assert auth.count == 2
+    auth.use_store([])
+    assert auth.principal(None, b"file-key-0000").name == "first"

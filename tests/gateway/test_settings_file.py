@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings_file import load
+from gateway.settings_file import SettingsError, load, read_api_keys
 from tests.gateway.harness import (
     run,
     write_config,
@@ -47,3 +47,20 @@ def test_p37_a_file_that_is_no_config_is_one_line(tmp_path: Path, content: str) 
     result = run("gateway", "--config", str(config))
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith(f"{config}: ")
+
+
+def test_p171_a_key_file_with_names(tmp_path: Path) -> None:
+    path = tmp_path / "api_keys"
+    path.write_text("# ours\nlong-enough-key-1   first\n\nlong-enough-key-2\n\tlong-enough-key-3\tlocust\n")
+    assert read_api_keys(path) == (b"long-enough-key-1 first", b"long-enough-key-2", b"long-enough-key-3 locust")
+
+
+@pytest.mark.parametrize("line", ["long-enough-key-2 a b", "long-enough-key-2 {x}", "long-enough-key-2 other",
+                                  "long-enough-key-2 first"])  # fmt: skip
+def test_p171_a_name_that_is_none_or_there_twice_is_one_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "api_keys").write_text(f"long-enough-key-1 first\n{line}\n")
+    with pytest.raises(SettingsError) as caught:
+        read_api_keys(tmp_path / "api_keys")
+    (said,) = caught.value.lines
+    assert said.startswith(f"{tmp_path}/api_keys: line 2: ") and "cannot be the key's name; a name is letters" in said
+    assert "long-enough" not in said

@@ -16,13 +16,13 @@ def test_the_first_key_counts(tmp_path: Path) -> None:
     assert read_key(None) is None
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "two words\n", "schlüssel\n"])
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "three words here\n", "schlüssel\n"])
 def test_a_file_without_a_usable_key_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "keys").write_text(text)
     with pytest.raises(UsageProblem) as refused:
         read_key(tmp_path / "keys")
     assert str(tmp_path / "keys") in str(refused.value)
-    assert "two words" not in str(refused.value)
+    assert "words here" not in str(refused.value)
 
 
 def test_meta_is_an_object(tmp_path: Path) -> None:
@@ -33,6 +33,11 @@ def test_meta_is_an_object(tmp_path: Path) -> None:
         path.write_text(wrong)
         with pytest.raises(UsageProblem, match=expected):
             read_meta(path)
+
+
+def test_a_name_after_a_key_is_the_servers_business(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("fb-one first\nfb-two   locust\n")
+    assert read_keys(tmp_path / "keys") == ("fb-one", "fb-two")
 
 
 def test_all_keys_are_read_in_order(tmp_path: Path) -> None:
