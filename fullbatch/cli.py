@@ -24,7 +24,6 @@ from fullbatch import (
     describe,
     doctor,
     explain,
-    flags,
     measuring,
     plan,
     profile,
@@ -35,8 +34,8 @@ from fullbatch import (
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError, UsageError
 from fullbatch.options import parser
-from fullbatch.runtime import Say, compose, state
-from fullbatch.runtime.process import Ports, tail
+from fullbatch.runtime import Say, compose, dotenv
+from fullbatch.runtime.process import Ports
 from fullbatch.top import sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +101,11 @@ def _plan(name: str) -> plan.Plan:
 
 
 def _options(args: argparse.Namespace) -> deployment.Options:
-    return deployment.Options(args.runtime, Ports(args.gateway_port, args.engine_port), args.timeout)
+    return deployment.Options(args.runtime, _ports(args), args.timeout)
+
+
+def _ports(args: argparse.Namespace) -> Ports:
+    return Ports(args.gateway_port or dotenv.gateway_port(ROOT), args.engine_port)
 
 
 def _render(args: argparse.Namespace) -> int:
@@ -150,7 +153,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _doctor(args: argparse.Namespace) -> int:
     made = _plan(args.profile) if args.profile else None
-    runtime, found = doctor.examine(ROOT, made, args.runtime, Ports(args.gateway_port, args.engine_port))
+    runtime, found = doctor.examine(ROOT, made, args.runtime, _ports(args))
     if args.json:
         print(json.dumps(verdict.as_json(args.profile, runtime, found), indent=2))
     else:
@@ -159,32 +162,23 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _up(args: argparse.Namespace) -> int:
-    made, options, say = _plan(args.profile), _options(args), _say_since_now()
+    made, options, say = _plan(args.profile or dotenv.profile(ROOT)), _options(args), _say_since_now()
     running = deployment.choose(ROOT, made, options)
     seconds = deployment.up(running, made, options, say)
     say(f"{made.name} is up: the first token came back through the gateway after {seconds:.0f} s")
-    model = made.engines[0].served_name
-    print(f"\nOpenAI-compatible API: {running.gateway_url}/v1   model: {model}")
-    if isinstance(running, compose.ComposeDeployment):
-        print("API key:               docker compose logs secrets")
-    else:
-        print(f"API key:               in {running.api_keys_file}")
-    print(f"Stop it with:          fullbatch down {made.name}")
+    kept = running.remember() if isinstance(running, compose.ComposeDeployment) else False
+    print(describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=kept), end="")
     return OK
 
 
 def _down(args: argparse.Namespace) -> int:
-    in_docker = compose.running_profile() if not state.running(ROOT) else None
-    name = args.profile or in_docker
-    made = _plan(name) if name else None
-    deployment.down(ROOT, args.profile, flags.DRAIN_SECONDS, made, _say_since_now())
+    deployment.down(ROOT, args.profile, _say_since_now(), volumes=args.volumes)
     print("stopped")
     return OK
 
 
 def _status(args: argparse.Namespace) -> int:
-    plans = {name: _plan(name) for name in profile.names(ROOT)}
-    found = [one for one in deployment.status(ROOT, plans) if args.profile in (None, one["profile"])]
+    found = [one for one in deployment.status(ROOT) if args.profile in (None, one["profile"])]
     if args.json:
         print(json.dumps(found, indent=2))
     else:
@@ -200,19 +194,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    known = [one for one in state.running(ROOT) if args.profile in (None, one.profile)]
-    if not known and compose.running_profile():
-        in_docker = _plan(compose.running_profile() or "")
-        return compose.ComposeDeployment(ROOT, in_docker, Ports().gateway).logs(args.follow)
-    known = known or [one for one in [state.read(ROOT, args.profile or "")] if one]
-    if not known:
-        raise StateError("nothing is running; logs of the last run are in .fullbatch/run/PROFILE/")
-    for started in known[0].processes:
-        for line in tail(Path(started.log), 1_000_000 if args.follow else args.tail):
-            print(f"{started.name:8}| {line}")
-    if args.follow:
-        watching.follow(known[0])
-    return OK
+    return watching.logs(ROOT, args.profile, args.tail, args.follow)
 
 
 def _top(args: argparse.Namespace) -> int:
@@ -237,9 +219,7 @@ def _usage(args: argparse.Namespace) -> int:
 
 
 def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
-    in_docker = compose.running_profile() if not state.running(ROOT) else None
-    made = _plan(name or in_docker or "") if name or in_docker else None
-    return deployment.gateway_program(ROOT, name, made, module, words)
+    return deployment.gateway_program(ROOT, name, module, words)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -26,12 +28,18 @@ class Answer:
         return data if isinstance(data, dict) else {}
 
 
+# unix:/run/engine.sock/metrics: a path within a socket's; what follows the last `.sock` is asked for.
+_UNIX = re.compile(r"unix:(/.*\.sock)(/.*)?")
+
 # A proxy named in the environment must never see requests to our own machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get(url: str, timeout: float = 5.0) -> Answer:
-    """GET `url`; never raises for what the network or the server does."""
+    """GET `url`, http or unix; never raises for what the network or the server does."""
+    behind = _UNIX.fullmatch(url)
+    if behind:
+        return _ask_socket(behind[1], behind[2] or "/", timeout)
     return _send(urllib.request.Request(url), timeout)
 
 
@@ -50,6 +58,31 @@ def _send(request: urllib.request.Request, timeout: float) -> Answer:
             return Answer(error.code, _rest(error))
     except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(0, str(error) or type(error).__name__)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP to a Unix socket, where the engines of the process runtime listen."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _ask_socket(path: str, target: str, timeout: float) -> Answer:
+    connection = _SocketConnection(path, timeout)
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode("utf-8", "replace"))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(0, str(error) or type(error).__name__)
+    finally:
+        connection.close()
 
 
 def _rest(error: urllib.error.HTTPError) -> str:

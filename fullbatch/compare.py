@@ -60,7 +60,8 @@ def _started(root: Path, plan: Plan, request: Request, stack: ExitStack, place: 
     """Brings a profile up and says it in the load test's words. Its end is the stack's."""
     number, out, say = place
     first = request.options.ports
-    options = replace(request.options, ports=Ports(first.gateway + number, first.engine + number * _ENGINE_PORTS))
+    engine = None if first.engine is None else first.engine + number * _ENGINE_PORTS
+    options = replace(request.options, ports=Ports(first.gateway + number, engine))
     running = ProcessDeployment(root, plan, options.ports)
     say(f"side {plan.name}")
     seconds = deployment.up(running, plan, options, say)

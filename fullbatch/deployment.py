@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import client, diagnosis, host, startup
-from fullbatch.errors import StateError
+from fullbatch.errors import StateError, UsageError
+from fullbatch.facts import Facts
 from fullbatch.plan import Plan
 from fullbatch.runtime import Running, Say, compose, process, state
 from fullbatch.runtime.compose import ComposeDeployment, running_profile
-from fullbatch.runtime.process import Ports, ProcessDeployment, stop, tail
+from fullbatch.runtime.process import Ports, ProcessDeployment, tail
+from fullbatch.runtime.stopping import stop
 from fullbatch.wait import CAUSE_LINES, until_token
 
 Deployment = ProcessDeployment | ComposeDeployment
@@ -51,32 +53,44 @@ def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
     return until_token(running, plan, say, options.timeout)
 
 
-def down(root: Path, name: str | None, drain_seconds: float, plan: Plan | None, say: Say) -> None:
-    """Stop the process deployment `name` (or the only one there is), else the one in Docker."""
+def down(root: Path, name: str | None, say: Say, *, volumes: bool = False) -> None:
+    """Stop the process deployment `name` (or the only one there is), else the one in Docker.
+
+    It goes by what was written when it started: the profile may be changed, broken or gone. `volumes`: in Docker,
+    weights, keys and history too.
+    """
     running = _only(root, name, "fullbatch down PROFILE")
+    if running and volumes:
+        raise UsageError(
+            f"--volumes: '{running.profile}' runs as processes and has none; its keys and logs are in "
+            f"{state.run_dir(root, running.profile)}"
+        )
     if running:
-        stop(root, running, drain_seconds, say)
+        stop(root, running, say)
         return
     in_docker = running_profile()
-    if in_docker and name in (None, in_docker) and plan is not None:
-        ComposeDeployment(root, plan, Ports().gateway).stop(say)
+    if in_docker and name in (None, in_docker):
+        compose.down(root, say, volumes=volumes)
+        return
+    if volumes and name is None and compose.containers():  # nothing runs any more, and something is left
+        compose.down(root, say, volumes=True)
         return
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
 
 
-def gateway_program(root: Path, name: str | None, plan: Plan | None, module: str, words: Sequence[str]) -> int:
+def gateway_program(root: Path, name: str | None, module: str, words: Sequence[str]) -> int:
     """Run a program of the gateway's (`gateway.keys`, `gateway.usage`) on the key store of `name`, or of what runs.
 
     Returns its exit code. A profile that ran as processes and is stopped still has its keys and its usage.
     """
-    if "--help" in words:  # needs nothing that runs
+    if "--help" in words or "-h" in words:  # needs nothing that runs
         return process.gateway_program(root, name or "none", module, words)
     running = _only(root, name, "--profile PROFILE")
     if running:
         return process.gateway_program(root, running.profile, module, words)
     in_docker = running_profile()
-    if in_docker and name in (None, in_docker) and plan is not None:
-        return ComposeDeployment(root, plan, Ports().gateway).gateway_program(module, words)
+    if in_docker and name in (None, in_docker):
+        return compose.gateway_program(root, module, words)
     if name and state.store_of(root, name).exists():
         return process.gateway_program(root, name, module, words)
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile")
@@ -91,27 +105,28 @@ def _only(root: Path, name: str | None, how: str) -> state.State | None:
     return running[0] if running else None
 
 
-def status(root: Path, plan_of: dict[str, Plan]) -> list[dict[str, Any]]:
+def status(root: Path) -> list[dict[str, Any]]:
     """Every running deployment: where it is, whether it answers, KV tokens predicted and reported.
 
-    `failures` holds cause and change for each engine that has died or keeps dying.
+    `failures` holds cause and change for each engine that has died or keeps dying. No profile is read.
     """
     found = []
     for one in state.running(root):
-        found.append(_status(one.profile, "process", one.gateway_url, plan_of.get(one.profile)))
+        found.append(_status(one.profile, "process", one.gateway_url, one.facts))
         metrics = "".join(client.get(f"{url}/metrics").text for url in one.engine_urls.values())
         found[-1]["kv_tokens_reported"] = kv_tokens_reported(metrics)
         found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
         dead = [started for started in one.processes if started.name in one.engine_urls and not started.process()]
         logs = [tail(Path(started.log), CAUSE_LINES) for started in dead]
-        found[-1]["failures"] = failures(one.profile, logs, plan_of.get(one.profile))
+        found[-1]["failures"] = failures(one.profile, logs, one.facts)
     in_docker = running_profile()
     if in_docker:
         url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
-        found.append(_status(in_docker, "compose", url, plan_of.get(in_docker)))
+        known = compose.running_facts()
+        found.append(_status(in_docker, "compose", url, known))
         found[-1]["kv_tokens_reported"] = kv_tokens_reported(compose.engine_metrics())
         logs = [] if found[-1]["healthy"] else _dying_containers()
-        found[-1]["failures"] = failures(in_docker, logs, plan_of.get(in_docker))
+        found[-1]["failures"] = failures(in_docker, logs, known)
     return found
 
 
@@ -124,18 +139,18 @@ def _dying_containers() -> list[list[str]]:
     ]
 
 
-def failures(name: str, logs: list[list[str]], plan: Plan | None) -> list[dict[str, str]]:
+def failures(name: str, logs: list[list[str]], known: Facts | None) -> list[dict[str, str]]:
     """Cause and change for each log of an engine that has died."""
     found = []
     for log in logs:
-        known = diagnosis.findings(log, plan)[:1] if plan else []
-        cause = known[0].cause if known else startup.cause(log) or "its log does not say why"
-        change = known[0].change if known else f"read its log: fullbatch logs {name}"
+        named = diagnosis.findings(log, known)[:1] if known else []
+        cause = named[0].cause if named else startup.cause(log) or "its log does not say why"
+        change = named[0].change if named else f"read its log: fullbatch logs {name}"
         found.append({"cause": cause[:400], "change": change})
     return found
 
 
-def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, Any]:
+def _status(name: str, runtime: str, url: str, known: Facts | None) -> dict[str, Any]:
     health = client.get(f"{url}/health")
     return {
         "profile": name,
@@ -143,7 +158,7 @@ def _status(name: str, runtime: str, url: str, plan: Plan | None) -> dict[str, A
         "gateway_url": url,
         "healthy": health.status == 200,
         "health": health.json() or health.text,
-        "kv_tokens_planned": plan.capacity.kv_tokens if plan else None,
+        "kv_tokens_planned": known.kv_tokens if known else None,
     }
 
 

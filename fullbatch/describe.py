@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from fullbatch.answers import Answer
@@ -191,6 +193,26 @@ def _row(left: str, right: str) -> str:
     lines = textwrap.wrap(right, 74, break_on_hyphens=False)  # a flag's name stays whole
     first = f"  {left:<44}{lines[0]}" if len(left) < 43 else f"  {left}\n{indent}{lines[0]}"
     return "\n".join([first, *(indent + line for line in lines[1:])])
+
+
+def started(url: str, plan: Plan, key: str, program: str, *, kept: bool) -> str:
+    """What a person needs once `plan` is up at `url`. `program`: how we were called; `kept`: `.env` was written."""
+    lines = [f"OpenAI-compatible API: {url}/v1   model: {plan.engines[0].served_name}", f"API key:               {key}"]
+    if kept:
+        said = f".env now says PROFILE={plan.name}: `docker compose …` means this deployment"
+        lines.append(f"Plain Docker Compose:  {said}")
+    return "\n" + "\n".join([*lines, f"Stop it with:          {_called(program)} down {plan.name}"]) + "\n"
+
+
+def _called(program: str) -> str:
+    """How a person types what was started as `program`: from the PATH, from its folder, or as a module."""
+    path = Path(program)
+    if path.name != "fullbatch":
+        return "python -m fullbatch"
+    if shutil.which("fullbatch") == program:
+        return "fullbatch"
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else program
 
 
 def status_line(found: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from fullbatch.flags import Flag
-from fullbatch.plan import EnginePlan, Plan
+from fullbatch import facts
+from fullbatch.facts import Facts
+from fullbatch.plan import Plan
 
 # A traceback's frames stand this many lines or fewer before the exception.
 TRACEBACK_LINES = 120
@@ -58,20 +60,20 @@ def patterns() -> tuple[Pattern, ...]:
     return tuple(Pattern(**entry) for entry in entries)
 
 
-def findings(log: list[str], plan: Plan) -> list[Finding]:
+def findings(log: list[str], known: Plan | Facts) -> list[Finding]:
     """What the log names, in its order: the first is the root, since the engine's processes fail in turn.
 
-    Empty when it names nothing known.
+    `known`: the plan, or what is kept of it where it was started. Empty when the log names nothing known.
     """
-    engine = plan.engines[0]
+    about = known if isinstance(known, Facts) else facts.of(known)
     lines = [_PREFIX.sub("", line.rstrip()) for line in log]
     clear: dict[str, Finding] = {}
     vague: dict[str, Finding] = {}
     for number, line in enumerate(lines):
-        found = _first(lines, number, engine.device)
+        found = _first(lines, number, about.device)
         if found:
             entry, match = found
-            finding = _filled(entry, match, _facts(plan, engine), line)
+            finding = _filled(entry, match, about.words, line)
             (vague if entry.vague else clear).setdefault(entry.name, finding)
     return list((clear or vague).values())
 
@@ -90,37 +92,11 @@ def _stands_before(pattern: re.Pattern[str], lines: list[str], number: int) -> b
     return any(pattern.search(line) for line in lines[max(0, number - TRACEBACK_LINES) : number])
 
 
-def _filled(entry: Pattern, match: re.Match[str], facts: dict[str, str], line: str) -> Finding:
-    named = facts | {name: text.strip() for name, text in match.groupdict("").items()}
+def _filled(entry: Pattern, match: re.Match[str], words: Mapping[str, str], line: str) -> Finding:
+    named = dict(words) | {name: text.strip() for name, text in match.groupdict("").items()}
     if "free" in named and "total" in named:
         free, total = float(named["free"]), float(named["total"])
         # A little below what is free: the engine's own context comes on top.
         named["share_free"] = f"{max(0.0, math.floor(free / total * 100 - 1) / 100):.2f}"
         named["gib_free"] = str(max(1, math.floor(free - 0.5)))
     return Finding(entry.name, entry.cause.format_map(named), entry.change.format_map(named), line)
-
-
-def _facts(plan: Plan, engine: EnginePlan) -> dict[str, str]:
-    flags = {flag.name: flag for flag in engine.flags}
-    own = "max-model-len" in flags and "engine.args" in flags["max-model-len"].reason
-    # Of one copy of the model; the plan's own counts are those of all.
-    seqs = _number(flags.get("max-num-seqs"), engine.max_num_seqs)
-    cards = _number(flags.get("tensor-parallel-size"), 1)
-    return {
-        "profile": plan.name,
-        "file": f"profiles/{plan.name}.yaml",
-        "model": engine.model,
-        "context": str(engine.max_model_len),
-        "context_key": "engine.args.max-model-len" if own else "context",
-        "fewer_seqs": str(max(1, seqs // 2)),
-        "more_gpus": str(cards * 2),
-        "kv_gib": f"{engine.budget.kv_gib:.0f}",
-        "version": plan.engine_version,
-        "image_cu129": f"{engine.image}-cu129",
-    }
-
-
-def _number(flag: Flag | None, otherwise: int) -> int:
-    # A profile may set any flag to any text; that it is wrong may be the very failure to explain.
-    text = str(flag.value) if flag else ""
-    return int(text) if text.isdecimal() else otherwise

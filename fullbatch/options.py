@@ -124,10 +124,11 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser], listing: str) -> 
 
 def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     up = commands.add_parser("up", help="start a profile and wait until a real token has come back")
-    up.add_argument("profile", nargs="?", default="cpu", help=f"{listing} (default: cpu)")
+    up.add_argument("profile", nargs="?", help=f"{listing} (default: PROFILE of shell or .env, or cpu)")
     _add_how(up)
     down = commands.add_parser("down", help="stop what is running")
     down.add_argument("profile", nargs="?", help="which, when several are running")
+    down.add_argument("--volumes", action="store_true", help="with Docker: weights, keys and history too")
     status = commands.add_parser("status", help="what is running, whether it answers, KV cache planned and reported")
     status.add_argument("profile", nargs="?", help="only this one")
     status.add_argument("--json", action="store_true", help="for other programs")
@@ -222,9 +223,18 @@ def _add_runtime(command: argparse.ArgumentParser) -> None:
 
 
 def _add_ports(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--gateway-port", type=_port, default=8080, metavar="PORT", help="on loopback (default: 8080)")
     command.add_argument(
-        "--engine-port", type=_port, default=8100, metavar="PORT", help="processes only (default: 8100)"
+        "--gateway-port",
+        type=_port,
+        metavar="PORT",
+        help="on loopback (default: GATEWAY_PORT of shell or .env, else 8080)",
+    )
+    command.add_argument(
+        "--engine-port",
+        type=_port,
+        metavar="PORT",
+        help="processes only: engines on loopback from this port on, open to every user of this machine "
+        "(default: sockets that only you can reach)",
     )
 
 

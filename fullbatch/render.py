@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fullbatch import facts
 from fullbatch.errors import UsageError
 from fullbatch.plan import EnginePlan, Plan
 
@@ -71,6 +72,7 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int 
         "addresses": addresses,
         "limits": dataclasses.asdict(plan.limits),
         "rank": rank,
+        "facts": facts.of(plan).as_text(),
         "commands": {engine.service: _command(engine, addresses) for engine in plan.engines},
         "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
     }

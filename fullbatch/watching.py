@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from fullbatch.runtime import state
+from fullbatch.errors import StateError
+from fullbatch.runtime import compose, state
+from fullbatch.runtime.process import tail
 from fullbatch.top import loop, sources
 from fullbatch.top.screen import picture
 
@@ -31,6 +33,23 @@ def look(source: sources.Source, interval: float, *, once: bool, as_json: bool) 
             if once:
                 return frame.figures.gateway_answers or frame.figures.engine_answers
     return True
+
+
+def logs(root: Path, profile: str | None, lines: int, following: bool) -> int:
+    """The last `lines` of what runs, or of the last run of `profile`, and what comes after if asked; an exit code."""
+    known = [one for one in state.running(root) if profile in (None, one.profile)]
+    in_docker = None if known else compose.running_profile()
+    if in_docker and profile in (None, in_docker):
+        return compose.logs(root, following)
+    known = known or [one for one in [state.read(root, profile or "")] if one]
+    if not known:
+        raise StateError("nothing is running; logs of the last run are in .fullbatch/run/PROFILE/")
+    for started in known[0].processes:
+        for line in tail(Path(started.log), 1_000_000 if following else lines):
+            sys.stdout.write(f"{started.name:8}| {line}\n")
+    if following:
+        follow(known[0])
+    return 0
 
 
 def follow(known: state.State) -> None:

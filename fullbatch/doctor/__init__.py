@@ -10,7 +10,7 @@ from fullbatch import host
 from fullbatch.doctor import cards, containers, nvidia, serving, system
 from fullbatch.doctor.verdict import Verdict, ok, warn
 from fullbatch.plan import Plan
-from fullbatch.runtime import state
+from fullbatch.runtime import compose, state
 from fullbatch.runtime.process import Ports
 
 
@@ -61,7 +61,7 @@ def _plan(root: Path, plan: Plan, runtime: str, ports: Ports) -> list[Verdict]:
         found.append(system.shared_memory(engine))
         found.append(system.open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     found += serving.weights(plan, runtime)
-    found += serving.ports(plan, runtime, ports, own_processes(root))
+    found += serving.ports(plan, runtime, ports, serving.Own(own_processes(root), compose.published_ports()))
     return found + serving.last_run(root, plan)
 
 

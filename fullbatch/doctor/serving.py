@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullbatch import catalog, diagnosis, host
@@ -52,23 +54,32 @@ def version(program: Path) -> str | None:
     return None
 
 
-def ports(plan: Plan, runtime: str, wanted: Ports, own: dict[int, str]) -> list[Verdict]:
-    """Each port that will be listened on, and who holds it. `own`: processes of ours by pid, and their profile."""
+@dataclass(frozen=True)
+class Own:
+    """What holds ports and is ours: `processes` by pid, `published` ports of our containers; each with its profile."""
+
+    processes: Mapping[int, str] = field(default_factory=dict)
+    published: Mapping[int, str] = field(default_factory=dict)
+
+
+def ports(plan: Plan, runtime: str, wanted: Ports, own: Own) -> list[Verdict]:
+    """Each port that will be listened on, and who holds it."""
     asked = [("gateway", wanted.gateway, "choose another: --gateway-port PORT")]
     if runtime == "process":
-        numbers = range(wanted.engine, wanted.engine + len(plan.engines))
+        numbers = wanted.engines(len(plan.engines))
         asked += [("engine", number, "choose another: --engine-port PORT") for number in numbers]
     else:
         asked += [(name, number, f"choose another: {variable}=PORT") for name, number, variable in COMPOSE_PORTS]
     return [_port(name, number, fix, own) for name, number, fix in asked]
 
 
-def _port(name: str, number: int, fix: str, own: dict[int, str]) -> Verdict:
+def _port(name: str, number: int, fix: str, own: Own) -> Verdict:
     holder = host.port_holder(LOOPBACK, number)
     if holder is None:
         return ok("port", f"{number} is free for {name}")
     pid = re.match(r"process (\d+)", holder)
-    profile = own.get(int(pid[1])) if pid else None
+    # The process behind a published port is Docker's own.
+    profile = own.published.get(number) or (own.processes.get(int(pid[1])) if pid else None)
     if profile:
         return warn(
             "port", f"{number} ({name}) is held by your running profile '{profile}'", f"fullbatch down {profile}"

@@ -1,4 +1,8 @@
-"""The Compose runtime: `docker compose` does the work, the Docker SDK reads states and logs."""
+"""The Compose runtime: `docker compose` does the work, the Docker SDK reads states and logs.
+
+What is started needs the checkout's files; what looks at it or ends it goes by the project's name and by what stands on
+its containers, so that it works whatever has become of the profile since.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fullbatch import host
+from fullbatch import facts, host
 from fullbatch.errors import HostError, StateError
+from fullbatch.facts import Facts
 from fullbatch.plan import Plan
 from fullbatch.render import STORE
-from fullbatch.runtime import Say, needs
+from fullbatch.runtime import Say, dotenv, needs
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 KEY_FILE = "/run/fullbatch/api_keys"
-# Asked inside the engine's container: nothing outside its network can reach it.
+# Through `exec`, whose output no log driver keeps.
+SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
+PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
+CHECKOUT = Path(__file__).resolve().parents[2]
+DIGEST = "FULLBATCH_CONFIG_DIGEST"
+# Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
+# container's environment must not be asked.
 READ_METRICS = (
     "import os, urllib.request as r; host = os.environ.get('VLLM_HOST_IP', '127.0.0.1'); "
-    "print(r.urlopen(f'http://{host}:8000/metrics', timeout=5).read().decode())"
+    "ask = r.build_opener(r.ProxyHandler({})).open; "
+    "print(ask(f'http://{host}:8000/metrics', timeout=5).read().decode())"
 )
 
 
@@ -34,11 +46,14 @@ class ComposeDeployment:
         self.root = root
         self.plan = plan
         self.gateway_url = f"http://127.0.0.1:{gateway_port}"
-        self._environment = os.environ | {
-            "PROFILE": plan.name,
-            "GATEWAY_PORT": str(gateway_port),
-            "FULLBATCH_CONFIG_DIGEST": config_digest(root, plan.name),
-        }
+        self._set = {"PROFILE": plan.name, DIGEST: config_digest(root, plan.name)}
+        if gateway_port != dotenv.DEFAULT_GATEWAY_PORT or dotenv.value(root, "GATEWAY_PORT"):
+            self._set["GATEWAY_PORT"] = str(gateway_port)
+
+    @property
+    def where_the_key_is(self) -> str:
+        """What shows it, for a person."""
+        return SHOW_KEY
 
     def preflight(self) -> None:
         """HostError or StateError when it cannot be started here."""
@@ -50,16 +65,27 @@ class ComposeDeployment:
         if missing and "DOCKER_HOST" not in os.environ:
             raise HostError(*missing)
         running = running_profile()
-        if running:
+        if running == self.plan.name:
             raise StateError(
                 f"profile '{running}' is already running in Docker; "
                 "see `fullbatch status`, stop it with `fullbatch down`"
+            )
+        if running:
+            raise StateError(
+                f"profile '{running}' is running in Docker, and '{self.plan.name}' would take its place: its engine "
+                "stops and its model goes; if that is meant, `fullbatch down` first"
             )
 
     def start(self, say: Say) -> None:
         """`docker compose up`; HostError when it fails, its own words stand above."""
         say("docker compose up (images are pulled and built the first time)")
-        self._compose("up", "--detach", "--build", "--remove-orphans")
+        words = ["docker", "compose", "up", "--detach", "--build", "--remove-orphans"]
+        code = subprocess.run(words, cwd=self.root, env=os.environ | self._set, check=False).returncode
+        _need(code, "up")
+
+    def remember(self) -> bool:
+        """Write what was started into `.env`, so that a bare `docker compose …` means it; whether that was new."""
+        return dotenv.keep(self.root, self._set)
 
     def api_key(self) -> str:
         """The key the `secrets` one-shot made, read from the gateway's own container."""
@@ -89,33 +115,48 @@ class ComposeDeployment:
             for container in containers(service):
                 state = container.attrs["State"]
                 if state["Status"] == "exited" and state["ExitCode"] != 0:
-                    return f"container {container.name} has ended with exit code {state['ExitCode']}"
+                    return f"container {container.name} has ended with exit code {state['ExitCode']}{_last(container)}"
                 if container.attrs.get("RestartCount", 0) > 0:
                     return f"container {container.name} keeps dying (restarted {container.attrs['RestartCount']} times)"
         return None
 
     def stop(self, say: Say) -> None:
         """`docker compose down`; volumes (weights, keys, history) stay."""
-        say("docker compose down (volumes with weights, keys and history stay)")
-        self._compose("down", "--remove-orphans")
+        down(self.root, say)
 
-    def logs(self, follow: bool) -> int:
-        """Show every service's log; the exit code of `docker compose logs`."""
-        command = ["docker", "compose", "logs", *(["--follow"] if follow else ["--tail", "100"])]
-        return subprocess.run(command, cwd=self.root, env=self._environment, check=False).returncode
 
-    def gateway_program(self, module: str, words: Sequence[str]) -> int:
-        """Run a program of the gateway's in its container, on its key store; its exit code."""
-        inside = ["python", "-m", module, "--store", STORE, *words]
-        command = ["docker", "compose", "exec", "-T", "gateway", *inside]
-        return subprocess.run(command, cwd=self.root, env=self._environment, check=False).returncode
+def down(root: Path, say: Say, *, volumes: bool = False) -> None:
+    """Take away every container and network of our project, and its volumes if asked; HostError when that fails."""
+    say(f"docker compose down (volumes with weights, keys and history {'go too' if volumes else 'stay'})")
+    _need(_by_name(root, "down", "--remove-orphans", *(["--volumes"] if volumes else [])), "down")
 
-    def _compose(self, *words: str) -> None:
-        code = subprocess.run(
-            ["docker", "compose", *words], cwd=self.root, env=self._environment, check=False
-        ).returncode
-        if code != 0:
-            raise HostError(f"`docker compose {words[0]}` ended with exit code {code}; its own message is above")
+
+def logs(root: Path, follow: bool) -> int:
+    """Show every service's log; the exit code of `docker compose logs`."""
+    return _by_name(root, "logs", *(["--follow"] if follow else ["--tail", "100"]))
+
+
+def gateway_program(root: Path, module: str, words: Sequence[str]) -> int:
+    """Run a program of the gateway's in its container, on its key store; its exit code."""
+    return _by_name(root, "exec", "-T", "gateway", "python", "-m", module, "--store", STORE, *words)
+
+
+def _by_name(root: Path, *words: str) -> int:
+    """`docker compose` on what runs, which it knows by the labels of containers: no file is read."""
+    environment = {name: value for name, value in os.environ.items() if name != "COMPOSE_FILE"}
+    command = ["docker", "compose", "--project-name", dotenv.project(root), *words]
+    return subprocess.run(command, cwd="/", env=environment, check=False).returncode
+
+
+def _need(code: int, word: str) -> None:
+    if code != 0:
+        raise HostError(f"`docker compose {word}` ended with exit code {code}; its own message is above")
+
+
+def _last(container: Container) -> str:
+    """The last line that a container has said, to stand after what has become of it."""
+    lines = container.logs(tail=1).decode("utf-8", "replace").strip().splitlines()
+    return f", which ends: {lines[-1][:300]}" if lines else ""
 
 
 def config_digest(root: Path, profile: str) -> str:
@@ -132,9 +173,7 @@ def containers(service: str | None = None) -> list[Container]:
     import docker
     from docker.errors import APIError, DockerException
 
-    # `name:` of compose.yaml, unless Compose's own variable says otherwise (the tests run beside a real one).
-    project = os.environ.get("COMPOSE_PROJECT_NAME", "fullbatch")
-    labels = [f"com.docker.compose.project={project}"]
+    labels = [f"com.docker.compose.project={dotenv.project(CHECKOUT)}"]
     if service:
         labels.append(f"com.docker.compose.service={service}")
     try:
@@ -152,7 +191,14 @@ def running_profile() -> str | None:
     """The profile whose engine containers run, if any."""
     for container in engine_containers():
         if container.status in ("running", "restarting"):
-            return str(container.labels.get("fullbatch.profile", "?"))
+            return str(container.labels.get(PROFILE_LABEL, "?"))
+    return None
+
+
+def running_facts() -> Facts | None:
+    """What the engine's container says of the plan that it was started by."""
+    for container in engine_containers():
+        return facts.read(container.labels.get(FACTS_LABEL))
     return None
 
 
@@ -163,6 +209,17 @@ def published_gateway() -> str | None:
             for binding in bindings or []:
                 return f"http://{binding['HostIp'].replace('0.0.0.0', '127.0.0.1')}:{binding['HostPort']}"
     return None
+
+
+def published_ports() -> dict[int, str]:
+    """The ports of this machine that our running containers hold, and the profile they belong to."""
+    profile = running_profile() or "?"
+    return {
+        int(binding["HostPort"]): profile
+        for container in containers()
+        for bindings in container.attrs["NetworkSettings"]["Ports"].values()
+        for binding in bindings or []
+    }
 
 
 def engine_metrics() -> str:

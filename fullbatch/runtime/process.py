@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import secrets
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import psutil
 
-from fullbatch import client, host, render, tinymodel
+from fullbatch import client, facts, host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, needs, priority, state
+from fullbatch.runtime import Say, interrupts, needs, priority, sockets, state
 from fullbatch.runtime.state import Started, State
+from fullbatch.runtime.stopping import stop
 
 LOOPBACK = "127.0.0.1"
-# vLLM ends its children itself; what is left after this many seconds is killed.
-KILL_AFTER_SECONDS = 5.0
-POLL_SECONDS = 0.1
 LOG_TAIL_BYTES = 256 * 1024
-# Linux takes 107 characters for a socket's path; vLLM names each with a slash and 36 (vllm/utils/network_utils.py).
-LONGEST_SOCKET_PATH, LONGEST_SOCKET_NAME = 107, 37
+# Of the key that is made at the first start: so usage, logs and dashboards call it.
+FIRST_KEY = "first"
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports; the engines count up from `engine`."""
+    """Loopback ports. `engine`: the first engine's, the others count up; None: sockets that nobody else can reach."""
 
     gateway: int = 8080
-    engine: int = 8100
+    engine: int | None = None
+
+    def engines(self, count: int) -> list[int]:
+        """Those of `count` engines; none where they listen on sockets."""
+        return [] if self.engine is None else [self.engine + number for number in range(count)]
 
 
 class ProcessDeployment:
-    """A plan run as processes of this machine, all listening on loopback only."""
+    """A plan run as processes of this machine: the gateway on loopback, the engines behind sockets of ours."""
 
     def __init__(self, root: Path, plan: Plan, ports: Ports) -> None:
         self.root = root
@@ -52,8 +52,12 @@ class ProcessDeployment:
         self._state = State(
             profile=plan.name,
             gateway_url=self.gateway_url,
-            engine_urls={e.service: f"http://{LOOPBACK}:{ports.engine + i}" for i, e in enumerate(plan.engines)},
+            engine_urls={
+                engine.service: f"http://{LOOPBACK}:{port}"
+                for engine, port in zip(plan.engines, ports.engines(len(plan.engines)), strict=False)
+            },
             api_keys_file=str(self.directory / "api_keys"),
+            facts=facts.of(plan),
         )
         # Held so that the children are reaped while we live; they outlive us on purpose.
         self._children: list[subprocess.Popen[bytes]] = []
@@ -63,8 +67,13 @@ class ProcessDeployment:
         """The file with the API key; only its owner can read it."""
         return Path(self._state.api_keys_file)
 
+    @property
+    def where_the_key_is(self) -> str:
+        """What to look into, for a person."""
+        return f"in {self.api_keys_file}"
+
     def engine_urls(self) -> list[str]:
-        """Where the engines answer, on loopback."""
+        """Where the engines answer, once they are started: sockets, or loopback if that was asked for."""
         return list(self._state.engine_urls.values())
 
     def engine_pids(self) -> list[int]:
@@ -100,8 +109,11 @@ class ProcessDeployment:
 
     def engine_command(self, program: str, number: int) -> list[str]:
         """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
-        words = self.plan.engines[number].command(self._addresses().tiny_model, LOOPBACK, self.ports.engine + number)
-        return [program, "serve", *words]
+        engine, model = self.plan.engines[number], self._addresses().tiny_model
+        if self.ports.engine is not None:
+            return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number)]
+        path = sockets.path_of(self._state.engine_urls[engine.service])
+        return [program, "serve", *engine.worker_command(model), "--uds", str(path)]
 
     def api_key(self) -> str:
         """The first key of the key file."""
@@ -129,7 +141,7 @@ class ProcessDeployment:
 
     def stop(self, say: Say) -> None:
         """Stop everything that was started, the gateway first."""
-        stop(self.root, self._state, self.plan.drain_seconds, say)
+        stop(self.root, self._state, say)
 
     def _addresses(self) -> render.Addresses:
         return render.Addresses(
@@ -138,7 +150,7 @@ class ProcessDeployment:
             api_keys_file=self._state.api_keys_file,
             store=str(state.store_of(self.root, self.plan.name)),
             engine_host=LOOPBACK,
-            engine_port=self.ports.engine,
+            engine_port=self.ports.engine or 0,
             engine_urls=self._state.engine_urls,
             tiny_model=str(self.root / ".fullbatch" / "models" / "cpu-tiny"),
         )
@@ -158,22 +170,31 @@ class ProcessDeployment:
             raise HostError(*problems)
 
     def _wanted_ports(self) -> list[tuple[int, str]]:
-        engines = [(self.ports.engine + number, "--engine-port") for number in range(len(self.plan.engines))]
-        return [(self.ports.gateway, "--gateway-port"), *engines]
+        engines = self.ports.engines(len(self.plan.engines))
+        return [(self.ports.gateway, "--gateway-port"), *((port, "--engine-port") for port in engines)]
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(_sockets(self.root, self.plan.name), ignore_errors=True)  # of a run that was killed
-        _sockets(self.root, self.plan.name).mkdir(mode=0o700)
+        self.directory.chmod(0o700)  # logs hold what people ask, where the engine is told to log it
+        self._make_sockets()
         addresses = self._addresses()
         if any(not engine.needs_weights for engine in self.plan.engines):
             tinymodel.write_if_missing(Path(addresses.tiny_model))
         if not self.api_keys_file.exists():
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"fb-{secrets.token_urlsafe(24)}\n")
+                file.write(f"fb-{secrets.token_urlsafe(24)} {FIRST_KEY}\n")
         text = render.text(self.root, "gateway.yaml", self.plan, addresses)
         (self.directory / "gateway.yaml").write_text(text, encoding="utf-8")
+
+    def _make_sockets(self) -> None:
+        before = state.read(self.root, self.plan.name)
+        sockets.remove(before.sockets if before else "")  # of a run that was killed
+        folder = sockets.make(self.directory)
+        urls = {engine.service: sockets.address(folder, engine.service) for engine in self.plan.engines}
+        self._state = dataclasses.replace(
+            self._state, sockets=str(folder), engine_urls=self._state.engine_urls or urls
+        )  # fmt: skip
 
     def _environment(self, engine: EnginePlan) -> dict[str, str]:
         environment = dict(os.environ) | dict(engine.environment)
@@ -185,9 +206,7 @@ class ProcessDeployment:
             # CUDA by itself numbers the fastest first; a profile numbers them as nvidia-smi and Docker do.
             environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
-        if len(str(_sockets(self.root, self.plan.name))) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
-            environment["VLLM_RPC_BASE_PATH"] = str(_sockets(self.root, self.plan.name))
-        return environment
+        return environment | {"VLLM_RPC_BASE_PATH": self._state.sockets}
 
     def _log(self, name: str) -> str:
         return str(self.directory / f"{name}.log")
@@ -209,11 +228,6 @@ class ProcessDeployment:
         self._state = dataclasses.replace(self._state, processes=(*self._state.processes, started))
         # Written after each start, so that even a killed `up` leaves what `down` needs.
         state.write(self.root, self._state)
-
-
-def _sockets(root: Path, profile: str) -> Path:
-    """Where the engines' processes meet: beside the logs, so that an engine leaves nothing in /tmp."""
-    return state.run_dir(root, profile) / "ipc"
 
 
 def engine_program(root: Path, engine: EnginePlan) -> str:
@@ -254,46 +268,3 @@ def tail(path: Path, lines: int) -> list[str]:
     except OSError:
         return []
     return text.splitlines()[-lines:]
-
-
-def stop(root: Path, known: State, drain_seconds: float, say: Say) -> None:
-    """End every process of `known` with its children: asked first, killed when that takes too long.
-
-    A second Ctrl-C ends the waiting: what is left is killed at once, and KeyboardInterrupt goes on.
-    """
-    patience = drain_seconds + KILL_AFTER_SECONDS
-    again: KeyboardInterrupt | None = None
-    for started in sorted(known.processes, key=lambda one: one.name != "gateway"):
-        if not started.session():
-            continue
-        say(f"stopping the {started.name} ({started.pid})")
-        try:
-            _stop_session(started, 0.0 if again else patience)
-        except KeyboardInterrupt as second:
-            again = second
-    state.forget(root, known.profile)
-    shutil.rmtree(_sockets(root, known.profile), ignore_errors=True)  # vLLM leaves them even when it ends in order
-    if again:
-        raise again
-
-
-def _stop_session(started: Started, patience: float) -> None:
-    try:
-        leader = started.process()
-        if leader is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                leader.terminate()
-            _wait_while(started.process, patience)
-        _wait_while(started.session, min(patience, KILL_AFTER_SECONDS))
-    finally:
-        for survivor in started.session():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                survivor.kill()
-        _wait_while(started.session, KILL_AFTER_SECONDS)
-
-
-def _wait_while(living: Callable[[], object], patience: float) -> None:
-    # psutil's own waiting takes a zombie for alive, and in a container whose first process reaps nobody it stays one.
-    deadline = time.monotonic() + patience
-    while living() and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)

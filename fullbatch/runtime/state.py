@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from fullbatch import facts
+from fullbatch.facts import Facts
+
 
 @dataclass(frozen=True)
 class Started:
@@ -57,13 +60,15 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
 
 @dataclass(frozen=True)
 class State:
-    """A deployment run as plain processes."""
+    """A deployment run as plain processes. `sockets`: the folder of its engines' sockets; `facts`: of its plan."""
 
     profile: str
     gateway_url: str
     engine_urls: dict[str, str]
     api_keys_file: str
     processes: tuple[Started, ...] = ()
+    sockets: str = ""
+    facts: Facts | None = None
 
     def alive(self) -> list[Started]:
         """Those of its processes that live, or have left children behind."""
@@ -93,7 +98,8 @@ def read(root: Path, profile: str) -> State | None:
     try:
         data = json.loads((run_dir(root, profile) / "state.json").read_text(encoding="utf-8"))
         processes = tuple(Started(**entry) for entry in data.pop("processes"))
-        return State(**data, processes=processes)
+        known = facts.read(data.pop("facts", None))
+        return State(**data, processes=processes, facts=known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -39,7 +39,7 @@ class Options:
     llama: LlamaProgram | None
     deadline: float
     say: Say
-    ports: Ports = Ports()
+    ports: Ports = Ports(engine=8100)
 
 
 class Bench:
@@ -136,7 +136,7 @@ class Bench:
             weights = models.gguf_file(self.options.here.models, model)
             assert self.options.llama is not None  # sides without a program were left out
             log = self.options.out / f"{model}-{name}.log"
-            program = replace(self.options.llama, port=self._ports().engine)
+            program = replace(self.options.llama, port=self._ports().engine or 0)
             started: Running = Llama(program, name, (model, weights), side, log)
         else:
             planned = plans.make(self.matrix, model, name, self.options.here)
@@ -163,7 +163,7 @@ class Bench:
         """The first that no side has had: one that was stopped may still hold its own."""
         self._sides_so_far += 1
         first = self.options.ports
-        return Ports(first.gateway + self._sides_so_far - 1, first.engine + 20 * (self._sides_so_far - 1))
+        return Ports(first.gateway + self._sides_so_far - 1, (first.engine or 8100) + 20 * (self._sides_so_far - 1))
 
     def _only(self, model: str, names: list[str]) -> None:
         for key in [key for key in self._up if key not in {(model, name) for name in names}]:

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from fullbatch import calibrate, client, deployment, host, measuring
 from fullbatch.errors import EngineError, HostError
 from fullbatch.plan import Plan
-from fullbatch.runtime import Say, process, state
+from fullbatch.runtime import Say, state
 from fullbatch.runtime.process import Ports, ProcessDeployment, tail
+from fullbatch.runtime.stopping import stop
 from scripts.gpubench.matrix import Side
 
 _POLL_S = 0.2
@@ -53,7 +54,7 @@ class Vllm:
 
     def __init__(self, root: Path, name: str, plan: Plan, ports: Ports, say: Say) -> None:
         self.name, self.plan, self._say = name, plan, say
-        refuse_taken(ports.gateway, ports.engine)
+        refuse_taken(ports.gateway, *ports.engines(1))
         self.deployment = ProcessDeployment(root, plan, ports)
         self._started = time.monotonic()
         self.deployment.start(say)
@@ -223,4 +224,4 @@ def forget(root: Path, plan: Plan) -> None:
     """Stop what an earlier run of this plan left behind."""
     known = state.read(root, plan.name)
     if known and known.alive():
-        process.stop(root, known, 0.0, lambda _text: None)
+        stop(root, known, lambda _text: None, patience=0.0)

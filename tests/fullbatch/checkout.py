@@ -27,8 +27,9 @@ def given(flag): return words[words.index(flag) + 1]
 print("(APIServer pid=1) INFO 11-23 14:00:51 [api_utils.py:286] started with:", *words, flush=True)
 print("(EngineCore pid=2) INFO 11-23 14:01:06 [core.py:133] Initializing a V1 LLM engine (v0.32.0)", flush=True)
 os.environ["PYTHONPATH"] = {repository!r}
-os.execv(sys.executable, [sys.executable, "-m", "tests.fakes.engine", "--host", given("--host"),
-    "--port", given("--port"), "--model", given("--served-model-name"), *{extra!r}])
+where = ["--uds", given("--uds")] if "--uds" in words else ["--host", given("--host"), "--port", given("--port")]
+os.execv(sys.executable, [sys.executable, "-m", "tests.fakes.engine", *where,
+    "--model", given("--served-model-name"), *{extra!r}])
 """
 
 

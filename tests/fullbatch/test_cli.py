@@ -103,7 +103,7 @@ def test_help_names_no_profile_and_breaks_no_name(checkout: Checkout, command: s
     assert not [line for line in said.splitlines() if re.search(r"\w-$", line)]
 
 
-@pytest.mark.parametrize("command", ["plan", "up", "down", "demo", "render", "check"])
+@pytest.mark.parametrize("command", ["plan", "up", "demo", "render", "check"])
 def test_an_unknown_profile_says_how_to_see_those_there_are(checkout: Checkout, command: str) -> None:
     said = _one_line(checkout.run(command, "cpu-tinny"), 2)
     assert said == ("profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); see `fullbatch profiles`")

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -90,3 +91,29 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("text", ["", "no json", "[1]", "null", "{"])
 def test_a_body_that_is_no_object_is_empty(text: str) -> None:
     assert client.Answer(200, text).json() == {}
+
+
+@pytest.mark.parametrize("at", ["", "/health", "/v1/models"])
+def test_what_listens_on_a_socket_is_asked_there(at: str) -> None:
+    with TemporaryDirectory(prefix="fb-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/engine.sock")
+        listener.listen()
+        seen: list[bytes] = []
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 503 X\r\ncontent-length: 5\r\n\r\nlater")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        answer = client.get(f"unix:{folder}/engine.sock{at}")
+        thread.join()
+    assert (answer.status, answer.text) == (503, "later")
+    assert seen[0].startswith(f"GET {at or '/'} HTTP/1.1\r\n".encode())
+
+
+def test_a_socket_that_is_not_there_is_no_answer() -> None:
+    answer = client.get("unix:/nowhere/engine.sock/health")
+    assert answer.status == 0 and "No such file" in answer.text

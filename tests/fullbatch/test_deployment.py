@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fullbatch import deployment
+from fullbatch import deployment, facts
 from fullbatch.deployment import Options
 from fullbatch.errors import EngineError, HostError, StateError
 from fullbatch.plan import Plan
@@ -102,13 +102,13 @@ def test_the_time_limit_is_the_options(tmp_path: Path, plan_of: Callable[[str], 
 
 def test_down_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="^nothing is running$"):
-        deployment.down(tmp_path, None, 1, None, lambda _text: None)
+        deployment.down(tmp_path, None, lambda _text: None)
     with pytest.raises(StateError, match="^profile 'cpu' is not running$"):
-        deployment.down(tmp_path, "cpu", 1, None, lambda _text: None)
+        deployment.down(tmp_path, "cpu", lambda _text: None)
 
 
 def test_status_of_nothing(tmp_path: Path) -> None:
-    assert deployment.status(tmp_path, {}) == []
+    assert deployment.status(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,9 @@ def test_status_says_why_an_engine_has_died(
             state.Started("engine", 2**22 + 1, created, str(folder / "engine.log")),
         )
         urls = {"engine": "http://127.0.0.1:1"}
-        state.write(tmp_path, state.State("cpu", "http://127.0.0.1:1", urls, "keys", processes))
-        (found,) = deployment.status(tmp_path, {"cpu": plan_of("cpu")})
+        known = facts.of(plan_of("cpu"))
+        state.write(tmp_path, state.State("cpu", "http://127.0.0.1:1", urls, "keys", processes, facts=known))
+        (found,) = deployment.status(tmp_path)
         gateway.communicate(b"")
     assert not found["healthy"]
     (failure,) = found["failures"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from fullbatch.plan import Plan
 from fullbatch.runtime.process import Ports
 from tests.fullbatch.doctor.test_nvidia import ANSWERS
 
+# The Docker SDK leaves its socket open when nothing answers.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 Programs = Callable[[str, str], None]
 PlanOf = Callable[[str], Plan]
 GPU = "rtx4090-qwen2.5-7b"
@@ -22,6 +26,13 @@ compose*) echo 2.40.0;;
 info*json*) echo '{"ServerVersion": "28.5.1", "Runtimes": {"runc": {}}}';;
 info*) echo 28.5.1;;
 esac"""
+
+
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    yield
+    gc.collect()  # while the mark above still holds
 
 
 @pytest.fixture

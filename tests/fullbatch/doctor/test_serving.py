@@ -61,17 +61,17 @@ def test_the_engine_on_the_path(plan_of: PlanOf, tmp_path: Path, monkeypatch: py
 def test_a_taken_port_names_its_holder(plan_of: PlanOf, free_port: Callable[[], int]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken, free = server.getsockname()[1], free_port()
-        gateway, engine = serving.ports(plan_of("cpu"), "process", Ports(taken, free), {})
+        gateway, engine = serving.ports(plan_of("cpu"), "process", Ports(taken, free), serving.Own())
         assert gateway.severity == "fail"
         assert f"{taken} (gateway) is held by process {os.getpid()} " in gateway.finding
         assert gateway.fix == "stop it, or choose another: --gateway-port PORT"
         assert engine.severity == "ok"
-        ours, _ = serving.ports(plan_of("cpu"), "process", Ports(taken, free), {os.getpid(): "cpu"})
+        ours, _ = serving.ports(plan_of("cpu"), "process", Ports(taken, free), serving.Own({os.getpid(): "cpu"}))
         assert (ours.severity, ours.fix) == ("warn", "fullbatch down cpu")
 
 
 def test_the_ports_of_compose(plan_of: PlanOf, free_port: Callable[[], int]) -> None:
-    found = serving.ports(plan_of("cpu"), "compose", Ports(gateway=free_port()), {})
+    found = serving.ports(plan_of("cpu"), "compose", Ports(gateway=free_port()), serving.Own())
     assert [one.finding.rpartition(" ")[2] for one in found if one.severity == "ok"][:1] == ["gateway"]
     assert len(found) == 3
 

@@ -83,8 +83,9 @@ class Words:
         while not _free_pair(self.engine, self.gateway):  # a second engine listens on the next one
             self.engine = free_port()
 
-    def up(self, profile: str = "cpu-tiny") -> list[str]:
-        ports = ["--gateway-port", str(self.gateway), "--engine-port", str(self.engine)]
+    def up(self, profile: str = "cpu-tiny", *, on_ports: bool = False) -> list[str]:
+        """`on_ports`: the engines on loopback instead of on sockets."""
+        ports = ["--gateway-port", str(self.gateway), *(["--engine-port", str(self.engine)] if on_ports else [])]
         return ["up", profile, "--runtime", "process", "--timeout", "60", *ports]
 
 
@@ -181,6 +182,7 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(checkout: Checkout, wo
         path = checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "api_keys"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         keys.append(path.read_text(encoding="utf-8").strip())
+        assert keys[-1].endswith(" first"), "it has a name, which usage, logs and dashboards show"
         assert checkout.run("down").returncode == 0
     assert keys[0] == keys[1]
     assert keys[0].startswith("fb-")
@@ -238,7 +240,7 @@ def test_a_taken_port_names_the_process(checkout: Checkout, words: Words, which:
     checkout.engine()
     port = words.gateway if which == "gateway" else words.engine
     with socket.create_server(("127.0.0.1", port)):
-        up = checkout.run(*words.up())
+        up = checkout.run(*words.up(on_ports=True))
     assert up.returncode == 4
     (line,) = up.stderr.splitlines()
     assert line.startswith(f"fullbatch: port {port} on 127.0.0.1 is taken by process {os.getpid()} (")
@@ -249,7 +251,7 @@ def test_a_taken_port_names_the_process(checkout: Checkout, words: Words, which:
 def test_one_port_for_both_is_refused(checkout: Checkout, words: Words) -> None:
     checkout.engine()
     words.engine = words.gateway
-    up = checkout.run(*words.up())
+    up = checkout.run(*words.up(on_ports=True))
     assert up.returncode == 2
     assert up.stderr == f"fullbatch: --gateway-port {words.gateway} is also the engine's port; choose another\n"
 
@@ -419,8 +421,8 @@ def test_the_engine_really_gets_the_rendered_words(checkout: Checkout, words: Wo
     assert checkout.run(*words.up()).returncode == 5
     said = (checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "engine.log").read_text(encoding="utf-8").split()
     assert said[0] == "serve"
-    assert said[2:-4] == engine_commands(checkout.root, "cpu-tiny")["engine"][1:-4]
-    assert said[-4:] == ["--host", "127.0.0.1", "--port", str(words.engine)]
+    assert said[2:-2] == engine_commands(checkout.root, "cpu-tiny")["engine"][1:-4]
+    assert said[-2] == "--uds" and said[-1].endswith("/engine.sock")
 
 
 @pytest.mark.parametrize(("text", "lines", "last"), [("", 3, []), ("a\nb\nc\n", 2, ["b", "c"]), ("a", 5, ["a"])])
@@ -456,18 +458,77 @@ def _log(checkout: Checkout, name: str, engine: str) -> list[str]:
     return (checkout.root / ".fullbatch" / "run" / name / f"{engine}.log").read_text(encoding="utf-8").splitlines()
 
 
-def test_an_engines_sockets_lie_in_its_run_folder_where_their_names_fit(
+def test_an_engines_sockets_lie_where_their_names_fit_and_only_we_get_in(
     checkout: Checkout, words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux takes 107 characters for a socket's path; a deep checkout leaves them where vLLM puts them."""
+    """Linux takes 107 characters for a socket's path; a deep checkout has them in the folder for temporary files."""
     monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
     checkout.broken_engine(TELLS)
     folder = checkout.root / ".fullbatch" / "run" / "cpu-tiny" / "ipc"
     assert checkout.run(*words.up()).returncode == 5
-    told = _log(checkout, "cpu-tiny", "engine")[0]
-    fits = len(str(folder)) + 37 <= 107
-    assert told == (f"VLLM_RPC_BASE_PATH {folder} True" if fits else "VLLM_RPC_BASE_PATH None False")
-    assert not folder.exists(), "what an engine leaves there goes with it"
+    name, place, is_folder = _log(checkout, "cpu-tiny", "engine")[0].split()
+    assert (name, is_folder) == ("VLLM_RPC_BASE_PATH", "True")
+    assert (place == str(folder)) == (len(str(folder)) + 37 <= 107)
+    assert not Path(place).exists(), "what an engine leaves there goes with it"
+
+
+def test_engines_are_open_to_nobody_else(checkout: Checkout, words: Words) -> None:
+    """On loopback every user of the machine could pass keys, limits and accounting by."""
+    checkout.engine()
+    assert checkout.run(*words.up()).returncode == 0
+    known = json.loads(_state_file(checkout).read_text(encoding="utf-8"))
+    path = Path(known["engine_urls"]["engine"].removeprefix("unix:"))
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(_state_file(checkout).parent.stat().st_mode) == 0o700, "logs too"
+    engine = psutil.Process(_pid_of(checkout, "engine"))
+    family = [engine, *engine.children(recursive=True)]
+    listening = [one.laddr for process in family for one in process.net_connections("inet") if one.status == "LISTEN"]
+    assert listening == []
+    assert checkout.run("down").returncode == 0
+    assert not path.parent.exists()
+
+
+def test_engines_on_ports_where_that_was_asked_for(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    assert checkout.run(*words.up(on_ports=True)).returncode == 0
+    with urllib.request.urlopen(f"http://127.0.0.1:{words.engine}/health", timeout=10) as answer:
+        assert answer.status == 200
+    assert checkout.run("down").returncode == 0
+
+
+@pytest.mark.parametrize("becomes", ["gone", "broken", "renamed"])
+def test_what_runs_can_be_seen_and_stopped_whatever_became_of_its_profile(
+    checkout: Checkout, words: Words, becomes: str
+) -> None:
+    checkout.engine("--kv-tokens", "524288")
+    assert checkout.run(*words.up()).returncode == 0
+    path = checkout.root / "profiles" / "cpu-tiny.yaml"
+    checkout.write("profiles/another.yaml", "modell: [")  # nobody's business either
+    if becomes == "broken":
+        path.write_text("users: [1\n", encoding="utf-8")
+    else:
+        path.rename(path.with_name("cpu-small.yaml")) if becomes == "renamed" else path.unlink()
+    status = checkout.run("status", "--json")
+    assert status.returncode == 0, status.stderr
+    assert json.loads(status.stdout)[0]["kv_tokens_planned"] == 524_288
+    assert "engine  |" in checkout.run("logs", "--tail", "3").stdout
+    assert checkout.run("keys", "list").returncode == 0
+    assert checkout.run("usage").returncode == 0
+    assert checkout.run("top", "--once", "--interval", "0.2").returncode == 0
+    down = checkout.run("down", "cpu-tiny")
+    assert down.returncode == 0, down.stderr
+    assert checkout.processes() == []
+
+
+def test_a_state_file_of_an_older_version_is_still_stopped(checkout: Checkout, words: Words) -> None:
+    checkout.engine()
+    assert checkout.run(*words.up()).returncode == 0
+    known = json.loads(_state_file(checkout).read_text(encoding="utf-8"))
+    del known["facts"]
+    checkout.write(".fullbatch/run/cpu-tiny/state.json", json.dumps(known))
+    assert json.loads(checkout.run("status", "--json").stdout)[0]["kv_tokens_planned"] is None
+    assert checkout.run("down").returncode == 0
 
 
 def test_what_a_killed_run_left_is_gone_at_the_next_start(checkout: Checkout, words: Words) -> None:
