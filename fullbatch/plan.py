@@ -41,6 +41,11 @@ class EnginePlan:
         return self.model != "tiny"
 
     @property
+    def revision(self) -> str | None:
+        """The commit that is served, where a flag says so; None: what `main` is when it is fetched."""
+        return next((str(flag.value) for flag in self.flags if flag.name == "revision"), None)
+
+    @property
     def cards(self) -> int:
         """Its cards on all machines."""
         return self.gpus * self.nodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int 
         "addresses": addresses,
         "limits": dataclasses.asdict(plan.limits),
         "rank": rank,
+        "fetched": _fetched(plan.engines[0]),
         "facts": facts.of(plan).as_text(),
         "commands": {engine.service: _command(engine, addresses) for engine in plan.engines},
         "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
@@ -94,6 +96,12 @@ def files(root: Path, plan: Plan) -> dict[str, str]:
     for rank in range(1, plan.engines[0].nodes):
         found[f"node-{rank}.yaml"] = text(root, "node.yaml", plan, addresses, rank)
     return found
+
+
+def _fetched(engine: EnginePlan) -> str:
+    """What the one-shot `model` is told to fetch, as words of a shell in a Compose file."""
+    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
+    return shlex.join(words).replace("$", "$$")
 
 
 def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:

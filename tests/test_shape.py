@@ -33,6 +33,7 @@ RUN_BY_NAME = {
     "loadtest/selfcheck_engine.py": "python -m loadtest.selfcheck_engine, which loadtest/selfcheck.py starts",
     "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
     "fullbatch/engine_parser.py": "fullbatch/check.py hands it to the engine's own Python",
+    "fullbatch/fetch.py": "the one-shot `model` of rendered/, run by the engine's own Python",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
     "gateway/keys.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
     "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",

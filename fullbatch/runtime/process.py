@@ -18,7 +18,7 @@ import psutil
 from fullbatch import client, facts, host, render, tinymodel
 from fullbatch.errors import HostError, StateError, UsageError
 from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, needs, priority, sockets, state
+from fullbatch.runtime import Say, interrupts, needs, priority, sockets, state, weights
 from fullbatch.runtime.state import Started, State
 from fullbatch.runtime.stopping import stop
 
@@ -95,11 +95,12 @@ class ProcessDeployment:
     def start(self, say: Say) -> None:
         """Start every process."""
         programs = {engine.service: engine_program(self.root, engine) for engine in self.plan.engines}
+        have = weights.ready(self.plan.engines[0], programs[self.plan.engines[0].service])
         self._prepare()
         for number, engine in enumerate(self.plan.engines):
             say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
             self._start(
-                engine.service, self.engine_command(programs[engine.service], number), self._environment(engine)
+                engine.service, self.engine_command(programs[engine.service], number), self._environment(engine, have)
             )
             if engine.device == "cpu":
                 priority.give_way(self._children[-1].pid)
@@ -196,11 +197,11 @@ class ProcessDeployment:
             self._state, sockets=str(folder), engine_urls=self._state.engine_urls or urls
         )  # fmt: skip
 
-    def _environment(self, engine: EnginePlan) -> dict[str, str]:
+    def _environment(self, engine: EnginePlan, have: bool) -> dict[str, str]:
         environment = dict(os.environ) | dict(engine.environment)
         cache = self.root / ".fullbatch" / "cache"
         environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
-        if not engine.needs_weights:
+        if have or not engine.needs_weights:
             environment["HF_HUB_OFFLINE"] = "1"
         if engine.card_ids:
             # CUDA by itself numbers the fastest first; a profile numbers them as nvidia-smi and Docker do.

@@ -57,6 +57,8 @@ print(time.monotonic() - began)
 """
 
 
+# Of a checkpoint, as far as a start without a network looks for it.
+SERVED = [f"snapshots/c/{name}" for name in ("config.json", "tokenizer.json", "model.safetensors")]
 # Says what it was given, then dies.
 TELLS = """
 import os, sys
@@ -555,7 +557,10 @@ def test_copies_are_processes_of_their_own_behind_one_gateway(checkout: Checkout
 def test_each_copy_sees_its_own_cards(
     checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "hub" / "models--RedHatAI--Meta-Llama-3.1-8B-Instruct-FP8").mkdir(parents=True)
+    weights = tmp_path / "hub" / "models--RedHatAI--Meta-Llama-3.1-8B-Instruct-FP8"
+    for name, text in {"refs/main": "c", **dict.fromkeys(SERVED, "{}")}.items():
+        (weights / name).parent.mkdir(parents=True, exist_ok=True)
+        (weights / name).write_text(text, encoding="utf-8")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     checkout.program("bin/nvidia-smi", "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 24564 MiB'\necho 'the same, again'\n")
     checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
@@ -602,3 +607,18 @@ def test_a_profile_for_several_machines_is_none_for_processes(
 ) -> None:
     with pytest.raises(UsageError, match="is for several machines; start it with Docker Compose on each"):
         ProcessDeployment(checkout.root, plan_of("h100x8x2-llama3.1-405b"), Ports()).preflight()
+
+
+def test_weights_that_cannot_be_had_end_the_start_with_one_line_and_no_traceback(
+    checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    checkout.engine()
+    up = checkout.run(*words.up("cpu"), timeout=120)
+    assert up.returncode == 4, up.stderr
+    *_, said, last = up.stderr.splitlines()
+    assert said.startswith("fetch: http://127.0.0.1:9 does not give Qwen/Qwen2.5-0.5B-Instruct: ")
+    assert last == "fullbatch: the weights of Qwen/Qwen2.5-0.5B-Instruct are not here; the line above says why"
+    assert "Traceback" not in up.stderr
+    assert checkout.processes() == []

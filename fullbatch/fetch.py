@@ -1,0 +1,158 @@
+"""``python fetch.py MODEL [--revision R]``: a model's files from the hub, and of them only what the engine reads.
+
+The engine's own Python runs it, in the one-shot `model` of Compose and before the engine starts as a process. What is
+there already is not asked for again, so a start needs no network. Where the hub is, the token, proxies and certificates
+are taken from the environment by Hugging Face's library (HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY, SSL_CERT_FILE).
+
+Exit codes: 0 the files are there; 1 they are not, a line says why; 3 this Python has no huggingface_hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import glob
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+THERE, MISSING, NO_LIBRARY = 0, 1, 3
+TRIES, FIRST_PAUSE_S = 5, 5.0
+# What repositories keep for other programs beside what an engine reads.
+OTHERS_FOLDERS = frozenset({"original", "onnx", "openvino", "coreml", "metal", "gguf", "tflite"})
+OTHERS_SUFFIXES = frozenset({".onnx", ".msgpack", ".h5", ".ot", ".tflite", ".mlmodel", ".onnx_data"})
+# Kinds of weights, the first that there is counts: a repository often has the same ones in several.
+KINDS = ("safetensors", "consolidated", "bin", "pth", "gguf")
+_INDEXES = {"safetensors": "model.safetensors.index.json", "bin": "pytorch_model.bin.index.json"}
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
+
+
+def kind(name: str) -> str | None:
+    """Which kind of weights a file is; None for what is no weights, such as a configuration."""
+    path = PurePosixPath(name)
+    if path.suffix == ".safetensors":
+        return "consolidated" if path.name.startswith("consolidated") else "safetensors"
+    return {".bin": "bin", ".pth": "pth", ".pt": "pth", ".gguf": "gguf"}.get(path.suffix)
+
+
+def chosen(files: Iterable[str]) -> list[str]:
+    """What of a repository's files an engine needs: one kind of weights, and all that is small."""
+    listed = list(files)
+    ours = [name for name in listed if not _is_others(name)]
+    kinds = {kind(name) for name in ours}
+    wanted = next((one for one in KINDS if one in kinds), None)
+    if wanted is None:  # its only weights are where other programs look for theirs
+        return listed
+    return [name for name in ours if kind(name) in (None, wanted)]
+
+
+def is_whole(snapshot: Path) -> bool:
+    """Whether a snapshot can be served as it is: configuration, tokenizer, and each file that an index names."""
+    if not any((snapshot / name).exists() for name in ("config.json", "params.json")):
+        return False
+    if not any((snapshot / name).exists() for name in _TOKENIZERS):
+        return False
+    for index in [snapshot / name for name in _INDEXES.values() if (snapshot / name).exists()]:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if all((snapshot / name).exists() for name in named):
+            return True
+    indexed = {which for which, name in _INDEXES.items() if (snapshot / name).exists()}
+    return any(kind(path.name) not in (None, *indexed) for path in snapshot.iterdir())
+
+
+def present(cache: Path, model: str, revision: str | None) -> Path | None:
+    """The snapshot of `model` in Hugging Face's cache, where it is whole; None where the hub has to be asked."""
+    folder = cache / f"models--{model.replace('/', '--')}"
+    try:
+        if any((folder / "blobs").glob("*.incomplete")):
+            return None
+        reference = folder / "refs" / (revision or "main")
+        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        snapshot = folder / "snapshots" / commit if commit else None
+        return snapshot if snapshot and is_whole(snapshot) else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _is_others(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix in OTHERS_SUFFIXES or (len(path.parts) > 1 and path.parts[0] in OTHERS_FOLDERS)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="fetch.py", description="Fetch what an engine needs of a model, once.")
+    parser.add_argument("model")
+    parser.add_argument("--revision", help="commit or branch (default: main)")
+    options = parser.parse_args()
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return NO_LIBRARY
+    there = present(Path(constants.HF_HUB_CACHE), options.model, options.revision)
+    if there is None:
+        return _fetch(options.model, options.revision, constants.ENDPOINT)
+    _say(f"{options.model} is at {there}; the hub is not asked")
+    return THERE
+
+
+def _fetch(model: str, revision: str | None, endpoint: str) -> int:
+    from huggingface_hub import HfApi, errors, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    broken: tuple[type[Exception], ...] = (
+        OSError,
+        getattr(errors, "HTTPError", OSError),
+    )  # of the library's HTTP client
+    wanted: list[str] = []
+    why = ""
+    for number in range(TRIES):
+        if number:
+            pause = FIRST_PAUSE_S * 2 ** (number - 1)
+            _say(f"{why}; again in {pause:.0f} s ({number} of {TRIES - 1})")
+            time.sleep(pause)
+        try:
+            wanted = wanted or chosen(HfApi().list_repo_files(model, revision=revision))
+            where = snapshot_download(model, revision=revision, allow_patterns=[glob.escape(name) for name in wanted])
+            _say(f"{model} is at {where}")
+            return THERE
+        except GatedRepoError:
+            return _missing(f"{model} is gated: accept the licence on its page, then set HF_TOKEN=hf_...")
+        except RevisionNotFoundError:
+            return _missing(f"{model} has no revision '{revision}' at {endpoint}")
+        except RepositoryNotFoundError:
+            return _missing(f"{endpoint} has no {model} for you: look at the name, or set HF_TOKEN=hf_...")
+        except broken as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+                return _missing(f"{model} cannot be written: {error}")
+            why = _in_a_line(error)
+            if not wanted:  # the library itself has asked five times
+                break
+    return _missing(
+        f"{endpoint} does not give {model}: {why}; a mirror is named by HF_ENDPOINT, a proxy by HTTPS_PROXY, "
+        "and without a network see docs/air-gapped.md"
+    )
+
+
+def _in_a_line(error: Any) -> str:
+    """What went wrong at the bottom: the library's own words are about itself."""
+    cause = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__
+    said = " ".join(str(cause).split()) or type(cause).__name__
+    return said[:200]
+
+
+def _missing(why: str) -> int:
+    _say(why)
+    return MISSING
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"fetch: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

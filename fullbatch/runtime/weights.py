@@ -1,0 +1,34 @@
+"""Weights for an engine that runs as a process, fetched before it starts, by what Compose's one-shot runs too."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from fullbatch import fetch
+from fullbatch.errors import HostError
+from fullbatch.plan import EnginePlan
+
+
+def ready(engine: EnginePlan, program: str) -> bool:
+    """Whether its weights are there; False leaves them to the engine. HostError when they cannot be had."""
+    python = _python_of(Path(program))
+    if not engine.needs_weights or python is None:
+        return False
+    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
+    # -P: the script's folder must not come first on the path, its module names shadow the standard library's.
+    code = subprocess.run([python, "-P", str(Path(fetch.__file__)), *words], check=False).returncode
+    if code not in (fetch.THERE, fetch.NO_LIBRARY):
+        raise HostError(f"the weights of {engine.model} are not here; the line above says why")
+    return code == fetch.THERE
+
+
+def _python_of(program: Path) -> str | None:
+    """The Python that runs `vllm`: the first line of a script that pip has written."""
+    try:
+        with program.open("rb") as file:
+            first = file.readline(1024).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    words = first.removeprefix("#!").split()
+    return words[0] if first.startswith("#!") and "python" in Path(words[0]).name else None
