@@ -33,7 +33,7 @@ from fullbatch import (
 )
 from fullbatch.doctor import verdict
 from fullbatch.errors import FullbatchError, HostError, StateError, UsageError
-from fullbatch.options import parser
+from fullbatch.options import keys_profile, parser
 from fullbatch.runtime import Say, compose, dotenv
 from fullbatch.runtime.process import Ports
 from fullbatch.top import sources
@@ -209,7 +209,9 @@ def _top(args: argparse.Namespace) -> int:
 
 
 def _keys(args: argparse.Namespace) -> int:
-    return _in_gateway(args.profile, "gateway.keys", args.words)
+    # argparse leaves all words after the first to the program in the gateway, --profile among them.
+    own, words = keys_profile(args.words)
+    return _in_gateway(own or args.profile, "gateway.keys", words)
 
 
 def _usage(args: argparse.Namespace) -> int:

@@ -52,7 +52,9 @@ def choose(profile: Profile, step: Batch, held: int) -> tuple[Flag, ...]:
             "the engine's own queue is unbounded by default; this stands behind the gateway's bound",
         ),
         Flag("shutdown-timeout", DRAIN_SECONDS, "by default a stop cuts every stream; this lets them end (seconds)"),
-        Flag("disable-access-log-for-endpoints", "/health,/metrics", "probes and scrapes would fill the log"),
+        Flag(
+            "disable-access-log-for-endpoints", "/health,/metrics,/v1/models", "probes and scrapes would fill the log"
+        ),
         Flag("custom-histogram-buckets", _buckets(), "its own begin at 0.3 s, too coarse for the dashboards"),
         Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
     ]

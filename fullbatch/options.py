@@ -132,9 +132,9 @@ def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) ->
     status = commands.add_parser("status", help="what is running, whether it answers, KV cache planned and reported")
     status.add_argument("profile", nargs="?", help="only this one")
     status.add_argument("--json", action="store_true", help="for other programs")
-    top = commands.add_parser("top", help="batch, KV cache, queue and speed of what is running, live in the terminal")
+    top = commands.add_parser("top", help="batch, KV cache, queue and speed of what is running, live; q ends it")
     top.add_argument("profile", nargs="?", help="which, when several are running")
-    top.add_argument("--once", action="store_true", help="one look, then the end; 1 when nothing answers")
+    top.add_argument("--once", action="store_true", help="print one snapshot and exit (status 1 if nothing answers)")
     top.add_argument("--json", action="store_true", help="for other programs: one object a line")
     top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between looks (default: 1)")
     logs = commands.add_parser("logs", help="show the logs of engine and gateway")
@@ -149,7 +149,8 @@ def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
         "keys",
         help="API keys of the gateway: create, list, show, change, rotate, revoke",
         description="API keys of the running gateway; they work, and end, within a second.",
-        epilog="More: fullbatch keys create --help",
+        epilog="The key of the first start: `docker compose exec gateway python -m gateway.keyfile --show`, or, "
+        "without Docker, .fullbatch/run/PROFILE/api_keys. More: fullbatch keys create --help",
     )
     keys.add_argument("--profile", help=which)
     keys.add_argument(
@@ -163,6 +164,16 @@ def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
     form = usage.add_mutually_exclusive_group()
     for name, text in (("json", "for other programs"), ("csv", "for a spreadsheet")):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
+
+
+def keys_profile(words: list[str]) -> tuple[str | None, list[str]]:
+    """`--profile X` out of the words of `keys`, wherever it stands among them; the others as they are."""
+    for number, word in enumerate(words):
+        if word == "--profile" and number + 1 < len(words):
+            return words[number + 1], [*words[:number], *words[number + 2 :]]
+        if word.startswith("--profile="):
+            return word.partition("=")[2], [*words[:number], *words[number + 1 :]]
+    return None, words
 
 
 def _add_calibrate(commands: argparse._SubParsersAction[_Parser]) -> None:

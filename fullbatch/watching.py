@@ -11,7 +11,7 @@ from pathlib import Path
 from fullbatch.errors import StateError
 from fullbatch.runtime import compose, state
 from fullbatch.runtime.process import tail
-from fullbatch.top import loop, sources
+from fullbatch.top import keys, loop, sources
 from fullbatch.top.screen import picture
 
 
@@ -22,8 +22,8 @@ def look(source: sources.Source, interval: float, *, once: bool, as_json: bool) 
 
     console = Console()
     live = Live(console=console, screen=True, auto_refresh=False) if not (once or as_json) else None
-    with live or contextlib.nullcontext():
-        for frame in loop.frames(source, interval):
+    with live or contextlib.nullcontext(), keys.pressed() if live else contextlib.nullcontext(time.sleep) as sleep:
+        for frame in loop.frames(source, interval, sleep):
             if as_json:
                 sys.stdout.write(json.dumps(loop.as_json(source, frame.figures)) + "\n")
                 sys.stdout.flush()

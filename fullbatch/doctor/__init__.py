@@ -60,7 +60,7 @@ def _plan(root: Path, plan: Plan, runtime: str, ports: Ports) -> list[Verdict]:
             found.append(system.compiler(root / ".fullbatch" / "engine" / "bin" / "python"))
         found.append(system.shared_memory(engine))
         found.append(system.open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    found += serving.weights(plan, runtime)
+    found += [*serving.network(), *serving.weights(plan, runtime)]
     found += serving.ports(plan, runtime, ports, serving.Own(own_processes(root), compose.published_ports()))
     return found + serving.last_run(root, plan)
 

@@ -98,6 +98,13 @@ def weights(plan: Plan, runtime: str) -> list[Verdict]:
     return [*([_disk(engine, folder)] if runtime == "process" else []), *_token(engine)]
 
 
+def network() -> list[Verdict]:
+    """Proxies and a mirror, where there are any: what goes through them, and what does not."""
+    through = ", ".join(f"{name} is {url}" for name, url in needs.proxies().items())
+    found = [ok("proxy", f"{through}: downloads go through it, nothing on this machine does")] if through else []
+    return [*found, ok("mirror", f"weights come from {needs.hub()} (HF_ENDPOINT)")] if needs.hub() else found
+
+
 def _disk(engine: EnginePlan, folder: Path) -> Verdict:
     need, free = needs.checkpoint_gib(engine) + needs.DISK_ROOM_GIB, host.free_disk_gib(folder)
     said = f"{free:.1f} GiB free at {folder.parent}, {engine.model} needs {need:.1f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fullbatch import catalog, host
 from fullbatch.plan import EnginePlan, Plan
@@ -65,6 +66,21 @@ def hf_token() -> bool:
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
     kept = Path(os.environ.get("HF_TOKEN_PATH", home / "token")).expanduser()
     return bool(os.environ.get("HF_TOKEN", "").strip()) or (kept.is_file() and kept.stat().st_size > 0)
+
+
+def proxies() -> dict[str, str]:
+    """The proxies that downloads of this shell go through, by variable, without user and password."""
+    named = {name: os.environ.get(name) or os.environ.get(name.lower(), "") for name in ("HTTP_PROXY", "HTTPS_PROXY")}
+    return {
+        name: f"{urlsplit(url).scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
+        for name, url in named.items()
+        if url
+    }
+
+
+def hub() -> str:
+    """Where weights come from, where that is not Hugging Face itself; empty otherwise."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/")
 
 
 def _disk(engine: EnginePlan) -> list[str]:

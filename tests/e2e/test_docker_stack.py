@@ -74,7 +74,7 @@ def registry_answers(environment: dict[str, str]) -> bool:
 
 
 def client(stack: Stack) -> OpenAI:
-    return OpenAI(base_url=f"{stack.gateway}/v1", api_key=stack.secret("api_keys"), max_retries=0, timeout=60)
+    return OpenAI(base_url=f"{stack.gateway}/v1", api_key=stack.secret("first"), max_retries=0, timeout=60)
 
 
 def test_every_service_is_up_and_every_one_shot_has_ended_well(stack: Stack) -> None:
@@ -149,7 +149,7 @@ def test_nothing_is_served_without_the_generated_key(stack: Stack) -> None:
     assert get(f"{stack.gateway}/v1/chat/completions", data=body).status == 401
     wrong = {"authorization": "Bearer fb-wrong-wrong-wrong"}
     assert get(f"{stack.gateway}/v1/chat/completions", data=body, headers=wrong).status == 401
-    assert re.fullmatch(r"fb-[A-Za-z0-9_-]{32}", stack.secret("api_keys"))
+    assert re.fullmatch(r"fb-[A-Za-z0-9_-]{32}", stack.secret("first"))
 
 
 def test_keys_are_made_and_usage_is_kept_in_the_gateways_container(stack: Stack) -> None:
@@ -163,12 +163,20 @@ def test_keys_are_made_and_usage_is_kept_in_the_gateways_container(stack: Stack)
 
 
 def test_secrets_survive_a_second_up(stack: Stack) -> None:
-    shown = stack.secret("api_keys")
+    shown = stack.secret("first")
     stack.up()
     with client(stack) as api:
         assert api.api_key == shown
         api.models.list()
     assert "kept as it is" in stack.compose("logs", "--no-color", "secrets")
+
+
+def test_no_secret_stands_in_any_log(stack: Stack) -> None:
+    logs = stack.compose("logs", "--no-color")
+    shown = [stack.secret("first"), stack.secret("locust")]
+    shown += [stack.secret("admin_password")] if stack.grafana else []
+    assert len(set(shown)) == len(shown) and all(shown)
+    assert not [one for one in shown if one in logs]
 
 
 def test_our_command_line_sees_it_and_refuses_a_second_one(stack: Stack) -> None:
@@ -189,6 +197,7 @@ def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
     finally:
         post_form(f"{stack.locust}/stop", "")
     assert locust_total(stack)["num_failures"] == 0
+    wait_for("its tokens under its own name", 10, lambda: "locust," in stack.fullbatch("usage", "--csv").stdout)
 
 
 def test_two_locust_workers_share_the_users(stack: Stack) -> None:
@@ -248,7 +257,7 @@ def test_a_killed_engine_is_told_and_comes_back_by_itself(stack: Stack) -> None:
     assert int(down.headers["retry-after"]) > 0
     assert down.json()["engines"][0]["state"] in ("down", "starting")
     body = {"model": "tiny", "messages": QUESTION, "max_tokens": 1}
-    key = {"authorization": f"Bearer {stack.secret('api_keys')}"}
+    key = {"authorization": f"Bearer {stack.secret('first')}"}
     refused = get(f"{stack.gateway}/v1/chat/completions", data=body, headers=key)
     assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
     assert refused.json()["error"]["message"]
@@ -280,10 +289,12 @@ def test_fullbatch_up_waits_for_a_token_and_down_takes_everything_away(stack: St
     """After the stack above is gone: the same ports, a project of its own."""
     project = f"{stack.project}-up"
     port = stack.gateway.rsplit(":", 1)[1]
+    kept = (ROOT / ".env").read_bytes() if (ROOT / ".env").exists() else None
     try:
         up = stack.fullbatch("up", "cpu-tiny", "--runtime", "compose", "--gateway-port", port, project=project)
         assert up.returncode == 0, up.stdout + up.stderr
         assert "the first token came back through the gateway" in up.stdout
+        assert "PROFILE=cpu-tiny\n" in (ROOT / ".env").read_text(encoding="utf-8")
         assert "KV cache is laid out" in up.stdout or "compiling the model" in up.stdout, (
             "it never said what it waits for"
         )
@@ -291,4 +302,5 @@ def test_fullbatch_up_waits_for_a_token_and_down_takes_everything_away(stack: St
         assert down.returncode == 0, down.stdout + down.stderr
         assert stack.fullbatch("status", project=project).returncode == 6
     finally:
+        (ROOT / ".env").unlink(missing_ok=True) if kept is None else (ROOT / ".env").write_bytes(kept)
         stack.docker("compose", "--project-name", project, "down", "--volumes", "--remove-orphans", timeout_s=120)

@@ -305,3 +305,24 @@ def _created(pid: int) -> float:
     ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19])
     uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "--profile", "cpu"], ["--profile", "cpu", "list"], ["list", "--profile=cpu"]]
+)
+def test_keys_take_the_profile_wherever_it_stands(checkout: Checkout, words: list[str]) -> None:
+    assert _one_line(checkout.run("keys", *words), 6) == "profile 'cpu' is not running"
+
+
+def test_a_python_without_our_packages_is_told_in_a_line(checkout: Checkout) -> None:
+    """`python3 -m fullbatch` in a fresh clone."""
+    command = [sys.executable, "-S", "-m", "fullbatch", "plan", "cpu"]
+    run = subprocess.run(command, cwd=checkout.root, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.endswith("; run scripts/setup, then .venv/bin/fullbatch")
+
+
+def test_up_without_a_name_takes_the_one_in_the_env_file(checkout: Checkout) -> None:
+    checkout.write(".env", "PROFILE=cpu-tinny\n")
+    assert _one_line(checkout.run("up"), 2).startswith("profile 'cpu-tinny': no such profile")

@@ -113,3 +113,25 @@ def test_how_the_last_run_ended(plan_of: PlanOf, tmp_path: Path) -> None:
     assert found.severity == "warn"
     assert found.finding == "it ended: vLLM 0.32.0 does not know --num-scheduler-steps 8"
     assert "profiles/cpu.yaml" in found.fix
+
+
+def test_proxies_and_a_mirror_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    assert serving.network() == []
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy.corp:3128")
+    (proxy,) = serving.network()
+    assert (proxy.check, proxy.severity) == ("proxy", "ok")
+    assert proxy.finding.startswith("HTTPS_PROXY is http://proxy.corp:3128: downloads go through it")
+    assert "secret" not in proxy.finding
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    assert serving.network()[1].finding == "weights come from https://mirror.example (HF_ENDPOINT)"
+
+
+def test_the_ports_of_what_runs_in_docker_are_ours(plan_of: PlanOf) -> None:
+    """Behind a published port stands a process of Docker's, which nobody shall stop."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        gateway, *_ = serving.ports(plan_of("cpu"), "compose", Ports(taken), serving.Own({}, {taken: "cpu"}))
+    assert (gateway.severity, gateway.fix) == ("warn", "fullbatch down cpu")
+    assert gateway.finding == f"{taken} (gateway) is held by your running profile 'cpu'"

@@ -8,6 +8,7 @@ import pty
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,25 @@ def test_in_a_terminal_it_is_live_and_ctrl_c_ends_it_cleanly(running: Checkout) 
     assert "\x1b[?1049h" in screen and screen.rindex("\x1b[?1049l") > screen.rindex("slots"), "the old screen is back"
     assert "\x1b[?25h" in screen[screen.rindex("slots") :], "the cursor is back"
     assert "Traceback" not in screen
+
+
+def test_q_ends_it_and_the_terminal_is_as_before(running: Checkout) -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    environment = running.environment() | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(
+        running.command("top", "--interval", "5"), cwd=running.root, env=environment,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    ) as process:  # fmt: skip
+        _until(ours, lambda text: "\x1b[?1049h" in text)
+        began = time.monotonic()
+        while process.poll() is None and time.monotonic() - began < 20:
+            os.write(ours, b"xq")
+            time.sleep(0.2)
+    assert process.returncode == 0
+    assert termios.tcgetattr(theirs) == before
+    os.close(theirs)
+    os.close(ours)
 
 
 def _until(terminal: int, done: Callable[[str], bool], seconds: float = 20) -> str:
