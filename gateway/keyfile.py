@@ -73,7 +73,7 @@ def _make(path: Path, value: str, purpose: str, mode: int) -> None:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(value + "\n")
-    sys.stdout.write(f"{path}: new {purpose}; see it with --show, or in the file\n")
+    sys.stdout.write(f"{path}: new {purpose}; it stands there, and nowhere else\n")
 
 
 def _let_in(keys: Path, client: Path) -> None:
