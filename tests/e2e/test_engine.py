@@ -62,7 +62,7 @@ def up() -> Iterator[Up]:
         answer = fullbatch("up", "cpu-tiny", *words)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "the first token came back through the gateway" in answer.stdout
-        key = (ROOT / ".fullbatch/run/cpu-tiny/api_keys").read_text().strip()
+        key = (ROOT / ".fullbatch/run/cpu-tiny/api_keys").read_text().split()[0]
         yield Up(f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{engine}", key)
     finally:
         fullbatch("down", "cpu-tiny")
