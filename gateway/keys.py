@@ -132,8 +132,13 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="keys", description="Who may use the gateway, and how much.")
-    top.add_argument("--store", type=Path, required=True, metavar="FILE", help="`store` of gateway.yaml")
+    top = argparse.ArgumentParser(
+        prog="fullbatch keys",
+        description="Who may use the gateway, and how much.",
+        epilog="Without fullbatch: python -m gateway.keys --store FILE COMMAND, FILE being `store` of gateway.yaml.",
+    )
+    # Not shown: it belongs to the module's own call, and `fullbatch keys` gives it.
+    top.add_argument("--store", type=Path, required=True, metavar="FILE", help=argparse.SUPPRESS)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="for other programs")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -75,8 +75,13 @@ def _as_text(by: list[str], lines: list[Line]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="usage", description="Tokens by key, model or day (UTC).")
-    parser.add_argument("--store", type=Path, required=True, metavar="FILE", help="`store` of gateway.yaml")
+    parser = argparse.ArgumentParser(
+        prog="fullbatch usage",
+        description="Tokens by key, model or day (UTC).",
+        epilog="Without fullbatch: python -m gateway.usage --store FILE, FILE being `store` of gateway.yaml.",
+    )
+    # Not shown: it belongs to the module's own call, and `fullbatch usage` gives it.
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument(
         "--by", type=_groups, default="key", metavar="WHAT", help="key, model, day, or several: day,key"
     )

@@ -154,6 +154,8 @@ def test_help_on_keys_needs_nothing_that_runs(checkout: Checkout) -> None:
     run = checkout.run("keys", "create", "--help")
     assert run.returncode == 0, run.stderr
     assert "--requests-per-minute" in run.stdout and "--expires" in run.stdout
+    assert run.stdout.startswith("usage: fullbatch keys create "), "what a person types, without the store"
+    assert "--store" not in checkout.run("keys", "list", "--help").stdout
 
 
 def test_status_of_nothing(checkout: Checkout) -> None:
