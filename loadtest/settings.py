@@ -1,14 +1,14 @@
 """What the locustfile needs to know: the only place that reads the environment.
 
-FULLBATCH_HOST, FULLBATCH_MODEL and FULLBATCH_KEY_FILE are the defaults of Locust's own --host and of --model and
---api-key-file, so an argument, or a field of the web UI, wins over them.
+FULLBATCH_HOST, FULLBATCH_MODEL, FULLBATCH_KEY_FILE and FULLBATCH_WEB_HOSTS are the defaults of Locust's own --host and
+of --model, --api-key-file and --web-host-allowed, so an argument, or a field of the web UI, wins over them.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from locust.argument_parser import LocustArgumentParser
 from loadtest.config import read_keys
 from loadtest.connection import Server, server_at
 from loadtest.errors import UsageProblem
+from loadtest.hosts import told
 from loadtest.preflight import served_models
 from loadtest.prompts import Prompts
 from loadtest.workload import names, read_workload
@@ -32,6 +33,13 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     parser.add_argument(
         "--api-key-file", default=key, include_in_web_ui=False, help="File with one key per line; the first is used"
     )
+    parser.add_argument(
+        "--web-host-allowed",
+        type=_hosts,
+        default=environment.get("FULLBATCH_WEB_HOSTS", ""),
+        include_in_web_ui=False,
+        help="Hosts by which browsers may ask for this page beside loopback: with commas between, perhaps with a port",
+    )
     parser.add_argument("--workload", default="seed", choices=names(), help="What is asked for: loadtest/workloads/")
     parser.add_argument(
         "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
@@ -39,6 +47,14 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     parser.add_argument("--prompt-words", type=int, default=0, help="Length of every prompt; 0: as the workload says")
     parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, with commas between")
     parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
+
+
+def _hosts(text: str) -> str:
+    try:
+        told(text)
+    except UsageProblem as problem:
+        raise ArgumentTypeError(str(problem)) from problem
+    return text
 
 
 def steps(text: str) -> list[int]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from jinja2 import ChoiceLoader, DictLoader
@@ -26,11 +26,13 @@ from locust.runners import WorkerRunner
 from locust.web import WebUI
 
 from loadtest import export
+from loadtest.hosts import Authority, allowed, authority, same_origin, told
 from loadtest.live import Board, Collector, Slice
 
 TAB = "llm"
 _SCRIPT = Path(__file__).parent / "templates" / "live.js"
 _MESSAGE = "fullbatch"  # our part of a worker's report
+_SCRAPED = "fullbatch.scrape"
 _LOOK_S, _PAUSE_S, _MERGE_S = 0.005, 0.001, 0.5
 _COLUMNS = {
     "stage": "Stage",
@@ -118,7 +120,7 @@ def _extend(web_ui: WebUI, session: Session) -> None:
     }
     assert web_ui.app is not None and web_ui.app.jinja_loader is not None
     web_ui.app.jinja_loader = ChoiceLoader([DictLoader({"index.html": _page()}), web_ui.app.jinja_loader])
-    web_ui.app.before_request(_refuse_others)
+    web_ui.app.before_request(_guard(web_ui))
     web_ui.app.after_request(lambda response: _with_rows(response, session))
     # Where Locust's own routes lie.
     base = getattr(web_ui.environment.parsed_options, "web_base_path", None) or None
@@ -133,17 +135,40 @@ def _page() -> str:
     return text.replace("</body>", '<script src="./fullbatch/live.js" defer></script></body>')
 
 
-def _refuse_others() -> Response | None:
-    """Locust lets every web site that its user visits start a run, to any host, with our key. Only its own page may.
-
-    The key's file is not to be chosen from a browser either: any file's first line could be sent anywhere.
+def _guard(web_ui: WebUI) -> Callable[[], Response | None]:
+    """Before every request, to whatever path. Locust itself lets every web site that its user visits start a run, to
+    any host, with our key, and read what the page shows.
     """
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        return Response("only this page may do that, not another web site\n", 403, mimetype="text/plain")
-    if "api_key_file" in request.form:
-        return Response("the key's file is given on the command line only\n", 400, mimetype="text/plain")
-    return None
+    options = web_ui.environment.parsed_options
+    hosts = told(getattr(options, "web_host_allowed", ""), web_ui.host)
+
+    def refused() -> Response | None:
+        asked = authority(request.headers.get("Host"))
+        if asked is None:
+            return _plain(400, "a Host header with a name or an address, and perhaps a port, is expected")
+        # Prometheus finds us by address. A page of another site asks by name: its name is all that it can point at us.
+        scraped = asked.is_address and request.method == "GET" and request.endpoint == _SCRAPED
+        if not scraped and not allowed(asked, hosts):
+            name = _name_of(asked)
+            how = f"start Locust with --web-host-allowed {name}, or set FULLBATCH_WEB_HOSTS={name}, if it is yours"
+            return _plain(403, f"this page was not told of the host {name}: {how}")
+        origin = request.headers.get("Origin")
+        if origin is not None and not same_origin(origin, asked):
+            return _plain(403, "only this page may do that, not another web site")
+        # The key's file is not to be chosen from a browser: any file's first line could be sent anywhere.
+        if "api_key_file" in request.form:
+            return _plain(400, "the key's file is given on the command line only")
+        return None
+
+    return refused
+
+
+def _name_of(asked: Authority) -> str:
+    return f"[{asked.host}]" if asked.is_address and ":" in str(asked.host) else str(asked.host)
+
+
+def _plain(status: int, text: str) -> Response:
+    return Response(f"{text}\n", status, {"X-Content-Type-Options": "nosniff"}, mimetype="text/plain")
 
 
 def _with_rows(response: Response, session: Session) -> Response:

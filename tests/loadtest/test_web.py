@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -89,7 +91,8 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
             assert word in told
         assert tab.complaints == []
         gap = "document.querySelector('#fullbatch').getBoundingClientRect().top - "
-        assert 0 <= tab.ask(gap + "document.querySelector('#root table').getBoundingClientRect().bottom") < 100
+        gap += "document.querySelector('#root table').getBoundingClientRect().bottom"
+        tab.until(f"0 <= {gap} && {gap} < 100")  # once Locust has built its own page
         for width in (1280, 390):
             tab.shape(width)
             assert tab.ask("document.querySelector('#fullbatch').scrollWidth - innerWidth") <= 0
@@ -108,6 +111,82 @@ def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str
         refused.value.close()
         assert refused.value.code == status
     assert statistics(page)["state"] == "ready"
+
+
+PAGES = (
+    "GET /", "GET /metrics", "GET /fullbatch/live", "GET /fullbatch/stages.csv", "GET /fullbatch/live.js",
+    "GET /stats/requests", "GET /stats/report", "GET /stats/requests/csv", "GET /stats/failures/csv", "GET /exceptions",
+    "GET /tasks", "GET /logs", "GET /worker-count", "GET /assets/favicon-light.png", "GET /nothing", "GET /login",
+    "POST /swarm", "POST /stop", "POST /stats/reset", "POST /user", "OPTIONS /swarm", "HEAD /",
+)  # fmt: skip
+
+
+def answered(page: str, what: str, *headers: str) -> tuple[int, str]:
+    """Status and body of a request with exactly these headers."""
+    address = urllib.parse.urlsplit(page)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        lines = [f"{what} HTTP/1.1", *headers, "Connection: close", "Content-Length: 0", "", ""]
+        connection.sendall("\r\n".join(lines).encode("latin-1"))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.decode("utf-8", "replace").partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+@pytest.fixture(scope="module")
+def bare_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page whose server is not there, told of one name and of one name at one port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    told = {"FULLBATCH_HOST": "http://127.0.0.1:9", "FULLBATCH_WEB_HOSTS": "box.lan, pinned.lan:443"}
+    with locust(tmp_path_factory.mktemp("page"), "--web-host", "127.0.0.1", "--web-port", str(port), **told):
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/"))
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("what", PAGES)
+def test_a_name_that_another_site_points_at_us_reaches_no_page(bare_page: str, what: str) -> None:
+    port = bare_page.rpartition(":")[2]
+    for host in (f"evil.example:{port}", f"EVIL.EXAMPLE.:{port}", f"localhost.evil.example:{port}", "pinned.lan:80"):
+        for origin in ((), (f"Origin: http://{host}",)):
+            status, body = answered(bare_page, what, f"Host: {host}", *origin)
+            assert status == 403 and ("was not told of the host" in body or what.startswith("HEAD")), (host, body[:200])
+    assert answered(bare_page, what)[0] == 400
+    for odd in ("", "localhost:0", f"localhost:{port}, evil.example", "user@localhost", "[::1", "<b>"):
+        assert answered(bare_page, what, f"Host: {odd}")[0] == 400, odd
+    assert answered(bare_page, what, f"Host: localhost:{port}", "Host: evil.example")[0] == 400
+    for other in ("http://evil.example", "null", f"http://127.0.0.1:{port}", "http://localhost:1"):
+        assert answered(bare_page, what, f"Host: localhost:{port}", f"Origin: {other}")[0] == 403, other
+
+
+def test_loopback_and_what_was_told_reach_the_page(bare_page: str) -> None:
+    port = bare_page.rpartition(":")[2]
+    for host in (
+        f"127.0.0.1:{port}", f"LOCALHOST:{port}", f"localhost.:{port}", "localhost:18089", f"[::1]:{port}",
+        f"[::ffff:127.0.0.1]:{port}", f"box.lan:{port}", "Box.Lan", "box.lan.:80", "pinned.lan:443",
+    ):  # fmt: skip
+        for origin in ((), (f"Origin: http://{host}",)):
+            assert answered(bare_page, "GET /tasks", f"Host: {host}", *origin)[0] == 200, (host, origin)
+
+
+def test_prometheus_finds_the_metrics_by_any_address_and_nothing_else(bare_page: str) -> None:
+    for host in ("172.18.0.5:8089", "[fd00::5]:8089"):
+        status, body = answered(bare_page, "GET /metrics", f"Host: {host}")
+        assert status == 200 and "loadtest_users" in body
+        assert answered(bare_page, "GET /metrics", f"Host: {host}", "Origin: http://evil.example")[0] == 403
+        assert answered(bare_page, "GET /stats/requests", f"Host: {host}")[0] == 403
+        assert answered(bare_page, "POST /stop", f"Host: {host}")[0] == 403
+
+
+def test_a_host_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"), "--web-port", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for words, more in ((["--web-host-allowed", "http://x"], {}), ([], {"FULLBATCH_WEB_HOSTS": "http://x"})):
+        done = subprocess.run(
+            [*command, *words], cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60
+        )  # fmt: skip
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "'http://x' is not a host such as box.lan" in done.stderr
 
 
 def test_form_table_metrics_and_csv_tell_the_same_run(page: str) -> None:
