@@ -67,6 +67,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
         patience=options.obey_retry_after,
         max_lag_ms=options.max_lag_ms,
         processes=options.processes,
+        token_counts=options.token_counts,
         selfcheck=checked.read(options.selfcheck) if options.selfcheck else None,
         meta=read_meta(options.meta),
         targets=wanted.targets,

@@ -12,6 +12,7 @@ from loadtest.arrivals import OPEN_LOOP, Arrivals
 from loadtest.checked import SelfCheck
 from loadtest.errors import UsageProblem
 from loadtest.points import Slo
+from loadtest.tokens import TokenCounts
 from loadtest.verdict import Target
 from loadtest.workload import Workload
 
@@ -48,6 +49,7 @@ class RunConfig:
     max_lag_ms: float | None = None
     selfcheck: SelfCheck | None = None
     processes: int = 1
+    token_counts: TokenCounts = "auto"
     meta: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     slo: Slo | None = None
@@ -64,6 +66,7 @@ class RunConfig:
             "rates": list(self.arrivals.rates),
             "max_tokens": max(kind.output_tokens for kind in self.workload.kinds),
             "prompt_tokens": max(kind.prompt_tokens for kind in self.workload.kinds),
+            "token_counts": self.token_counts,
             **{name: getattr(self, name) for name in names},
         }
 

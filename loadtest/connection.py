@@ -182,7 +182,7 @@ class Connection:
                 return
             late = Outcome.TIMEOUT if record.answer.first is None else Outcome.STALLED
             seconds = self._server.first_token_timeout if late is Outcome.TIMEOUT else self._server.stall_timeout
-            record.outcome, record.detail = late, f"no byte for {seconds:g} s after {record.answer.events} text events"
+            record.outcome, record.detail = late, f"no text for {seconds:g} s after {record.answer.events} text events"
         except HTTPParseError as error:
             record.outcome, record.detail = Outcome.MALFORMED, f"not HTTP: {error}"
         except OSError as error:
@@ -195,6 +195,7 @@ class Connection:
     def _read_to_end(self, response: _Response, record: Record) -> None:
         assert self._socket is not None
         receive, streaming = self._socket.recv, False
+        deadline = record.send + int(self._server.first_token_timeout * 1e9)
         while not response.message_complete:
             data = receive(_READ_SIZE)
             now = perf_counter_ns()
@@ -205,20 +206,30 @@ class Connection:
                 record.status = response.status_code
                 streaming = response.is_stream and 200 <= record.status < 300
             if streaming:
-                self._take(now, response, record)
+                deadline = self._take(now, response, record, deadline)
             elif len(response.body) > _ERROR_BODY_LIMIT:
                 return
+            else:
+                self._wait_until(deadline, now)
 
-    def _take(self, now: int, response: _Response, record: Record) -> None:
+    def _take(self, now: int, response: _Response, record: Record, deadline: int) -> int:
+        """The moment until which text, or after [DONE] the end, is waited for. Only text moves it: a server that hangs
+        may keep its streams alive with comments."""
         answer = record.answer
-        waiting = answer.first is None
+        waiting = not answer.done
         answer.take(now, response.take_body())
-        if self._socket is None:
-            return
-        if answer.done:
-            self._socket.settimeout(_AFTER_DONE_TIMEOUT)
-        elif waiting and answer.first is not None:
-            self._socket.settimeout(self._server.stall_timeout)
+        if answer.done and waiting:
+            deadline = now + int(_AFTER_DONE_TIMEOUT * 1e9)
+        elif answer.last == now:
+            deadline = now + int(self._server.stall_timeout * 1e9)
+        self._wait_until(deadline, now)
+        return deadline
+
+    def _wait_until(self, deadline: int, now: int) -> None:
+        if now >= deadline:
+            raise TimeoutError
+        if self._socket is not None:
+            self._socket.settimeout((deadline - now) / 1e9)
 
 
 def _judge(response: _Response, record: Record) -> tuple[Outcome, str]:

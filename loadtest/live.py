@@ -14,6 +14,7 @@ from typing import Any
 
 from loadtest.histogram import Histogram, merged
 from loadtest.record import Record
+from loadtest.tokens import between, tokens_of
 
 KEPT_S = 3600  # seconds of the past that the board can draw
 _NS = 1e9
@@ -73,18 +74,19 @@ class Collector:
         answer = record.answer
         if not record.ok or answer.first is None or not answer.events:
             return
-        each = record.tokens / answer.events
+        found = tokens_of(answer)
         first = self._at(answer.first)
         first.ttft.add((answer.first - record.send) / _NS)
-        first.tokens += each * answer.first_events
+        first.tokens += found.first
         here, moment = first, answer.first
         second_ends = self._second_ends(moment)
-        for gap, events in answer.gaps:
+        for (gap, tokens), (value, count) in zip(found.gaps, between(found.gaps), strict=True):
             moment += gap
             if moment >= second_ends:
                 here, second_ends = self._at(moment), self._second_ends(moment)
-            here.tokens += each * events
-            here.itl.add(gap / events / _NS, events)
+            here.tokens += tokens
+            if count:
+                here.itl.add(value / _NS, count)
 
     def _second_ends(self, moment: int) -> int:
         """When the second of a moment is over, on the clock of the records."""

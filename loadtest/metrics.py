@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from loadtest import intervals
 from loadtest.record import REFUSALS, Record
+from loadtest.tokens import between, first_tokens, tokens_of
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -41,6 +42,7 @@ class ClientMetrics:
 
     `…_from_plan_ms` count from the intended start. `refusals`: all 429 and 503 met, also those that a later try made
     good. `no_usage`, `too_long`, `too_short`: good answers without token counts, or of another length than asked for.
+    `counting`: good answers by how the tokens of their events are known (`loadtest.tokens.Counting`).
     """
 
     requests: int
@@ -57,6 +59,8 @@ class ClientMetrics:
     e2e_ms: Quantiles | None
     worst_stall_ms: float | None
     coalescing: float | None
+    tokens_per_event: float | None
+    counting: dict[str, int]
     cached_tokens: int | None
     ttft_from_plan_ms: Quantiles | None
     e2e_from_plan_ms: Quantiles | None
@@ -115,7 +119,7 @@ def e2e_ms(record: Record) -> float | None:
 def tpot_ms(record: Record) -> float | None:
     """(last - first) / (tokens - tokens of the first read). Undetermined, not 0, when nothing followed the first."""
     answer = record.answer
-    following = record.tokens - answer.first_events
+    following = record.tokens - first_tokens(answer)
     if answer.first is None or answer.last is None or following < 1 or answer.last == answer.first:
         return None
     return (answer.last - answer.first) / following / NS_PER_MS
@@ -127,8 +131,9 @@ def from_plan_ms(record: Record, moment: int | None) -> float | None:
 
 
 def itl_ms(record: Record) -> list[float]:
-    """One value per text event after the first read: the gap before its read, shared among the read's events."""
-    return [gap / events / NS_PER_MS for gap, events in record.answer.gaps for _ in range(events)]
+    """One value per token after the first read: the gap before its read, shared among the read's tokens."""
+    values = between(tokens_of(record.answer).gaps)
+    return [value / NS_PER_MS for value, count in values for _ in range(count)]
 
 
 def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
@@ -152,6 +157,8 @@ def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
         e2e_ms=quantiles(_known(e2e_ms(record) for record in good)),
         worst_stall_ms=max(stalls) / NS_PER_MS if stalls else None,
         coalescing=coalescing(good),
+        tokens_per_event=tokens_per_event(good),
+        counting=dict(sorted(Counter(str(tokens_of(record.answer).counting) for record in good).items())),
         cached_tokens=_cached(good),
         ttft_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.first) for record in good)),
         e2e_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.last) for record in good)),
@@ -204,6 +211,13 @@ def coalescing(records: Sequence[Record]) -> float | None:
     return sum(record.answer.events for record in records) / reads if reads else None
 
 
+def tokens_per_event(records: Sequence[Record]) -> float | None:
+    """Output tokens per text event; above 1 where events hold several tokens."""
+    known = [record for record in records if record.answer.usage is not None]
+    events = sum(record.answer.events for record in known)
+    return sum(record.tokens for record in known) / events if events else None
+
+
 def steady_rate(records: Sequence[Record]) -> float | None:
     """Tokens per second while every user was being answered: from the last first-token to the first user's end.
 
@@ -224,13 +238,13 @@ def steady_rate(records: Sequence[Record]) -> float | None:
 
 
 def _tokens_between(record: Record, start: int, end: int) -> float:
-    answer = record.answer
-    at = answer.first or 0
-    events = answer.first_events if start < at <= end else 0
-    for gap, count in answer.gaps:
+    found = tokens_of(record.answer)
+    at = record.answer.first or 0
+    tokens = found.first if start < at <= end else 0.0
+    for gap, count in found.gaps:
         at += gap
-        events += count if start < at <= end else 0
-    return events * record.tokens / answer.events if answer.events else 0.0
+        tokens += count if start < at <= end else 0.0
+    return tokens
 
 
 def _cached(records: Sequence[Record]) -> int | None:

@@ -159,6 +159,10 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
         "--warmup", type=at_least(0), default=2, metavar="N",
         help="short requests per user and stage, not counted (default 2)",
     )  # fmt: skip
+    run.add_argument(
+        "--token-counts", choices=("auto", "always", "never"), default="auto",
+        help="have the server count the tokens of each event; auto: where a first answer's events hold several",
+    )  # fmt: skip
     _processes_argument(run)
     run.add_argument("--first-token-timeout", type=above_zero, default=600.0, metavar="S", help="default 600")
     run.add_argument(

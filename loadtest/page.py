@@ -14,6 +14,7 @@ from loadtest.figures import figures
 from loadtest.intervals import Estimate
 from loadtest.knee import DEFINITION, knee
 from loadtest.points import Point, points, side_names, slo_of
+from loadtest.tokens import told
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_FAILURE_EXAMPLES = 3
@@ -71,6 +72,7 @@ def render(content: Mapping[str, Any]) -> str:
         losses=comparison.losses(compared),
         compared_headings=[name for name, _ in comparison.SHOWN.values()],
         stamp=_stamp(content),
+        itl_told=told([stage["client"] for stage in content["stages"]]),
         figures=figures(content),
         failures=_failures(content),
         noticed=[line for stage in content["stages"] for line in _noticed(stage, _called(stage, content))],

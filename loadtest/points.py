@@ -13,6 +13,7 @@ from typing import Any
 
 from loadtest import intervals
 from loadtest.intervals import CONFIDENCE, Estimate
+from loadtest.tokens import between
 
 FAMILIES = ("ttft", "itl", "tpot", "e2e", "ttft_from_plan", "e2e_from_plan")
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -168,11 +169,10 @@ def times(row: Mapping[str, Any], family: str) -> Iterator[float]:
     if row["first_us"] is None or row["last_us"] is None:
         return
     if family == "itl":
-        for gap in row["gaps_us"]:
-            gap_us, events = gap if isinstance(gap, list) else (gap, 1)
-            yield from [gap_us / events / 1000] * events
+        for gap_us, count in between(tuple(gap) if isinstance(gap, list) else (gap, 1) for gap in row["gaps_us"]):
+            yield from [gap_us / 1000] * count
     elif family == "tpot":
-        following = row["output_tokens"] - row["first_events"]
+        following = row["output_tokens"] - row.get("first_tokens", row["first_events"])
         if following >= 1 and row["last_us"] > row["first_us"]:
             yield (row["last_us"] - row["first_us"]) / following / 1000
     else:

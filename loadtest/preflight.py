@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Event, Thread
 from time import perf_counter_ns
 
 import orjson
@@ -14,11 +16,14 @@ from loadtest.connection import Connection, Server, body_message
 from loadtest.errors import ServerProblem, UsageProblem
 from loadtest.prompts import CHAT_PATH, Prompts, line_through
 from loadtest.record import Outcome, Record
+from loadtest.tokens import TokenCounts, several_counted
 
-_PROBE_WORDS = (8, 64)
+_SHORT_WORDS, _LONG_WORDS, _LONG_TOKENS = 8, 64, 24
+_PATIENCE_S = 30.0
 _CLOSES_WITHIN_S = 0.1
 _FATAL = (
     Outcome.CONNECT,
+    Outcome.TIMEOUT,
     Outcome.UNAUTHORISED,
     Outcome.FORBIDDEN,
     Outcome.NOT_FOUND,
@@ -61,34 +66,72 @@ class Calibrated:
     line: str
 
 
-def calibrate(server: Server, prompts: Prompts) -> Calibrated:
-    """The prompts with this server's tokens per word, and whether it keeps connections.
+def calibrate(
+    server: Server, prompts: Prompts, counts: TokenCounts = "auto", tell: Callable[[str], None] = lambda _: None
+) -> Calibrated:
+    """The prompts with this server's tokens per word, whether it keeps connections, and whether to ask for counts.
 
-    Two tiny requests tell the template's overhead and the tokens per word. If they fail in a way that a run should
-    name (cut, stalled, …), the run goes on with one token per word; if no run can succeed, ServerProblem.
+    Two small requests tell. If they fail in a way that a run should name (cut, stalled, …), the run goes on with one
+    token per word; ServerProblem if no run can succeed. `tell` gets a line when the first answer is long in coming.
     """
-    points, reuse = [], True
-    for words in _PROBE_WORDS:
-        record, kept = _probe(server, prompts, words)
-        reuse = reuse and kept
-        if record.outcome in _FATAL:
-            raise ServerProblem(f"{server.authority}: a first request failed ({record.outcome}): {record.detail}")
-        if not record.ok or record.answer.usage is None:
-            reason = record.detail or "the answer has no usage"
-            return Calibrated(prompts, reuse, f"prompt length not calibrated: {reason}")
-        points.append((words, record.answer.usage.prompt))
-    per_word, overhead = line_through(points[0], points[1])
-    known = replace(prompts, tokens_per_word=per_word, overhead_tokens=overhead)
+    short, kept = _waited_for(server, prompts, tell)
+    failed = _failure(server, short)
+    if failed is not None:
+        return Calibrated(replace(prompts, ask_counts=counts == "always"), kept, failed)
+    asking = replace(prompts, ask_counts=counts != "never")
+    long, kept_too = _probe(server, asking, _LONG_WORDS, _LONG_TOKENS)
+    if asking.ask_counts and long.outcome is Outcome.CLIENT_ERROR:  # it does not know that field
+        asking = replace(asking, ask_counts=False)
+        long, kept_too = _probe(server, asking, _LONG_WORDS, _LONG_TOKENS)
+    failed = _failure(server, long)
+    asked = asking.ask_counts and (counts == "always" or several_counted(long.answer))
+    reuse = kept and kept_too
+    if failed is not None or short.answer.usage is None or long.answer.usage is None:
+        return Calibrated(replace(prompts, ask_counts=asked), reuse, failed or "")
+    per_word, overhead = line_through(
+        (_SHORT_WORDS, short.answer.usage.prompt), (_LONG_WORDS, long.answer.usage.prompt)
+    )
+    known = replace(prompts, tokens_per_word=per_word, overhead_tokens=overhead, ask_counts=asked)
     line = f"{per_word:.2f} tokens a word and {overhead:.0f} for the template here"
+    line += "; the server counts the tokens of each event" if asked else ""
     closes = "" if reuse else "; it closes each connection after its answer, so each request has a new one"
     return Calibrated(known, reuse, line + closes)
 
 
-def _probe(server: Server, prompts: Prompts, words: int) -> tuple[Record, bool]:
+def _failure(server: Server, record: Record) -> str | None:
+    """Why the prompts stay uncalibrated; None when they need not. ServerProblem when no run can succeed."""
+    if record.outcome in _FATAL:
+        raise ServerProblem(f"{server.authority}: a first request failed ({record.outcome}): {record.detail}")
+    if not record.ok or record.answer.usage is None:
+        return f"prompt length not calibrated: {record.detail or 'the answer has no usage'}"
+    return None
+
+
+def _waited_for(server: Server, prompts: Prompts, tell: Callable[[str], None]) -> tuple[Record, bool]:
+    """The first probe. While its answer does not come, a line says so: the wait may be long."""
+    over = Event()
+
+    def watch() -> None:
+        waited = 0.0
+        while not over.wait(min(_PATIENCE_S, server.first_token_timeout)):
+            waited += _PATIENCE_S
+            most = f"at most {server.first_token_timeout:g} s (--first-token-timeout)"
+            tell(f"no answer from {server.authority} to a first small request for {waited:.0f} s; waiting {most}")
+
+    watching = Thread(target=watch, daemon=True, name="waiting for a first answer")
+    watching.start()
+    try:
+        return _probe(server, prompts, _SHORT_WORDS, 1)
+    finally:
+        over.set()
+        watching.join()
+
+
+def _probe(server: Server, prompts: Prompts, words: int, tokens: int) -> tuple[Record, bool]:
     """The record, and whether the connection was usable a moment after a good answer that did not announce its end."""
     connection = Connection(server)
     messages = [{"role": "user", "content": prompts.text(f"probe-{words}", words)}]
-    request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=1))
+    request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=tokens))
     now = perf_counter_ns()
     try:
         record = connection.exchange(request, Record(0, 0, words, plan=now, send=now))

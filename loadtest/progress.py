@@ -1,11 +1,18 @@
-"""Progress on stdout: whole lines when it is a pipe, a counter that moves when it is a terminal."""
+"""Progress on stdout: whole lines when it is a pipe, a counter that moves when it is a terminal.
+
+A stage in which nothing ends for a while says so in a pipe too, or a server that answers nothing would look like a load
+test that hangs.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
 
 from loadtest.barrier import Stage
 from loadtest.metrics import ClientMetrics
+
+_QUIET_S = 30.0  # a pipe gets a line at least so often
 
 
 class Progress:
@@ -17,6 +24,7 @@ class Progress:
         self._terminal = stream.isatty()
         self._moving = 0
         self._prefix = ""
+        self._began = self._told = 0.0
 
     def line(self, text: str) -> None:
         self._clear()
@@ -26,15 +34,21 @@ class Progress:
     def stage_begins(self, stage: Stage, of: int) -> None:
         side = f"{stage.plan.side}, " if self._sides else ""
         self._prefix = f"stage {stage.number}/{of}: {side}{stage.plan.label}"
+        self._began = self._told = time.monotonic()
         if not self._terminal:
             self.line(f"{self._prefix} …")
 
     def tick(self, stage: Stage) -> None:
-        if not self._terminal:
+        now = time.monotonic()
+        if not self._terminal and now - self._told < _QUIET_S:
             return
+        self._told = now
         wanted = "" if stage.planned is None else f"/{stage.planned}"
         at = f"{len(stage.records)}{wanted} answers" if stage.released else "warming up"
-        text = f"{self._prefix} … {at}"
+        text = f"{self._prefix} … {at}, {now - self._began:.0f} s"
+        if not self._terminal:
+            self.line(text)
+            return
         self._stream.write("\r" + text.ljust(self._moving))
         self._stream.flush()
         self._moving = len(text)

@@ -30,6 +30,7 @@ class Prompts:
     `nonce` is fresh in every run, or a cache that an earlier run filled would answer. `salt` names the side: two sides
     get the same texts but for the first word of each part, so that no side is served what another put into a cache.
     Temperature 1 without a seed: what chat clients send, so the engine samples as it does for people.
+    `ask_counts`: have the server tell with each event how many tokens there are by then (vLLM's continuous usage).
     """
 
     model: str
@@ -39,6 +40,7 @@ class Prompts:
     tokens_per_word: float = 1.0
     overhead_tokens: float = 0.0
     temperature: float = 1.0
+    ask_counts: bool = False
 
     def words(self, tokens: float) -> int:
         """How many words make so many tokens here."""
@@ -69,13 +71,14 @@ class Prompts:
     def body(self, messages: Sequence[Message], kind: Kind, max_tokens: int | None = None) -> bytes:
         """`ignore_eos` and `min_tokens` are vLLM's own fields: with them every answer has the same length."""
         tokens = max_tokens or kind.output_tokens
+        usage = {"include_usage": True} | ({"continuous_usage_stats": True} if self.ask_counts else {})
         body: dict[str, Any] = {
             "model": self.model,
             "messages": messages,
             "max_tokens": tokens,
             "temperature": self.temperature,
             "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream_options": usage,
         }
         if kind.exact_length:
             body |= {"min_tokens": tokens, "ignore_eos": True}

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     IN_STREAM = "in-stream error"  # an error event inside a 200 stream, or finish reason "abort"
     CUT = "cut"  # the stream ended without a finish reason or without [DONE]
     EMPTY = "empty"  # a proper end, but not one token
-    STALLED = "stalled"  # text had come, then no byte for the stall time
+    STALLED = "stalled"  # text had come, then none for the stall time; comments that keep a stream open are none
     MALFORMED = "malformed"  # not HTTP, not an event stream, or not JSON
     NOT_UTF8 = "not UTF-8"  # an event's bytes are no text
 

@@ -15,6 +15,7 @@ from loadtest.errors import UsageProblem
 from loadtest.health import ClientHealth
 from loadtest.metrics import ClientMetrics
 from loadtest.record import Record
+from loadtest.tokens import first_tokens, tokens_of
 from loadtest.verdict import Verdict
 from loadtest.watch import Sample, ServerMetrics
 
@@ -23,7 +24,7 @@ SCHEMA = f"fullbatch.loadtest/{VERSION}"
 RECORD_COLUMNS = (
     "stage user index plan_us send_us wire_us first_us last_us end_us status outcome detail "
     "prompt_tokens cached_tokens output_tokens text_events reads first_events finish gaps_us "
-    "begun_us kind turn max_tokens refusals waited_us key"
+    "begun_us kind turn max_tokens refusals waited_us key first_tokens"
 ).split()
 
 
@@ -112,7 +113,7 @@ def _row(record: Record, zero: int) -> list[Any]:
         return None if at is None else (at - zero) // 1000
 
     answer = record.answer
-    usage = answer.usage
+    usage, tokens = answer.usage, tokens_of(answer)
     times = (record.plan, record.send, record.wire, answer.first, answer.last, record.end)
     return [
         record.stage,
@@ -129,8 +130,8 @@ def _row(record: Record, zero: int) -> list[Any]:
         answer.reads,
         answer.first_events,
         answer.finish,
-        # One number a read; [gap, events] where a read carried several text events.
-        [gap // 1000 if events == 1 else [gap // 1000, events] for gap, events in answer.gaps],
+        # One number a read; [gap, tokens] where a read did not bring one token.
+        [gap // 1000 if count == 1 else [gap // 1000, round(count, 3)] for gap, count in tokens.gaps],
         micro(record.begun),
         record.kind,
         record.turn,
@@ -138,6 +139,7 @@ def _row(record: Record, zero: int) -> list[Any]:
         record.refusals,
         record.waited // 1000,
         record.key,
+        first_tokens(answer),
     ]
 
 

@@ -61,7 +61,7 @@ def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> R
     side = replace(side, model=check_model(servers[0], side.base_url, side.model))
     salt = side.name if len(config.sides) > 1 else ""
     prompts = Prompts(side.model, config.workload.kinds, nonce, salt)
-    found = calibrate(servers[0], prompts)
+    found = calibrate(servers[0], prompts, config.token_counts, progress.line)
     progress.line(found.line)
     servers = tuple(replace(server, reuse=found.reuse) for server in servers)
     return Ready(side, servers, found.prompts, found.line)
@@ -217,6 +217,7 @@ def _side(ready: Ready) -> dict[str, Any]:
             kind.name: prompts.words(kind.prompt_tokens - prompts.overhead_tokens) for kind in prompts.kinds
         },
         "calibration": ready.calibration,
+        "token_counts_asked": prompts.ask_counts,
     }
 
 

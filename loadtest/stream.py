@@ -15,6 +15,7 @@ import orjson
 # may stand unescaped inside JSON text.
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_MOST_TOKENS = 10**9
 _REASONING_FIELDS = ("content", "reasoning", "reasoning_content", "refusal")
 
 
@@ -68,7 +69,9 @@ class Usage:
 class Answer:
     """What has arrived of one streamed answer. Times are nanoseconds of `time.perf_counter_ns`.
 
-    Each gap is (nanoseconds between two reads that carried text, text events in the later read).
+    Each gap is (nanoseconds between two reads that carried text, text events in the later read). `counts`: how many
+    tokens there were by the end of each such read, as the server says with its events when asked for continuous usage;
+    None as soon as an event with text does not say.
     """
 
     first: int | None = None
@@ -79,11 +82,13 @@ class Answer:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     finish: str | None = None
     usage: Usage | None = None
+    counts: list[int] | None = field(default_factory=list)
     error: str | None = None
     malformed: str | None = None
     not_utf8: bool = False
     done: bool = False
     kept: list[bytes] | None = None  # the events' data, only where the text is wanted
+    _counted: int = 0
     _framer: Framer = field(default_factory=Framer)
 
     def take(self, now: int, body: bytes) -> None:
@@ -100,6 +105,7 @@ class Answer:
                 self.kept.append(data)
             if self.events + texts and is_plain_text(data):
                 texts += 1
+                self.counts = None
             else:
                 texts += self._parsed(data)
         if texts:
@@ -118,6 +124,8 @@ class Answer:
         self.last = now
         self.events += texts
         self.reads += 1
+        if self.counts is not None:
+            self.counts.append(self._counted)
 
     def _parsed(self, data: bytes) -> int:
         """Notes what an event says; returns 1 when it carried text."""
@@ -135,15 +143,22 @@ class Answer:
         if event.get("error"):
             self.error = error_text(event["error"])
             return 0
-        self.usage = _usage(event.get("usage")) or self.usage
-        return self._choices(event.get("choices"))
+        said = _usage(event.get("usage"))
+        self.usage = said or self.usage
+        texts = self._choices(event.get("choices"))
+        if texts and said is None:
+            self.counts = None
+        elif texts and said is not None:
+            self._counted = said.output
+        return texts
 
     def _choices(self, choices: object) -> int:
         text = False
         for choice in choices if isinstance(choices, list) else ():
             if not isinstance(choice, dict):
                 continue
-            self.finish = choice.get("finish_reason") or self.finish
+            finish = choice.get("finish_reason")
+            self.finish = finish if isinstance(finish, str) and finish else self.finish
             delta = choice.get("delta")
             text = text or (isinstance(delta, dict) and _has_text(delta))
         return int(text)
@@ -175,8 +190,13 @@ def _usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), cached)
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return Usage(_count(usage.get("prompt_tokens")) or 0, _count(usage.get("completion_tokens")) or 0, cached)
+
+
+def _count(value: object) -> int | None:
+    """None for what counts nothing, whatever a server may write there."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 def error_text(error: object) -> str:

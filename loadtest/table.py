@@ -11,6 +11,7 @@ from typing import Any
 
 from loadtest.intervals import Estimate
 from loadtest.points import Point, points, side_names
+from loadtest.tokens import told
 
 DASH = "–"
 ENOUGH_SAMPLES = 10
@@ -125,11 +126,13 @@ def _highest(values: Iterable[float | None]) -> float | None:
 def sided(report: Mapping[str, Any]) -> str:
     """The table of a report: under a heading for each side where there are several."""
     sides, made = side_names(report), rows(report)
+    note = told([stage["client"] for stage in report["stages"]])
+    after = f"\n{note}" if note else ""
     if len(sides) < 2:
-        return text(made)
+        return text(made) + after
     models = {side["name"]: side["model"] for side in report["sides"]}
     parts = [f"{side} ({models[side]})\n" + text([row for row in made if row["side"] == side]) for side in sides]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + after
 
 
 def text(stages: Sequence[Mapping[str, Any]]) -> str:

@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from loadtest.connection import Connection, Server, server_at
-from loadtest.metrics import e2e_ms, tpot_ms, ttft_ms
+from loadtest.metrics import e2e_ms, itl_ms, tpot_ms, ttft_ms
 from loadtest.prompts import CHAT_PATH, plain
 from loadtest.record import Record
 from tests.loadtest.answers import DONE, event, usage
+from tests.loadtest.paced import paced
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
 PROMPTS = plain("tiny", 20, 10, nonce="test")
@@ -60,8 +61,8 @@ def refusal(status: str, extra: bytes = b"") -> bytes:
         ([STREAM_HEAD, event("a"), b"data: <oops>\n\n", DONE], "malformed", "not JSON"),
         ([b"220 smtp ready\r\n"], "malformed", "not HTTP"),
         ([json_answer("200 OK", b"{}")], "malformed", "content type"),
-        ([STREAM_HEAD, event(""), SILENCE], "timeout", "no byte for 0.3 s"),
-        ([SILENCE], "timeout", "no byte for 0.3 s"),
+        ([STREAM_HEAD, event(""), SILENCE], "timeout", "no text for 0.3 s"),
+        ([SILENCE], "timeout", "no text for 0.3 s"),
         ([STREAM_HEAD, event("a"), SILENCE], "stalled", "after 1 text events"),
     ],
 )
@@ -123,8 +124,53 @@ def test_after_the_first_text_the_shorter_stall_time_counts() -> None:
     with scripted(STREAM_HEAD, event("a"), SILENCE) as url:
         began = time.monotonic()
         record = ask(server_at(url, None, first_token_timeout=60.0, stall_timeout=0.2))
-    assert (record.outcome, record.detail) == ("stalled", "no byte for 0.2 s after 1 text events")
+    assert (record.outcome, record.detail) == ("stalled", "no text for 0.2 s after 1 text events")
     assert time.monotonic() - began < 10
+
+
+KEEP_ALIVE = (b": keep-alive\n\n", b"event: ping\n\n", event(""), b"\n\n")
+
+
+@pytest.mark.parametrize("alive", KEEP_ALIVE, ids=["comment", "ping", "chunk without text", "blank lines"])
+@pytest.mark.parametrize(
+    ("first", "ending"),
+    [
+        ([], ("timeout", "no text for 0.4 s after 0 text events")),
+        ([event("a")], ("stalled", "no text for 0.3 s after 1 text events")),
+    ],
+    ids=["before the first token", "within the answer"],
+)
+def test_what_keeps_a_stream_open_hides_no_hang(first: list[bytes], ending: tuple[str, str], alive: bytes) -> None:
+    parts = [(0.0, event("")), *((0.0, one) for one in first), *[(0.05, alive)] * 400]
+    with paced(lambda _: parts) as url:
+        began = time.monotonic()
+        record = ask(server_at(url, None, first_token_timeout=0.4, stall_timeout=0.3))
+    assert (record.outcome, record.detail) == ending
+    assert time.monotonic() - began < 10
+
+
+def test_an_end_that_does_not_come_is_waited_for_once_however_much_else_comes() -> None:
+    parts = [(0.0, GOOD), *[(0.2, b": keep-alive\n\n")] * 400]
+    with paced(lambda _: parts) as url:
+        began = time.monotonic()
+        record = ask(server_at(url, None))
+    assert record.ok and 4 < time.monotonic() - began < 15
+
+
+def test_comments_are_neither_tokens_nor_reads_nor_times() -> None:
+    pings = [(0.03, b": keep-alive\n\n")] * 3
+    parts = [
+        (0.0, event("")),
+        *pings,
+        (0.03, event("a")),
+        *pings,
+        (0.03, event("b", "stop")),
+        (0.0, usage(9, 2) + DONE),
+    ]
+    with paced(lambda _: parts) as url:
+        record = ask(server_at(url, None))
+    assert record.ok and (record.tokens, record.answer.events, record.answer.reads) == (2, 2, 2)
+    assert (ttft_ms(record) or 0) >= 119 and len(itl_ms(record)) == 1 and itl_ms(record)[0] >= 119
 
 
 def test_the_request_carries_key_length_and_no_compression() -> None:

@@ -13,6 +13,7 @@ from loadtest.preflight import calibrate, check_model, served_models
 from loadtest.prompts import plain
 from loadtest.record import Record
 from tests.loadtest.answers import DONE, event, usage
+from tests.loadtest.paced import paced
 from tests.loadtest.programs import fake_engine
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
@@ -67,7 +68,7 @@ def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
     ("script", "reason"),
     [
         ([STREAM_HEAD, event("a")], "without [DONE]"),
-        ([STREAM_HEAD, event("a"), SILENCE], "no byte for 0.3 s"),
+        ([STREAM_HEAD, event("a"), SILENCE], "no text for 0.3 s"),
         ([STREAM_HEAD, event("a", "stop"), DONE], "no usage"),
         ([json_answer("500 Internal Server Error", b"{}")], "HTTP 500"),
     ],
@@ -85,6 +86,20 @@ def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], re
 def test_a_refusal_that_every_request_would_get_stops_the_run(status: str) -> None:
     answer = json_answer(status, b'{"error": {"message": "because"}}')
     with scripted(answer) as url, pytest.raises(ServerProblem, match=f"HTTP {status[:3]}: because"):
+        calibrate(server(url), PROMPTS)
+
+
+def test_a_long_wait_for_the_first_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.preflight._PATIENCE_S", 0.2)
+    lines: list[str] = []
+    with paced(lambda _: [(0.7, event("a", "length") + usage(9, 1) + DONE)]) as url:
+        calibrate(server_at(url, None, first_token_timeout=5.0), PROMPTS, tell=lines.append)
+    assert 2 <= len(lines) <= 3, "told while the first answer does not come, and no more after it"
+    assert "to a first small request for 0 s; waiting at most 5 s (--first-token-timeout)" in lines[0]
+
+
+def test_a_server_that_answers_nothing_cannot_be_measured() -> None:
+    with scripted(SILENCE) as url, pytest.raises(ServerProblem, match=r"\(timeout\): no text for 0\.3 s"):
         calibrate(server(url), PROMPTS)
 
 

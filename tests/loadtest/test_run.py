@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
+from tests.loadtest.answers import DONE, event, usage
+from tests.loadtest.paced import paced
 from tests.loadtest.programs import ROOT, fake_engine, loadtest, quick, read_report, run_all, turn, under_locust
 from tests.loadtest.scripted import MODELS, json_answer, scripted
 
@@ -115,13 +119,28 @@ def test_an_engine_with_a_fault_is_named_and_the_run_is_invalid(tmp_path: Path, 
     assert "Not one good answer" in done.stdout
 
 
-def test_a_stalled_engine_does_not_hold_the_run(tmp_path: Path) -> None:
-    with fake_engine() as (url, _):
-        turn(url, fault="stall")
+def test_an_engine_that_stalls_in_the_run_does_not_hold_it(tmp_path: Path) -> None:
+    """Once the two probes are answered it says nothing but that it lives."""
+
+    def script(body: dict[str, Any]) -> Iterator[tuple[float, bytes]]:
+        yield 0.0, event("")
+        if len(asked) > 2 and body["stream"]:
+            yield from [(0.05, b": keep-alive\n\n")] * 200
+        yield 0.0, event("a", "length") + usage(9, 1) + DONE
+
+    asked: list[dict[str, Any]] = []
+    with paced(script, asked) as url:
         done = loadtest(*quick(url, tmp_path, users="2", warmup=0, first_token_timeout=0.3, stall_timeout=0.3))
     assert done.returncode == 3
-    failures = read_report(tmp_path)["stages"][0]["client"]["failures"]
-    assert sum(failures.values()) == 4 and set(failures) <= {"timeout", "stalled"}
+    assert read_report(tmp_path)["stages"][0]["client"]["failures"] == {"timeout": 4}
+
+
+def test_an_engine_that_answers_nothing_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    with fake_engine() as (url, _):
+        turn(url, fault="stall")
+        done = loadtest(*quick(url, tmp_path, first_token_timeout=0.5))
+    assert done.returncode == 4 and not (tmp_path / "report.json").exists()
+    assert "a first request failed (timeout): no text for 0.5 s after 0 text events" in one_line(done.stderr)
 
 
 def test_a_missed_target_is_exit_one(tmp_path: Path) -> None:
