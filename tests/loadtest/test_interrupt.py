@@ -84,3 +84,29 @@ def test_a_run_stopped_while_it_still_checks_ends_at_once(tmp_path: Path) -> Non
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (130, "loadtest: stopped before the first stage: nothing was measured\n")
     assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("word", ["run", "selfcheck", "compare", "report"])
+def test_ctrl_c_while_a_program_begins_is_one_line(word: str, tmp_path: Path) -> None:
+    """At moments from the first import on. Before our first line Python itself would print a traceback, so not then."""
+    begun = "import loadtest.__main__ as m, sys; print('begun', flush=True); sys.exit(m.main())"
+    with fake_engine(ttft_ms=60_000) as (url, _):
+        more = {
+            "run": quick(url, tmp_path)[1:],
+            "compare": [f"a={url},model=tiny", f"b={url},model=tiny", "--out", str(tmp_path)],
+            "selfcheck": ["--seconds", "60"],
+            "report": [str(tmp_path)],
+        }[word]
+        for late in (0.05, 0.2, 0.5, 1.0, 1.6):
+            process = subprocess.Popen(
+                [sys.executable, "-c", begun, word, *more],
+                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            read_until(process, "begun")
+            time.sleep(late)
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+            assert "Traceback" not in errors and errors.count("\n") == 1, (late, errors)
+            assert process.returncode == 130 or word == "report", (late, errors)
+            assert not psutil.wait_procs(children, timeout=10)[1]
