@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loadtest.errors import UsageProblem
+from loadtest.files import read_text
 
 SCHEMA: Literal["fullbatch.selfcheck/1"] = "fullbatch.selfcheck/1"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -60,9 +61,7 @@ class SelfCheck(BaseModel):
 def read(path: Path) -> SelfCheck:
     """UsageProblem when it is not what `selfcheck --out` wrote."""
     try:
-        return SelfCheck.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageProblem(f"--selfcheck {path}: {error.strerror or error}") from error
+        return SelfCheck.model_validate_json(read_text(path, "--selfcheck"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

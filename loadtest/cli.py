@@ -19,6 +19,7 @@ from loadtest.arrivals import interleaved
 from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
 from loadtest.export import Exporter, serve
+from loadtest.foreign import shown
 from loadtest.live import Board
 from loadtest.options import parser, workload_of
 from loadtest.progress import Progress
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     except LoadtestError as problem:
-        print(f"loadtest: {problem}", file=sys.stderr)
+        print(shown(f"loadtest: {problem}"), file=sys.stderr)
         return problem.exit_code
     except _Stopped:
         print("loadtest: stopped before the first stage: nothing was measured", file=sys.stderr)
@@ -118,7 +119,7 @@ def _measure(config: RunConfig, options: argparse.Namespace) -> int:
             content = _from_prometheus(content, options.prometheus)
             paths = _write(content, config.out)
     except LoadtestError as problem:
-        print(f"loadtest: {problem}; try again with `report {config.out} --prometheus …`", file=sys.stderr)
+        print(shown(f"loadtest: {problem}") + f"; try again with `report {config.out} --prometheus …`", file=sys.stderr)
     _print_result(content, paths, as_json=options.json)
     return int(content["verdict"]["exit_code"])
 
@@ -172,22 +173,26 @@ def _write(content: Mapping[str, Any], out: Path) -> list[Path]:
 
 
 def _rebuild(options: argparse.Namespace) -> int:
-    content = _from_prometheus(report.read_json(options.directory), options.prometheus)
-    if options.target:
-        wanted = read_target_file(options.target)
-        content = judging.judged(content, wanted.targets, wanted.slo)
-    changed = bool(options.target or options.prometheus)
-    if changed:
-        report.write_json(content, options.directory)
-    print(page.write(content, options.directory))
-    for path in csvfile.write(content, options.directory):
-        print(path)
-    return int(content["verdict"]["exit_code"]) if options.target else 0
+    content = report.read_json(options.directory)
+    with report.of_reports(options.directory):
+        content = _from_prometheus(content, options.prometheus)
+        if options.target:
+            wanted = read_target_file(options.target)
+            content = judging.judged(content, wanted.targets, wanted.slo)
+        code = int(content["verdict"]["exit_code"]) if options.target else 0
+        made = [page.write(content, options.directory), *csvfile.write(content, options.directory)]
+        if options.target or options.prometheus:
+            report.write_json(content, options.directory)
+    print("\n".join(map(str, made)))
+    return code
 
 
 def _diff(options: argparse.Namespace) -> int:
-    made = diff.diff(report.read_json(options.before), report.read_json(options.after), options.tolerance / 100)
-    print(json.dumps(made.as_dict(), indent=2) if options.json else diff.text(made))
+    before, after = report.read_json(options.before), report.read_json(options.after)
+    with report.of_reports(options.before, options.after):
+        made = diff.diff(before, after, options.tolerance / 100)
+        said = json.dumps(made.as_dict(), indent=2) if options.json else shown(diff.text(made))
+    print(said)
     return made.exit_code
 
 
@@ -197,13 +202,20 @@ def _table(options: argparse.Namespace) -> int:
     twice = next((name for name in short if short.count(name) > 1), None)
     if twice:
         raise UsageProblem(f"the report {twice} is there twice")
-    found = joined.joined({name: report.read_json(path) for name, path in zip(short, options.reports, strict=True)})
-    if options.html:
-        report.write(options.html, joinedview.as_html(found).encode())
-    if options.csv:
-        report.write(options.csv, joinedview.as_csv(found).encode())
-    print(json.dumps(found.as_dict(), indent=2) if options.json else joinedview.text(found))
-    return found.exit_code
+    read = {name: report.read_json(path) for name, path in zip(short, options.reports, strict=True)}
+    for path, content in zip(options.reports, read.values(), strict=True):
+        with report.of_reports(path):
+            joined.joined({"alone": content})  # so that it is the damaged one that is named
+    with report.of_reports(*options.reports):
+        found = joined.joined(read)
+        code = found.exit_code
+        said = json.dumps(found.as_dict(), indent=2) if options.json else shown(joinedview.text(found))
+        pages = ((options.html, joinedview.as_html), (options.csv, joinedview.as_csv))
+        made = [(path, view(found).encode()) for path, view in pages if path]
+    for path, written in made:
+        report.write(path, written)
+    print(said)
+    return code
 
 
 def _report_name(path: Path) -> str:
@@ -233,16 +245,16 @@ def _print_result(content: Mapping[str, Any], paths: Sequence[Path], *, as_json:
         print(json.dumps(kept, default=str))
         return
     print()
-    print(table.sided(content))
+    print(shown(table.sided(content)))
     print()
     _print_verdict(verdict, sys.stdout)
     print("report: " + ", ".join(str(path) for path in paths), flush=True)
 
 
 def _print_verdict(verdict: Mapping[str, Any], stream: TextIO) -> None:
-    print(f"verdict: {verdict['headline']}", file=stream)
+    print(shown(f"verdict: {verdict['headline']}"), file=stream)
     for reason in verdict["reasons"]:
-        print(f"  - {reason}", file=stream)
+        print(shown(f"  - {reason}"), file=stream)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

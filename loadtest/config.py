@@ -11,6 +11,7 @@ from typing import Any
 from loadtest.arrivals import OPEN_LOOP, Arrivals
 from loadtest.checked import SelfCheck
 from loadtest.errors import UsageProblem
+from loadtest.files import read_text
 from loadtest.points import Slo
 from loadtest.tokens import TokenCounts
 from loadtest.verdict import Target
@@ -110,7 +111,7 @@ def read_keys(path: Path | None) -> tuple[str | None, ...]:
     """All lines that are neither empty nor a comment, without a name after the key; one None where there is no file."""
     if path is None:
         return (None,)
-    keys = [line.strip() for line in _read(path, "--api-key-file").splitlines()]
+    keys = [line.strip() for line in read_text(path, "--api-key-file").splitlines()]
     words = [key.split() for key in keys if key and not key.startswith("#")]
     keys = [first for first, *_ in words]
     if not all(len(each) <= 2 and each[0].isascii() and each[0].isprintable() for each in words):
@@ -124,18 +125,9 @@ def read_meta(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        meta = json.loads(_read(path, "--meta"))
-    except json.JSONDecodeError as error:
+        meta = json.loads(read_text(path, "--meta"))
+    except (ValueError, RecursionError) as error:  # not JSON, a number of 5,000 digits, 10,000 brackets
         raise UsageProblem(f"--meta {path}: not JSON: {error}") from error
     if not isinstance(meta, dict):
         raise UsageProblem(f"--meta {path}: a JSON object is expected")
     return meta
-
-
-def _read(path: Path, option: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageProblem(f"{option} {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageProblem(f"{option} {path}: not UTF-8 text") from error

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import orjson
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
+from loadtest.foreign import one_line
 from loadtest.record import REFUSALS, Outcome, Record, outcome_of_answer, outcome_of_status
 from loadtest.stream import Answer, error_text
 
@@ -184,7 +185,7 @@ class Connection:
             seconds = self._server.first_token_timeout if late is Outcome.TIMEOUT else self._server.stall_timeout
             record.outcome, record.detail = late, f"no text for {seconds:g} s after {record.answer.events} text events"
         except HTTPParseError as error:
-            record.outcome, record.detail = Outcome.MALFORMED, f"not HTTP: {error}"
+            record.outcome, record.detail = Outcome.MALFORMED, f"not HTTP: {one_line(str(error))}"
         except OSError as error:
             record.outcome, record.detail = Outcome.CUT, _reason(error)
         else:
@@ -215,8 +216,7 @@ class Connection:
     def _take(self, now: int, response: _Response, record: Record, deadline: int) -> int:
         """The moment until which text, or after [DONE] the end, is waited for. Only text moves it: a server that hangs
         may keep its streams alive with comments."""
-        answer = record.answer
-        waiting = not answer.done
+        answer, waiting = record.answer, not record.answer.done
         answer.take(now, response.take_body())
         if answer.done and waiting:
             deadline = now + int(_AFTER_DONE_TIMEOUT * 1e9)
@@ -239,7 +239,8 @@ def _judge(response: _Response, record: Record) -> tuple[Outcome, str]:
         record.retry_after = _seconds(str(response.get("retry-after", "")))
         return outcome_of_status(record.status), _error_detail(response, record.status)
     if not response.is_stream:
-        return Outcome.MALFORMED, f"content type {response.get('content-type', 'none')!r}, not text/event-stream"
+        kind = one_line(str(response.get("content-type", "none")), 80)
+        return Outcome.MALFORMED, f"content type '{kind}', not text/event-stream"
     return outcome_of_answer(record.answer)
 
 
@@ -269,7 +270,7 @@ def _forget(record: Record, waited: float) -> None:
 
 
 def _error_detail(response: _Response, status: int) -> str:
-    retry = response.get("retry-after")
+    retry = one_line(str(response.get("retry-after") or ""), 40)
     after = f" (Retry-After: {retry})" if retry else ""
     return f"HTTP {status}{after}: {body_message(bytes(response.body))}"
 
@@ -279,7 +280,7 @@ def body_message(body: bytes) -> str:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return " ".join(body[:200].decode("utf-8", "replace").split())
+        return one_line(body[:200].decode("utf-8", "replace"))
     return error_text(parsed.get("error", parsed) if isinstance(parsed, dict) else parsed)
 
 

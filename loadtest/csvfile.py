@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import report
+from loadtest.foreign import cell
 from loadtest.points import METRICS, Point, points
 
 _OF_POINT = ("side", "position", "label", "mode", "users", "repeats", "requests", "failures", "valid")
@@ -55,10 +56,3 @@ def _text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(head)
     writer.writerows([cell(value) for value in row] for row in rows)
     return stream.getvalue()
-
-
-def cell(value: object) -> object:
-    """Numbers as they are; a text that a spreadsheet would take for a formula gets a mark before it."""
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

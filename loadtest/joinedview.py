@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest import table
-from loadtest.csvfile import cell
+from loadtest.foreign import cell
 from loadtest.joined import Joined, Row
 
 _TEMPLATES = Path(__file__).parent / "templates"

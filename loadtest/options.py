@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from loadtest.arrivals import MODES, Arrivals
 from loadtest.errors import UsageProblem
-from loadtest.workload import Workload, names, rates_fault, read_workload
+from loadtest.workload import MOST, Workload, names, rates_fault, read_workload
 
 EXIT_CODES = """\
 exit codes: 0 targets met or ran clean; 1 a target missed or requests failed; 2 usage; 3 the run is invalid (client too
@@ -18,7 +18,7 @@ SIDES = """\
 A side is name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]: any OpenAI-compatible server. All sides get
 the same prompts from the same client, stage by stage in turn; each prompt's first word is the side's own, so that none
 is served what another put into a cache. `fullbatch compare` also starts profiles."""
-_OBEY_S = 300.0
+_OBEY_S, _DIGITS = 300.0, 7
 
 
 class Parser(argparse.ArgumentParser):
@@ -227,7 +227,7 @@ def workload_of(options: argparse.Namespace) -> tuple[Workload, Arrivals]:
         rates=options.rates or written.rates,
         seconds=options.seconds or written.seconds,
     )
-    fault = rates_fault(mode, arrivals.rates)
+    fault = rates_fault(mode, arrivals.rates, arrivals.seconds)
     if fault:
         raise UsageProblem(f"--rates: {fault}")
     return workload.model_copy(update={"kinds": kinds}), arrivals
@@ -238,7 +238,7 @@ def _users(text: str) -> tuple[int, ...]:
         users = tuple(int(part) for part in text.split(","))
     except ValueError:
         users = ()
-    if not users or min(users) < 1:
+    if not users or not all(1 <= count <= MOST for count in users):
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
     return users
 
@@ -260,7 +260,7 @@ class at_least:
         self._lowest = lowest
 
     def __call__(self, text: str) -> int:
-        if not text.isdecimal() or int(text) < self._lowest:
+        if not text.isdecimal() or len(text) > _DIGITS or int(text) < self._lowest:
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {self._lowest}")
         return int(text)
 

@@ -14,6 +14,7 @@ import orjson
 
 from loadtest.connection import Connection, Server, body_message
 from loadtest.errors import ServerProblem, UsageProblem
+from loadtest.foreign import one_line
 from loadtest.prompts import CHAT_PATH, Prompts, line_through
 from loadtest.record import Outcome, Record
 from loadtest.tokens import TokenCounts, several_counted
@@ -38,9 +39,8 @@ def check_model(server: Server, base_url: str, model: str) -> str:
     if not model and names:
         return names[0]
     if model not in names:
-        raise UsageProblem(
-            f"--model: '{model}' is not served at {base_url}; it serves: {', '.join(names) or 'nothing'}"
-        )
+        served = one_line(", ".join(names) or "nothing")
+        raise UsageProblem(f"--model: '{model}' is not served at {base_url}; it serves: {served}")
     return model
 
 

@@ -10,6 +10,7 @@ import time
 from typing import TextIO
 
 from loadtest.barrier import Stage
+from loadtest.foreign import shown
 from loadtest.metrics import ClientMetrics
 
 _QUIET_S = 30.0  # a pipe gets a line at least so often
@@ -28,7 +29,7 @@ class Progress:
 
     def line(self, text: str) -> None:
         self._clear()
-        self._stream.write(text + "\n")
+        self._stream.write(shown(text) + "\n")
         self._stream.flush()
 
     def stage_begins(self, stage: Stage, of: int) -> None:
@@ -49,7 +50,7 @@ class Progress:
         if not self._terminal:
             self.line(text)
             return
-        self._stream.write("\r" + text.ljust(self._moving))
+        self._stream.write("\r" + shown(text).ljust(self._moving))
         self._stream.flush()
         self._moving = len(text)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+from jinja2 import TemplateError
 
 from loadtest.arrivals import StagePlan
 from loadtest.errors import UsageProblem
+from loadtest.foreign import one_line
 from loadtest.health import ClientHealth
 from loadtest.metrics import ClientMetrics
 from loadtest.record import Record
@@ -163,15 +165,28 @@ def read_json(place: Path) -> dict[str, Any]:
     """`place`: the report's folder, or the file itself. Raises UsageProblem when there is no report of this version."""
     path = place if place.is_file() else place / "report.json"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = orjson.loads(path.read_bytes())
     except OSError as error:
         raise UsageProblem(f"{path}: {error.strerror or error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not JSON, or a path that cannot be
         raise UsageProblem(f"{path}: not a JSON report: {error}") from error
     found = report.get("schema") if isinstance(report, dict) else None
     if found != SCHEMA:
-        raise UsageProblem(f"{path}: schema is {found!r}, this program reads '{SCHEMA}'")
+        raise UsageProblem(f"{path}: schema is {one_line(repr(found), 60)}, this program reads '{SCHEMA}'")
     missing = sorted(_PARTS - report.keys())
     if missing:
         raise UsageProblem(f"{path}: not a whole report, it has no {', '.join(missing)}; run the load test again")
     return dict(report)
+
+
+@contextmanager
+def of_reports(*places: Path) -> Iterator[None]:
+    """Around what is made of reports that were read. A report has no checks of its own beyond its parts: whoever wrote
+    into it, or lost half of it, gets one line and not the place in our code where that came up.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration, TemplateError) as error:
+        which = " or ".join(str(place) for place in places)
+        why = one_line(f"{type(error).__name__}: {error}")
+        raise UsageProblem(f"{which}: a damaged report ({why}); run the load test again") from error

@@ -11,11 +11,13 @@ from typing import Any
 
 import orjson
 
+from loadtest.foreign import one_line
+
 # A blank line is two line ends in a row. `str.splitlines` is not used: it also cuts at U+2028 and U+0085, which
 # may stand unescaped inside JSON text.
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_MOST_TOKENS = 10**9
+MOST_TOKENS = 1_000_000  # of one answer; more is no count
 _REASONING_FIELDS = ("content", "reasoning", "reasoning_content", "refusal")
 
 
@@ -191,18 +193,19 @@ def _usage(usage: object) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return Usage(_count(usage.get("prompt_tokens")) or 0, _count(usage.get("completion_tokens")) or 0, cached)
+    output = _count(usage.get("completion_tokens"))
+    return None if output is None else Usage(_count(usage.get("prompt_tokens")) or 0, output, cached)
 
 
 def _count(value: object) -> int | None:
     """None for what counts nothing, whatever a server may write there."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
 def error_text(error: object) -> str:
     """The message of an OpenAI error object, or whatever stands in its place, on one line."""
     message = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(message).split())[:200]
+    return one_line(str(message))
 
 
 def _short(data: bytes) -> str:

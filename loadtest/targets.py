@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from loadtest.errors import UsageProblem
+from loadtest.foreign import one_line
 from loadtest.points import METRICS, Slo
 from loadtest.verdict import Target
 from loadtest.yamlfile import load
 
 _VERSION = 1
+_MOST_TOLD = 1000  # characters of faults
 _KNOWN = tuple(field.name for field in fields(Target))
 _SLO = tuple(field.name for field in fields(Slo))
 _BOUNDS = ("below", "at_least", "times_better")
 _MODES = ("closed", "burst", "open", "ramp", "soak")
+_HIGHEST = 1e15
 _TEXTS = ("name", "metric", "baseline", "side", "mode", "source")
 
 
@@ -41,7 +43,7 @@ def read_target_file(path: Path) -> TargetFile:
     faults += _slo_faults(content["slo"]) if "slo" in content else []
     faults += _twice(entries)
     if faults:
-        raise UsageProblem(f"--target {path}: {'; '.join(faults)}")
+        raise UsageProblem(f"--target {path}: {one_line('; '.join(faults), _MOST_TOLD)}")
     slo = Slo(**{name: _number(content["slo"].get(name)) for name in _SLO}) if "slo" in content else None
     return TargetFile(tuple(_target(entry) for entry in entries), slo)
 
@@ -101,7 +103,8 @@ def _bound_faults(entry: Mapping[str, Any], where: str) -> Iterator[str]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """As a float has it: `1e400` is none, nor is a whole number of 400 digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _HIGHEST
 
 
 def _slo_faults(slo: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from loadtest.stream import Answer
+from loadtest.stream import MOST_TOKENS, Answer
 
 # Whether to have the server count the tokens of each event; "auto": where they hold several.
 TokenCounts = Literal["auto", "always", "never"]
@@ -87,6 +87,8 @@ def between(gaps: Iterable[tuple[float, float]]) -> Iterator[tuple[float, int]]:
         waiting += tokens
         whole += tokens
         count = math.floor(whole + 0.5 + 1e-6) - given
+        if count > MOST_TOKENS:
+            raise ValueError(f"{count} tokens in one read")
         if count > 0 and waiting > 0:
             yield waited / waiting, count
             given += count

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loadtest.arrivals import Arrivals, Mode
+from loadtest.arrivals import OPEN_LOOP, Arrivals, Mode
 from loadtest.errors import UsageProblem
+from loadtest.foreign import one_line
 from loadtest.yamlfile import load
 
 FOLDER = Path(__file__).parent / "workloads"
 
-Count = Annotated[int, Field(ge=1, strict=True)]
-CountOrZero = Annotated[int, Field(ge=0, strict=True)]
+MOST = 1_000_000  # tokens, users, requests: beyond any server, and each would be made before the clock starts
+Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -36,7 +38,7 @@ class Kind(BaseModel):
     document_tokens: CountOrZero = 0
     documents: Count = 1
     turns: Count = 1
-    think_s: float = Field(default=0.0, ge=0)
+    think_s: float = Field(default=0.0, ge=0, le=MOST)
     exact_length: bool = True
     key: Count = 1
 
@@ -49,12 +51,12 @@ class ArrivalsSpec(BaseModel):
     mode: Mode = "closed"
     users: tuple[Count, ...] = Field(default=(1, 5, 10, 50), min_length=1)
     requests_per_user: Count = 4
-    rates: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    seconds: float = Field(default=60.0, gt=0)
+    rates: tuple[Annotated[float, Field(ge=0, le=MOST)], ...] = ()
+    seconds: float = Field(default=60.0, gt=0, le=MOST)
 
     @model_validator(mode="after")
     def _rates_fit(self) -> ArrivalsSpec:
-        fault = rates_fault(self.mode, self.rates)
+        fault = rates_fault(self.mode, self.rates, self.seconds)
         if fault:
             raise ValueError(fault)
         return self
@@ -88,12 +90,14 @@ class Workload(BaseModel):
         return max(kind.key for kind in self.kinds)
 
 
-def rates_fault(mode: Mode, rates: tuple[float, ...]) -> str | None:
+def rates_fault(mode: Mode, rates: tuple[float, ...], seconds: float) -> str | None:
     """What is wrong with these rates for this mode; None when nothing is."""
     if mode == "open" and (not rates or min(rates) <= 0):
         return "mode open needs rates above 0, in requests per second, such as 1,2,4"
     if mode == "ramp" and (len(rates) != 2 or max(rates) <= 0):
         return "mode ramp needs two rates, from and to, in requests per second, such as 0.5,8"
+    if mode in OPEN_LOOP and max(rates) * seconds > MOST:
+        return f"{max(rates):g} requests per second for {seconds:g} s are more than {MOST:,} requests"
     return None
 
 
@@ -122,4 +126,4 @@ def _faults(error: ValidationError) -> str:
         where = ".".join(str(part) for part in fault["loc"])
         text = fault["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {text}" if where else text)
-    return "; ".join(lines)
+    return one_line("; ".join(lines), 1000)

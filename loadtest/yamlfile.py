@@ -9,20 +9,32 @@ from typing import Any
 import yaml
 
 from loadtest.errors import UsageProblem
+from loadtest.files import read_text
 
 
 def load(path: Path, option: str) -> object:
-    """Plain values only. UsageProblem when the file is not there, not YAML, or has a key twice."""
+    """Plain values only. UsageProblem when the file is not there, not YAML, has a key twice, or repeats a part."""
+    text = read_text(path, option)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise UsageProblem(f"{option} {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
         raise UsageProblem(f"{option} {path}: not YAML: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError, OverflowError) as error:  # a date that is none, a number of 5,000 digits
+        raise UsageProblem(f"{option} {path}: not YAML: a value that is none: {error}") from error
+    except RecursionError as error:
+        raise UsageProblem(f"{option} {path}: not YAML: nested too deep") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is written twice: YAML itself would keep the last without a word."""
+    """Refuses a key that is written twice: YAML itself would keep the last without a word. Refuses references too: a
+    file of ten lines can name a part a billion times.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "references (*) are not read, write the part out", mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

@@ -128,8 +128,8 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
     ("text", "expected"),
     [
         (None, "report.json: No such file or directory"),
-        ("", "report.json: not a JSON report: Expecting value"),
-        ('{"schema": "fullba', "report.json: not a JSON report: Unterminated string"),
+        ("", "report.json: not a JSON report: "),
+        ('{"schema": "fullba', "report.json: not a JSON report: "),
         ("\x80", "report.json: not a JSON report: "),
         ("[1, 2]", f"report.json: schema is None, this program reads '{SCHEMA}'"),
         ('{"schema": "other/1"}', f"report.json: schema is 'other/1', this program reads '{SCHEMA}'"),

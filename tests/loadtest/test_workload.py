@@ -88,6 +88,6 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_rates_must_fit_the_mode() -> None:
-    assert rates_fault("closed", ()) is None and rates_fault("ramp", (0, 5)) is None
-    assert "above 0" in (rates_fault("open", (0.0, 5)) or "")
-    assert "two rates" in (rates_fault("ramp", (0.0, 0.0)) or "")
+    assert rates_fault("closed", (), 60.0) is None and rates_fault("ramp", (0, 5), 60.0) is None
+    assert "above 0" in (rates_fault("open", (0.0, 5), 60.0) or "")
+    assert "two rates" in (rates_fault("ramp", (0.0, 0.0), 60.0) or "")

@@ -22,7 +22,7 @@ def test_plain_values_come_back(tmp_path: Path) -> None:
         (b"a: {b: 1, b: 2}", "'b' is there twice"),
         (b"a: [1", "not YAML"),
         (b"a: !!python/object/apply:os.getcwd []", "not YAML"),
-        (b"\xff\xfe\x00", "not YAML"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (None, "No such file"),
     ],
 )
