@@ -241,7 +241,7 @@ def _loadtest(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    return measuring.loadtest(measuring.report_words(args.words, Path.cwd()), ROOT)
+    return measuring.report(args.words, Path.cwd(), ROOT)
 
 
 def _calibrate(args: argparse.Namespace) -> int:

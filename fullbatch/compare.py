@@ -40,14 +40,14 @@ def run(root: Path, plans: Mapping[str, Plan], sides: Sequence[str], request: Re
     words = ["compare", "--out", str(out), "--max-lag-ms", str(measuring.MAX_LAG_MS), *request.load]
     # Looked at here, before an engine is started for nothing.
     addresses = [side if side not in plans else f"{_side_name(side)}=http://127.0.0.1:1" for side in sides]
-    refused = measuring.loadtest([*words, "--plan", *addresses], root)
+    refused = measuring.loadtest([*words, "--plan", *addresses], root, "fullbatch")
     if refused:
         return refused
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         told = [_started(root, plans[side], request, stack, (number, out, say)) if side in plans else side
                 for number, side in enumerate(sides)]  # fmt: skip
-        code = measuring.loadtest([*words, *told], root)
+        code = measuring.loadtest([*words, *told], root, "fullbatch")
     return code
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fullbatch import client, deployment, host
 from fullbatch.plan import Plan
-from fullbatch.runtime import interrupts
+from fullbatch.runtime import interrupts, state
 from fullbatch.runtime.process import ProcessDeployment
 
 # What the load test may take to write its report after Ctrl-C.
@@ -21,11 +21,15 @@ PATIENCE_SECONDS = 20.0
 MAX_LAG_MS = 10
 
 
-def loadtest(words: Sequence[str], root: Path) -> int:
-    """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report."""
+def loadtest(words: Sequence[str], root: Path, typed: str = "fullbatch loadtest") -> int:
+    """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report.
+
+    `typed`: what its usage lines call it. What runs here as processes is what it asks when nothing else is said.
+    """
+    environment = state.surroundings(root) | {"FULLBATCH_TYPED": typed}
     try:
         with interrupts.deferred():
-            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], cwd=root)
+            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], cwd=root, env=environment)
         return process.wait()
     except KeyboardInterrupt:
         # From a terminal it got the same Ctrl-C; a signal sent to us alone must reach it too.
@@ -36,6 +40,12 @@ def loadtest(words: Sequence[str], root: Path) -> int:
             process.kill()
             process.wait()
         raise
+
+
+def report(words: Sequence[str], here: Path, root: Path) -> int:
+    """`fullbatch report …`; its exit code."""
+    chosen = report_words(words, here)
+    return loadtest(chosen, root, "fullbatch" if chosen[0] == "report" else "fullbatch report")
 
 
 def report_words(words: Sequence[str], here: Path) -> list[str]:

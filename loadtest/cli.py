@@ -14,9 +14,22 @@ from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from loadtest import checked, csvfile, diff, joined, joinedview, judging, page, promrange, report, table, truth
+from loadtest import (
+    checked,
+    csvfile,
+    diff,
+    joined,
+    joinedview,
+    judging,
+    page,
+    promrange,
+    report,
+    surroundings,
+    table,
+    truth,
+)
 from loadtest.arrivals import interleaved
-from loadtest.config import RunConfig, Side, read_keys, read_meta, read_side
+from loadtest.config import RunConfig, Side, read_meta, read_side
 from loadtest.errors import LoadtestError, UsageProblem
 from loadtest.export import Exporter, serve
 from loadtest.foreign import shown
@@ -35,7 +48,7 @@ class _Stopped(SystemExit):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parser(surroundings.typed(surroundings.environment())).parse_args(arguments)
     try:
         code = _COMMANDS[options.command](options)
         sys.stdout.flush()
@@ -59,7 +72,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
         sides=sides,
         workload=workload,
         arrivals=arrivals,
-        out=options.out,
+        out=surroundings.out(options.out),
         repeats=options.repeats,
         warmup=options.warmup,
         sample_interval=options.sample_interval,
@@ -77,11 +90,13 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
 
 
 def _run(options: argparse.Namespace) -> int:
+    environment = surroundings.environment()
+    address = surroundings.base_url(options.base_url, environment)
     side = Side(
         name="server",
-        base_url=options.base_url,
+        base_url=address,
         model=options.model,
-        keys=read_keys(options.api_key_file),
+        keys=surroundings.keys(options.api_key_file, address, environment),
         engine_metrics=tuple(options.engine_metrics),
         pids=tuple(options.pid),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Side:
 
     name: str
     base_url: str
-    model: str  # empty: the first that the server lists
+    model: str  # empty: the only one that the server lists
     keys: tuple[str | None, ...] = field(default=(None,), repr=False)
     engine_metrics: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
@@ -107,17 +108,22 @@ def read_key(path: Path | None) -> str | None:
     return read_keys(path)[0]
 
 
-def read_keys(path: Path | None) -> tuple[str | None, ...]:
+def read_keys(path: Path | None, option: str = "--api-key-file") -> tuple[str | None, ...]:
     """All lines that are neither empty nor a comment, without a name after the key; one None where there is no file."""
     if path is None:
         return (None,)
-    keys = [line.strip() for line in read_text(path, "--api-key-file").splitlines()]
-    words = [key.split() for key in keys if key and not key.startswith("#")]
-    keys = [first for first, *_ in words]
-    if not all(len(each) <= 2 and each[0].isascii() and each[0].isprintable() for each in words):
-        raise UsageProblem(f"--api-key-file {path}: a key holds a blank or a character no key can have")
+    lines = [line.split() for line in read_text(path, option).splitlines()]
+    words = [each for each in lines if each and not each[0].startswith("#")]
+    # Of more than a key and a name it is said that the key holds a blank.
+    return checked_keys([each[0] if len(each) <= 2 else " ".join(each) for each in words], f"{option} {path}")
+
+
+def checked_keys(keys: Sequence[str], where: str) -> tuple[str | None, ...]:
+    """UsageProblem for what can be no key. The key itself is not in it."""
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise UsageProblem(f"{where}: a key holds a blank or a character no key can have")
     if not keys:
-        raise UsageProblem(f"--api-key-file {path}: no key in it; one key on a line of its own is expected")
+        raise UsageProblem(f"{where}: no key in it; one key on a line of its own is expected")
     return tuple(keys)
 
 

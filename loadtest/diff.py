@@ -143,8 +143,10 @@ def text(made: Diff) -> str:
     """For a terminal."""
     lines = [f"doubt: {line}" for line in made.doubts] + [f"setting: {line}" for line in made.settings]
     for word in ("worse", "better", "unclear"):
-        lines += [f"{word}: {_in_words(change)}" for change in made.changes if change.word == word]
-    lines += [f"worse: {line}" for line in made.failing] + [f"not compared: {line}" for line in made.not_compared]
+        called = f"not to be believed ({word})" if made.doubts else word
+        lines += [f"{called}: {_in_words(change)}" for change in made.changes if change.word == word]
+    failing = "not to be believed (failing)" if made.doubts else "worse"
+    lines += [f"{failing}: {line}" for line in made.failing] + [f"not compared: {line}" for line in made.not_compared]
     return "\n".join([*lines, _summary(made)])
 
 

@@ -85,8 +85,10 @@ def text(found: Joined) -> str:
     lines = ["  ".join(_placed(line, widths, names)).rstrip() for line in lines_of]
     lines.insert(1, "  ".join("-" * width for width in widths))
     lines += legend(found)
-    lines += ["", *(f"verdict of {name}: {verdict['headline']}" for name, verdict in found.verdicts.items())]
-    lines += [f"  - {reason}" for verdict in found.verdicts.values() for reason in verdict["reasons"]]
+    lines.append("")
+    for name, verdict in found.verdicts.items():
+        lines.append(f"verdict of {name}: {verdict['headline']}")
+        lines += [f"  - {reason}" for reason in verdict["reasons"]]
     lines += [f"knee of {called(model, server, found)}: {knee}" for model, server, knee in found.knees]
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 

@@ -28,8 +28,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    top = Parser(prog="python -m loadtest", description="Load-test an OpenAI-compatible server.")
+def parser(prog: str = "python -m loadtest") -> argparse.ArgumentParser:
+    """`prog`: what was typed before the command."""
+    top = Parser(prog=prog, description="Load-test an OpenAI-compatible server.")
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
     form = argparse.RawDescriptionHelpFormatter
     run = commands.add_parser(
@@ -126,9 +127,13 @@ def _port(text: str) -> int:
 
 
 def _server_arguments(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--base-url", required=True, help="for example http://127.0.0.1:8080")
-    run.add_argument("--model", required=True, help="as /v1/models lists it")
-    run.add_argument("--api-key-file", type=Path, help="one key per line; the first, unless the workload names others")
+    run.add_argument("--base-url", metavar="URL", help="default: $FULLBATCH_HOST, else http://127.0.0.1:8080")
+    run.add_argument("--model", default="", help="as /v1/models lists it (default: the only one that is listed)")
+    run.add_argument(
+        "--api-key-file", type=Path, metavar="FILE",
+        help="one key per line; the first, unless the workload names others (default: $FULLBATCH_API_KEY, the key "
+        "itself, else the file $FULLBATCH_KEY_FILE, else none)",
+    )  # fmt: skip
     run.add_argument(
         "--engine-metrics", action="append", default=[], metavar="URL", help="a vLLM /metrics; may be repeated"
     )
@@ -175,7 +180,9 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
 
 
 def _judging_arguments(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="for report.json and report.html")
+    run.add_argument(
+        "--out", type=Path, metavar="DIR", help="for report.json and report.html (default: reports/ and the time)"
+    )
     run.add_argument(
         "--meta", type=Path, metavar="FILE", help="a JSON object to print in the report: engine, flags, machine"
     )

@@ -34,10 +34,12 @@ _FATAL = (
 
 
 def check_model(server: Server, base_url: str, model: str) -> str:
-    """The model's name; the first that is served, when none is given. One-line problems when no run could succeed."""
+    """The model's name; the only one that is served, when none is given. One-line problems when no run can succeed."""
     names = served_models(server, base_url)
-    if not model and names:
+    if not model and len(names) == 1:
         return names[0]
+    if not model and names:
+        raise UsageProblem(f"--model: say which; {base_url} serves: {one_line(', '.join(names))}")
     if model not in names:
         served = one_line(", ".join(names) or "nothing")
         raise UsageProblem(f"--model: '{model}' is not served at {base_url}; it serves: {served}")

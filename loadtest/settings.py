@@ -1,4 +1,4 @@
-"""What the locustfile needs to know: the only place that reads the environment.
+"""What the locustfile needs to know.
 
 FULLBATCH_HOST, FULLBATCH_MODEL, FULLBATCH_KEY_FILE and FULLBATCH_WEB_HOSTS are the defaults of Locust's own --host and
 of --model, --api-key-file and --web-host-allowed, so an argument, or a field of the web UI, wins over them.
@@ -6,7 +6,6 @@ of --model, --api-key-file and --web-host-allowed, so an argument, or a field of
 
 from __future__ import annotations
 
-import os
 import secrets
 from argparse import ArgumentTypeError, Namespace
 from functools import lru_cache
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from locust.argument_parser import LocustArgumentParser
 
+from loadtest import surroundings
 from loadtest.config import read_keys
 from loadtest.connection import Server, server_at
 from loadtest.errors import UsageProblem
@@ -25,7 +25,7 @@ from loadtest.workload import names, read_workload
 
 def add_arguments(parser: LocustArgumentParser) -> None:
     """For `events.init_command_line_parser`. Arguments of a group would not be in the form of the web UI."""
-    environment = os.environ
+    environment = surroundings.environment()
     parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None)
     model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
     parser.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")

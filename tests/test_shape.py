@@ -22,7 +22,7 @@ EXCEPTIONS: dict[str, str] = {}
 READS_ENVIRONMENT = {
     "fullbatch": "fullbatch/runtime/",
     "gateway": "gateway/settings.py",
-    "loadtest": "loadtest/settings.py",
+    "loadtest": "loadtest/surroundings.py",
     "grafana": "",
 }
 

@@ -113,3 +113,12 @@ def running(root: Path) -> list[State]:
     """Every deployment of this checkout that has a live process."""
     found = (read(root, path.parent.name) for path in sorted((root / ".fullbatch" / "run").glob("*/state.json")))
     return [state for state in found if state and state.alive()]
+
+
+def surroundings(root: Path) -> dict[str, str]:
+    """The environment of a client that is to find what runs here: address and key file of the one deployment that runs
+    as processes, unless the environment itself says otherwise."""
+    found = running(root)
+    if len(found) != 1 or {"FULLBATCH_HOST", "FULLBATCH_KEY_FILE"} & os.environ.keys():
+        return dict(os.environ)
+    return {"FULLBATCH_HOST": found[0].gateway_url, "FULLBATCH_KEY_FILE": found[0].api_keys_file} | os.environ

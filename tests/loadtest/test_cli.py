@@ -72,7 +72,7 @@ def test_a_bad_value_is_one_line_with_option_value_and_what_is_right(
     [
         ([], "python -m loadtest: the following arguments are required: command"),
         (["walk"], "python -m loadtest: argument command: invalid choice: 'walk'"),
-        (["run"], "python -m loadtest run: the following arguments are required: --base-url, --model, --out"),
+        (["run", "--base-url"], "python -m loadtest run: argument --base-url: expected one argument"),
         (["report"], "python -m loadtest report: the following arguments are required: directory"),
         ([*PLAN, "--loud"], "python -m loadtest: unrecognized arguments: --loud"),
         ([*PLAN, "--users"], "python -m loadtest run: argument --users: expected one argument"),

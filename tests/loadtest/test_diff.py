@@ -83,3 +83,13 @@ def test_sides_are_matched_by_name_and_a_single_side_to_the_other() -> None:
 def test_it_can_be_read_by_programs() -> None:
     made = changed(replace(BASE, itl_ms=13)).as_dict()
     assert made["exit_code"] == 1 and made["changes"][0]["metric"] == "total_time_s" and made["regressions"]
+
+
+def test_what_cannot_be_believed_is_shown_and_called_neither_worse_nor_better() -> None:
+    """The verdict of `diff` is that nothing can be said; no line may say otherwise before it."""
+    before, after = make(repeats=3), make([Side(itl_ms=30, lag_ms=500, failures=1)], repeats=3)
+    made = diff(before, after)
+    lines = text(made).splitlines()
+    assert made.exit_code == 3 and lines[-1].startswith("diff: nothing can be said: the run after is invalid")
+    assert not [line for line in lines if line.startswith(("worse:", "better:", "unclear:"))]
+    assert [line for line in lines if line.startswith("not to be believed (")]

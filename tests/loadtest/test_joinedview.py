@@ -94,3 +94,14 @@ def test_what_cannot_be_joined_is_one_line(folders: list[str], capsys: pytest.Ca
     ):
         assert main(["table", *words]) == 2
         assert capsys.readouterr() == ("", f"loadtest: {told}\n")
+
+
+def test_the_reasons_stand_under_the_verdict_that_they_are_of() -> None:
+    invalid, clean = make([Side(lag_ms=500)], users=(1, 2)), make(users=(1, 2))
+    lines = joinedview.text(joined({"bad": invalid, "good": clean})).splitlines()
+    at = {
+        name: lines.index(next(line for line in lines if line.startswith(f"verdict of {name}")))
+        for name in ("bad", "good")
+    }
+    reasons = [number for number, line in enumerate(lines) if line.startswith("  - ")]
+    assert reasons and all(at["bad"] < number < at["good"] for number in reasons)

@@ -129,3 +129,18 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
         state.write(tmp_path, _state(*(Started("engine", pid, 1.0, "x" * 1000) for pid in range(number))))
         assert len(json.loads((folder / "state.json").read_text(encoding="utf-8"))["processes"]) == number
     assert [path.name for path in folder.iterdir()] == ["state.json"]
+
+
+def test_a_client_is_told_of_the_one_deployment_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FULLBATCH_HOST", "FULLBATCH_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert "FULLBATCH_HOST" not in state.surroundings(tmp_path)
+    with _process(SLEEP) as (process, _):
+        state.run_dir(tmp_path, "cpu").mkdir(parents=True)
+        state.write(tmp_path, _state(_started(process.pid)))
+        told = state.surroundings(tmp_path)
+        assert (told["FULLBATCH_HOST"], told["FULLBATCH_KEY_FILE"]) == ("http://127.0.0.1:8080", "/keys")
+        assert told["PATH"] == os.environ["PATH"]
+        monkeypatch.setenv("FULLBATCH_HOST", "http://elsewhere:1")
+        other = state.surroundings(tmp_path)
+        assert other["FULLBATCH_HOST"] == "http://elsewhere:1" and "FULLBATCH_KEY_FILE" not in other
