@@ -1,4 +1,5 @@
-"""`locust -f loadtest/locustfile.py`: the web UI on the same users, climbing 1, 5, 10 and 50 (--steps).
+"""`locust -f loadtest/locustfile.py`: the web UI on the same users, climbing 1, 5, 10 and 50 (--steps), or as far
+as the number of users that was asked for.
 
 A step lasts --stage-seconds and its users ask without pause. Exact stages and percentiles: `python -m loadtest run`.
 """
@@ -10,7 +11,7 @@ from locust import LoadTestShape, events
 
 from loadtest import web
 from loadtest.errors import LoadtestError
-from loadtest.settings import add_arguments, servers_and_prompts, steps
+from loadtest.settings import add_arguments, calibrated, ladder, servers_and_prompts
 from loadtest.users import SteadyUser
 
 events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
@@ -20,20 +21,20 @@ web.install(events)
 class Chat(SteadyUser):
     def on_start(self) -> None:
         try:
-            self.servers, self.prompts = servers_and_prompts(self.host, self.environment.parsed_options)
+            self.servers, prompts = servers_and_prompts(self.host, self.environment.parsed_options)
+            self.prompts = calibrated(self.servers[0], prompts)
         except LoadtestError as problem:
             logging.error("%s", problem)
             raise GreenletExit from problem  # ends this user; Locust would print a traceback for StopUser here
 
 
-class Ladder(LoadTestShape):
+class Climb(LoadTestShape):
+    use_common_options = True
+
     def tick(self) -> tuple[int, float] | None:
         assert self.runner is not None and self.runner.environment.parsed_options is not None
-        options = self.runner.environment.parsed_options
         try:
-            users = steps(options.steps)
+            return ladder(self.runner.environment.parsed_options).at(self.get_run_time())  # type: ignore[no-untyped-call]
         except LoadtestError as problem:
             logging.error("%s", problem)
             return None
-        step = int(self.get_run_time() // max(1, options.stage_seconds))  # type: ignore[no-untyped-call]
-        return (users[step], 50) if step < len(users) else None

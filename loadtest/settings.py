@@ -6,27 +6,33 @@ of --model, --api-key-file and --web-host-allowed, so an argument, or a field of
 
 from __future__ import annotations
 
+import logging
 import secrets
 from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from locust.argument_parser import LocustArgumentParser
 
 from loadtest import surroundings
 from loadtest.config import read_keys
 from loadtest.connection import Server, server_at
-from loadtest.errors import UsageProblem
+from loadtest.errors import LoadtestError, UsageProblem
 from loadtest.hosts import told
-from loadtest.preflight import served_models
+from loadtest.preflight import calibrate, served_models
 from loadtest.prompts import Prompts
+from loadtest.shape import SPAWN_RATE, Ladder, climbing
 from loadtest.workload import names, read_workload
+
+_ONCE = Lock()
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
     """For `events.init_command_line_parser`. Arguments of a group would not be in the form of the web UI."""
     environment = surroundings.environment()
-    parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None)
+    parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None, spawn_rate=SPAWN_RATE)
     model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
     parser.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
     # Not in the form: who may write there would have any file of this machine read and sent to any host.
@@ -44,8 +50,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
     )
-    parser.add_argument("--prompt-words", type=int, default=0, help="Length of every prompt; 0: as the workload says")
-    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, with commas between")
+    parser.add_argument(
+        "--prompt-tokens", "--prompt-words", type=int, default=0,
+        help="About the length of every prompt; 0: as the workload says",
+    )  # fmt: skip
+    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, up to the number of users")
     parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
 
 
@@ -57,12 +66,11 @@ def _hosts(text: str) -> str:
     return text
 
 
-def steps(text: str) -> list[int]:
-    """The users of each step. UsageProblem for anything but whole numbers of at least 1."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise UsageProblem(f"--steps: '{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
-    return [int(part) for part in parts]
+def ladder(options: Namespace) -> Ladder:
+    """What to climb. UsageProblem when the steps are none."""
+    most = getattr(options, "peak_users", None)
+    rate = options.spawn_rate or SPAWN_RATE
+    return Ladder(climbing(options.steps, most), max(1, options.stage_seconds), rate, options.run_time or None)
 
 
 def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:
@@ -80,10 +88,28 @@ def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Ser
     except ValueError as error:
         raise UsageProblem(f"host: {error}") from error
     model = options.model or _first_model(servers[0], host)
-    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_words}
+    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}
     changes = {name: value for name, value in lengths.items() if value > 0}
     kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
     return servers, Prompts(model, kinds, nonce=secrets.token_hex(8))
+
+
+def calibrated(server: Server, prompts: Prompts) -> Prompts:
+    """With this server's tokens per word: a few requests, once a process, that Locust does not count."""
+    with _ONCE:  # users who begin together wait for the first one's answers
+        return replace(_calibrated(server, replace(prompts, nonce="")), nonce=prompts.nonce)
+
+
+@lru_cache
+def _calibrated(server: Server, prompts: Prompts) -> Prompts:
+    """As they are, where the server cannot answer now: the users' own requests will show why."""
+    try:
+        found = calibrate(server, replace(prompts, nonce=secrets.token_hex(8)), tell=logging.info)
+    except LoadtestError as problem:
+        logging.warning("prompt length not calibrated, a word counts as a token: %s", problem)
+        return prompts
+    logging.info("%s", found.line)
+    return replace(found.prompts, nonce="")
 
 
 @lru_cache

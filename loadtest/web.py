@@ -22,16 +22,22 @@ from jinja2 import ChoiceLoader, DictLoader
 from locust.env import Environment
 from locust.event import Events
 from locust.html import DEFAULT_BUILD_PATH
-from locust.runners import WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 from locust.web import WebUI
 
 from loadtest import export
 from loadtest.hosts import Authority, allowed, authority, same_origin, told
 from loadtest.live import Board, Collector, Slice
+from loadtest.shape import fault
 
 TAB = "llm"
 _SCRIPT = Path(__file__).parent / "templates" / "live.js"
 _MESSAGE = "fullbatch"  # our part of a worker's report
+# Locust's form begins with 1 user where the command line says nothing: the last of the steps, before it is built.
+_FILL = """
+  const steps = templateArgs.extra_options?.steps?.default_value;
+  if (!templateArgs.num_users && steps) templateArgs.num_users = Math.max(...steps.split(",").map(Number));
+"""
 _SCRAPED = "fullbatch.scrape"
 _LOOK_S, _PAUSE_S, _MERGE_S = 0.005, 0.001, 0.5
 _COLUMNS = {
@@ -52,6 +58,9 @@ def install(events: Events) -> None:
 
 def _on_init(environment: Environment, **_: object) -> None:
     session = Session(environment)
+    options = environment.parsed_options
+    if options is not None:  # of the command line, before Locust puts a default in its place
+        options.peak_users = options.first_users = options.num_users
     if environment.web_ui is not None:
         _extend(environment.web_ui, session)
 
@@ -132,7 +141,7 @@ def _page() -> str:
     text = (Path(DEFAULT_BUILD_PATH) / "index.html").read_text(encoding="utf-8")
     if "</body>" not in text:
         logging.warning("this Locust's page is unlike that of 2.47: no live charts, the tab LLM has the numbers")
-    return text.replace("</body>", '<script src="./fullbatch/live.js" defer></script></body>')
+    return text.replace("</body>", f'<script>{_FILL}</script><script src="./fullbatch/live.js" defer></script></body>')
 
 
 def _guard(web_ui: WebUI) -> Callable[[], Response | None]:
@@ -158,9 +167,23 @@ def _guard(web_ui: WebUI) -> Callable[[], Response | None]:
         # The key's file is not to be chosen from a browser: any file's first line could be sent anywhere.
         if "api_key_file" in request.form:
             return _plain(400, "the key's file is given on the command line only")
-        return None
+        return _wrong(web_ui.environment) if request.endpoint == "locust.swarm" else None
 
     return refused
+
+
+def _wrong(environment: Environment) -> Response | None:
+    """What is wrong with the form, as the page shows it. Locust keeps a field that is not sent from the run before."""
+    runner, options = environment.runner, environment.parsed_options
+    wrong = fault(request.form)
+    if runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING):
+        wrong = "the users are climbing their steps; stop this run before another is started"
+    if wrong is not None:
+        return Response(json.dumps({"success": False, "message": wrong}), mimetype="application/json")
+    if options is not None:
+        options.run_time = None
+        options.peak_users = int(request.form["user_count"]) if "user_count" in request.form else options.first_users
+    return None
 
 
 def _name_of(asked: Authority) -> str:

@@ -1,4 +1,4 @@
-// Charts below the tab "LLM" of Locust's page. Plain SVG: nothing is fetched but ./fullbatch/live.
+// Charts below the tab "LLM" of Locust's page, and a line above it. Plain SVG: nothing is fetched but ./fullbatch/live.
 "use strict";
 (() => {
   const COLOURS = ["#3b82f6", "#e07b2f"];
@@ -24,7 +24,37 @@
     #fullbatch .grid { stroke: currentColor; opacity: .15; }
     #fullbatch path { fill: none; stroke-width: 2; }
     #fullbatch p { margin: 8px 0 0; opacity: .75; font-size: 13px; }`;
+  style.textContent += `
+    #fullbatch-told { font: 14px/1.5 system-ui, sans-serif; padding: 8px 24px; background: #123a2f; color: #fff; }
+    #fullbatch-told a { color: #9fe8cb; }
+    form button[type=submit] { position: sticky; bottom: 8px; z-index: 2; }`;
   document.head.append(style);
+
+  // A line above Locust's page: what its form means here, and where our numbers are.
+  const line = document.createElement("div");
+  line.id = "fullbatch-told";
+  line.setAttribute("role", "note");
+  document.body.prepend(line);
+  const HELP = "The users climb <b>Steps</b>, each for <b>Stage Seconds</b>, up to <b>Number of users</b>, which is the last step. "
+    + "<b>Run time</b> (advanced options) ends the run, or prolongs its last step. Tokens of 0: as the workload says.";
+  const WHERE = 'Time to first token, time between tokens and tokens/s are in the tab <a href="./?tab=llm">LLM</a>. '
+    + "Locust's own tables are of whole answers, all steps mixed; its sizes in bytes are tokens.";
+  let told = "";
+  function tell() {
+    const words = document.querySelector("form [name=steps]") ? HELP : WHERE;
+    if (told !== words) line.innerHTML = told = words;
+  }
+
+  // The number of users follows the steps, until a person writes something else there.
+  const last = (steps) => Math.max(...steps.split(",").map(Number).filter((users) => users > 0), 1);
+  function fill() {
+    const users = document.querySelector("form [name=userCount]"), steps = document.querySelector("form [name=steps]");
+    if (!users || !steps || users.dataset.ours) return;
+    users.dataset.ours = "yes";
+    const set = () => { if (users.dataset.ours === "yes") users.value = last(steps.value); };
+    users.addEventListener("input", () => { users.dataset.ours = "no"; });
+    steps.addEventListener("input", set);
+  }
 
   const section = document.createElement("section");
   section.id = "fullbatch";
@@ -80,6 +110,8 @@
 
   async function look() {
     open();
+    tell();
+    fill();
     place();
     const shown = new URLSearchParams(location.search).get("tab") === "llm";
     section.classList.toggle("shown", shown);

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from tests.loadtest.answers import DONE, event, usage
+from tests.loadtest.paced import paced
 from tests.loadtest.programs import under_locust
 from tests.loadtest.scripted import json_answer, scripted
 
@@ -42,7 +45,7 @@ DEFAULTS = {
     "model": "",
     "api_key_file": "",
     "max_tokens": 0,
-    "prompt_words": 0,
+    "prompt_tokens": 0,
     "stage_seconds": 30,
     "steps": "1,5,10,50",
     "workload": "seed",
@@ -53,7 +56,7 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
     empty = dict.fromkeys(LATE, "")
     environment = {"FULLBATCH_HOST": "http://a:1", "FULLBATCH_MODEL": "m", "FULLBATCH_KEY_FILE": "/run/keys"}
     arguments = ["--host", "http://b:2", "--model", "n", "--api-key-file", "/other", "--max-tokens", "8"]
-    arguments += ["--prompt-words", "9", "--stage-seconds", "2", "--workload", "chat"]
+    arguments += ["--prompt-tokens", "9", "--stage-seconds", "2", "--workload", "chat"]
     cases = [({}, []), (empty, []), (environment, []), (environment, arguments)]
     unset, emptied, by_environment, by_argument = under_locust(parsed, cases)
     assert unset == emptied == DEFAULTS
@@ -64,7 +67,7 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
         "model": "n",
         "api_key_file": "/other",
         "max_tokens": 8,
-        "prompt_words": 9,
+        "prompt_tokens": 9,
         "stage_seconds": 2,
         "workload": "chat",
     }
@@ -93,7 +96,7 @@ def test_a_user_is_told_what_the_environment_said_when_it_was_read(tmp_path: Pat
         "FULLBATCH_MODEL": "m",
         "FULLBATCH_KEY_FILE": f"{tmp_path}/keys",
     }
-    first, second = under_locust(asked, None, ["--max-tokens", "8", "--prompt-words", "20"], 2, **environment)
+    first, second = under_locust(asked, None, ["--max-tokens", "8", "--prompt-tokens", "20"], 2, **environment)
     assert first["shape"] == ["m", 8, 20] and len(first["prompt"].split()) == 20
     assert "Host: gateway:8080" in first["head"] and "Authorization: Bearer fb-one" in first["head"]
     assert first["prompt"] != second["prompt"]
@@ -150,23 +153,25 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     ]
 
 
-def stepped(texts: list[str]) -> list[list[int] | str]:
-    """Under Locust: the users of each text, or what is said of it."""
-    from loadtest.errors import UsageProblem
-    from loadtest.settings import steps
+def calibrated_twice() -> list[Any]:
+    """Under Locust: tokens per word of two users' prompts, and how often the server was asked; then of a server that is
+    gone."""
+    logging.disable()
+    from loadtest.connection import server_at
+    from loadtest.prompts import plain
+    from loadtest.settings import calibrated
 
-    found: list[list[int] | str] = []
-    for text in texts:
-        try:
-            found.append(steps(text))
-        except UsageProblem as problem:
-            found.append(str(problem))
-    return found
+    asked: list[dict[str, Any]] = []
+
+    def script(body: dict[str, Any]) -> list[tuple[float, bytes]]:
+        words = len(body["messages"][0]["content"].split())
+        return [(0.0, event("a", "length") + usage(3 * words + 5, 1) + DONE)]
+
+    with paced(script, asked) as url:
+        both = [calibrated(server_at(url, None), plain("tiny", 77, 4, nonce=nonce)) for nonce in ("one", "two")]
+    gone = calibrated(server_at("http://127.0.0.1:9", None), plain("tiny", 77, 4, nonce="three"))
+    return [[(p.tokens_per_word, p.nonce) for p in both], len(asked), (gone.tokens_per_word, gone.nonce)]
 
 
-def test_steps_are_users_with_commas_between_and_nonsense_is_one_line() -> None:
-    good, wrong = ["1,5,10,50", " 3 ", "50, 1"], ["", "many", "0", "1,,5", "1;5", "-1", "1.5"]
-    found = under_locust(stepped, good + wrong)
-    assert found[:3] == [[1, 5, 10, 50], [3], [50, 1]]
-    told = "is not a list of whole numbers of at least 1, such as 1,5,10,50"
-    assert found[3:] == [f"--steps: '{text}' {told}" for text in wrong]
+def test_prompts_are_calibrated_once_a_process_and_a_dead_server_is_left_to_the_users() -> None:
+    assert under_locust(calibrated_twice) == [[[3.0, "one"], [3.0, "two"]], 2, [1.0, "three"]]

@@ -100,6 +100,54 @@ def test_the_tab_shows_live_numbers_in_a_browser(page: str) -> None:
         assert tab.ask("getComputedStyle(document.querySelector('#fullbatch')).display") == "none"
 
 
+def test_the_start_page_says_what_counts_and_what_is_sent_counts(page: str) -> None:
+    with chromium() as tab:
+        tab.shape(1280, 800)
+        tab.open(page)
+        told = "document.querySelector('#fullbatch-told')?.innerText"
+        tab.until(f"({told} || '').includes('up to Number of users, which is the last step')")
+        fields = {"userCount": "10", "spawnRate": "50", "steps": "1,5,10", "stageSeconds": "4", "promptTokens": "0"}
+        for name, value in fields.items():
+            tab.until(f"document.querySelector('form [name={name}]')?.value === '{value}'")
+            assert tab.ask(f"document.querySelector('form [name={name}]').disabled") is False
+        start = "document.querySelector('form button[type=submit]').getBoundingClientRect()"
+        assert tab.ask(f"{start}.bottom <= innerHeight && {start}.height > 20"), "START is seen without scrolling"
+        assert tab.overflow() <= 0
+        tab.ask("document.querySelector('form [name=userCount]').focus()")
+        tab.ask("document.querySelector('form [name=userCount]').select()")
+        tab._call("Input.insertText", text="3")
+        tab.ask("document.querySelector('form button[type=submit]').click()")
+        wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 3)
+        tab.until(f"({told} || '').includes('are in the tab LLM')")
+        assert tab.ask("document.querySelector('#fullbatch-told a').getAttribute('href')") == "./?tab=llm"
+        wait_for(lambda: statistics(page)["state"] == "stopped")
+        assert [row["users"] for row in statistics(page)["extended_stats"][0]["data"]] == [1, 3]
+        assert tab.complaints == []
+
+
+def test_users_ramp_and_run_time_are_heeded_and_what_cannot_be_is_said(page: str) -> None:
+    def started(form: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(get(f"{page}/swarm", form.encode()))
+        return found
+
+    for form, said in (
+        ("user_count=0", "Number of users: '0' is not"), ("steps=x", "Steps: 'x' is not"),
+        ("spawn_rate=nan", "Ramp up: 'nan' is not"), ("run_time=soon", "Valid run_time formats"),
+        ("stage_seconds=x", "Stage Seconds: 'x' is not"),
+    ):  # fmt: skip
+        answer = started(form)
+        assert answer["success"] is False and said in answer["message"], form
+    assert statistics(page)["state"] == "ready"
+    assert started("user_count=2&spawn_rate=50&run_time=6s&steps=1,7&stage_seconds=2")["success"] is True
+    wait_for(lambda: metrics(page).get(("loadtest_users", frozenset())) == 2)
+    assert "stop this run" in started("user_count=9&spawn_rate=1")["message"]
+    wait_for(lambda: statistics(page)["state"] == "stopped")
+    rows = statistics(page)["extended_stats"][0]["data"]
+    assert [row["users"] for row in rows] == [1, 2] and 5 <= sum(row["seconds"] for row in rows) <= 12
+    assert started("steps=1&stage_seconds=1")["success"] is True  # neither the users nor the time of the run before
+    wait_for(lambda: [row["users"] for row in statistics(page)["extended_stats"][0]["data"]] == [1])
+
+
 def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str) -> None:
     for headers, body, status in (
         ({"Origin": "http://elsewhere.example"}, b"host=http://elsewhere.example", 403),
