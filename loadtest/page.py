@@ -52,6 +52,7 @@ def render(content: Mapping[str, Any]) -> str:
         "plain": _plain,
         "times": comparison.times,
         "pair": table.pair,
+        "without_tpot": _without_tpot,
     }
     found, sides = points(content), side_names(content)
     compared = comparison.rows(found, sides)
@@ -96,6 +97,12 @@ def _geometry() -> dict[str, int]:
         "top": charts.TOP,
         "bottom": charts.HEIGHT - charts.BOTTOM,
     }
+
+
+def _without_tpot(client: Mapping[str, Any]) -> str:
+    """How many good answers are not in TPOT, beside its value; empty when none is missing."""
+    missing = client["good"] - (client["tpot_ms"]["count"] if client["tpot_ms"] else 0)
+    return f" ({missing} of {client['good']} left out)" if missing else ""
 
 
 def _sure(point: Point, shown: Sequence[tuple[str, str, str]]) -> list[tuple[str, str]]:

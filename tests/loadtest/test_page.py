@@ -177,3 +177,20 @@ def test_the_lag_of_each_client_process_stands_beside_the_verdict() -> None:
     each = {"lag_p99_ms": 0.2, "dispatch_p99_ms": 0.1, "cpu_share": 0.1}
     content["stages"][0]["health"]["processes"] = [each, each | {"lag_p99_ms": 1.25}]
     assert "It had 2 processes; their loops were at most 0.20, 1.2 ms late." in page.render(content)
+
+
+def test_tpot_says_how_many_answers_it_left_out() -> None:
+    """Those that came in one read have no time between tokens."""
+    assert "left out" not in page.render(report(good(0, 10, [(5, 1)]), good(0, 10, [(5, 1)])))
+    assert "ms (2 of 3 left out)" in page.render(report(good(0, 10, [(5, 1)]), good(0, 10, []), good(0, 12, [])))
+    assert "– ms (1 of 1 left out)" in page.render(report(good(0, 10, [])))
+
+
+def test_terms_are_explained_where_they_stand() -> None:
+    text = page.render(make(users=(1, 5, 10)))
+    at = {
+        word: text.index(word)
+        for word in ("<dt>Knee</dt>", "Knee: the lowest measured", "lived TTFT p95", "Lived TTFT: ")
+    }
+    assert 0 < at["Knee: the lowest measured"] - at["<dt>Knee</dt>"] < 1500
+    assert at["Lived TTFT: "] > at["lived TTFT p95"] and at["Lived TTFT: "] < text.index("What the words mean")
