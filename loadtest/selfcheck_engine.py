@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from time import perf_counter_ns
@@ -123,8 +124,11 @@ async def _serve(tokens_per_s: float) -> None:
     loop = asyncio.get_running_loop()
     engine = Engine(tokens_per_s)
     server = await loop.create_server(lambda: Connection(engine), "127.0.0.1", 0, backlog=1024)
-    sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
+    try:
+        os.write(1, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n".encode())
+    except BrokenPipeError:  # Ctrl-C while we began: whoever started us is gone
+        server.close()
+        return
     over = asyncio.Event()
     loop.add_reader(sys.stdin, over.set)
     await over.wait()
