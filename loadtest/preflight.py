@@ -115,7 +115,7 @@ def _waited_for(server: Server, prompts: Prompts, tell: Callable[[str], None]) -
 
     def watch() -> None:
         waited = 0.0
-        while not over.wait(min(_PATIENCE_S, server.first_token_timeout)):
+        while not over.wait(_PATIENCE_S):
             waited += _PATIENCE_S
             most = f"at most {server.first_token_timeout:g} s (--first-token-timeout)"
             tell(f"no answer from {server.authority} to a first small request for {waited:.0f} s; waiting {most}")

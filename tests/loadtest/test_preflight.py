@@ -110,8 +110,10 @@ def test_a_long_wait_for_the_first_answer_is_told(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_server_that_answers_nothing_cannot_be_measured() -> None:
+    lines: list[str] = []
     with scripted(SILENCE) as url, pytest.raises(ServerProblem, match=r"\(timeout\): no text for 0\.3 s"):
-        calibrate(server(url), PROMPTS)
+        calibrate(server(url), PROMPTS, tell=lines.append)
+    assert lines == [], "no line of 30 s that were not waited"
 
 
 def test_a_server_that_closes_without_saying_so_gets_a_new_connection_for_each_request() -> None:
