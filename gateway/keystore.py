@@ -14,13 +14,14 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from gateway.call import Principal
 from gateway.queueing import LEVELS
+from gateway.schema import OPEN_BUSY_S, SchemaError, prepare
 
 # 24 random bytes are 192 bits, and 32 URL-safe characters.
 RANDOM_BYTES = 24
@@ -29,37 +30,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED_NAMES = frozenset({"other"})
 # How long a writer waits for another one. Transactions here take less than a millisecond.
 BUSY_S = 0.25
-_APPLICATION_ID = 0x46425354  # "FBST": another program's database is refused instead of written to
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS keys (
-  name TEXT PRIMARY KEY,
-  digest BLOB NOT NULL UNIQUE,
-  previous_digest BLOB,
-  previous_until REAL,
-  created REAL NOT NULL,
-  rotated REAL,
-  expires REAL,
-  revoked REAL,
-  models TEXT,
-  requests_per_minute INTEGER,
-  tokens_per_minute INTEGER,
-  concurrent INTEGER,
-  weight REAL NOT NULL DEFAULT 1,
-  priority TEXT NOT NULL DEFAULT 'normal'
-) STRICT;
-CREATE TABLE IF NOT EXISTS last_used (name TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS usage (
-  day TEXT NOT NULL,
-  key TEXT NOT NULL,
-  model TEXT NOT NULL,
-  exact INTEGER NOT NULL,
-  requests INTEGER NOT NULL,
-  prompt_tokens INTEGER NOT NULL,
-  cached_tokens INTEGER NOT NULL,
-  completion_tokens INTEGER NOT NULL,
-  PRIMARY KEY (day, key, model, exact)
-) STRICT, WITHOUT ROWID;
-"""
+# What a key is beside its terms: its column, and the field of `StoredKey` that is called the same.
+_IDENTITY = ("name", "digest", "previous_digest", "previous_until", "created", "rotated", "revoked")
 
 
 class StoreError(Exception):
@@ -68,7 +40,11 @@ class StoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a key may, as a person says it. None: without limit. ``expires``: Unix time."""
+    """What a key may, as a person says it. None: without limit. ``expires``: Unix time.
+
+    Each is a column of `keys` and, by the same name, a field of `Principal`. A new one is a field here and a step in
+    `schema` that adds the column.
+    """
 
     expires: float | None = None
     models: tuple[str, ...] | None = None
@@ -77,6 +53,28 @@ class Terms:
     concurrent: int | None = None
     weight: float = 1.0
     priority: str = "normal"
+
+    def row(self) -> tuple[Any, ...]:
+        """As the store keeps them, in the order of `TERMS`."""
+        return tuple(",".join(value) if isinstance(value, tuple) else value for value in self._values().values())
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Terms:
+        values = dict(zip(TERMS, row, strict=True))
+        models: str | None = values["models"]
+        return cls(**values | {"models": None if models is None else tuple(models.split(","))})
+
+    def principal(self, name: str) -> Principal:
+        values = self._values()
+        values["models"] = None if self.models is None else frozenset(self.models)
+        values["priority"] = self.priority if self.priority in LEVELS else "normal"
+        return Principal(name, **values)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in TERMS}
+
+
+TERMS = tuple(field.name for field in fields(Terms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +98,7 @@ class StoredKey:
         return "expired" if expires is not None and expires <= now else "active"
 
     def principal(self) -> Principal:
-        terms = self.terms
-        return Principal(
-            name=self.name,
-            weight=terms.weight,
-            priority=terms.priority if terms.priority in LEVELS else "normal",
-            models=None if terms.models is None else frozenset(terms.models),
-            requests_per_minute=terms.requests_per_minute,
-            tokens_per_minute=terms.tokens_per_minute,
-            concurrent=terms.concurrent,
-            expires=terms.expires,
-        )
+        return self.terms.principal(self.name)
 
 
 class KeyStore:
@@ -120,14 +108,13 @@ class KeyStore:
         """Open the file; make it, readable by its owner only, if it is not there.
 
         Raises:
-            StoreError: it cannot be opened, or is something else than a key store.
+            StoreError: it cannot be opened, is something else than a key store, or is one of a later version.
         """
         self.path = path
         with self._told():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            self.connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-            self._prepare()
+            self.connection = _connected(path, busy_s)
 
     def close(self) -> None:
         self.connection.close()
@@ -143,15 +130,12 @@ class KeyStore:
                 f"'{name}': not a name for a key; letters, digits, '.', '_' and '-', at most 64, not 'other'"
             )
         key = new_key()
-        models = None if terms.models is None else ",".join(terms.models)
-        row = (name, digest_of(key), time.time(), terms.expires, models, terms.requests_per_minute,
-               terms.tokens_per_minute, terms.concurrent, terms.weight, terms.priority)  # fmt: skip
+        columns = ("name", "digest", "created", *TERMS)
         with self._told():
             try:
                 self.connection.execute(
-                    "INSERT INTO keys (name, digest, created, expires, models, requests_per_minute, tokens_per_minute,"
-                    " concurrent, weight, priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    row,
+                    f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                    (name, digest_of(key), time.time(), *terms.row()),
                 )
             except sqlite3.IntegrityError:
                 why = (
@@ -167,15 +151,9 @@ class KeyStore:
             StoreError: no such key.
         """
         self.get(name)
-        models = None if terms.models is None else ",".join(terms.models)
-        row = (terms.expires, models, terms.requests_per_minute, terms.tokens_per_minute, terms.concurrent,
-               terms.weight, terms.priority, name)  # fmt: skip
         with self._told():
-            self.connection.execute(
-                "UPDATE keys SET expires = ?, models = ?, requests_per_minute = ?, tokens_per_minute = ?,"
-                " concurrent = ?, weight = ?, priority = ? WHERE name = ?",
-                row,
-            )
+            columns = ", ".join(f"{name} = ?" for name in TERMS)
+            self.connection.execute(f"UPDATE keys SET {columns} WHERE name = ?", (*terms.row(), name))
 
     def rotate(self, name: str, grace_s: float) -> str:
         """A new secret for a key; the old one is valid for so long more. Returns the new one.
@@ -221,10 +199,9 @@ class KeyStore:
     def keys(self) -> list[StoredKey]:
         """All keys, by name."""
         with self._told():
+            columns = ", ".join((*_IDENTITY, "at", *TERMS))
             rows = self.connection.execute(
-                "SELECT name, digest, previous_digest, previous_until, created, rotated, revoked, at, expires, models,"
-                " requests_per_minute, tokens_per_minute, concurrent, weight, priority"
-                " FROM keys LEFT JOIN last_used USING (name) ORDER BY name"
+                f"SELECT {columns} FROM keys LEFT JOIN last_used USING (name) ORDER BY name"
             ).fetchall()
         return [_stored(row) for row in rows]
 
@@ -233,23 +210,12 @@ class KeyStore:
         found: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
         return found
 
-    def _prepare(self) -> None:
-        connection = self.connection
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != _APPLICATION_ID and tables:
-            raise StoreError(f"{self.path}: is a database of another program; give another file")
-        # Readers and the one writer do not wait for each other. NORMAL: a commit survives the end of the process,
-        # and a power cut may lose the last ones without harm to the file.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if not tables:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; COMMIT;")
-
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except SchemaError as error:
+            raise StoreError(f"{self.path}: {error}") from None
         except OSError as error:
             raise StoreError(
                 f"{self.path}: {(error.strerror or str(error)).lower()}; give a file you may write"
@@ -268,7 +234,17 @@ def digest_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _stored(row: tuple[Any, ...]) -> StoredKey:
-    models: str | None = row[9]
-    terms = Terms(row[8], None if models is None else tuple(models.split(",")), *row[10:])
-    return StoredKey(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], terms)
+def _connected(path: Path, busy_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None, check_same_thread=False)
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
+        prepare(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+        undo.pop_all()
+    return connection
+
+
+def _stored(row: Sequence[Any]) -> StoredKey:
+    own = len(_IDENTITY)
+    identity = dict(zip(_IDENTITY, row[:own], strict=True))
+    return StoredKey(**identity, last_used=row[own], terms=Terms.of_row(row[own + 1 :]))
