@@ -9,20 +9,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway import spill
 from gateway.auth import Auth, Known
-from gateway.keystore import KeyStore, StoredKey, StoreError
+from gateway.keystore import KeyStore, StoredKey
 from gateway.ledger import Ledger, Tally, day_of, merge, write
 
 # What is used is handed over so often and written at once; changes of the keys are looked for as often.
 HAND_OVER_S = 0.3
 POLL_S = 0.2
-LAST_WRITE_S = 3.0
+# At the end what is left is tried for so long, and then kept in a file; a disk that does not answer is not waited for.
+LAST_WRITE_S = 2.0
+LAST_PAUSE_S = 0.1
+STOP_S = LAST_WRITE_S + 3.0
 _log = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the log says when something fails, and when it goes again."""
+
+    failing: str
+    again: str
+
+
+_WRITING = _Kind("usage cannot be written ({}); it is kept and tried again", "usage is written again")
+_READING = _Kind("keys cannot be read ({}); those known stay valid", "keys are read again")
+_ADDING = _Kind("usage of an earlier run cannot be added ({}); it is tried again", "usage of an earlier run is added")
 
 
 @dataclass(slots=True)
@@ -44,7 +61,7 @@ class _Batch:
 class Bookkeeper:
     """Keeps an open store for a running gateway. A store that cannot be written costs no request.
 
-    ``failures``: transactions that failed; what they held is kept and tried again.
+    ``failures``: writes that failed; what they held is kept and tried again.
     """
 
     def __init__(self, store: KeyStore, auth: Auth, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
@@ -57,10 +74,11 @@ class Bookkeeper:
         self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
         self._version = store.version()
         self.failures = 0
-        self._failing = False
+        self._failing: set[_Kind] = set()
         auth.use_store(known(store.keys()))
 
     def start(self) -> None:
+        spill.make_room(self._store.path)
         self._thread.start()
 
     def tick(self) -> None:
@@ -71,10 +89,12 @@ class Bookkeeper:
             self._hand_over()
 
     def stop(self) -> None:
-        """Write what is left, and close the store."""
+        """Write what is left, or keep it in a file beside the store, and close the store."""
         self._hand_over()
         self._batches.put(None)
-        self._thread.join(LAST_WRITE_S)
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            _log.error("%s: the disk does not answer; usage of the last moments may be lost", self._store.path)
 
     def _hand_over(self) -> None:
         tally = self._ledger.take()
@@ -85,49 +105,80 @@ class Bookkeeper:
 
     def _run(self) -> None:
         waiting = _Batch()
+        spilled = True
         while True:
             try:
                 batch = self._batches.get(timeout=POLL_S)
             except queue.Empty:
                 batch = _Batch()
-            if batch is not None:
-                waiting.add(batch)
+            if batch is None:
+                break
+            waiting.add(batch)
+            spilled = spilled and not self._tried(self._add_spilled, _ADDING)
             if waiting and self._write(waiting):
                 waiting = _Batch()
-            if batch is None:
-                self._store.close()
+            self._tried(self._look, _READING)
+        self._end(waiting)
+        self._store.close()
+
+    def _end(self, waiting: _Batch) -> None:
+        end = time.monotonic() + LAST_WRITE_S
+        while waiting and not self._write(waiting):
+            if time.monotonic() > end:
+                self._spill(waiting)
                 return
-            self._look()
+            time.sleep(LAST_PAUSE_S)
 
     def _write(self, batch: _Batch) -> bool:
+        if self._tried(lambda: write(self._store.connection, batch.days, batch.used), _WRITING):
+            return True
+        self.failures += 1
+        return False
+
+    def _spill(self, waiting: _Batch) -> None:
+        """The store cannot be written and there is no more time."""
+        store = self._store.path
+        spill.give_room(store)
+        if self._write(waiting):
+            return
+        path, content = spill.file_for(store), spill.content_of(waiting.days, waiting.used)
         try:
-            write(self._store.connection, batch.days, batch.used)
-        except sqlite3.Error as error:
-            self.failures += 1
-            self._tell(f"{self._store.path}: usage cannot be written ({error}); it is kept and tried again")
-            return False
-        if self._failing:
-            self._failing = False
-            _log.warning("%s: usage is written again", self._store.path)
-        return True
+            spill.keep(path, content)
+        except OSError as error:
+            why = f"{path}: cannot be written ({(error.strerror or str(error)).lower()})"
+            _log.error("%s; to keep what was used, put this line into that file: %s", why, content.decode().strip())
+        else:
+            _log.error("%s: cannot be written; what was used is in %s until the next start", store, path)
+
+    def _add_spilled(self) -> None:
+        """Add what stops of before have left."""
+        added, foreign = spill.add_all(self._store.connection, self._store.path)
+        for path in added:
+            _log.warning("%s: usage of an earlier run; is in the store now", path)
+        for path in foreign:
+            _log.error("%s: is not what a gateway keeps when it stops; it is left as it is", path)
 
     def _look(self) -> None:
         """Read the keys if somebody else has written."""
-        try:
-            version = self._store.version()
-            if version == self._version:
-                return
+        version = self._store.version()
+        if version != self._version:
             keys = known(self._store.keys())
-        except (sqlite3.Error, StoreError) as error:
-            self._tell(f"{self._store.path}: keys cannot be read ({error}); those known stay valid")
-            return
-        self._version = version
-        self._loop.call_soon_threadsafe(self._auth.use_store, keys)
+            self._version = version
+            self._loop.call_soon_threadsafe(self._auth.use_store, keys)
 
-    def _tell(self, line: str) -> None:
-        if not self._failing:
-            self._failing = True
-            _log.error(line)
+    def _tried(self, action: Callable[[], None], kind: _Kind) -> bool:
+        """Whether it went well. The first failure in a row is told, and the end of them."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 whatever it is, it must not end the accounting, and it is told
+            if kind not in self._failing:
+                self._failing.add(kind)
+                _log.error("%s: %s", self._store.path, kind.failing.format(error))
+            return False
+        if kind in self._failing:
+            self._failing.discard(kind)
+            _log.warning("%s: %s", self._store.path, kind.again)
+        return True
 
 
 def known(keys: list[StoredKey]) -> list[Known]:

@@ -16,6 +16,17 @@ Tally = dict[Where, list[int]]
 GROUPS = {"key": "key", "model": "model", "day": "day"}
 SEPARATOR = "\x1f"
 _DAY_S = 86_400
+# No sum is higher: what an engine says is not trusted to fit into a column, and one row must not hold up the others.
+MOST = 1 << 53
+_COUNTS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens")
+_ADD = (
+    f"INSERT INTO usage (day, key, model, exact, {', '.join(_COUNTS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = min({name} + excluded.{name}, {MOST})' for name in _COUNTS)}"
+)
+_USED = (
+    "INSERT INTO last_used (name, at) SELECT name, ? FROM keys WHERE name = ?"
+    " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)"
+)
 
 
 class Ledger:
@@ -63,31 +74,36 @@ def day_of(unix_time: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(unix_time // _DAY_S * _DAY_S))
 
 
-def write(connection: sqlite3.Connection, days: dict[str, Tally], used: dict[str, float]) -> None:
+def write(
+    connection: sqlite3.Connection, days: dict[str, Tally], used: dict[str, float], spilled: str | None = None
+) -> None:
     """One transaction. ``used``: when keys of the store were last used; Unix time.
+
+    ``spilled``: the name of these sums; what is in the store under it already is not added again.
 
     Raises:
         sqlite3.Error: nothing is written.
     """
-    rows = [(day, *where, *sums) for day, tally in days.items() for where, sums in tally.items()]
+    rows = [
+        (day, *where, *(min(count, MOST) for count in sums))
+        for day, tally in days.items()
+        for where, sums in tally.items()
+    ]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.executemany(
-            "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " requests = requests + excluded.requests, prompt_tokens = prompt_tokens + excluded.prompt_tokens,"
-            " cached_tokens = cached_tokens + excluded.cached_tokens,"
-            " completion_tokens = completion_tokens + excluded.completion_tokens",
-            rows,
-        )
-        connection.executemany(
-            "INSERT INTO last_used SELECT name, ? FROM keys WHERE name = ? ON CONFLICT DO UPDATE SET at = excluded.at",
-            [(at, name) for name, at in used.items()],
-        )
+        if spilled is None or _first_time(connection, spilled):
+            connection.executemany(_ADD, rows)
+            connection.executemany(_USED, [(at, name) for name, at in used.items()])
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _first_time(connection: sqlite3.Connection, name: str) -> bool:
+    found = connection.execute("INSERT OR IGNORE INTO spilled (id, at) VALUES (?, ?)", (name, time.time()))
+    return found.rowcount == 1
 
 
 def merge(into: Tally, more: Tally) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from gateway import spill
 from gateway.keystore import KeyStore, StoreError
 from gateway.ledger import GROUPS, SEPARATOR, Line, day_of, report
 
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         return BAD_USE
     try:
         store = KeyStore(options.store, BUSY_S)
+        _add_spilled(store)
         lines = report(store.connection, by, options.since, options.until)
         store.close()
     except (StoreError, sqlite3.Error) as error:
@@ -39,6 +41,17 @@ def main(argv: list[str] | None = None) -> int:
         _as_json(by, lines) if options.json else _as_csv(by, lines) if options.csv else _as_text(by, lines)
     )
     return 0
+
+
+def _add_spilled(store: KeyStore) -> None:
+    """A report is of all that was used, also where the gateway could not write it when it stopped."""
+    try:
+        _, foreign = spill.add_all(store.connection, store.path)
+    except (sqlite3.Error, OSError) as error:
+        sys.stderr.write(f"usage: not all is in the report: what an earlier run left cannot be added ({error})\n")
+    else:
+        for path in foreign:
+            sys.stderr.write(f"usage: {path}: is not what a gateway keeps when it stops; it is left as it is\n")
 
 
 def _row(by: list[str], line: Line) -> dict[str, str | int]:
