@@ -98,7 +98,7 @@ class Gateway:
             admission=self._admission,
             sweeper=self._sweeper,
             connections=lambda: len(self._connections),
-            principals=self._auth.principals,
+            active_keys=self._auth.active,
             ledger_failures=lambda: self._books.failures if self._books is not None else 0,
         )
         limits = KeyLimits(LocalState(), self._loop.time)

@@ -54,9 +54,10 @@ class Auth:
         self._from_store = tuple(known)
         self._index()
 
-    def principals(self) -> dict[str, Principal]:
-        """Everybody who has a key, by name."""
-        return {known.principal.name: known.principal for known in (*self._from_file, *self._from_store)}
+    def active(self) -> dict[str, Principal]:
+        """Everybody whose key is valid now, by name."""
+        now = time.time()
+        return {known.principal.name: known.principal for known in self._all() if _valid(known, now)}
 
     def principal(self, authorization: bytes | None, x_api_key: bytes | None) -> Principal:
         """Whose key it is.
@@ -70,7 +71,7 @@ class Auth:
         digest = hashlib.sha256(key).digest()
         for known in self._known.get(digest[:_PREFIX_BYTES], ()):
             if hmac.compare_digest(known.digest, digest):
-                if known.until is not None and known.until <= time.time():
+                if not _valid(known, time.time()):
                     raise Unauthorized(f"this API key ('{known.principal.name}') {known.ended}; ask for a new one")
                 self.used.add(known.principal.name)
                 return known.principal
@@ -79,13 +80,18 @@ class Auth:
     def _index(self) -> None:
         self._from_file = tuple(self._named(line) for line in self._file)
         index: dict[bytes, tuple[Known, ...]] = {}
-        for known in (*self._from_file, *self._from_store):
+        for known in self._all():
             prefix = known.digest[:_PREFIX_BYTES]
             index[prefix] = (*index.get(prefix, ()), known)
         self._known = index
-        now = time.time()
-        valid = {known.principal.name for found in index.values() for known in found if (known.until or now + 1) > now}
-        self.count = len(valid)
+        self.count = len(self.active())
+
+    def _all(self) -> tuple[Known, ...]:
+        return (*self._from_file, *self._from_store)
+
+
+def _valid(known: Known, now: float) -> bool:
+    return known.until is None or known.until > now
 
     def _named(self, line: bytes) -> Known:
         key, _, name = line.partition(b" ")

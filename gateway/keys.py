@@ -1,4 +1,4 @@
-"""``python -m gateway.keys --store FILE create|list|show|change|rotate|revoke``: who may use the gateway, and how much.
+"""``python -m gateway.keys --store FILE COMMAND``: who may use the gateway, and how much; `_COMMANDS` has all of them.
 
 Works beside a running gateway, which takes a change over within a second. Exit codes: 0 done, 2 it cannot be.
 """
@@ -74,6 +74,12 @@ def _revoke(store: KeyStore, options: argparse.Namespace) -> Said:
     return f"{options.name}: revoked", _as_json(store.get(options.name))
 
 
+def _delete(store: KeyStore, options: argparse.Namespace) -> Said:
+    data = _as_json(store.get(options.name))
+    store.delete(options.name)
+    return f"{options.name}: deleted; its usage stays under its name", data
+
+
 def _show(store: KeyStore, options: argparse.Namespace) -> Said:
     data = _as_json(store.get(options.name))
     width = max(map(len, data))
@@ -100,6 +106,7 @@ _COMMANDS: dict[str, Callable[[KeyStore, argparse.Namespace], Said]] = {
     "change": _change,
     "rotate": _rotate,
     "revoke": _revoke,
+    "delete": _delete,
 }
 
 
@@ -149,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "change": "other limits for a key; its secret stays",
         "rotate": "a new secret for a key; the old one stays valid for a while",
         "revoke": "out at once, for good; running answers are finished",
+        "delete": "a revoked key, out of the list; its usage stays under its name",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, parents=[shared])

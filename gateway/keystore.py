@@ -132,6 +132,8 @@ class KeyStore:
         key = new_key()
         columns = ("name", "digest", "created", *TERMS)
         with self._told():
+            if self._has_usage(name) and name not in {key.name for key in self.keys()}:
+                raise StoreError(f"'{name}': usage of another key stands under that name; choose another name")
             try:
                 self.connection.execute(
                     f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
@@ -185,6 +187,19 @@ class KeyStore:
                 (time.time(), name),
             )
 
+    def delete(self, name: str) -> None:
+        """Take a revoked key out of the list. Its usage stays, and so its name is given to no other.
+
+        Raises:
+            StoreError: no such key, or it is not revoked.
+        """
+        if self.get(name).revoked is None:
+            raise StoreError(f"'{name}': is not revoked; revoke it first")
+        with self._told():
+            # Of what is left by a kill between the two nobody hears.
+            self.connection.execute("DELETE FROM last_used WHERE name = ?", (name,))
+            self.connection.execute("DELETE FROM keys WHERE name = ?", (name,))
+
     def get(self, name: str) -> StoredKey:
         """One key.
 
@@ -209,6 +224,9 @@ class KeyStore:
         """Changes when another connection has written; costs no read of the file itself."""
         found: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
         return found
+
+    def _has_usage(self, name: str) -> bool:
+        return self.connection.execute("SELECT 1 FROM usage WHERE key = ? LIMIT 1", (name,)).fetchone() is not None
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import product
 
 from gateway.access_log import Visit
@@ -82,32 +82,33 @@ class Metrics:
     """Counters and histograms."""
 
     def __init__(self, models: Iterable[str]) -> None:
-        self.models = frozenset(models)
-        # All at 0 from the start: a counter that appears with its first failure hides it from increase().
-        series = product(sorted(self.models), sorted(COMMON_ENDPOINTS), sorted(OUTCOMES))
-        self.requests: Counter[tuple[str, str, str]] = Counter(dict.fromkeys(series, 0))
+        self.models: frozenset[str] = frozenset()
+        self.requests: Counter[tuple[str, str, str]] = Counter()
         self.responses: Counter[str] = Counter()
         self.disconnects = 0
         self.limited: Counter[str] = Counter(dict.fromkeys(sorted(LIMITS), 0))
         self.cancellations: Counter[str] = Counter(dict.fromkeys(sorted(STAGES), 0))
         self.retries: Counter[str] = Counter()
-        self.tokens: Counter[tuple[str, str]] = Counter(dict.fromkeys(product(sorted(self.models), TOKEN_KINDS), 0))
+        self.tokens: Counter[tuple[str, str]] = Counter()
         self.key_requests: Counter[tuple[str, str]] = Counter()
         self.key_tokens: Counter[tuple[str, str]] = Counter()
         self.ttft: dict[tuple[str, str], Histogram] = {}
         self.duration: dict[tuple[str, str], Histogram] = {}
-        self.wait = {model: Histogram(_WAIT_S) for model in sorted(self.models)}
-        self.per_token = {model: Histogram(_PER_TOKEN_S) for model in sorted(self.models)}
+        self.wait: dict[str, Histogram] = {}
+        self.per_token: dict[str, Histogram] = {}
         self.reloads: Counter[str] = Counter(dict.fromkeys(("applied", "rejected"), 0))
         self._keys: set[str] = set()
+        self.know(models)
 
     def know(self, models: Iterable[str]) -> None:
         """These models are served from now on; what was counted for others stays."""
+        # All at 0 from the start: a counter that appears with its first failure hides it from increase().
         for model in sorted(set(models) - self.models):
-            self.requests.update(dict.fromkeys(product([model], sorted(ENDPOINTS), sorted(OUTCOMES)), 0))
+            series = product([model], sorted(COMMON_ENDPOINTS), sorted(OUTCOMES))
+            self.requests.update(dict.fromkeys(series, 0))
             self.tokens.update(dict.fromkeys(product([model], TOKEN_KINDS), 0))
             self.wait[model], self.per_token[model] = Histogram(_WAIT_S), Histogram(_PER_TOKEN_S)
-        self.models |= frozenset(models)
+            self.models |= {model}
 
     def finished(self, visit: Visit, seconds: float) -> None:
         """A request for tokens or embeddings has come to its end, whatever end."""
@@ -169,6 +170,16 @@ class Metrics:
             return OTHER
         self._keys.add(name)
         return name
+
+    def free_labels(self, active: Collection[str]) -> None:
+        """Where all labels for keys are taken: give back those of keys that are no longer valid, with their counts."""
+        if len(self._keys) < MAX_KEYS:
+            return
+        gone = self._keys.difference(active)
+        self._keys -= gone
+        for counts in (self.key_requests, self.key_tokens):
+            for where in [where for where in counts if where[0] in gone]:
+                del counts[where]
 
     def _where(self, endpoint: str, model: str) -> tuple[str, str]:
         return (model if model in self.models else OTHER, endpoint if endpoint in ENDPOINTS else OTHER)

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from gateway.admission import Admission
 from gateway.backends import Backends
 from gateway.call import Principal
-from gateway.metrics import Histogram, Metrics
+from gateway.metrics import MAX_KEYS, Histogram, Metrics
 from gateway.sweeper import Sweeper
 
 Where = TypeVar("Where", bound=tuple[str, ...])
@@ -39,7 +39,7 @@ class Sources:
     admission: Admission
     sweeper: Sweeper
     connections: Callable[[], int]
-    principals: Callable[[], Mapping[str, Principal]]
+    active_keys: Callable[[], Mapping[str, Principal]]
     ledger_failures: Callable[[], int]
 
 
@@ -82,6 +82,8 @@ class Scrape:
     def _keys(self) -> Iterator[Metric]:
         sources = self._sources
         label = sources.metrics.key
+        active = sources.active_keys()
+        sources.metrics.free_labels(active)
         text = "Requests by key, by how they ended."
         yield self._counter("gateway_key_requests", text, ("key", "outcome"), sources.metrics.key_requests)
         text = "Tokens by key; cached_prompt is part of prompt."
@@ -95,10 +97,10 @@ class Scrape:
         for key, count in sources.admission.running_by_key.items():
             running[(label(key),)] = running.get((label(key),), 0) + count
         yield self._gauge("gateway_key_running", "Requests that engines have, by key.", ("key",), running)
-        expiries = {
-            (label(name),): who.expires for name, who in sources.principals().items() if who.expires is not None
-        }
-        text = "Unix time at which a key ends."
+        # No use of a key, so it takes no label away from those in use; the next ones to end are those to know of.
+        ends = sorted((who.expires, name) for name, who in active.items() if who.expires is not None)
+        expiries = {(name,): expires for expires, name in ends[:MAX_KEYS]}
+        text = "Unix time at which a key that is valid now ends."
         yield self._gauge("gateway_key_expiry_timestamp_seconds", text, ("key",), expiries)
         text = (
             "Jain's index of service over the keys that waited all through the last minute, of those with the most "

@@ -180,8 +180,8 @@ IS_IT_THE_LIMIT = Row(
                 "Time until keys end",
                 (gateway.KEY_EXPIRY,),
                 "s",
-                "Time left of each key that has an end. Keys without one are not shown.\nLess than a week: see runbook"
-                " KeyExpiring. Below 0: it has ended and is refused.",
+                "Time left of each key that has an end; the next 100. Keys without one, and those that have ended or"
+                " were revoked, are not shown.\nLess than a week: see runbook KeyExpiring.",
                 width=6,
             ),
             no_value="No key has an end",

@@ -28,7 +28,7 @@ def test_keys_of_file_and_store_work_side_by_side_and_change_apart() -> None:
     stored = Known(hashlib.sha256(b"store-key-0000").digest(), Principal("alice"))
     auth.use_store([stored])
     assert auth.principal(None, b"store-key-0000").name == "alice"
-    assert (auth.count, len(auth.principals())) == (2, 2)
+    assert (auth.count, len(auth.active())) == (2, 2)
     auth.use_file([b"file-key-0001"])
     assert auth.principal(None, b"file-key-0001")
     assert auth.principal(None, b"store-key-0000").name == "alice"
@@ -48,6 +48,20 @@ def test_p73_what_has_ended_is_told_by_name_and_not_counted() -> None:
     auth.use_store([Known(digest, Principal("alice"), time.time() + 60)])
     assert auth.principal(None, b"store-key-0000").name == "alice"
     assert auth.count == 1 and auth.used == {"alice"}
+
+
+def test_p162_only_who_has_a_valid_key_is_active() -> None:
+    auth, now = Auth([b"file-key-0000"]), time.time()
+    alice = Principal("alice", expires=now + 60)
+    auth.use_store(
+        [
+            Known(b"1" * 32, alice, now + 60),
+            Known(b"2" * 32, alice, now - 1, "was replaced by a newer one"),
+            Known(b"3" * 32, Principal("bob", expires=now + 60), now - 1, "was revoked"),
+            Known(b"4" * 32, Principal("carol", expires=now - 1), now - 1),
+        ]
+    )
+    assert set(auth.active()) == {"alice", hashlib.sha256(b"file-key-0000").hexdigest()[:8]}
 
 
 def test_digests_that_begin_alike_are_told_apart() -> None:

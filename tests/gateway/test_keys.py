@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, wait_until
+from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, used, wait_until
 
 URL = "/v1/chat/completions"
 # The promise is one second; a machine with more to do than it can makes everything late.
@@ -175,3 +175,33 @@ def test_p37_a_store_that_is_not_usable_stops_the_start(tmp_path: Path, start_ga
     (tmp_path / "store").write_text("no database\n" * 100)
     with pytest.raises(AssertionError, match="the key store cannot be used"):
         start_gateway(["http://127.0.0.1:1"], store=str(tmp_path / "store"))
+
+
+def test_p163_a_revoked_key_can_be_deleted_and_its_usage_stays_its_own(open_gateway: Gateway, store: Path) -> None:
+    secret = keys(store, "create", "alice")["key"]
+    wait_until(lambda: status(open_gateway, secret) == 200, SOON_S, "a new key known")
+    assert httpx.post(f"{open_gateway.url}{URL}", json=chat(), headers=bearer(secret)).status_code == 200
+    wait_until(lambda: [line["key"] for line in used(store)] == ["alice"], SOON_S, "written")
+    refused = run("gateway.keys", "--store", str(store), "delete", "alice")
+    assert (refused.returncode, refused.stderr) == (2, "keys: 'alice': is not revoked; revoke it first\n")
+    keys(store, "revoke", "alice")
+    wait_until(lambda: "was revoked" in message(open_gateway, secret), SOON_S, "revoked")
+    assert keys(store, "delete", "alice")["state"] == "revoked"
+    wait_until(lambda: "not known here" in message(open_gateway, secret), SOON_S, "deleted")
+    assert keys(store, "list") == []
+    assert [line["key"] for line in used(store)] == ["alice"]
+    for words in (("create", "alice"), ("delete", "alice")):
+        refused = run("gateway.keys", "--store", str(store), *words)
+        assert refused.returncode == 2
+    assert "'alice': no key of that name" in refused.stderr
+    made = run("gateway.keys", "--store", str(store), "create", "alice")
+    assert "'alice': usage of another key stands under that name; choose another name" in made.stderr
+
+
+def test_p163_a_deleted_key_that_was_never_used_leaves_nothing_behind(store: Path) -> None:
+    first = keys(store, "create", "alice")
+    keys(store, "revoke", "alice")
+    keys(store, "delete", "alice")
+    again = keys(store, "create", "alice")
+    assert again["key"] != first["key"]
+    assert again["last_used"] is None and again["state"] == "active"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import ENDPOINTS, LIMITS, OUTCOMES, STAGES, TOKEN_KINDS
+from gateway.keystore import KeyStore, Terms
+from gateway.metrics import ENDPOINTS, LIMITS, MAX_KEYS, OUTCOMES, STAGES, TOKEN_KINDS
 from tests.gateway.harness import (
     KEY,
     Engine,
     Gateway,
+    bearer,
     chat,
 )
 
@@ -87,3 +91,42 @@ def test_a_counter_of_failures_is_at_zero_before_the_first(
     gateway.wait_up()
     for outcome in OUTCOMES:
         assert _sample(gateway.metrics(), "gateway_requests_total", model="tiny", outcome=outcome) == 0
+
+
+EXPIRY = "gateway_key_expiry_timestamp_seconds"
+
+
+def test_p162_keys_that_have_ended_are_not_told_of_and_take_no_label_from_others(
+    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path
+) -> None:
+    store = KeyStore(tmp_path / "store")
+    later = float(round(time.time()) + 3600)
+    for number in range(MAX_KEYS // 2):
+        store.create(f"revoked-{number}", Terms(expires=later))
+        store.revoke(f"revoked-{number}")
+        store.create(f"expired-{number}", Terms(expires=time.time() - 1))
+    alice = store.create("alice", Terms(expires=later))
+    gateway = start_gateway([engine.url], store=str(tmp_path / "store"))
+    gateway.wait_up()
+    text = gateway.metrics()
+    assert _sample(text, EXPIRY, key="alice") == later
+    for gone in ("revoked-0", "expired-0", "other"):
+        assert _sample(text, EXPIRY, key=gone) is None
+    with gateway.client() as client:
+        assert client.post(URL, json=chat(), headers=bearer(alice)).status_code == 200
+    text = gateway.metrics()
+    assert _sample(text, "gateway_key_requests_total", key="alice", outcome="ok") == 1
+    assert _sample(text, "gateway_key_requests_total", key="other", outcome="ok") is None
+
+
+def test_p162_of_very_many_keys_the_next_to_end_are_told(
+    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path
+) -> None:
+    store = KeyStore(tmp_path / "store")
+    later = round(time.time()) + 3600
+    for number in range(MAX_KEYS + 5):
+        store.create(f"key-{number}", Terms(expires=later - number))
+    text = start_gateway([engine.url], store=str(tmp_path / "store")).metrics()
+    assert text.count(f"\n{EXPIRY}{{") == MAX_KEYS
+    assert _sample(text, EXPIRY, key=f"key-{MAX_KEYS + 4}") == later - MAX_KEYS - 4
+    assert _sample(text, EXPIRY, key="key-4") is None
