@@ -14,24 +14,51 @@ _MOST_BYTES = 256 * 2**10
 # Values in it, repeated ones counted as often as they are repeated: an alias of an alias of an alias fills any memory.
 _MOST_VALUES = 20_000
 _MERGE = "tag:yaml.org,2002:merge"
+MAX_VALUES = 50_000
 
 
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice; plain YAML silently keeps the last one."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values: dict[int, int] = {}
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        lines: dict[str | int, int] = {}
         for key_node, _ in node.value:
             if key_node.tag == _MERGE:  # `<<: *other`; what it brings is meant to be overridden
                 continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int)) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice; keep one", key_node.start_mark
-                )
-            if isinstance(key, (str, int)):
-                seen.add(key)
+            if not isinstance(key, (str, int)):
+                continue
+            if before := lines.get(key):
+                problem = f"the key '{key}' is given twice, first in line {before}; keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            lines[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep=deep)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        self._count(node, [part for pair in node.value for part in pair])
+        return node
+
+    def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
+        node: yaml.SequenceNode = super().compose_sequence_node(anchor)
+        self._count(node, node.value)
+        return node
+
+    def _count(self, node: yaml.Node, parts: list[yaml.Node]) -> None:
+        """Aliases and merges are not followed yet: ten lines of them can stand for billions of values."""
+        values, known = 1, self._values
+        for part in parts:
+            if isinstance(part, yaml.CollectionNode) and id(part) not in known:
+                raise yaml.composer.ComposerError(None, None, "holds itself; write out what is meant", node.start_mark)
+            values += known.get(id(part), 1)
+        if values > MAX_VALUES:
+            problem = f"stands for more than {MAX_VALUES} values; write out what is meant"
+            raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
+        known[id(node)] = values
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

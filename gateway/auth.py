@@ -86,19 +86,19 @@ class Auth:
         self._known = index
         self.count = len(self.active())
 
-    def _all(self) -> tuple[Known, ...]:
-        return (*self._from_file, *self._from_store)
-
-
-def _valid(known: Known, now: float) -> bool:
-    return known.until is None or known.until > now
-
     def _named(self, line: bytes) -> Known:
         key, _, name = line.partition(b" ")
         digest = hashlib.sha256(key).digest()
         said = name.decode("ascii")
         taken = any(known.principal.name == said for known in self._from_store)
         return Known(digest, Principal(digest.hex()[:8] if taken or not said else said))
+
+    def _all(self) -> tuple[Known, ...]:
+        return (*self._from_file, *self._from_store)
+
+
+def _valid(known: Known, now: float) -> bool:
+    return known.until is None or known.until > now
 
 
 def _bearer(authorization: bytes | None) -> bytes | None:

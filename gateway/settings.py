@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_LONGEST_SOCKET_PATH = 107
+# What a computer of today could have of anything here; beyond it sums overflow.
+MOST = 1 << 40
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed; write plain text")
+    return text
+
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(gt=0)]
-_LONGEST_SOCKET_PATH = 107
+Count = Annotated[int, Field(gt=0, le=MOST)]
+# Names go into headers, labels and logs.
+Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain)]
+# The only type that is not given as YAML has it.
+File = Annotated[Path, Field(strict=False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Nothing is coerced: `true` is no 1 and "231" no 231."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Listen(_Frozen):
-    host: str = "127.0.0.1"
+    host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
@@ -93,9 +112,9 @@ class EngineSettings(_Frozen):
     ``capabilities``: what Ollama's clients are told that the models can do.
     """
 
-    name: str = Field(min_length=1)
+    name: Name
     url: str
-    models: tuple[str, ...] = Field(min_length=1)
+    models: tuple[Name, ...] = Field(min_length=1)
     max_num_seqs: Count
     max_num_batched_tokens: Count
     max_model_len: Count
@@ -108,15 +127,25 @@ class EngineSettings(_Frozen):
     def _plain_http(cls, url: str) -> str:
         if url.startswith("unix:"):
             return _socket(url)
+        told = _told(url)
         if "://" not in url:
-            raise ValueError(f"'{url}' has no scheme; write http://{url}")
-        parts = urlsplit(url)
+            raise ValueError(f"'{told}' has no scheme; write http://{told}")
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError(f"'{told}' is not http://HOST:PORT") from None
         if parts.scheme != "http" or not parts.hostname:
-            raise ValueError(f"'{url}' is not http://HOST:PORT")
-        if parts.path not in ("", "/") or parts.query or parts.username:
-            raise ValueError(f"'{url}' has more than host and port; write http://{parts.netloc.rpartition('@')[2]}")
-        if _port(url) is None:
-            raise ValueError(f"'{url}' has no usable port; write http://{parts.hostname}:8000")
+            raise ValueError(f"'{told}' is not http://HOST:PORT")
+        if "@" in url:
+            raise ValueError(f"'{told}' has a user or a password before its host; write http://HOST:PORT")
+        if parts.path not in ("", "/") or "?" in url or "#" in url:
+            raise ValueError(f"'{told}' has more than host and port; write http://{parts.netloc}")
+        if not _is_host(parts.hostname):
+            raise ValueError(
+                f"'{told}' has no usable host; write a name of letters, digits, '.' and '-', or an address"
+            )
+        if not _port(url):
+            raise ValueError(f"'{told}' has no usable port; write http://{parts.hostname}:8000")
         return url
 
     @property
@@ -136,10 +165,29 @@ class EngineSettings(_Frozen):
 def _socket(url: str) -> str:
     path = url.removeprefix("unix:")
     if not path.startswith("/") or path.startswith("//"):
-        raise ValueError(f"'{url}' has no whole path; write unix:/PATH/engine.sock")
+        raise ValueError(f"'{_told(url)}' has no whole path; write unix:/PATH/engine.sock")
     if len(path.encode()) > _LONGEST_SOCKET_PATH:
-        raise ValueError(f"'{url}' is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket's path may have")
+        raise ValueError(
+            f"'{_told(url)}' is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket's path may have"
+        )
     return url
+
+
+def _told(url: str) -> str:
+    """What an error may show of a url: neither user nor password, nor what comes after a question mark."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    shown = scheme.rpartition("@")[2] + separator + re.split(r"[?#]", rest.rpartition("@")[2])[0]
+    return repr(shown[:200])[1:-1]
+
+
+def _is_host(name: str) -> bool:
+    if ":" in name or name.replace(".", "").isdigit():
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+    return _HOST.fullmatch(name) is not None
 
 
 def _port(url: str) -> int | None:
@@ -153,9 +201,9 @@ class Settings(_Frozen):
     """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone."""
 
     listen: Listen = Listen()
-    api_keys_file: Path
-    store: Path | None = None
-    deployment: str = Field(min_length=1)
+    api_keys_file: File
+    store: File | None = None
+    deployment: Name
     engines: tuple[EngineSettings, ...] = Field(min_length=1)
     limits: Limits = Limits()
     admission: AdmissionSettings = AdmissionSettings()

@@ -7,17 +7,29 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from gateway.settings import EngineSettings, Settings
+from gateway.yamlfile import Unreadable, YamlFault, read
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
 MIN_KEY_CHARS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_KEY_FILE_BYTES = 1 << 20
+MAX_LINES = 20
+MAX_SHOWN = 80
+# pydantic's words are Python's.
+_IN_YAML = {
+    "tuple_type": "should be a list",
+    "model_type": "should be a mapping",
+    "dict_type": "should be a mapping",
+    "string_type": "should be a text; put it in quotes",
+    "string_unicode": "should be a text without halves of characters",
+}
 
 
 class SettingsError(Exception):
@@ -35,17 +47,20 @@ def load(path: Path) -> Settings:
         SettingsError: the file cannot be read, is not YAML, or a value in it is not allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: cannot be read ({_why(error)}); give the file with --config FILE"]) from None
-    except yaml.YAMLError as error:
-        raise SettingsError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
+        content = read(path)
+    except Unreadable as fault:
+        raise SettingsError([f"{path}: {fault}; give the file with --config FILE"]) from None
+    except YamlFault as fault:
+        raise SettingsError([f"{path}: {fault}"]) from None
     if not isinstance(content, dict):
         raise SettingsError([f"{path}: holds no settings; it must start with keys like 'listen:' and 'engines:'"])
     try:
-        settings = Settings.model_validate(content)
+        settings = Settings.model_validate(_frozen(content))
     except ValidationError as error:
-        raise SettingsError([f"{path}: {_line(fault)}" for fault in _roots(error)]) from None
+        faults = _roots(error)
+        lines = [f"{path}: {_line(fault)}" for fault in faults[:MAX_LINES]]
+        more = [f"{path}: and {len(faults) - MAX_LINES} faults more"] if len(faults) > MAX_LINES else []
+        raise SettingsError(lines + more) from None
     store = None if settings.store is None else path.parent / settings.store
     return settings.model_copy(update={"api_keys_file": path.parent / settings.api_keys_file, "store": store})
 
@@ -58,7 +73,8 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
             none, or there twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open("rb") as file:
+            lines = file.read(MAX_KEY_FILE_BYTES).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         remedy = f"make one with: python -m gateway.keyfile {path.parent}"
         raise SettingsError([f"{path}: the API key file cannot be read ({_why(error)}); {remedy}"]) from None
@@ -68,7 +84,7 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
         key, _, name = " ".join(line.split()).partition(" ")
         if not key or key.startswith("#"):
             continue
-        if key.lower() in PLACEHOLDERS or len(key) < MIN_KEY_CHARS or not key.isascii():
+        if key.lower() in PLACEHOLDERS or len(key) < MIN_KEY_CHARS or not key.isascii() or not key.isprintable():
             expected = f"a key is at least {MIN_KEY_CHARS} ASCII characters without spaces, and no placeholder"
             raise SettingsError([f"{path}: line {number}: this key is not usable; {expected}"])
         if name and (not NAME.fullmatch(name) or name in names or name == "other"):
@@ -85,11 +101,18 @@ def _why(error: Exception) -> str:
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not UTF-8 text"
 
 
+def _frozen(value: Any) -> Any:
+    """Lists as the tuples that settings have; everything else as it is."""
+    if isinstance(value, list):
+        return tuple(_frozen(one) for one in value)
+    return {key: _frozen(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 def _roots(error: ValidationError) -> list[Any]:
     """The faults without those that only say that something inside has a fault."""
-    faults = error.errors()
-    places = [fault["loc"] for fault in faults]
-    return [f for f in faults if not any(len(p) > len(f["loc"]) and p[: len(f["loc"])] == f["loc"] for p in places)]
+    faults = error.errors(include_url=False)
+    outer = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["loc"] not in outer]
 
 
 def _line(fault: Any) -> str:
@@ -99,16 +122,32 @@ def _line(fault: Any) -> str:
         return f"{prefix}no such setting{_did_you_mean(fault['loc'])}"
     if fault["type"] == "missing":
         return f"{prefix}is missing; see docs/gateway-behaviour.md for what it means"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = _IN_YAML.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] == "value_error":
         return f"{prefix}{message}"
-    return f"{prefix}{fault['input']!r} {message}"
+    return f"{prefix}{_shown(fault)} {message}"
+
+
+def _shown(fault: Any) -> str:
+    """The value, where it says something and cannot be a secret."""
+    value = fault["input"]
+    if isinstance(value, (dict, list, tuple)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, str) and fault["type"] in ("tuple_type", "model_type", "dict_type"):
+        return "a text"
+    if fault["loc"] == ("api_keys_file",):  # a person may have written the key itself here
+        return "this"
+    text = str(value) if isinstance(value, date) else repr(value)
+    text = re.sub(r"//.*@", "//", text)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _key_path(loc: tuple[str | int, ...]) -> str:
     text = ""
     for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        name = str(part)
+        shown = name if name.isprintable() and len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]!r}…"
+        text += f"[{part}]" if isinstance(part, int) else f".{shown}" if text else shown
     return text
 
 

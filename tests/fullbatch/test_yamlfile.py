@@ -9,6 +9,12 @@ import pytest
 from fullbatch.errors import UsageError
 from fullbatch.yamlfile import read_mapping
 
+MERGES = "m0: &m0 {x: 1}\n" + "".join(
+    f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}], k{n}: 1}}\n" for n in range(1, 10)
+)
+
+LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+
 
 def _read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
     path = tmp_path / "x.yaml"
@@ -44,13 +50,16 @@ def test_aliases_that_multiply_are_refused_at_once(tmp_path: Path) -> None:
     [
         ("a: [1, 2\nb: 3\n", "line 2, column 2", "expected ',' or ']'"),
         ("a: 1\n b: 2\n", "line 2, column 3", "mapping values are not allowed"),
-        ("a: 1\nb: 2\na: 3\n", "line 3, column 1", "the key 'a' is given twice; keep one"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1", "the key 'a' is given twice, first in line 1; keep one"),
         ("a: {b: 1, b: 2}\n", "line 1, column 11", "the key 'b' is given twice"),
         ("1: x\n1: y\n", "line 2, column 1", "the key '1' is given twice"),
         ("a: *nowhere\n", "line 1, column 4", "undefined alias"),
         ("a: !!python/object:os.system x\n", "line 1, column 4", "could not determine a constructor"),
         ("? [a]\n: b\n", "line 1, column 3", "unhashable key"),
         ("a: '", "line 1, column 5", "unexpected end of stream"),
+        (MERGES, "line 6, column 14", "stands for more than 50000 values; write out what is meant"),
+        (LAUGHS, "line 6, column 5", "stands for more than 50000 values; write out what is meant"),
+        ("a: &a [*a]\n", "line 1, column 4", "holds itself; write out what is meant"),
         ("a: 1\n\tb: 2\n", "line 2, column 1", "cannot start any token"),
     ],
 )

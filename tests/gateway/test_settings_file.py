@@ -28,6 +28,8 @@ def test_relative_paths_are_taken_from_the_folder_of_gateway_yaml(tmp_path: Path
         ("# nothing\n", "holds no API key"),
         ("changeme\n", "line 1: this key is not usable"),
         ("short\n", "line 1: this key is not usable"),
+        ("long-enough-\x00\x07\n", "line 1: this key is not usable"),
+        ("long-enough-k\u00e9y\n", "line 1: this key is not usable"),
     ],
 )
 def test_p37_without_a_real_key_it_does_not_start(tmp_path: Path, content: str | None, message: str) -> None:
@@ -64,3 +66,24 @@ def test_p171_a_name_that_is_none_or_there_twice_is_one_line(tmp_path: Path, lin
     (said,) = caught.value.lines
     assert said.startswith(f"{tmp_path}/api_keys: line 2: ") and "cannot be the key's name; a name is letters" in said
     assert "long-enough" not in said
+
+
+@pytest.mark.parametrize("keys", ["/dev/zero", "/", "/proc/self/mem"])
+def test_p37_a_key_file_of_another_kind_is_one_line(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_api_keys(Path(keys))
+    (line,) = error.value.lines
+    assert line.startswith(f"{keys}: ") and line.isprintable()
+    result = run("gateway", "--config", str(write_config(tmp_path, ["http://127.0.0.1:1"], api_keys_file=keys)))
+    assert (result.returncode, result.stderr) == (2, f"{line}\n")
+
+
+def test_p164_a_key_twice_in_gateway_yaml_is_refused_with_both_lines(tmp_path: Path) -> None:
+    config = write_config(tmp_path, ["http://127.0.0.1:1"])
+    lines = config.read_text().splitlines()
+    lines.append("deployment: other")
+    config.write_text("\n".join(lines))
+    first = next(number for number, line in enumerate(lines, 1) if line.startswith("deployment"))
+    result = run("gateway", "--config", str(config))
+    what = f"not valid YAML: the key 'deployment' is given twice, first in line {first}; keep one"
+    assert (result.returncode, result.stderr) == (2, f"{config}: line {len(lines)}, column 1: {what}\n")
