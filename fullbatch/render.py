@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without 
 # Inside the containers.
 ENGINE_PORT = 8000
 GATEWAY_PORT = 8080
+# Tells of keys and addresses without asking for a key: for the stack's own Prometheus, and not published.
+METRICS_PORT = 9091
 # On a volume of its own: the only thing that the gateway writes.
 STORE = "/var/lib/fullbatch/store"
 # Docker kills at this many seconds after the engine's own drain has ended.
@@ -35,6 +37,7 @@ class Addresses:
 
     listen_host: str
     listen_port: int
+    metrics_port: int | None
     api_keys_file: str
     store: str
     engine_host: str
@@ -48,6 +51,7 @@ def compose_addresses(plan: Plan) -> Addresses:
     return Addresses(
         listen_host="0.0.0.0",
         listen_port=GATEWAY_PORT,
+        metrics_port=METRICS_PORT,
         api_keys_file="/run/fullbatch/api_keys",
         store=STORE,
         engine_host="0.0.0.0",

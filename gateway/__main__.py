@@ -12,6 +12,7 @@ import uvloop
 
 from gateway.app import Inputs, serve
 from gateway.keystore import KeyStore, StoreError
+from gateway.metrics_port import CannotListen
 from gateway.settings_file import SettingsError, load, read_api_keys
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
@@ -32,9 +33,12 @@ def main() -> int:
     try:
         uvloop.run(serve(inputs, _say))
     except OSError as error:
-        where = f"{config}: listen: cannot listen on {settings.listen.host}:{settings.listen.port}"
+        name, listen = "listen", settings.listen
+        if isinstance(error, CannotListen) and settings.metrics_listen is not None:
+            name, listen = "metrics_listen", settings.metrics_listen
+        where = f"{config}: {name}: cannot listen on {listen.host}:{listen.port}"
         taken = error.errno == errno.EADDRINUSE
-        why = "another program does; stop it or set another listen.port" if taken else error.strerror or str(error)
+        why = f"another program does; stop it or set another {name}.port" if taken else error.strerror or str(error)
         _say(f"{where}: {why}")
         return ADDRESS_TAKEN
     return 0

@@ -25,6 +25,7 @@ from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
+from gateway.metrics_port import MetricsPort
 from gateway.proxy import Exchange
 from gateway.reload import Reloader
 from gateway.request_reader import request_ids
@@ -80,6 +81,7 @@ class Gateway:
         self._routes = Routes(self._parts())
         limits = _within_open_files(settings.limits)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
+        self._metrics_port = MetricsPort(self._context)
 
     def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
         if store is None:
@@ -108,7 +110,7 @@ class Gateway:
         return Parts(
             auth=self._auth,
             tokens=Tokens(self._backends, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger),
-            scrape=Scrape(sources),
+            scrape=Scrape(sources, self._settings.listen.beyond_loopback),
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=self._loop,
@@ -122,6 +124,8 @@ class Gateway:
         """
         listen = self._settings.listen
         self._server = await self._loop.create_server(self._accept, listen.host, listen.port, backlog=BACKLOG)
+        if self._settings.metrics_listen is not None:
+            await self._metrics_port.start(self._settings.metrics_listen)
         self._access_log.start()
         self._sweeper.start()
         self._backends.start()
@@ -130,6 +134,11 @@ class Gateway:
         self._reloader.start()
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
+
+    @property
+    def metrics_address(self) -> str:
+        """Where everything is told to everybody; empty where nowhere."""
+        return self._metrics_port.address
 
     @property
     def drain_timeout_s(self) -> float:
@@ -187,6 +196,7 @@ class Gateway:
     async def _end(self) -> None:
         for connection in tuple(self._connections):
             connection.abort()
+        self._metrics_port.stop()
         self._backends.stop()
         await asyncio.sleep(0)  # what was cut comes to its end, and to the ledger
         self._sweeper.stop()
@@ -236,6 +246,8 @@ async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
     settings = inputs.settings
     models = ", ".join(model for engine in settings.engines for model in engine.models)
     say(f"gateway {__version__} listening on http://{host}:{port} (deployment {settings.deployment}, models: {models})")
+    if gateway.metrics_address:
+        say(f"metrics with keys on http://{gateway.metrics_address}/metrics, for everybody who can reach it")
     asked_to_stop = asyncio.Event()
 
     def stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from gateway.scrape import Scrape
 from gateway.settings import EngineSettings
 
 MODELS_PATH = b"/v1/models/"
+_ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
 
 
 class Pages:
@@ -80,17 +82,21 @@ class Pages:
         draining = self._draining()
         good = any(health.state == "up" for health in healths) and not draining
         status = "draining" if draining else "ok" if good else "no engine is up"
-        body = {"status": status, "engines": [_health_entry(health) for health in healths]}
+        body = {"status": status, "engines": [_health_entry(health, self._shown_all(request)) for health in healths]}
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
     async def livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
         reply.send(200, JSON, b'{"status":"ok"}')
 
     async def metrics(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._scrape.text())
+        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._scrape.text(self._shown_all(request)))
 
     async def openapi(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
         reply.send(200, JSON, self._document())
+
+    def _shown_all(self, request: Request) -> bool:
+        """Whether this one may see keys and addresses."""
+        return not self._scrape.guarded or bool(request.principal.name)
 
     def _models_of(self, request: Request) -> dict[str, EngineSettings]:
         """The models that this key may use."""
@@ -116,7 +122,7 @@ class Pages:
         return datetime.fromtimestamp(self._started, UTC).isoformat()
 
 
-def _health_entry(health: Health) -> dict[str, object]:
+def _health_entry(health: Health, with_addresses: bool) -> dict[str, object]:
     entry: dict[str, object] = {
         "name": health.name,
         "state": health.state,
@@ -124,4 +130,5 @@ def _health_entry(health: Health) -> dict[str, object]:
         "addresses": {"up": health.up, "known": health.addresses},
         "models": health.models,
     }
-    return entry | ({"reason": health.reason} if health.reason else {})
+    reason = health.reason if with_addresses else _ADDRESS.sub("an address", health.reason)
+    return entry | ({"reason": reason} if reason else {})

@@ -48,6 +48,7 @@ Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
 class Route:
     """A path. ``counted``: a request that an engine answers, which metrics and log take note of.
 
+    ``more_with_key``: needs none; where others than this machine can ask, one that is sent is judged, and shows more.
     ``summary``, ``body``, ``answers``: for the OpenAPI document.
     """
 
@@ -57,6 +58,7 @@ class Route:
     summary: str
     methods: frozenset[bytes] = _GET
     needs_key: bool = True
+    more_with_key: bool = False
     counted: bool = False
     body: str = ""
     answers: tuple[str, ...] = ("application/json",)
@@ -109,9 +111,11 @@ class Routes:
             allow = b", ".join(sorted(route.methods))
             raise MethodNotAllowed(f"{route.path} takes {allow.decode()} only", allow=allow)
         headers = request.headers
-        if route.needs_key:
-            request.principal = self._parts.auth.principal(headers.get(b"authorization"), headers.get(b"x-api-key"))
-            if self.draining:
+        bearer, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
+        asks_for_more = route.more_with_key and self._parts.scrape.guarded and (bearer or x_api_key)
+        if route.needs_key or asks_for_more:
+            request.principal = self._parts.auth.principal(bearer, x_api_key)
+            if self.draining and route.needs_key:
                 raise stopping()
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding("compressed bodies are not taken; send the JSON as it is")
@@ -201,7 +205,10 @@ class Routes:
         yield Route("/v1/models", pages.models, openai, "All models")
         yield Route("/health", pages.health, openai, "Whether an engine is up", needs_key=False)
         yield Route("/livez", pages.livez, openai, "Whether the gateway answers", needs_key=False)
-        yield Route("/metrics", pages.metrics, openai, "Prometheus text", needs_key=False, answers=("text/plain",))
+        yield Route(
+            "/metrics", pages.metrics, openai, "Prometheus text", needs_key=False, more_with_key=True,
+            answers=("text/plain",),
+        )  # fmt: skip
         yield Route("/openapi.json", pages.openapi, openai, "This document", needs_key=False)
 
     def _engine(

@@ -19,6 +19,8 @@ from gateway.sweeper import Sweeper
 Where = TypeVar("Where", bound=tuple[str, ...])
 
 _WHERE = ("model", "endpoint")
+# Who uses the gateway and how much, and where its engines are.
+_HIDDEN = {"key", "address"}
 # What the plan says of each engine; the fields are `EngineSettings`'.
 _PLANNED = {
     "max_num_seqs": "Planned: sequences in a batch at most.",
@@ -46,15 +48,18 @@ class Sources:
 class Scrape:
     """Renders all of it."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, guarded: bool = False) -> None:
+        """``guarded``: others than this machine can ask, so `_HIDDEN` labels are for those who give a key."""
         self._sources = sources
+        self.guarded = guarded
         self._process = CollectorRegistry()
         ProcessCollector(namespace="gateway", registry=self._process)
 
-    def text(self) -> bytes:
-        """Prometheus text."""
+    def text(self, everything: bool = True) -> bytes:
+        """Prometheus text; without ``everything`` no series that names keys or the engines' addresses."""
         registry = CollectorRegistry()
-        registry.register(_Families([*self._requests(), *self._keys(), *self._queue(), *self._engines(), *self._own()]))
+        families = [*self._requests(), *self._keys(), *self._queue(), *self._engines(), *self._own()]
+        registry.register(_Families(families if everything else list(filter(_harmless, families))))
         return generate_latest(registry) + generate_latest(self._process)
 
     def _requests(self) -> Iterator[Metric]:
@@ -203,6 +208,10 @@ class Scrape:
         for where, value in values.items():
             family.add_metric(where, value)
         return family
+
+
+def _harmless(family: Metric) -> bool:
+    return not any(_HIDDEN & sample.labels.keys() for sample in family.samples)
 
 
 class _Families:

@@ -40,6 +40,14 @@ class Listen(_Frozen):
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines may reach it; of a name but `localhost` that is not known here."""
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
 
 class Limits(_Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
@@ -198,9 +206,13 @@ def _port(url: str) -> int | None:
 
 
 class Settings(_Frozen):
-    """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone."""
+    """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
+
+    ``metrics_listen``: a second listener that tells everything to everybody; None is none.
+    """
 
     listen: Listen = Listen()
+    metrics_listen: Listen | None = None
     api_keys_file: File
     store: File | None = None
     deployment: Name
@@ -217,4 +229,10 @@ class Settings(_Frozen):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"engines: two are called '{twice}'; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Settings:
+        if self.metrics_listen is not None and 0 != self.metrics_listen.port == self.listen.port:
+            raise ValueError(f"metrics_listen: port {self.listen.port} is listen's; give another one")
         return self

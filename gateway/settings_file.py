@@ -9,11 +9,11 @@ import difflib
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from gateway.settings import EngineSettings, Settings
+from gateway.settings import Settings
 from gateway.yamlfile import Unreadable, YamlFault, read
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
@@ -152,9 +152,17 @@ def _key_path(loc: tuple[str | int, ...]) -> str:
 
 
 def _did_you_mean(loc: tuple[str | int, ...]) -> str:
-    sections: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}
-    section = sections[str(loc[0])] if len(loc) > 1 else Settings
-    model = EngineSettings if loc[0] == "engines" and len(loc) > 1 else section
-    names = list(model.model_fields)
+    section: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        field = section.model_fields.get(str(part))
+        section = (_model_in(field.annotation) if field else None) or section
+    names = list(section.model_fields)
     close = difflib.get_close_matches(str(loc[-1]), names, n=1)
     return f" (did you mean {close[0]}?)" if close else f"; there are {', '.join(names)}"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a setting holds, one or many or none of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -18,7 +18,7 @@ from fullbatch import facts, host
 from fullbatch.errors import HostError, StateError
 from fullbatch.facts import Facts
 from fullbatch.plan import Plan
-from fullbatch.render import STORE
+from fullbatch.render import METRICS_PORT, STORE
 from fullbatch.runtime import Say, dotenv, needs
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ READ_METRICS = (
     "import os, urllib.request as r; host = os.environ.get('VLLM_HOST_IP', '127.0.0.1'); "
     "ask = r.build_opener(r.ProxyHandler({})).open; "
     "print(ask(f'http://{host}:8000/metrics', timeout=5).read().decode())"
+)
+READ_GATEWAY_METRICS = (
+    "import urllib.request as r; ask = r.build_opener(r.ProxyHandler({})).open; "
+    f"print(ask('http://127.0.0.1:{METRICS_PORT}/metrics', timeout=5).read().decode())"
 )
 
 
@@ -231,6 +235,16 @@ def engine_metrics() -> str:
             if answer.exit_code == 0 and isinstance(answer.output, bytes):
                 found += str(answer.output, "utf-8")
     return found
+
+
+def gateway_metrics() -> str:
+    """The gateway's `/metrics` with the keys, which the published port does not name; empty when none answers."""
+    for container in containers("gateway"):
+        if container.status == "running":
+            answer = container.exec_run(["python", "-c", READ_GATEWAY_METRICS])
+            if answer.exit_code == 0 and isinstance(answer.output, bytes):
+                return str(answer.output, "utf-8")
+    return ""
 
 
 def engine_containers() -> list[Container]:

@@ -148,6 +148,7 @@ class ProcessDeployment:
         return render.Addresses(
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
+            metrics_port=None,  # on loopback the one port tells everything
             api_keys_file=self._state.api_keys_file,
             store=str(state.store_of(self.root, self.plan.name)),
             engine_host=LOOPBACK,

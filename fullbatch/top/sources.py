@@ -51,7 +51,7 @@ def _of_processes(known: state.State) -> Source:
 
 def _of_containers(profile: str) -> Source:
     url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
-    return Source(profile, "compose", url, read_gateway=lambda: _metrics(url), read_engines=compose.engine_metrics)
+    return Source(profile, "compose", url, read_gateway=compose.gateway_metrics, read_engines=compose.engine_metrics)
 
 
 def _metrics(url: str) -> str:

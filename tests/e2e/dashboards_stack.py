@@ -141,6 +141,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
     addresses = render.Addresses(
         listen_host="127.0.0.1",
         listen_port=port,
+        metrics_port=None,
         api_keys_file=str(keys),
         store=str(folder / "store"),
         engine_host="127.0.0.1",

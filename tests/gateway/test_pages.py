@@ -51,3 +51,20 @@ def test_p58_pages_answer_head_and_name_their_methods(client: httpx.Client) -> N
         refused = client.put(path)
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     assert error_of(client.put("/livez"))["code"] == "method_not_allowed"
+
+
+def test_p165_health_shows_no_address_where_others_can_ask(
+    start_gateway: Callable[..., Gateway],
+) -> None:
+    addresses = ("127.0.0.1:1", "[::1]:1")
+    section = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 7, "kv_cache_tokens": 1}
+    engines = [{"name": f"e{n}", "url": f"http://{url}", "models": ["m"], **section} for n, url in enumerate(addresses)]
+    open_, inside = (start_gateway([], engines=engines, listen={"host": host}) for host in ("0.0.0.0", "127.0.0.1"))
+
+    def reasons(gateway: Gateway) -> list[str]:
+        return [engine.get("reason", "") for engine in httpx.get(f"{gateway.url}/health").json()["engines"]]
+
+    wait_until(lambda: all("refused" in reason for reason in reasons(open_)), 10, "asked")
+    assert not any(address in reason for reason in reasons(open_) for address in ("127.0.0.1", "::1"))
+    assert not any(secret in httpx.get(f"{open_.url}/openapi.json").text for secret in ("127.0.0.1", "e0", '"m"'))
+    wait_until(lambda: all("refused" in reason for reason in reasons(inside)), 10, "asked")

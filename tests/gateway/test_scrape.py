@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.keystore import KeyStore, Terms
@@ -46,7 +47,7 @@ def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
         "model": {"tiny", "other"},
         "endpoint": ENDPOINTS | {"other"},
         "outcome": OUTCOMES,
-        "code": {"200", "400", "404", "405"},
+        "code": {"200", "400", "404", "405", "503"},
         "engine_name": {"engine"},
         "address": {engine.url.removeprefix("http://")},
         "version": {"0.1.0"},
@@ -130,3 +131,37 @@ def test_p162_of_very_many_keys_the_next_to_end_are_told(
     assert text.count(f"\n{EXPIRY}{{") == MAX_KEYS
     assert _sample(text, EXPIRY, key=f"key-{MAX_KEYS + 4}") == later - MAX_KEYS - 4
     assert _sample(text, EXPIRY, key="key-4") is None
+
+
+def test_p165_without_a_key_others_read_neither_names_nor_use_of_keys_nor_addresses(
+    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path
+) -> None:
+    store = KeyStore(tmp_path / "store")
+    alice = store.create("alice", Terms(expires=time.time() + 3600))
+    gateway = start_gateway([engine.url], store=str(tmp_path / "store"), listen={"host": "0.0.0.0"})
+    gateway.wait_up()
+    with gateway.client() as client:
+        assert client.post(URL, json=chat(), headers=bearer(alice)).status_code == 200
+    text = gateway.metrics()
+    assert "alice" not in text and hashlib.sha256(KEY.encode()).hexdigest()[:8] not in text
+    assert engine.url.removeprefix("http://") not in text
+    labels = {label for family in text_string_to_metric_families(text) for s in family.samples for label in s.labels}
+    assert not labels & {"key", "address"}
+    assert _sample(text, "gateway_requests_total", model="tiny", outcome="ok") == 1
+    assert _sample(text, "gateway_fairness_jain_index") == 1
+    for headers in (bearer(alice), {"x-api-key": alice}):
+        full = httpx.get(f"{gateway.url}/metrics", headers=headers)
+        assert _sample(full.text, "gateway_key_requests_total", key="alice", outcome="ok") == 1
+        assert _sample(full.text, EXPIRY, key="alice") is not None
+        assert _sample(full.text, "gateway_engine_up") == 1
+    assert httpx.get(f"{gateway.url}/metrics", headers=bearer("fb-not-ours")).status_code == 401
+    assert httpx.get(f"{gateway.url}/health", headers=bearer("fb-not-ours")).status_code == 200
+
+
+def test_p165_on_loopback_a_scrape_needs_no_key_and_judges_none(
+    start_gateway: Callable[..., Gateway], engine: Engine
+) -> None:
+    gateway = start_gateway([engine.url])
+    answer = httpx.get(f"{gateway.url}/metrics", headers=bearer("fb-not-ours"))
+    assert answer.status_code == 200
+    assert _sample(answer.text, "gateway_engine_up") is not None

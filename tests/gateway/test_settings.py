@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.settings import Settings
+from gateway.settings import Listen, Settings
 from gateway.settings_file import SettingsError, load
 from tests.gateway.harness import (
     run,
@@ -22,7 +22,7 @@ BAD_CONFIGS: list[tuple[dict[str, dict[str, Any]], str]] = [
     ({"limits": {"max_body_byte": 1}}, "limits.max_body_byte: no such setting (did you mean max_body_bytes?)"),
     ({"listen": {"port": 70000}}, "listen.port: 70000 should be less than or equal to 65535"),
     ({"limits": {"max_in_flight": 0}}, "limits.max_in_flight: 0 should be greater than 0"),
-    ({"frobnicate": {}}, "frobnicate: no such setting; there are listen, api_keys_file"),
+    ({"frobnicate": {}}, "frobnicate: no such setting; there are listen, metrics_listen"),
 ]
 
 
@@ -75,6 +75,12 @@ def refused(folder: Path, urls: list[str] | None = None, **settings: Any) -> lis
         ({"engine": {"max_num_seqs": None}}, "engines[0].max_num_seqs: None should be a valid integer"),
         ({"store": {"a": 1}}, "store: a mapping is not a valid path"),
         ({1: 2}, "1: "),
+        ({"metrics_listen": {"hots": "x"}}, "metrics_listen.hots: no such setting (did you mean host?)"),
+        ({"engine": {"modells": ["x"]}}, "engines[0].modells: no such setting (did you mean models?)"),
+        (
+            {"listen": {"port": 8080}, "metrics_listen": {"port": 8080}},
+            "metrics_listen: port 8080 is listen's; give another one",
+        ),
     ],
 )
 def test_p164_nothing_is_coerced(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
@@ -161,6 +167,15 @@ def test_p37_very_many_faults_are_not_told_one_by_one(tmp_path: Path) -> None:
         load(config)
     assert len(error.value.lines) == 21
     assert error.value.lines[-1].endswith("and 13980 faults more")
+
+
+@pytest.mark.parametrize(
+    ("host", "beyond"),
+    [("127.0.0.1", False), ("127.1.2.3", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True),
+     ("10.0.0.1", True), ("gateway", True)],
+)  # fmt: skip
+def test_p165_what_others_can_reach(host: str, beyond: bool) -> None:
+    assert Listen(host=host).beyond_loopback is beyond
 
 
 ANYTHING = st.recursive(

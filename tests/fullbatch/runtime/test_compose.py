@@ -135,6 +135,10 @@ def test_every_running_engine_is_asked_for_its_metrics(monkeypatch: pytest.Monke
     ]
     monkeypatch.setattr(compose, "engine_containers", lambda: engines)
     assert compose.engine_metrics() == "a 1\na 2\n"
+    monkeypatch.setattr(compose, "containers", lambda service: engines if service == "gateway" else [])
+    assert compose.gateway_metrics() == "a 1\n"
+    engines[2:] = []
+    assert compose.gateway_metrics() == ""
 
 
 class Container:
@@ -203,10 +207,11 @@ def test_what_was_started_is_what_bare_compose_means(path: Path, deployment: Com
     assert not deployment.remember(), "the second time there is nothing to say"
 
 
-def test_the_engines_numbers_are_not_asked_of_a_proxy() -> None:
+@pytest.mark.parametrize(("read", "port_inside"), [(compose.READ_METRICS, 8000), (compose.READ_GATEWAY_METRICS, 9091)])
+def test_the_engines_and_the_gateways_numbers_are_not_asked_of_a_proxy(read: str, port_inside: int) -> None:
     """Docker puts the proxies of ~/.docker/config.json into every container."""
     with _Says(b"vllm:x 1\n") as port:
-        program = compose.READ_METRICS.replace(":8000", f":{port}")
+        program = read.replace(f":{port_inside}", f":{port}")
         environment = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30, check=False

@@ -97,16 +97,17 @@ def _until(terminal: int, done: Callable[[str], bool], seconds: float = 20) -> s
     return seen
 
 
-def test_containers_are_read_through_the_published_port_and_inside_the_engine(
+def test_containers_are_read_inside_themselves_as_the_published_port_names_no_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(compose, "running_profile", lambda: "cpu")
     monkeypatch.setattr(compose, "published_gateway", lambda: url)
+    monkeypatch.setattr(compose, "gateway_metrics", lambda: "gateway_connections 1\n")
     monkeypatch.setattr(compose, "engine_metrics", lambda: "vllm:num_requests_running 3\n")
     found = sources.find(tmp_path, None)
     assert (found.profile, found.runtime, found.gateway_url) == ("cpu", "compose", url)
-    assert (found.read_gateway(), found.read_engines()) == ("", "vllm:num_requests_running 3\n")
+    assert (found.read_gateway(), found.read_engines()) == ("gateway_connections 1\n", "vllm:num_requests_running 3\n")
     with pytest.raises(StateError, match="profile 'other' is not running"):
         sources.find(tmp_path, "other")
 

@@ -1,0 +1,83 @@
+"""The second listener: everything, for those who can reach it, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.keystore import KeyStore, Terms
+from tests.gateway.harness import Engine, Gateway, bearer, chat, error_of, free_port, run, wait_until, write_config
+
+URL = "/v1/chat/completions"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def watched(start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path, port: int) -> Gateway:
+    KeyStore(tmp_path / "store").close()
+    more: dict[str, Any] = {"store": str(tmp_path / "store"), "listen": {"host": "0.0.0.0"}}
+    gateway = start_gateway([engine.url], metrics_listen={"host": "127.0.0.1", "port": port}, **more)
+    gateway.wait_up()
+    return gateway
+
+
+def test_p165_the_other_port_tells_everything_without_a_key(watched: Gateway, port: int, tmp_path: Path) -> None:
+    alice = KeyStore(tmp_path / "store").create("alice", Terms(expires=time.time() + 3600))
+    url = f"http://127.0.0.1:{port}"
+    wait_until(lambda: 'key="alice"' in httpx.get(f"{url}/metrics").text, 5, "the key's end told")
+    assert httpx.post(f"{watched.url}{URL}", json=chat(), headers=bearer(alice)).status_code == 200
+    text = httpx.get(f"{url}/metrics").text
+    assert 'gateway_key_requests_total{deployment="test",key="alice",outcome="ok"} 1.0' in text
+    assert "gateway_engine_up{address=" in text
+    assert httpx.get(f"{url}/health").json()["status"] == "ok"
+    assert httpx.get(f"{url}/livez").status_code == 200
+    assert "alice" not in watched.metrics()
+    assert f"metrics with keys on http://127.0.0.1:{port}/metrics" in watched.stderr()
+
+
+def test_p165_nothing_else_is_served_there(watched: Gateway, port: int, tmp_path: Path) -> None:
+    alice = KeyStore(tmp_path / "store").create("alice", Terms())
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer(alice)) as client:
+        wait_until(lambda: httpx.get(f"{watched.url}/v1/models", headers=bearer(alice)).status_code == 200, 5, "known")
+        for path in ("/v1/models", "/v1/models/tiny", "/", "/openapi.json", "/metrics/", "/api/tags"):
+            assert client.get(path).status_code == 404
+        assert error_of(client.get("/v1/models"))["code"] == "not_found"
+        assert client.post(URL, json=chat()).status_code == 404
+        assert client.post("/metrics").status_code == 405
+
+
+def test_p165_it_answers_while_the_gateway_drains(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], port: int
+) -> None:
+    engine = start_engine(tokens=400, itl_ms=20)
+    gateway = start_gateway([engine.url], metrics_listen={"port": port}, limits={"drain_timeout_s": 2})
+    gateway.wait_up()
+    with gateway.client() as client, client.stream("POST", URL, json=chat(True, max_tokens=400)) as answer:
+        next(pieces := answer.iter_bytes())
+        gateway.terminate()
+        wait_until(
+            lambda: httpx.get(f"http://127.0.0.1:{port}/health").json()["status"] == "draining", 2, "draining told"
+        )
+        assert "gateway_requests_in_flight 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert b"gateway is stopping" in b"".join(pieces)
+    assert gateway.exit_code() == 0
+
+
+def test_p38_its_address_that_is_taken_is_one_line(tmp_path: Path, engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        config = write_config(tmp_path, [engine.url], metrics_listen={"port": taken})
+        result = run("gateway", "--config", str(config))
+    assert result.returncode == 4
+    what = f"metrics_listen: cannot listen on 127.0.0.1:{taken}: another program does; stop it or set another"
+    assert result.stderr == f"{config}: {what} metrics_listen.port\n"
