@@ -23,6 +23,10 @@ BAD_USE = 2
 # A person at a terminal can wait longer than the gateway.
 BUSY_S = 5.0
 GRACE = "10m"
+MAX_MODELS = 100
+MAX_MODEL_CHARS = 256
+MAX_SHOWN = 80
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TERMS = tuple(field.name for field in dataclasses.fields(Terms))
 
@@ -123,7 +127,12 @@ def _as_json(key: StoredKey) -> dict[str, Any]:
 
 
 def _when(unix_time: float | None) -> str | None:
-    return None if unix_time is None else datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if unix_time is None:
+        return None
+    try:
+        return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # in a store that others have written
+        return f"{unix_time:g} s after 1970"
 
 
 def _cell(value: Any) -> str:
@@ -205,7 +214,11 @@ def _models(text: str) -> tuple[str, ...] | None:
         return None
     models = tuple(name.strip() for name in text.split(","))
     if not all(models):
-        raise argparse.ArgumentTypeError(f"'{text}': write names with commas between, or all")
+        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names with commas between, or all")
+    if len(models) > MAX_MODELS or not all(name.isprintable() and len(name) <= MAX_MODEL_CHARS for name in models):
+        raise argparse.ArgumentTypeError(
+            f"write at most {MAX_MODELS} names of at most {MAX_MODEL_CHARS} characters, all of which can be printed"
+        )
     return models
 
 
@@ -226,6 +239,8 @@ def _expiry(text: str) -> float | None:
             raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
     else:
         expires = time.time() + _span(text)
+    if expires > LATEST:
+        raise argparse.ArgumentTypeError(f"'{text}': is too far away; write a day before the year 9999, or none")
     if expires <= time.time():
         raise argparse.ArgumentTypeError(f"'{text}': is not in the future; to end a key now: revoke")
     return expires

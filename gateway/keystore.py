@@ -114,6 +114,8 @@ class KeyStore:
         with self._told():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if not path.is_file():
+                raise StoreError(f"{path}: is no regular file; give one, or a name that is free")
             self.connection = _connected(path, busy_s)
 
     def close(self) -> None:

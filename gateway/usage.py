@@ -11,6 +11,7 @@ import re
 import sqlite3
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 from gateway import spill
@@ -84,7 +85,10 @@ def _as_text(by: list[str], lines: list[Line]) -> str:
         text += "  ".join(cells).rstrip() + "\n"
     if not lines:
         return "nothing was used in that time\n"
-    return text + "Tokens. ESTIMATED: requests that the gateway had to count itself, as their client left; included.\n"
+    return text + (
+        "PROMPT, CACHED (a part of it) and COMPLETION are tokens. ESTIMATED: of so many REQUESTS the engine gave no\n"
+        "count, as their client left before the end; the gateway counted what had passed. They are in the sums.\n"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by", type=_groups, default="key", metavar="WHAT", help="key, model, day, or several: day,key"
     )
-    parser.add_argument("--since", type=_day, default="0000-01-01", metavar="DAY", help="2026-11-23, or 7d")
+    parser.add_argument("--since", type=_day, default="0001-01-01", metavar="DAY", help="2026-11-23, or 7d")
     parser.add_argument("--until", type=_day, default="9999-12-31", metavar="DAY", help="this day included")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="for other programs")
@@ -116,9 +120,12 @@ def _groups(text: str) -> str:
 def _day(text: str) -> str:
     if found := re.fullmatch(r"(\d{1,5})d", text):
         return day_of(time.time() - int(found[1]) * 86_400)
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        raise argparse.ArgumentTypeError(f"'{text}': write a day such as 2026-11-23, or 7d for the last seven days")
-    return text
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+    raise argparse.ArgumentTypeError(f"'{text}': write a day such as 2026-11-23, or 7d for the last seven days")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.keystore import KeyStore, Terms
 from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, used, wait_until
 
 URL = "/v1/chat/completions"
@@ -145,6 +147,12 @@ def test_a_mistake_is_one_line_and_exit_2(store: Path, words: list[str], line: s
         (["--weight", "nan"], "write a number from 0.01 to 100"),
         (["--models", "a,,b"], "write names with commas between, or all"),
         (["--priority", "high"], "invalid choice"),
+        (["--expires", "9999-12-31"], "is too far away; write a day before the year 9999, or none"),
+        (["--expires", "9999-01-01"], "is too far away"),
+        (["--models", "a\nb"], "names of at most 256 characters, all of which can be printed"),
+        (["--models", "\udcff"], "all of which can be printed"),
+        (["--models", "m," * 100 + "m"], "write at most 100 names"),
+        (["--models", "m" * 257], "names of at most 256 characters"),
     ],
 )
 def test_a_bad_option_says_what_would_be_right(store: Path, words: list[str], line: str) -> None:
@@ -152,6 +160,31 @@ def test_a_bad_option_says_what_would_be_right(store: Path, words: list[str], li
     assert result.returncode == 2
     assert line in result.stderr and "Traceback" not in result.stderr
     assert not store.exists()
+
+
+def test_a_store_with_times_beyond_the_calendar_can_still_be_listed_and_mended(store: Path) -> None:
+    KeyStore(store).create("alice", Terms(expires=1e15))
+    KeyStore(store).create("bob", Terms(expires=float("inf")))
+    assert [key["expires"] for key in keys(store, "list")] == ["1e+15 s after 1970", "inf s after 1970"]
+    assert keys(store, "change", "bob", "--expires", "9998-12-30")["expires"] == "9998-12-31T00:00:00Z"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "/dev/null", "text", "noise"])
+def test_a_store_that_is_something_else_is_one_line_and_left_alone(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind != "/dev/null":
+        path.write_bytes(b"listen: {port: 1}\n" * 50 if kind == "text" else os.urandom(5000))
+    before = path.read_bytes() if path.is_file() else None
+    for words in (("gateway.keys", "--store", str(path), "create", "alice"), ("gateway.usage", "--store", str(path))):
+        result = run(*words)
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert f"{path}: " in result.stderr
+    assert before is None or path.read_bytes() == before
+    assert before is not None or "is no regular file; give one, or a name that is free" in result.stderr
 
 
 def test_only_create_makes_a_store(store: Path) -> None:
