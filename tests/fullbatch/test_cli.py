@@ -113,7 +113,10 @@ def test_an_unknown_profile_says_how_to_see_those_there_are(checkout: Checkout, 
     ("text", "said"),
     [
         (GOOD + "users: [1\n", "profiles/mine.yaml: line 5, column 1: "),
-        (GOOD + "model: cpu\n", "profiles/mine.yaml: line 4, column 1: the key 'model' is given twice; keep one"),
+        (
+            GOOD + "model: cpu\n",
+            "profiles/mine.yaml: line 4, column 1: the key 'model' is given twice, first in line 2; keep one",
+        ),
         (GOOD + "contxt: 2048\n", "profiles/mine.yaml: contxt: no such setting (did you mean context?)"),
         (GOOD + "context: 2026-13-45\n", "profiles/mine.yaml: not valid YAML: month must be in 1..12"),
         (GOOD + "users: ten\n", "profiles/mine.yaml: users: 'ten': input should be a valid integer"),

@@ -22,8 +22,9 @@ WHERE = (
     "import sys, gateway.app; print(*(m.__file__ for n, m in sorted(sys.modules.items()) if n.startswith('gateway.')))"
 )
 INTERPRETED = {
-    "adapt", "app", "asking", "bookkeeper", "errors", "keyfile", "keystore", "openapi", "pages", "poller", "reload",
-    "reports", "resolver", "routing", "scrape", "settings", "settings_file", "state", "vitals",
+    "adapt", "app", "asking", "bookkeeper", "errors", "keyfile", "keystore", "metrics_port", "openapi", "pages",
+    "poller", "reload", "reports", "resolver", "routing", "schema", "scrape", "settings", "settings_file", "spill",
+    "state", "vitals", "yamlfile",
 }  # fmt: skip
 
 
