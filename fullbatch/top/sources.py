@@ -51,7 +51,12 @@ def _of_processes(known: state.State) -> Source:
 
 def _of_containers(profile: str) -> Source:
     url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
-    return Source(profile, "compose", url, read_gateway=compose.gateway_metrics, read_engines=compose.engine_metrics)
+    return Source(
+        profile, "compose", url,
+        # A gateway from before an update has its one port only.
+        read_gateway=lambda: compose.gateway_metrics() or _metrics(url),
+        read_engines=compose.engine_metrics,
+    )  # fmt: skip
 
 
 def _metrics(url: str) -> str:

@@ -108,6 +108,8 @@ def test_containers_are_read_inside_themselves_as_the_published_port_names_no_ke
     found = sources.find(tmp_path, None)
     assert (found.profile, found.runtime, found.gateway_url) == ("cpu", "compose", url)
     assert (found.read_gateway(), found.read_engines()) == ("gateway_connections 1\n", "vllm:num_requests_running 3\n")
+    monkeypatch.setattr(compose, "gateway_metrics", lambda: "")
+    assert found.read_gateway() == ""  # nothing listens at the published port either
     with pytest.raises(StateError, match="profile 'other' is not running"):
         sources.find(tmp_path, "other")
 
