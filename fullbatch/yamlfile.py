@@ -14,7 +14,6 @@ _MOST_BYTES = 256 * 2**10
 # Values in it, repeated ones counted as often as they are repeated: an alias of an alias of an alias fills any memory.
 _MOST_VALUES = 20_000
 _MERGE = "tag:yaml.org,2002:merge"
-MAX_VALUES = 50_000
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -40,7 +39,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        self._count(node, [part for pair in node.value for part in pair])
+        self._count(node, [value for _, value in node.value])
         return node
 
     def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
@@ -49,14 +48,13 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def _count(self, node: yaml.Node, parts: list[yaml.Node]) -> None:
-        """Aliases and merges are not followed yet: ten lines of them can stand for billions of values."""
+        """Before merges are followed, which ten lines of can take for ever."""
         values, known = 1, self._values
-        for part in parts:
-            if isinstance(part, yaml.CollectionNode) and id(part) not in known:
-                raise yaml.composer.ComposerError(None, None, "holds itself; write out what is meant", node.start_mark)
-            values += known.get(id(part), 1)
-        if values > MAX_VALUES:
-            problem = f"stands for more than {MAX_VALUES} values; write out what is meant"
+        for part in parts:  # a list that is not known yet holds itself, and has no end
+            endless = isinstance(part, yaml.CollectionNode) and id(part) not in known
+            values += _MOST_VALUES if endless else known.get(id(part), 1)
+        if values > _MOST_VALUES:
+            problem = f"more than {_MOST_VALUES} values, aliases (*name) counted; write them out, and fewer"
             raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
         known[id(node)] = values
 
@@ -84,22 +82,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid YAML: {error}; put texts that look like dates in quotes") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: a profile is a mapping of settings such as 'model: …', this is {_kind(data)}")
-    if _values(data) > _MOST_VALUES:
-        raise UsageError(f"{path}: more than {_MOST_VALUES} values, aliases (*name) counted; write them out, and fewer")
     return data
-
-
-def _values(data: object) -> int:
-    """How many values there are in `data`, up to one more than are taken."""
-    left, found = [data], 0
-    while left and found <= _MOST_VALUES:
-        one = left.pop()
-        found += 1
-        if isinstance(one, dict):
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
-    return found
 
 
 def _kind(data: object) -> str:
