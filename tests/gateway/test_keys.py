@@ -218,7 +218,7 @@ def test_p163_a_revoked_key_can_be_deleted_and_its_usage_stays_its_own(open_gate
     refused = run("gateway.keys", "--store", str(store), "delete", "alice")
     assert (refused.returncode, refused.stderr) == (2, "keys: 'alice': is not revoked; revoke it first\n")
     keys(store, "revoke", "alice")
-    wait_until(lambda: "was revoked" in message(open_gateway, secret), SOON_S, "revoked")
+    wait_until(lambda: status(open_gateway, secret) == 401, SOON_S, "revoked")
     assert keys(store, "delete", "alice")["state"] == "revoked"
     wait_until(lambda: "not known here" in message(open_gateway, secret), SOON_S, "deleted")
     assert keys(store, "list") == []
