@@ -102,9 +102,16 @@ def kept(path: Path, version: int) -> Path:
 
 def _version(connection: sqlite3.Connection, known: int) -> int | None:
     """None: there is nothing in the file yet."""
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    own = not connection.in_transaction
+    if own:
+        connection.execute("BEGIN")  # all three of one moment: another program may be making the tables
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        if own and connection.in_transaction:
+            connection.execute("ROLLBACK")
     if application != APPLICATION_ID:
         if tables or version:
             raise SchemaError("is a database of another program; give another file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import signal
@@ -169,6 +170,23 @@ def test_p160_many_programs_may_make_a_store_at_once(tmp_path: Path) -> None:
     said = open_at_once(tmp_path / "store", 6)
     assert said == [("0\n", "")] * 6
     assert version(tmp_path / "store") == schema.VERSION
+
+
+def test_p160_a_store_that_another_program_makes_at_this_moment_is_no_strangers(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+
+    def another(statement: str) -> None:
+        if statement == "PRAGMA user_version":
+            with contextlib.suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, timeout=0)) as other:
+                other.executescript(
+                    f"BEGIN IMMEDIATE; CREATE TABLE t (x); PRAGMA application_id = {schema.APPLICATION_ID};"
+                    f" PRAGMA user_version = {schema.VERSION}; COMMIT;"
+                )
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(another)
+        schema.prepare(connection, path)
+    assert version(path) == schema.VERSION
 
 
 KILLED = """
