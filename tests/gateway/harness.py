@@ -34,6 +34,14 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def compiled_modules() -> list[str]:
+    """What scripts/compile-gateway compiles, as `admission` and `dialects.openai`."""
+    script = (ROOT / "scripts" / "compile-gateway").read_text()
+    named = script.partition('modules="')[2].partition('"')[0].split()
+    dialects = sorted((ROOT / "gateway" / "dialects").glob("*.py"))
+    return [*named, *(f"dialects.{path.stem}" for path in dialects if path.stem != "__init__")]
+
+
 def wait_until(true: Callable[[], bool], within_s: float, what: str) -> float:
     """Poll until it is so; returns the seconds it took, and fails with ``what`` after the limit."""
     began = time.monotonic()
