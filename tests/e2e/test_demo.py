@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +30,13 @@ def demo(gateway: int, engine: int, *words: str) -> subprocess.Popen[str]:
 
 
 def ours() -> set[int]:
-    """Every process that runs something of this checkout's environments, but for the tests themselves."""
-    marks = (f"{ROOT}/.fullbatch/engine/", "VLLM::", "-m gateway", "-m loadtest", "-m fullbatch")
+    """Every process that this checkout's programs have started: all of them run in its folder, wherever others' run."""
+    marks = ("/.fullbatch/engine/", "VLLM::", "-m gateway", "-m loadtest", "-m fullbatch")
     found = set()
-    for process in psutil.process_iter(["cmdline", "status"]):
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         line = " ".join(process.info["cmdline"] or [])
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(mark in line for mark in marks):
+        is_here = process.info["cwd"] == str(ROOT) and process.info["status"] != psutil.STATUS_ZOMBIE
+        if is_here and any(mark in line for mark in marks):
             found.add(process.pid)
     return found
 
@@ -43,6 +45,16 @@ def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_what_is_left_of_another_checkout_s_is_not_ours(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "-m gateway"]
+    for folder, count in ((ROOT, 1), (tmp_path, 0)):
+        before = ours()
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            assert len(ours() - before) == count
+            process.kill()
 
 
 def test_the_demo_measures_reports_and_stops_everything(free_port: Callable[[], int]) -> None:
