@@ -1,4 +1,4 @@
-"""The bridges after our Docker Engine has ended: a folder in place of the kernel's, and an `ip` that notes its words."""
+"""The bridges after our Docker Engine has ended: a folder in place of the kernel's, an `ip` that keeps its words."""
 
 from __future__ import annotations
 
