@@ -30,7 +30,7 @@ from tests.prometheus.exposition import ENGINE
 from tests.prometheus.live import ROOT
 from tests.prometheus.promql import rules, substituted
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900), pytest.mark.usefixtures("tools")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500), pytest.mark.usefixtures("tools")]
 
 USERS = 24
 # What overload with a tiny cache must fire, by the rules as they are: 2 minutes of it, judged over 5.
