@@ -31,6 +31,7 @@ ROWS = (
     Row(r"scripts/check$", "parse"),
     Row(r"scripts/(test|test-compiled)\b", "parse"),
     Row(r"scripts/(lock|calibrate|gpu-bench|record-metrics|grafana-shots|bench-peers|test-programs)\b", "parse"),
+    Row(r"scripts/(compile-gateway|apt-install|prometheus-tools)\b", "parse"),
     Row(r"scripts/install-engine$", "covered", f"{E2E}/test_engine.py::test_the_kv_cache_is_exactly_as_planned"),
     Row(r"scripts/docker-engine (start|stop|env)$", "covered", f"{E2E}/test_docker_stack.py::docker_environment"),
     Row(r"scripts/offline-images --list$", "run"),
