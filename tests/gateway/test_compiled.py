@@ -17,7 +17,7 @@ INTERPRETED = {
     "state", "usage", "vitals",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
-PURE = {"len", "min", "max", "abs", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}
+PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}
 
 
 def test_every_module_is_compiled_or_named_as_interpreted() -> None:
