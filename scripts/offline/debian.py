@@ -16,7 +16,7 @@ from scripts.offline.process import OfflineError, output
 
 _INSTALL = Path(__file__).parents[1] / "apt-install"
 # Another apt, such as Ubuntu's unattended upgrades, is waited for.
-_APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120", "-q")
+_WAITING = ("-q", "-o", "DPkg::Lock::Timeout=120")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -62,10 +62,10 @@ def unpack(packages: Sequence[str], suite: str | None, into: Path) -> list[str]:
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent) as folder:
         env = {**os.environ, **(_private_state(Path(folder), suite) if suite else {})}
-        output([*_APT, "update"], env=env)
+        output(["apt-get", "update", *_WAITING], env=env)
         archives = Path(folder) / "packages"
         archives.mkdir()
-        output([*_APT, "download", *packages], env=env, cwd=archives)
+        output(["apt-get", "download", *_WAITING, *packages], env=env, cwd=archives)
         found = sorted(archives.glob("*.deb"))
         for package in found:
             output(["dpkg", "-x", str(package), str(into)])
