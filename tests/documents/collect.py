@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        return self.text.split()
+        return _words(self.text)
 
 
 def commands(pages: list[Path] | None = None) -> list[Command]:
@@ -77,7 +78,7 @@ def _split(where: str, line: str, must: bool) -> Iterator[Command]:
     line = re.sub(r"\s+#( .*)?$", "", line)
     inner = re.findall(r"\$\(([^()]*)\)", line)
     for part in [*re.split(r"\s*(?:&&|;|\|)\s+", re.sub(r"\$\([^()]*\)", "INNER", line)), *inner]:
-        words = part.replace('"', "").split()
+        words = _words(part)
         if "|" in words:
             words = words[: words.index("|")]
         settings = []
@@ -89,4 +90,13 @@ def _split(where: str, line: str, must: bool) -> Iterator[Command]:
         is_name = len(words) == 1 and (words[0] in PROGRAMS or words[0].startswith(".venv/bin/"))
         if is_name or words in (["docker", "compose"], ["pip", "install"]):
             continue
-        yield Command(where, " ".join(words), tuple(settings))
+        quoted = (f'"{word}"' if " " in word else word for word in words)
+        yield Command(where, " ".join(quoted), tuple(settings))
+
+
+def _words(text: str) -> list[str]:
+    """As a shell takes them; where there is half a pair of quotes, as in a sentence, between blanks."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()

@@ -39,7 +39,8 @@ def filled(words: Sequence[str]) -> list[str]:
 
 def parse(command: Command) -> None:
     """Raises AssertionError when the program would not take these words."""
-    words = filled(command.text.removeprefix(".venv/bin/").split())
+    words = filled(command.words)
+    words[0] = words[0].removeprefix(".venv/bin/")
     if words[:2] == ["docker", "compose"]:
         _compose(words[2:], dict(setting.split("=", 1) for setting in command.settings))
     elif words[0] == "fullbatch":

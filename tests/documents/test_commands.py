@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +108,17 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("command", "row"), chosen("run"))
 def test_it_works_in_a_fresh_clone(command: Command, row: Row, newcomer: Newcomer) -> None:
-    text = command.text.replace(" … ", " cpu-tiny --users 2 ")
-    if text.startswith(("git clone", "cd ")):
+    if command.words[0] in ("git", "cd"):
         return  # what the fixture has done
-    words = filled(text.split())
+    text = command.text.replace("--model … ", "--model Qwen/Qwen2.5-1.5B-Instruct ").replace(
+        " … ", " cpu-tiny --users 2 "
+    )
+    words = filled(replace(command, text=text).words)
     if words[:2] in (["fullbatch", "plan"], ["fullbatch", "explain"]) and len(words) == 2:
         words.append("cpu-tiny")  # in a sentence: the verb's name
     if words[0] == "fullbatch":
         words[0] = ".venv/bin/fullbatch"
-    done = newcomer.run(" ".join(words), command.settings)
+    done = newcomer.run(shlex.join(words), command.settings)
     assert done.returncode in row.codes, f"exit {done.returncode}: {done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
 
