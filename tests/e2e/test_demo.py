@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]  # a busy machine takes minutes to start vLLM
 
 
 def demo(gateway: int, engine: int, *words: str) -> subprocess.Popen[str]:
@@ -61,7 +61,7 @@ def test_the_demo_measures_reports_and_stops_everything(free_port: Callable[[], 
     before, ports = ours(), (free_port(), free_port())
     reports = set((ROOT / "reports").glob("*")) if (ROOT / "reports").exists() else set()
     with demo(*ports, "--users", "1,5", "--requests-per-user", "3", "--max-tokens", "64") as process:
-        said, _ = process.communicate(timeout=500)
+        said, _ = process.communicate(timeout=1500)
     assert process.returncode in (0, 3), said  # 3: measured, but this machine was too busy to be believed
     for words in ("starting vLLM 0.32.0", "stage 1/2", "stage 2/2", "TTFT p50/p95", "everything is stopped"):
         assert words in said
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_no_process(moment: str, free_port: Callable[[], int]) -> 
                 break
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=120)
+        rest, _ = process.communicate(timeout=300)
     assert process.returncode == 130, "".join(said) + rest
     assert "Traceback" not in rest
     assert ours() <= before
