@@ -128,7 +128,9 @@ class AccessLog:
             rest = memoryview(piece)
             try:
                 while rest:
-                    rest = rest[os.write(self._fd, rest) :]
+                    # In a line of its own: mypyc evaluates a slice's begin twice, so each line would be written twice.
+                    written = os.write(self._fd, rest)
+                    rest = rest[written:]
             except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
                 self._failed += bytes(rest).count(b"\n")
             self._done += len(piece)

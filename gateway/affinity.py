@@ -91,6 +91,9 @@ class Memory:
     def __len__(self) -> int:
         return len(self._known)
 
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
     def find(self, found: tuple[int, ...], among: int) -> tuple[int, int | None]:
         """Those of the engines ``among`` that know most of a prompt, and how many bytes; None is all of it."""
         known = self._known

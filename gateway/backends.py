@@ -156,7 +156,8 @@ class Backends:
         self._turn += 1
         if not self.several(call.model):
             return free[0]
-        best = free[routing.choose([address.work for address in free], self._turn, random.random)]
+        chosen = routing.choose([address.work for address in free], self._turn, random.random)
+        best = free[chosen]
         if call.affinity and self._use_affinity:
             best = self._affine(call, free, best)
             self.affinity.remember(call.affinity, best.bit)
@@ -204,8 +205,8 @@ class Backends:
         knowing, length = self.affinity.find(call.affinity, among)
         results = self.affinity.results
         if not knowing:
-            # Somebody may know it who has no place.
-            results["escaped" if self.affinity.find(call.affinity, -1)[0] else "new"] += 1
+            holders, _ = self.affinity.find(call.affinity, -1)  # some of them have no place
+            results["escaped" if holders else "new"] += 1
             return least
         if knowing & least.bit:
             results["kept"] += 1

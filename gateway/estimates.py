@@ -42,6 +42,9 @@ class Lengths:
     def __len__(self) -> int:
         return len(self._last)
 
+    def __bool__(self) -> bool:
+        return bool(self._last)
+
     def add(self, tokens: int, bound: int | None = None) -> None:
         if len(self._last) == REMEMBERED:
             oldest, whole = self._last.popleft()
@@ -70,6 +73,9 @@ class Estimates:
     def __len__(self) -> int:
         """Kinds of answers that are remembered."""
         return len(self._kinds)
+
+    def __bool__(self) -> bool:
+        return bool(self._kinds)
 
     def estimate(self, key: str, call: Call) -> None:
         """Set ``prompt_tokens`` and ``expected_output`` of a call that has just been read."""

@@ -115,7 +115,8 @@ class Metrics:
         where = self._where(visit.endpoint, visit.model)
         outcome = visit.outcome if visit.outcome in OUTCOMES else OTHER
         self.requests[(*where, outcome)] += 1
-        self.key_requests[self.key(visit.key), outcome] += 1
+        name = self.key(visit.key)
+        self.key_requests[name, outcome] += 1
         histogram = self.duration.get(where)
         if histogram is None:
             histogram = self.duration[where] = Histogram(_DURATION_S)

@@ -38,6 +38,9 @@ class _Line(Generic[Ticket]):
     def __len__(self) -> int:
         return sum(map(len, self.levels))
 
+    def __bool__(self) -> bool:
+        return any(self.levels)
+
     def __iter__(self) -> Iterator[Waiting[Ticket]]:
         return (waiting for line in self.levels for waiting in line)
 
@@ -62,6 +65,10 @@ class FairQueue(Generic[Ticket]):
 
     def __len__(self) -> int:
         return self._length
+
+    def __bool__(self) -> bool:
+        # mypyc takes an object that may be None and has only a length for true, even when it is empty.
+        return self._length > 0
 
     def __iter__(self) -> Iterator[Waiting[Ticket]]:
         return (waiting for line in self._lines.values() for waiting in line)

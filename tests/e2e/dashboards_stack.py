@@ -117,7 +117,7 @@ def running(folder: Path) -> Iterator[Stack]:
         start(stack, folder, "node", exporter, {})
         prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": gateway, "node": node}))
         url = f"http://127.0.0.1:{gateway}"
-        wait_for(f"the engine; see {folder / 'engine.log'}", 180, lambda: healthy(f"http://127.0.0.1:{engine}"))
+        wait_for(f"the engine; see {folder / 'engine.log'}", 420, lambda: healthy(f"http://127.0.0.1:{engine}"))
         wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: healthy(url))
         yield Stack(plan, url, f"http://127.0.0.1:{engine}", prometheus)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,14 +178,20 @@ def test_compose_that_is_too_old(checkout: Checkout) -> None:
     assert said == "Docker Compose is 2.20.0, at least 2.32.2 is needed; update the Compose plugin"
 
 
-def test_without_docker_auto_means_processes(checkout: Checkout) -> None:
-    assert _one_line(checkout.run("up", "cpu-tiny"), 4).endswith("run scripts/install-engine")
+def _ports(free_port: Callable[[], int]) -> list[str]:
+    """Free ones: the usual ones may be somebody's, and `up` would say so first."""
+    return ["--gateway-port", str(free_port()), "--engine-port", str(free_port())]
 
 
-def test_a_place_that_cannot_be_written(checkout: Checkout) -> None:
+def test_without_docker_auto_means_processes(checkout: Checkout, free_port: Callable[[], int]) -> None:
+    said = _one_line(checkout.run("up", "cpu-tiny", *_ports(free_port)), 4)
+    assert said.endswith("run scripts/install-engine")
+
+
+def test_a_place_that_cannot_be_written(checkout: Checkout, free_port: Callable[[], int]) -> None:
     checkout.engine()
     checkout.write(".fullbatch/run", "a file where a folder should be")
-    said = _one_line(checkout.run("up", "cpu-tiny", "--runtime", "process"), 4)
+    said = _one_line(checkout.run("up", "cpu-tiny", "--runtime", "process", *_ports(free_port)), 4)
     assert said.startswith(f"{checkout.root}/.fullbatch/run")
 
 

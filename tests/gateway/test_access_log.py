@@ -149,3 +149,21 @@ def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_th
     dropped = sum(line.get("lines_dropped", 0) for line in lines)
     assert dropped > 0
     assert sum("status" in line for line in lines) + dropped == added + 1001
+
+
+def test_p36_every_line_is_written_once_also_where_the_reader_takes_a_part_at_a_time() -> None:
+    unread, full = os.pipe()
+    os.set_blocking(unread, True)
+    log = AccessLog(full, enabled=True)
+    log.start()
+    count = 3000  # several pieces, each larger than what a pipe takes at once
+    for number in range(count):
+        log.add(Visit(request_id=str(number), endpoint=URL, outcome="ok"), 200, 0.1)
+    said: list[bytes] = []
+    reader = threading.Thread(target=lambda: said.extend(iter(lambda: os.read(unread, 5000), b"")))
+    reader.start()
+    log.stop()
+    os.close(full)
+    reader.join(10)
+    os.close(unread)
+    assert [json.loads(line)["request_id"] for line in b"".join(said).splitlines()] == [str(n) for n in range(count)]

@@ -255,12 +255,12 @@ def test_p85_the_same_prompt_from_many_goes_to_both_engines(
     start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway]
 ) -> None:
     """Load escapes: everybody has the same system prompt, and one engine could not serve them all."""
-    engines = [start_engine(itl_ms=40), start_engine(itl_ms=40)]
+    engines = [start_engine(itl_ms=250), start_engine(itl_ms=250)]  # 4 s an answer: all are there at once
     gateway = start_gateway([engine.url for engine in engines], engine={"max_running": 8})
     wait_until(lambda: gateway.metrics().count("} 1.0\ngateway_engine_up") == 1, 5, "both up")
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         tasks = [pool.submit(conversation, gateway, 1) for _ in range(12)]
-        wait_until(lambda: min(engine.running() for engine in engines) >= 4, 5, "both have their part")
+        wait_until(lambda: min(engine.running() for engine in engines) >= 4, 20, "both have their part")
         for task in tasks:
             task.result()
     assert affinity_counts(gateway)["escaped"] >= 1

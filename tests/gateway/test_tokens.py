@@ -123,7 +123,7 @@ def test_p43_p44_a_light_user_passes_a_heavy_one(
         for _ in range(5):
             answer = client.post(URL, json=chat(max_tokens=2), headers={"authorization": f"Bearer {OTHER_KEY}"})
             assert answer.status_code == 200
-            assert float(answer.headers["x-queue-wait"]) < 0.1
+            assert float(answer.headers["x-queue-wait"]) < 1  # those before it would take 80 s
     assert sample(gateway, "gateway_queue_depth") == 20
 
 

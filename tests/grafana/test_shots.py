@@ -66,7 +66,9 @@ def password(tmp_path: Path) -> Path:
     return path
 
 
-needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="Grafana: no Chromium to photograph with")
+needs_chromium = pytest.mark.skipif(
+    not shutil.which("chromium"), reason="Chromium is not installed (Debian's package: chromium)"
+)
 
 
 @needs_chromium

@@ -1,0 +1,104 @@
+"""What pyproject.toml declares is what the packages import, and the wheel holds the whole control plane."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# Where a package's imports are declared. What only some of its modules need, in groups of their own.
+DECLARED_IN = {
+    "fullbatch": ["dependencies", "tinymodel"],
+    "gateway": ["gateway", "bench"],
+    "loadtest": ["loadtest"],
+    "grafana": ["dev"],
+}
+# Locust's workers and the engine's environment have it; it is looked for, not needed.
+ELSEWHERE = {"vllm"}
+
+
+def declared(group: str) -> set[str]:
+    found = set()
+    entries = PROJECT["project"]["dependencies"] if group == "dependencies" else PROJECT["dependency-groups"][group]
+    for entry in entries:
+        if isinstance(entry, dict):
+            found |= declared(entry["include-group"])
+        else:
+            found.add(re.split(r"[^A-Za-z0-9._-]", entry)[0].lower())
+    return found
+
+
+def imported(package: str) -> dict[str, str]:
+    """The packages from elsewhere that it imports, each with a file that does."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names and top not in DECLARED_IN and top not in ELSEWHERE:
+                    found[top] = str(path.relative_to(ROOT))
+    return found
+
+
+@pytest.mark.parametrize("package", DECLARED_IN)
+def test_what_is_imported_is_declared(package: str) -> None:
+    of_import = packages_distributions()
+    allowed = set().union(*(declared(group) for group in DECLARED_IN[package]))
+    missing = {
+        name: where
+        for name, where in imported(package).items()
+        if not allowed & {each.lower().replace("_", "-") for each in of_import.get(name, [name])}
+    }
+    assert missing == {}, "declare it in pyproject.toml, and run scripts/lock"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from what git tracks, in a folder of its own: a build leaves files behind."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE", *tracked()):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w"]
+    built = subprocess.run([*command, made, source], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return next(made.glob("*.whl"))
+
+
+def tracked() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "fullbatch"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return [name for name in listed if (ROOT / name).exists()]
+
+
+def test_the_wheel_holds_every_file_of_the_control_plane(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == set(tracked())
+
+
+def test_the_wheel_plans_without_a_checkout(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    words = "plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048".split()
+    command = [sys.executable, "-P", "-m", "fullbatch", *words]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "KV cache" in ran.stdout
