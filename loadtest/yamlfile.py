@@ -11,8 +11,6 @@ import yaml
 from loadtest.errors import UsageProblem
 from loadtest.files import read_text
 
-MAX_VALUES = 50_000
-
 
 def load(path: Path, option: str) -> object:
     """Plain values only. UsageProblem when the file is not there, not YAML, has a key twice, or repeats a part."""
@@ -38,10 +36,6 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "references (*) are not read, write the part out", mark)
         return super().compose_node(parent, index)
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._values: dict[int, int] = {}
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         lines: dict[Hashable, int] = {}
         for key_node, _ in node.value:
@@ -51,25 +45,3 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             lines[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        self._count(node, [part for pair in node.value for part in pair])
-        return node
-
-    def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
-        node: yaml.SequenceNode = super().compose_sequence_node(anchor)
-        self._count(node, node.value)
-        return node
-
-    def _count(self, node: yaml.Node, parts: list[yaml.Node]) -> None:
-        """Aliases and merges are not followed yet: ten lines of them can stand for billions of values."""
-        values, known = 1, self._values
-        for part in parts:
-            if isinstance(part, yaml.CollectionNode) and id(part) not in known:
-                raise yaml.composer.ComposerError(None, None, "holds itself; write out what is meant", node.start_mark)
-            values += known.get(id(part), 1)
-        if values > MAX_VALUES:
-            problem = f"stands for more than {MAX_VALUES} values; write out what is meant"
-            raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
-        known[id(node)] = values
