@@ -23,8 +23,8 @@ DECLARED_IN = {
     "loadtest": ["loadtest"],
     "grafana": ["dev"],
 }
-# Locust's workers and the engine's environment have it; it is looked for, not needed.
-ELSEWHERE = {"vllm"}
+# What runs in the engine's own environment or image, which has them.
+ELSEWHERE = {"huggingface_hub", "vllm"}
 
 
 def declared(group: str) -> set[str]:

@@ -24,7 +24,7 @@ from tests.documents.collect import ROOT, Command
 # What stands for something of the reader's own.
 PLACEHOLDERS = {
     "PROFILE": "cpu-tiny", "URL": "http://127.0.0.1:1", "M": "tiny", "MODEL": "tiny", "N": "2", "GPU": "rtx4090",
-    "DIR": "reports/x", "FILE": "file", "A": "a", "B": "b", "BEFORE": "a", "AFTER": "b", "NAME": "alice",
+    "DIR": "reports/x", "FILE": "file", "A": "a", "B": "b", "BEFORE": "a", "AFTER": "b", "NAME": "cpu-tiny",
 }  # fmt: skip
 # What a page says to set before Compose is asked about a profile for two machines.
 ADDRESSES = {"NODE0_ADDRESS": "10.0.0.1", "NODE_ADDRESS": "10.0.0.2"}
