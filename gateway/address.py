@@ -69,7 +69,7 @@ class Address:
     ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
     their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
     cache. ``bit``: stands for it in `affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
-    token.
+    token. ``ending``: it has said so itself.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Address:
         self.work = 0.0
         self.bit = 0
         self.tried_at = now
+        self.ending = False
         self.report: Report | None = None
         self.breaker = Breaker(random.random)
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
@@ -160,6 +161,7 @@ class Address:
 
     def proved(self) -> None:
         """A token came back."""
+        self.ending = False
         self.breaker.close(self.pool.now())
         self._settle("")
 

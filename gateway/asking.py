@@ -6,16 +6,16 @@ import asyncio
 
 from gateway.address import Address
 from gateway.errors import How
+from gateway.upstream import EngineConnection
 
 
 async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
-    """GET, or POST of a JSON body; returns status and body.
+    """GET, or POST of a JSON body; returns status and body. A kept connection that was closing is not the answer.
 
     Raises:
-        OSError: no connection, or it broke.
+        NoConnection: none could be made; an OSError with the number of the one behind it.
+        OSError: it broke.
     """
-    connection = address.pool.take() or await address.pool.connect(timeout_s=60)
-    whole = _Whole()
     host = address.target.host_header
     if body is None:
         data = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (path, host)
@@ -23,11 +23,34 @@ async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple
         data = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
             path, host, len(body), body,
         )  # fmt: skip
+    kept = address.pool.take()
+    if kept is not None:
+        try:
+            return await _ask(kept, data)
+        except _Stale:
+            pass
+    try:
+        connection = await address.pool.connect(timeout_s=60)
+    except OSError as error:
+        raise NoConnection(error.errno, error.strerror or str(error)) from error
+    return await _ask(connection, data)
+
+
+async def _ask(connection: EngineConnection, data: bytes) -> tuple[int, bytes]:
+    whole = _Whole()
     try:
         connection.request(whole, data)
         return await whole.done
     finally:
         connection.cancel(whole)
+
+
+class NoConnection(OSError):
+    """Nothing could be sent."""
+
+
+class _Stale(ConnectionError):
+    """A kept connection was closing when the question was sent."""
 
 
 class _Whole:
@@ -48,6 +71,7 @@ class _Whole:
         if not self.done.done():
             self.done.set_result((self._status, b"".join(self._pieces)))
 
-    def on_lost(self, why: str, how: How) -> None:  # noqa: ARG002
+    def on_lost(self, why: str, how: How) -> None:
         if not self.done.done():
-            self.done.set_exception(ConnectionError(f"it {why}"))
+            broke = _Stale if how in ("stale", "unsent") else ConnectionError
+            self.done.set_exception(broke(f"it {why}"))

@@ -181,6 +181,7 @@ class Backends:
         goes out only by failing at that token: a request that breaks every engine must not close them all.
         """
         how = error.how if isinstance(error, EngineBroken) else "broken"
+        address.ending = address.ending or how == "declined"
         if how == "unsent":
             address.lost(error.message)
         elif not address.breaker.closed:

@@ -1,13 +1,16 @@
 """Brings an admitted request to an engine; to another one only where none can have worked on it, and within a budget.
 
-Sent to another engine, only ever before the first byte of an answer (`EngineBroken.how`):
+Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
 
-``unsent``    the connection failed, or broke before the whole request had been written. As often as there are engines.
+``stale``     a kept connection was lost within `upstream.STALE_S` of sending, without a byte: it was closing. To the
+              same engine, on a new connection, so that it shows whether the process is there. Costs no budget: nothing
+              has been done yet.
+``unsent``    the connection failed, or broke before the whole request had been written. To another engine, as often as
+              there are engines; not where the request was lost in a stale connection before, for then it may be what
+              has ended the process.
 ``declined``  vLLM's 500 with `proxy.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
               it, so a second one does it for the first time. Once.
-``stale``     a kept connection was closed without a byte of an answer: it was closing when the request was sent. Once;
-              on a new connection to the same engine where there is no other.
-``silent``    the same on a fresh connection, from an engine that is known to be going by then. Once.
+``silent``    lost without a byte by an engine that has said by then that it is ending. To another engine, once.
 
 Not sent again: any other 5xx, a connection that breaks while the engine works, a frozen engine. The request may be
 what broke it, and would break the next one.
@@ -53,23 +56,27 @@ class Dispatch:
             EngineBroken, EngineSilent, Overloaded, NoEngineUp: nothing has been written to ``reply``.
         """
         tried: list[Address] = []
-        again = False
+        again = fresh = False
         self._budget.request(self._loop.time())
         while True:
             address = place.engine
             visit.engine = address.engine.name
             try:
-                outcome = await self._exchange.run(address.target, job, reply)
+                outcome = await self._exchange.run(address.target, job, reply, fresh)
             except EngineBroken as error:
-                going = not address.breaker.closed
+                if error.how == "stale":  # a new connection is not, so this happens once
+                    fresh = True
+                    self._metrics.retried(address.engine.name)
+                    continue
                 self._backends.failed(address, error)
-                if error.how != "unsent":
-                    if again or not (error.how in ("declined", "stale") or (error.how == "silent" and going)):
+                if error.how != "unsent" or fresh:
+                    if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
                         raise
                     again = True
                 tried.append(address)
                 place.move(self._another(error, job, tried))
                 self._metrics.retried(address.engine.name)
+                fresh = False
             except EngineSilent as error:
                 self._backends.failed(address, error)
                 raise
@@ -86,8 +93,6 @@ class Dispatch:
     def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
         other = self._backends.another(job.call, tried)
-        if other is None and error.how == "stale":
-            other = tried[-1]
         if other is None:
             ending: GatewayError = error
             if error.how in ("unsent", "declined"):

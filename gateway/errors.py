@@ -19,6 +19,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
     Stopping            503  the gateway is on its way out; Retry-After
     TooManyConnections  503  over limits.max_connections; Retry-After
+        GatewayBusy     503  the gateway may not open another connection to an engine; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
 """
@@ -151,6 +152,13 @@ class Stopping(GatewayError):
 
 class TooManyConnections(GatewayError):
     status, code, close = 503, "too_many_connections", True
+
+
+class GatewayBusy(TooManyConnections):
+    close = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; try again in 1 s", retry_after=1)
 
 
 class EngineSilent(GatewayError):

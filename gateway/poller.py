@@ -15,9 +15,10 @@ import orjson
 
 from gateway import reports
 from gateway.address import Address
-from gateway.asking import ask
+from gateway.asking import NoConnection, ask
 from gateway.breaker import State
 from gateway.settings import Polling
+from gateway.upstream import OWN_SHORTAGE, REFUSED, why
 
 # A busy engine may answer one poll late; a dead one answers none.
 SILENT_POLLS_TO_LOST = 2
@@ -97,35 +98,40 @@ class Poller:
                 served = _model_ids(body) & set(address.engine.models) if status == 200 else set()
                 status, text = await ask(address, b"/metrics")
                 report = reports.read(text) if status == 200 else None
-        except TimeoutError:
-            self._silence(address)
-        except OSError as error:
+        except NoConnection as error:
             self._refuse(address, error)
+        except TimeoutError:
+            self._silence(address, "it does not answer")
+        except OSError as error:
+            self._silence(address, str(error))
         else:
             self._silent.pop(address, None)
             self._refused_since.pop(address, None)
             address.polled(served, report)
         address.observe(self._loop.time(), report)
 
-    def _silence(self, address: Address) -> None:
+    def _silence(self, address: Address, reason: str) -> None:
         polling = self._polling
         heard = self._loop.time() - address.target.last_byte_at
         if address.state == "up" and heard < polling.health_timeout_s + polling.health_interval_s:
             return  # it has no time for polls, and goes on with its answers
         self._silent[address] = self._silent.get(address, 0) + 1
         if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
-            self._lose(address, "it does not answer")
+            self._lose(address, reason)
 
-    def _refuse(self, address: Address, error: OSError) -> None:
-        """The port is closed: what had been there is gone, its prefix cache with it."""
-        why = (error.strerror or str(error)).lower()
-        if address not in self._refused_since:
-            self._gone(address)
-        since = self._refused_since.setdefault(address, datetime.now(UTC))
-        if address.state == "starting":
-            why = f"port refused since {since:%H:%M:%S} UTC ({why}); {LOADING}"
-        address.vitals.forget(self._loop.time())
-        self._lose(address, why)
+    def _refuse(self, address: Address, error: NoConnection) -> None:
+        """No connection could be made."""
+        if error.errno in OWN_SHORTAGE:
+            return  # it says nothing about the engine
+        reason = why(error)
+        if error.errno in REFUSED:  # what had been there is gone, its prefix cache with it
+            if address not in self._refused_since:
+                self._gone(address)
+            since = self._refused_since.setdefault(address, datetime.now(UTC))
+            if address.state == "starting":
+                reason = f"port refused since {since:%H:%M:%S} UTC ({reason}); {LOADING}"
+            address.vitals.forget(self._loop.time())
+        self._lose(address, reason)
 
     def _lose(self, address: Address, why: str) -> None:
         trial = self._trials.pop(address, None)
@@ -164,8 +170,12 @@ class Poller:
             # Behind others in a long queue it may take longer; then their tokens say the same.
             waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
             fault = "" if waits else f"one token did not come within {limit:g} s"
+        except NoConnection as error:
+            if error.errno in OWN_SHORTAGE and address.breaker.closed:
+                return
+            fault = f"no connection for a request for one token: {why(error)}"
         except OSError as error:
-            fault = f"a request for one token failed: {(error.strerror or str(error)).lower()}"
+            fault = f"a request for one token failed: {error}"
         if not fault:
             address.proved()
         elif address.breaker.state is not State.OPEN:

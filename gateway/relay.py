@@ -53,7 +53,7 @@ class Relay:
 
     __slots__ = (
         "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length", "_limits",
-        "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done", "kept",
+        "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done",
     )  # fmt: skip
 
     def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
@@ -77,7 +77,6 @@ class Relay:
         self._translation = job.call.translation
         self._moved = False
         self._quiet_since = loop.time()
-        self.kept = False
         if self._translation is not None:
             self._translation.begin()
 
@@ -197,10 +196,6 @@ class Relay:
 
     def on_lost(self, why: str, how: How) -> None:
         if not self.done.done():
-            if self._status:
-                how = "broken"
-            elif self.kept and how == "silent":
-                how = "stale"
             self._break(EngineBroken(f"{self._engine} {why}", how=how), "cut")
 
     def cut(self, error: EngineSilent) -> None:

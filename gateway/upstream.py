@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import Protocol, cast
 
 import httptools
@@ -12,6 +14,14 @@ from gateway.errors import How
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
 MAX_IDLE_S = 4.0
+# A kept connection that is lost so soon after a request was sent into it, without a byte, was closing already. One that
+# is lost later was lost while the engine worked: the request may be the cause.
+STALE_S = 0.1
+
+# A connect that fails so was refused by a machine on which nobody listens there: the process is gone.
+REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
+# One that fails so lacked something here, and says nothing about the engine.
+OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 class Receiver(Protocol):
@@ -28,6 +38,11 @@ class Receiver(Protocol):
         """The connection broke or spoke nonsense; ``how``: whether the engine can have the request."""
 
 
+def why(error: OSError) -> str:
+    """The system's words for it. Not asyncio's own: they name the address, and clients are not told that."""
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
 class EngineConnection(asyncio.Protocol):
     """One connection to one engine; one request at a time."""
 
@@ -41,7 +56,9 @@ class EngineConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._complete = False
         self._keep_alive = False
-        self.idle_since = 0.0
+        self._sent_at = 0.0
+        self._heard = False  # a byte since the request, be it half a status line
+        self.idle_since = 0.0  # 0 until it has been kept
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -50,14 +67,15 @@ class EngineConnection(asyncio.Protocol):
         self._pool.forget(self)
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            how: How = "unsent" if self._transport.get_write_buffer_size() > 0 else "silent"
-            receiver.on_lost(f"closed the connection{f' ({exc})' if exc else ''}", how)
+            reason = f" ({why(exc)})" if isinstance(exc, OSError) else ""
+            receiver.on_lost(f"closed the connection{reason}", self._how())
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
         if receiver is None:
             self._transport.abort()
             return
+        self._heard = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -80,6 +98,8 @@ class EngineConnection(asyncio.Protocol):
     def request(self, receiver: Receiver, data: bytes) -> None:
         """Send a whole request; ``receiver`` gets what comes back."""
         self._receiver = receiver
+        self._heard = False
+        self._sent_at = self._pool.now()
         self._transport.write(data)
 
     def cancel(self, receiver: Receiver) -> None:
@@ -105,6 +125,16 @@ class EngineConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.abort()
+
+    def _how(self) -> How:
+        """Whether the engine can have had the request of a connection that is lost."""
+        if self._heard:
+            return "broken"
+        if self._transport.get_write_buffer_size() > 0:
+            return "unsent"
+        if self.idle_since and self._pool.now() - self._sent_at < STALE_S:
+            return "stale"
+        return "silent"
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
