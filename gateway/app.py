@@ -34,6 +34,7 @@ from gateway.routes import Parts, Routes, stopping
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
 from gateway.state import LocalState
+from gateway.supervisor import Supervisor
 from gateway.sweeper import Sweeper
 from gateway.tokens import Tokens
 
@@ -66,9 +67,10 @@ class Gateway:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._hurry = False
-        self._sweeper = Sweeper(loop)
+        self._supervisor = Supervisor()
+        self._sweeper = Sweeper(loop, self._supervisor)
         self._backends = Backends(settings.engines, settings.polling, settings.routing, self._sweeper, loop)
-        self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
+        self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access, self._supervisor)
         self._sweeper.each_tick(self._access_log.flush)
         self._metrics = Metrics(self._backends.models())
         self._admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
@@ -77,7 +79,7 @@ class Gateway:
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
         self._books = self._bookkeeper(inputs.store)
-        self._reloader = Reloader(inputs.config, settings, self, loop)
+        self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
         limits = _within_open_files(settings.limits)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
@@ -87,7 +89,7 @@ class Gateway:
         if store is None:
             self._sweeper.each_tick(self._forget_usage)
             return None
-        books = Bookkeeper(store, self._auth, self._ledger, self._loop)
+        books = Bookkeeper(store, self._auth, self._ledger, self._supervisor, self._loop)
         self._sweeper.each_tick(books.tick)
         return books
 
@@ -196,13 +198,12 @@ class Gateway:
     async def _end(self) -> None:
         for connection in tuple(self._connections):
             connection.abort()
-        self._metrics_port.stop()
-        self._backends.stop()
-        await asyncio.sleep(0)  # what was cut comes to its end, and to the ledger
-        self._sweeper.stop()
-        if self._books is not None:
-            self._books.stop()
-        self._access_log.stop()
+        await self._until(lambda: not self._admission.in_flight, LAST_WORDS_S)  # what was cut comes to the ledger
+        steps = [self._metrics_port.stop, self._backends.stop, self._sweeper.stop, *([self._books.stop] if self._books else ())]
+        for step in (*steps, self._access_log.stop):
+            with self._supervisor.guard("shutdown"):
+                step()
+            await asyncio.sleep(0)
 
     def _quiet(self) -> bool:
         return not self._admission.in_flight and not any(connection.busy for connection in self._connections)

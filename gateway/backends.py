@@ -54,8 +54,8 @@ class Backends:
         self._turn = 0
         self._addresses: dict[str, dict[str, Address]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
-        self._poller = Poller(polling, self._alone, self._gone, loop)
-        self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, loop)
+        self._poller = Poller(polling, self._alone, self._gone, sweeper.supervisor, loop)
+        self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, sweeper.supervisor, loop)
         self._serving: dict[str, tuple[Address, ...]] = {}
         self._use_affinity = settings.affinity
         self.affinity = affinity.Memory(settings.affinity_blocks)

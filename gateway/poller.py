@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 
@@ -18,10 +19,12 @@ from gateway.address import Address
 from gateway.asking import NoConnection, ask
 from gateway.breaker import State
 from gateway.settings import Polling
+from gateway.supervisor import Supervisor
 from gateway.upstream import OWN_SHORTAGE, REFUSED, why
 
 # A busy engine may answer one poll late; a dead one answers none.
 SILENT_POLLS_TO_LOST = 2
+PART = "health_checker"
 LOADING = "vLLM opens its port once the weights are loaded"
 
 
@@ -36,11 +39,13 @@ class Poller:
         polling: Polling,
         alone: Callable[[Address], bool],
         gone: Callable[[Address], None],
+        supervisor: Supervisor,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._polling = polling
         self._alone = alone
         self._gone = gone
+        self._supervisor = supervisor
         self._loop = loop
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._trials: dict[Address, asyncio.Task[None]] = {}
@@ -53,7 +58,7 @@ class Poller:
 
     def watch(self, address: Address) -> None:
         """Begin to ask it."""
-        self._tasks[address] = self._loop.create_task(self._keep_asking(address))
+        self._tasks[address] = self._supervisor.task(PART, partial(self._keep_asking, address), self._loop)
 
     def leave(self, address: Address) -> None:
         """Ask it no more."""
@@ -82,8 +87,10 @@ class Poller:
 
     async def _keep_asking(self, address: Address) -> None:
         while True:
-            await self._ask(address)
-            self._judge(address)
+            with self._supervisor.guard(PART):
+                await self._ask(address)
+            with self._supervisor.guard(PART):
+                self._judge(address)
             await asyncio.sleep(self._polling.health_interval_s)
 
     async def _ask(self, address: Address) -> None:
@@ -161,25 +168,31 @@ class Poller:
 
     async def _try(self, address: Address) -> None:
         """A tiny real generation."""
+        fault: str | None = "a defect of the gateway ended the trial; its log has more"
+        with self._supervisor.guard(PART):
+            fault = await self._trial(address)
+        if fault == "":
+            address.proved()
+        elif fault is not None and address.breaker.state is not State.OPEN:
+            address.out(fault, wait=not self._alone(address))
+
+    async def _trial(self, address: Address) -> str | None:
+        """What is wrong; empty if nothing is, None if that could not be seen."""
         began = address.tried_at = self._loop.time()
         limit = self._polling.canary_timeout_s
         try:
             async with asyncio.timeout(limit):
-                fault = await _one_token(address)
+                return await _one_token(address)
         except TimeoutError:
             # Behind others in a long queue it may take longer; then their tokens say the same.
             waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
-            fault = "" if waits else f"one token did not come within {limit:g} s"
+            return "" if waits else f"one token did not come within {limit:g} s"
         except NoConnection as error:
             if error.errno in OWN_SHORTAGE and address.breaker.closed:
-                return
-            fault = f"no connection for a request for one token: {why(error)}"
+                return None
+            return f"no connection for a request for one token: {why(error)}"
         except OSError as error:
-            fault = f"a request for one token failed: {error}"
-        if not fault:
-            address.proved()
-        elif address.breaker.state is not State.OPEN:
-            address.out(fault, wait=not self._alone(address))
+            return f"a request for one token failed: {error}"
 
 
 async def _one_token(address: Address) -> str:

@@ -87,7 +87,8 @@ class Routes:
         self._openai = OpenAI(models)
         self._anthropic = Anthropic(models)
         self._ollama = Ollama(models)
-        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining)
+        supervisor = parts.sweeper.supervisor
+        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor)
         routes = (
             *self._openai_routes(),
             *self._anthropic_routes(),

@@ -171,6 +171,9 @@ class Scrape:
         yield self._gauge("gateway_connections", "Client connections that are open.", (), connections)
         text = "Writes of usage to the key store that failed; what they held is kept and tried again."
         yield self._counter("gateway_ledger_write_failures", text, (), {(): float(sources.ledger_failures())})
+        failures = {(name,): float(part.failures) for name, part in sources.sweeper.supervisor.parts.items()}
+        text = "Times that a part of the gateway that runs for ever has failed by a defect and gone on."
+        yield self._counter("gateway_task_failures", text, ("task",), failures)
         text = "Times that a changed gateway.yaml or key file was read, by what became of it."
         yield self._counter("gateway_config_reloads", text, ("result",), _singles(sources.metrics.reloads))
         text = "Always 1; the label says which version."

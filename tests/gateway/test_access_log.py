@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from gateway.access_log import MAX_WAITING_BYTES, PIECE_BYTES, AccessLog, Visit
+from gateway.supervisor import Supervisor
 from tests.gateway.harness import (
     KEY,
     ROOT,
@@ -125,7 +126,7 @@ def test_p36_a_reader_of_the_log_that_has_stopped_stops_nothing(tmp_path: Path, 
 
 def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_the_limit() -> None:
     unread, full = os.pipe()
-    log = AccessLog(full, enabled=True)
+    log = AccessLog(full, True, Supervisor())
     log.start()
     visit = Visit(request_id="1", endpoint="/v1/chat/completions", outcome="ok")
     added = 0
