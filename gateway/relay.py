@@ -34,7 +34,8 @@ MAX_FAULT_BYTES = 4096
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
 
-# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
+# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come; of a
+# stream its first event, not a comment or a ping.
 OnFirstByte = Callable[[int, float], None]
 
 
@@ -112,13 +113,8 @@ class Relay:
         if self._status == 500:
             self._held = (self._held + data)[:MAX_FAULT_BYTES]
             return
-        self._moved = True
-        meter, now = self._meter, self._loop.time()
-        if not meter.last_at:
-            self._job.on_first_byte(self._status, now)
-            if self._status < 400:  # a refusal costs nothing
-                meter.first_at = now
-        meter.last_at = now
+        if not self._events and not data.isspace():  # blanks before JSON keep a connection alive, and are no answer
+            self._brought()
         if self._translation is not None and not self._events:
             self._gather(data)
             return
@@ -133,8 +129,18 @@ class Relay:
         elif not self._reply.started and len(data) <= HOLD_BYTES:
             self._held = data
         else:
-            meter.whole(data)
+            self._meter.whole(data)
             self._pass(data)
+
+    def _brought(self) -> None:
+        """A piece of the answer has come: of what the engine was asked for, not a comment, a ping or a head."""
+        self._moved = True
+        meter, now = self._meter, self._loop.time()
+        if not meter.last_at:
+            self._job.on_first_byte(self._status, now)
+            if self._status < 400:  # a refusal costs nothing
+                meter.first_at = now
+        meter.last_at = now
 
     def _gather(self, data: bytes) -> None:
         self._whole += data
@@ -145,8 +151,11 @@ class Relay:
     def _pass_events(self, data: bytes) -> None:
         if self._job.dialect.failed(data):
             self._failed = True
-        self._last = data
+        last = data
         data = self._meter.stream(data)
+        if self._meter.brought:
+            self._last = last
+            self._brought()
         if self._translation is not None:
             try:
                 data = self._translation.stream(data)
@@ -227,14 +236,16 @@ class Relay:
             self._moved = False
             self._quiet_since = now
         limits = self._limits
-        limit = limits.idle_timeout_s if self._reply.started else limits.first_token_timeout_s
+        # Comments may have begun the reply of a stream long before its first token.
+        begun = self._meter.first_at > 0 if self._events else self._reply.started
+        limit = limits.idle_timeout_s if begun else limits.first_token_timeout_s
         if now - self._quiet_since < limit:
             return
         if self._reply.blocked:
             self._finish("client_gone")
             self._reply.break_off()
         else:
-            self._break(EngineSilent(f"{self._engine} sent nothing for {limit:g} s"), "engine_timeout")
+            self._break(EngineSilent(f"{self._engine} sent no token for {limit:g} s"), "engine_timeout")
         self._connection.cancel(self)
 
     def _keep_half_event(self, data: bytes) -> bytes:

@@ -76,7 +76,7 @@ class Scrape:
         yield self._counter("gateway_limited", text, ("reason",), _singles(metrics.limited))
         text = "Tokens that engines have read and written; cached_prompt is part of prompt."
         yield self._counter("gateway_tokens", text, ("model", "kind"), metrics.tokens)
-        text = "Streams: from the request's head to the engine's first body byte."
+        text = "Streams: from the request's head to the engine's first event."
         yield self._histogram("gateway_time_to_first_token_seconds", text, _WHERE, metrics.ttft)
         text = "From the request's head to the end of the answer."
         yield self._histogram("gateway_request_duration_seconds", text, _WHERE, metrics.duration)

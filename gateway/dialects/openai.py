@@ -23,7 +23,11 @@ _ASK_USAGE = b',"stream_options":{"include_usage":true}}'
 _FASTAPI = b'{"detail":'
 _WORDLESS = "the engine refused this request"
 # vLLM writes an event's type last, and the response with its usage before it.
-_RESPONSE_ENDS = tuple(b'"type":"response.%b"}\n\n' % kind for kind in (b"completed", b"incomplete", b"failed"))
+_RESPONSE_ENDS = tuple(
+    b'"type":%b"response.%b"}\n\n' % (blank, kind)
+    for kind in (b"completed", b"incomplete", b"failed")
+    for blank in (b"", b" ")
+)
 
 
 class OpenAI:

@@ -34,6 +34,7 @@ class Knobs:
 
     ``step_ms``: with it the engine works in steps of so long, in which all that run get a token, and ``prefill_us``
     longer for each prompt token in one, at most ``step_tokens``; ``ttft_ms`` and ``itl_ms`` are of no use then.
+    ``sse_keep_alive_s``: a stream gets a comment so often while it runs, whatever the core does; 0 is never.
     """
 
     model: str = "tiny"
@@ -53,6 +54,7 @@ class Knobs:
     slow_start_s: float = 3.0
     shutdown_timeout_s: float = 0.0
     answer: str = "text"
+    sse_keep_alive_s: float = 0.0
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.
