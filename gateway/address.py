@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from gateway.adapt import Limit
 from gateway.breaker import Breaker
+from gateway.breaker import State as BreakerState
 from gateway.errors import EngineSilent
 from gateway.occupancy import Hold, Occupancy
 from gateway.reports import Report
@@ -16,7 +17,7 @@ from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
 from gateway.vitals import Vitals, Work
 
-State = Literal["starting", "up", "down"]
+State = Literal["starting", "up", "stalled", "down"]
 NOTHING: frozenset[str] = frozenset()
 # One place in eight is kept for keys that have few, from four places on.
 RESERVED_SHARE = 8
@@ -70,6 +71,7 @@ class Address:
     their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
     cache. ``bit``: stands for it in `affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
     token. ``ending``: it has said so itself.
+    ``stalled_at``: since when it stands still, if it does.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Address:
         self.bit = 0
         self.tried_at = now
         self.ending = False
+        self.stalled_at = 0.0
         self.report: Report | None = None
         self.breaker = Breaker(random.random)
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
@@ -159,6 +162,15 @@ class Address:
         self.breaker.open(self.pool.now(), reason, wait)
         self._become(NOTHING, reason)
 
+    def stall(self, reason: str) -> None:
+        """It stands still, and nobody can stand in for it: it gets nothing new, and who comes waits for it."""
+        now = self.pool.now()
+        if self.state != "stalled":
+            self.stalled_at = now
+        if self.breaker.state is not BreakerState.OPEN:
+            self.breaker.open(now, reason)
+        self._become(NOTHING, reason, "stalled")
+
     def proved(self) -> None:
         """A token came back."""
         self.ending = False
@@ -183,13 +195,16 @@ class Address:
             self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
         elif self.breaker.closed:
             self._become(self.listed, "")
+        elif self.state == "stalled":
+            pass  # until it moves, or is lost
         elif self.state == "starting":
             self._become(NOTHING, self.breaker.reason if self.breaker.tried else awaited)
         else:
             self._become(NOTHING, self.breaker.reason)
 
-    def _become(self, models: frozenset[str], reason: str) -> None:
-        state: State = "up" if models else "starting" if self.state == "starting" else "down"
+    def _become(self, models: frozenset[str], reason: str, without: State = "down") -> None:
+        """``without``: its state if it serves no model, once it has served one."""
+        state: State = "up" if models else "starting" if self.state == "starting" else without
         if state != self.state:
             self.since = time.time()
         self.state = state

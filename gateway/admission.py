@@ -54,6 +54,9 @@ class Engines(Protocol):
             crowded: others wait besides it.
         """
 
+    def waited_for(self, model: str) -> bool:
+        """Whether an engine that serves the model stands still, nobody can stand in for it, and it may come back."""
+
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell somebody while no engine that serves the model is up."""
 
@@ -283,7 +286,7 @@ class Admission:
         self._window.served(who.name, served, who.weight, now)
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
-        if self._engines.limit(model):
+        if self._engines.limit(model) or self._engines.waited_for(model):
             self._no_engine_since.pop(model, None)
         elif now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S:
             for waiting in tuple(queue):

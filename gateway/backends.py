@@ -18,12 +18,14 @@ from gateway.settings import EngineSettings, Polling, RoutingSettings
 from gateway.sweeper import Sweeper
 from gateway.upstream import Pool
 
-RETRY_AFTER_S: dict[State, int] = {"starting": 5, "down": 2, "up": 1}
+# The first of them that one of an engine's addresses has is the engine's.
+STATES: tuple[State, ...] = ("up", "stalled", "starting", "down")
+RETRY_AFTER_S: dict[State, int] = {"starting": 5, "stalled": 5, "down": 2, "up": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An engine as a whole: up if one of its addresses is. ``reason``: why one of them is not."""
+    """An engine as a whole: as good as its best address (`STATES`). ``reason``: why one of them is not up."""
 
     name: str
     state: State
@@ -103,6 +105,10 @@ class Backends:
                 self._serving[model] = found
         return found
 
+    def waited_for(self, model: str) -> bool:
+        """Whether an address that stands still serves the model, so that requests for it wait."""
+        return any(address.state == "stalled" and model in address.listed for address in self.addresses())
+
     def several(self, model: str) -> bool:
         """Whether there is a choice between addresses."""
         return len(self.serving(model)) > 1
@@ -112,9 +118,9 @@ class Backends:
 
         Raises:
             UnknownModel: no engine is configured to serve it.
-            NoEngineUp: none that serves it is up; says whether one is starting, and when to come back.
+            NoEngineUp: none that serves it is up, or waited for; says whether one is starting, and when to come back.
         """
-        if self.serving(model):
+        if self.serving(model) or self.waited_for(model):
             return
         known = self.models()
         if model not in known:
@@ -167,7 +173,7 @@ class Backends:
         """What to tell someone who asks for a model that nobody serves at the moment."""
         healths = [health for health in self.health() if model in health.models]
         states = [health.state for health in healths]
-        state: State = "starting" if "starting" in states else "down"
+        state: State = "stalled" if "stalled" in states else "starting" if "starting" in states else "down"
         reasons = "; ".join(f"engine '{health.name}': {health.reason or health.state}" for health in healths)
         reasons = reasons or "no engine is configured for it any more"
         after = RETRY_AFTER_S[state]
@@ -228,7 +234,7 @@ class Backends:
             reason = self._no_address[engine.name]
             return Health(engine.name, "starting", self._started, reason, 0, 0, engine.models)
         up = [address for address in found if address.state == "up"]
-        best = min(up or [a for a in found if a.state == "starting"] or found, key=lambda address: address.since)
+        best = min(found, key=lambda address: (STATES.index(address.state), address.since))
         others = [f"{address.label}: {address.reason}" for address in found if address.state != "up"]
         reason = "; ".join(others) if len(found) > 1 else best.reason
         return Health(engine.name, best.state, best.since, reason, len(up), len(found), engine.models)

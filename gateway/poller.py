@@ -50,6 +50,7 @@ class Poller:
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._trials: dict[Address, asyncio.Task[None]] = {}
         self._silent: dict[Address, int] = {}
+        self._silent_since: dict[Address, float] = {}
         self._refused_since: dict[Address, datetime] = {}
 
     def use(self, polling: Polling) -> None:
@@ -66,7 +67,11 @@ class Poller:
             task = tasks.pop(address, None)
             if task is not None:
                 task.cancel()
+        self._forget(address)
+
+    def _forget(self, address: Address) -> None:
         self._silent.pop(address, None)
+        self._silent_since.pop(address, None)
         self._refused_since.pop(address, None)
 
     def stop(self) -> None:
@@ -108,23 +113,33 @@ class Poller:
         except NoConnection as error:
             self._refuse(address, error)
         except TimeoutError:
-            self._silence(address, "it does not answer")
+            self._silence(address, "it does not answer", slow=True)
         except OSError as error:
             self._silence(address, str(error))
         else:
-            self._silent.pop(address, None)
-            self._refused_since.pop(address, None)
+            self._forget(address)
             address.polled(served, report)
         address.observe(self._loop.time(), report)
 
-    def _silence(self, address: Address, reason: str) -> None:
-        polling = self._polling
-        heard = self._loop.time() - address.target.last_byte_at
+    def _silence(self, address: Address, reason: str, slow: bool = False) -> None:
+        """``slow``: it may only have no time; else its connections break."""
+        polling, now = self._polling, self._loop.time()
+        since = self._silent_since.setdefault(address, now)
+        heard = now - address.target.last_byte_at
         if address.state == "up" and heard < polling.health_timeout_s + polling.health_interval_s:
             return  # it has no time for polls, and goes on with its answers
         self._silent[address] = self._silent.get(address, 0) + 1
-        if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
+        if address.state == "up" and self._silent[address] < SILENT_POLLS_TO_LOST:
+            return
+        if slow and self._waited_for(address, now - since):
+            address.stall(f"{reason}; it is waited for")
+        else:
             self._lose(address, reason)
+
+    def _waited_for(self, address: Address, seconds: float) -> bool:
+        """Whether one that has stood still for so long is waited for: it was up, and nobody can stand in for it."""
+        known = address.state in ("up", "stalled")
+        return known and seconds < self._polling.lone_frozen_after_s and self._alone(address)
 
     def _refuse(self, address: Address, error: NoConnection) -> None:
         """No connection could be made."""
@@ -149,11 +164,18 @@ class Poller:
     def _judge(self, address: Address) -> None:
         now = self._loop.time()
         quiet = address.vitals.frozen_for(now)
-        if quiet is not None and (address.breaker.closed or address.target.underway):
+        stalled = address.state == "stalled"
+        if quiet is not None and (address.breaker.closed or stalled or address.target.underway):
             why = f"is frozen: it has work and no token came for {quiet:.0f} s"
-            if address.breaker.closed:
-                address.out(f"it {why}")
-            address.cut(why)
+            if self._waited_for(address, quiet):
+                if not stalled:
+                    address.stall(f"it {why}; it is waited for")
+            else:
+                if address.breaker.closed or stalled:
+                    address.out(f"it {why}")
+                address.cut(why)
+        elif stalled and address.listed and address.vitals.moved_at > address.stalled_at:
+            address.proved()
         if address.listed and address.breaker.may_try(now):
             self.try_soon(address)
         elif address.breaker.closed and self._idle_for(address, now) >= self._polling.canary_interval_s > 0:
@@ -177,7 +199,7 @@ class Poller:
             address.out(fault, wait=not self._alone(address))
 
     async def _trial(self, address: Address) -> str | None:
-        """What is wrong; empty if nothing is, None if that could not be seen."""
+        """What is wrong; empty if nothing is, None if that could not be seen or it is waited for."""
         began = address.tried_at = self._loop.time()
         limit = self._polling.canary_timeout_s
         try:
@@ -186,7 +208,14 @@ class Poller:
         except TimeoutError:
             # Behind others in a long queue it may take longer; then their tokens say the same.
             waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
-            return "" if waits else f"one token did not come within {limit:g} s"
+            if waits:
+                return ""
+            fault = f"one token did not come within {limit:g} s"
+            since = address.stalled_at if address.state == "stalled" else began
+            if not self._waited_for(address, self._loop.time() - since):
+                return fault
+            address.stall(f"{fault}; it is waited for")
+            return None
         except NoConnection as error:
             if error.errno in OWN_SHORTAGE and address.breaker.closed:
                 return None
