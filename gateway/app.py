@@ -33,6 +33,7 @@ from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes, stopping
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
+from gateway.sockets import see_vanishing
 from gateway.state import LocalState
 from gateway.supervisor import Supervisor
 from gateway.sweeper import Sweeper
@@ -126,6 +127,8 @@ class Gateway:
         """
         listen = self._settings.listen
         self._server = await self._loop.create_server(self._accept, listen.host, listen.port, backlog=BACKLOG)
+        for sock in self._server.sockets:
+            see_vanishing(sock)
         if self._settings.metrics_listen is not None:
             await self._metrics_port.start(self._settings.metrics_listen)
         self._access_log.start()

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.errors import How
+from gateway.sockets import see_vanishing
 
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
@@ -201,6 +202,7 @@ class Pool:
                 behind = await self._loop.create_unix_connection(lambda: EngineConnection(self), self._host)
                 return behind[1]
             made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
+        see_vanishing(made[0].get_extra_info("socket"))
         return made[1]
 
     def put(self, connection: EngineConnection) -> None:
