@@ -25,6 +25,7 @@ class Visit:
 
     ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
     ``waited``: seconds in the queue, None if it never got out of it. ``limit``: which one refused it.
+    ``address``: of the engine's process. ``error``: what a 5xx said.
     ``stage``: how far it came: queued, waiting for the first byte, streaming.
     """
 
@@ -33,11 +34,13 @@ class Visit:
     key: str = ""
     model: str = ""
     engine: str = ""
+    address: str = ""
     outcome: str = "internal"
     ttft: float | None = None
     waited: float | None = None
     limit: str = ""
     stage: str = ""
+    error: str = ""
     usage: Usage | None = None
 
 
@@ -77,6 +80,10 @@ class AccessLog:
             "outcome": visit.outcome,
             "ms": round(seconds * 1000, 1),
         }
+        if visit.address:
+            line["address"] = visit.address
+        if visit.error:
+            line["error"] = visit.error
         if visit.ttft is not None:
             line["ttft_ms"] = round(visit.ttft * 1000, 1)
         if visit.waited is not None:

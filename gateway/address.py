@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ NOTHING: frozenset[str] = frozenset()
 # One place in eight is kept for keys that have few, from four places on.
 RESERVED_SHARE = 8
 _SMALLEST_WITH_RESERVE = 4
+_log = logging.getLogger("gateway")
 
 
 class Underway(Protocol):
@@ -44,7 +46,10 @@ class Underway(Protocol):
 
 
 class Target:
-    """Where to send: an address's pool, its name in messages, its Host header; and what is underway there."""
+    """Where to send: an address's pool, its Host header; and what is underway there.
+
+    ``label``: its name in messages, which clients read: without its address.
+    """
 
     __slots__ = ("_last_byte_at", "host_header", "label", "pool", "underway")
 
@@ -83,7 +88,7 @@ class Address:
         self.pool = pool
         self.label = _label(host, engine.port)
         named = b"localhost" if host.startswith("/") else self.label.encode()
-        self.target = Target(pool, f"engine '{engine.name}' at {self.label}", named)
+        self.target = Target(pool, f"engine '{engine.name}'", named)
         self.state: State = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
@@ -207,6 +212,8 @@ class Address:
         state: State = "up" if models else "starting" if self.state == "starting" else without
         if state != self.state:
             self.since = time.time()
+            because = f": {reason}" if reason else ""
+            _log.warning("%s at %s is %s%s", self.target.label, self.label, state, because)
         self.state = state
         self.reason = reason
         if models != self.models:

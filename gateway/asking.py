@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.address import Address
 from gateway.errors import How
-from gateway.upstream import EngineConnection
+from gateway.upstream import EngineConnection, Head
 
 
 async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
@@ -61,8 +61,8 @@ class _Whole:
         self._status = 0
         self._pieces: list[bytes] = []
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:  # noqa: ARG002
-        self._status = status
+    def on_head(self, head: Head) -> None:
+        self._status = head.status
 
     def on_data(self, data: bytes) -> None:
         self._pieces.append(data)

@@ -25,12 +25,16 @@ RETRY_AFTER_S: dict[State, int] = {"starting": 5, "stalled": 5, "down": 2, "up":
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An engine as a whole: as good as its best address (`STATES`). ``reason``: why one of them is not up."""
+    """An engine as a whole: as good as its best address (`STATES`).
+
+    ``reason``: why one of them is not up, for those who run it; ``told``: the same without addresses, for clients.
+    """
 
     name: str
     state: State
     since: float
     reason: str
+    told: str
     up: int
     addresses: int
     models: tuple[str, ...]
@@ -174,7 +178,7 @@ class Backends:
         healths = [health for health in self.health() if model in health.models]
         states = [health.state for health in healths]
         state: State = "stalled" if "stalled" in states else "starting" if "starting" in states else "down"
-        reasons = "; ".join(f"engine '{health.name}': {health.reason or health.state}" for health in healths)
+        reasons = "; ".join(f"engine '{health.name}': {health.told or health.state}" for health in healths)
         reasons = reasons or "no engine is configured for it any more"
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
@@ -232,12 +236,14 @@ class Backends:
         found = list(self._addresses[engine.name].values())
         if not found:
             reason = self._no_address[engine.name]
-            return Health(engine.name, "starting", self._started, reason, 0, 0, engine.models)
+            told = "no address is known for it yet"
+            return Health(engine.name, "starting", self._started, reason, told, 0, 0, engine.models)
         up = [address for address in found if address.state == "up"]
         best = min(found, key=lambda address: (STATES.index(address.state), address.since))
-        others = [f"{address.label}: {address.reason}" for address in found if address.state != "up"]
-        reason = "; ".join(others) if len(found) > 1 else best.reason
-        return Health(engine.name, best.state, best.since, reason, len(up), len(found), engine.models)
+        others = [address for address in found if address.state != "up"]
+        told = "; ".join(dict.fromkeys(address.reason for address in others))
+        reason = "; ".join(f"{address.label}: {address.reason}" for address in others) if len(found) > 1 else told
+        return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models)
 
     def _changed(self) -> None:
         self._serving.clear()

@@ -10,6 +10,7 @@ Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
               has ended the process.
 ``declined``  vLLM's 500 with `proxy.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
               it, so a second one does it for the first time. Once.
+``EngineFull``  its own queue is full, it has not begun. To another engine, as often as there are engines.
 ``silent``    lost without a byte by an engine that has said by then that it is ending. To another engine, once.
 
 Not sent again: any other 5xx, a connection that breaks while the engine works, a frozen engine. The request may be
@@ -23,7 +24,7 @@ import asyncio
 from gateway.access_log import Visit
 from gateway.address import Address
 from gateway.backends import Backends
-from gateway.errors import EngineBroken, EngineSilent, GatewayError
+from gateway.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
 from gateway.metrics import Metrics
 from gateway.places import Place
 from gateway.proxy import Exchange
@@ -60,7 +61,7 @@ class Dispatch:
         self._budget.request(self._loop.time())
         while True:
             address = place.engine
-            visit.engine = address.engine.name
+            visit.engine, visit.address = address.engine.name, address.label
             try:
                 outcome = await self._exchange.run(address.target, job, reply, fresh)
             except EngineBroken as error:
@@ -73,9 +74,10 @@ class Dispatch:
                     if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
                         raise
                     again = True
-                tried.append(address)
-                place.move(self._another(error, job, tried))
-                self._metrics.retried(address.engine.name)
+                self._move(error, place, job, tried)
+                fresh = False
+            except EngineFull as error:
+                self._move(error, place, job, tried)
                 fresh = False
             except EngineSilent as error:
                 self._backends.failed(address, error)
@@ -90,12 +92,18 @@ class Dispatch:
         elif outcome in ("cut", "engine_error", "engine_timeout"):
             self._backends.failed(address, EngineBroken(f"an answer of {address.target.label} broke off ({outcome})"))
 
-    def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
+    def _move(self, error: EngineBroken | EngineFull, place: Place, job: Job, tried: list[Address]) -> None:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
+        failed = place.engine
+        tried.append(failed)
+        place.move(self._another(error, job, tried))
+        self._metrics.retried(failed.engine.name)
+
+    def _another(self, error: EngineBroken | EngineFull, job: Job, tried: list[Address]) -> Address:
         other = self._backends.another(job.call, tried)
         if other is None:
             ending: GatewayError = error
-            if error.how in ("unsent", "declined"):
+            if isinstance(error, EngineBroken) and error.how in ("unsent", "declined"):
                 ending = self._backends.none_up(job.call.model)
             raise ending from None
         if not self._budget.take(self._loop.time()):

@@ -14,6 +14,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     UnsupportedEncoding 415  a compressed body
     HeadersTooLarge     431  over 32 KiB or 100 headers
     Overloaded          429  more work than the limit admits; Retry-After
+        EngineFull      429  the queue of every engine that could be asked is full
     Internal            500  a defect of the gateway
     UnknownCoding       501  a Transfer-Encoding other than chunked
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
@@ -118,6 +119,10 @@ class Overloaded(GatewayError):
     def __init__(self, message: str, *, retry_after: int = 1, reason: str = "queue_full") -> None:
         super().__init__(message, retry_after=retry_after)
         self.reason = reason
+
+
+class EngineFull(Overloaded):
+    """The engine's own queue is full: it has not begun."""
 
 
 class Internal(GatewayError):

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.answer_head import refused, retry_after
 from gateway.call import Call
 from gateway.dialects.base import Dialect
 from gateway.dialects.openai import ABORTED
-from gateway.errors import EngineBroken, EngineSilent, GatewayError, How, NotServed, Overloaded
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, How
 from gateway.http1 import JSON
 from gateway.meter import EVENT_END, Meter
 from gateway.reply import Reply
 from gateway.settings import Limits
-from gateway.upstream import EngineConnection
+from gateway.upstream import EngineConnection, Head
 
 # An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
 # of it is then a clean 502.
@@ -24,7 +25,6 @@ HOLD_BYTES = 256 * 1024
 MAX_TRANSLATED = 32 * 1024 * 1024
 # An event that is longer than this goes on in pieces.
 MAX_EVENT_BYTES = 256 * 1024
-RETRY_AFTER_S = 1
 # What reading JSON of another shape than expected comes to.
 _UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError)
 # How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
@@ -93,21 +93,18 @@ class Relay:
     def last_byte_at(self) -> float:
         return self._meter.last_at
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
-        self._status = status
-        self._content_type = content_type or JSON
-        self._length = length
-        self._events = content_type.startswith(b"text/event-stream")
+    def on_head(self, head: Head) -> None:
+        self._status = head.status
+        self._content_type = head.content_type or JSON
+        self._length = head.length
+        self._events = head.events
         if self._events and self._translation is not None:
             self._content_type = self._translation.stream_type
-        if status == 503:
-            self._give_up(
-                Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
-            )
-        elif status == 501:
-            self._give_up(NotServed(f"{self._engine} does not serve this API for this model"))
-        elif status > 500:  # the body of a 500 says which one it is
-            self._give_up(EngineBroken(f"{self._engine} answered {status}"))
+        error = refused(head, self._engine, self._job.call.stream)
+        if error is not None:
+            self._give_up(error)
+        elif head.status == 429:
+            self._reply.extra += b"retry-after: %d\r\n" % retry_after(head)
 
     def on_data(self, data: bytes) -> None:
         if self._status == 500:
@@ -192,6 +189,9 @@ class Relay:
         if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
             self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
             return
+        if not body or body.isspace():
+            self.done.set_exception(EngineBroken(f"{self._engine} answered nothing"))
+            return
         self._meter.whole(body)
         if self._translation is not None:
             try:
@@ -269,8 +269,7 @@ class Relay:
             return
         if self._events:
             self._reply.write(self._job.dialect.error_event(error))
-            self._reply.keep_alive = False
-            self._reply.finish()
+            self._reply.finish()  # the framing is whole, so the connection stays
         else:
             self._reply.break_off()
         self._finish(outcome)

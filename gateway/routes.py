@@ -240,6 +240,8 @@ class Routes:
         visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
         if isinstance(error, Overloaded):
             visit.limit = error.reason
+        elif error.status >= 500:
+            visit.error = error.message
 
     def _note(self, visit: Visit, request: Request, status: int, counted: bool) -> None:
         parts = self._parts

@@ -25,10 +25,28 @@ REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
 OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
+class Head:
+    """Of one response, what is read of its head. ``length``: None where the head does not say."""
+
+    __slots__ = ("coding", "content_type", "length", "retry_after", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.content_type = b""
+        self.length: int | None = None
+        self.coding = b""
+        self.retry_after = b""
+
+    @property
+    def events(self) -> bool:
+        """Whether a stream follows."""
+        return self.content_type[:17].lower() == b"text/event-stream"
+
+
 class Receiver(Protocol):
     """Takes one response as it comes."""
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None: ...
+    def on_head(self, head: Head) -> None: ...
 
     def on_data(self, data: bytes) -> None:
         """Body bytes without framing; all that one read brought."""
@@ -52,8 +70,7 @@ class EngineConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
-        self._content_type = b""
-        self._length: int | None = None
+        self._head = Head()
         self._body: list[bytes] = []
         self._complete = False
         self._keep_alive = False
@@ -82,9 +99,10 @@ class EngineConnection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None  # a defect of ours, not of the engine
         except httptools.HttpParserError as error:
-            self._receiver = None
-            self._transport.abort()
-            receiver.on_lost(f"sent what is not HTTP ({error})", "broken")
+            self._drop(receiver, f"sent what is not HTTP ({error})")
+            return
+        except httptools.HttpParserUpgrade:
+            self._drop(receiver, "switched to another protocol")
             return
         if self._receiver is not receiver:  # it gave up at the head
             return
@@ -95,6 +113,11 @@ class EngineConnection(asyncio.Protocol):
         if self._complete and self._receiver is receiver:
             self._complete = False
             self._end(receiver)
+
+    def _drop(self, receiver: Receiver, why: str) -> None:
+        self._receiver = None
+        self._transport.abort()
+        receiver.on_lost(why, "broken")
 
     def request(self, receiver: Receiver, data: bytes) -> None:
         """Send a whole request; ``receiver`` gets what comes back."""
@@ -137,18 +160,26 @@ class EngineConnection(asyncio.Protocol):
             return "stale"
         return "silent"
 
+    def on_message_begin(self) -> None:
+        self._head = Head()  # also after a 100 or 103, whose headers are not the answer's
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
+        name, head = name.lower(), self._head
         if name == b"content-type":
-            self._content_type = value
+            head.content_type = value
         elif name == b"content-length" and value.isdigit():
-            self._length = int(value)
+            head.length = int(value)
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            head.coding = value
+        elif name == b"retry-after":
+            head.retry_after = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._keep_alive = self._parser.should_keep_alive()  # the parser forgets it when the message ends
         if self._receiver is not None and status >= 200:
-            self._receiver.on_head(status, self._content_type, self._length)
+            self._head.status = status
+            self._receiver.on_head(self._head)
 
     def on_body(self, data: bytes) -> None:
         self._body.append(data)
@@ -159,7 +190,6 @@ class EngineConnection(asyncio.Protocol):
 
     def _end(self, receiver: Receiver) -> None:
         self._receiver = None
-        self._content_type, self._length = b"", None
         receiver.on_end()
         if not self._keep_alive:
             self._transport.close()
