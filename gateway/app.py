@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import resource
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -20,12 +20,13 @@ from gateway.backends import Backends
 from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
 from gateway.estimates import Estimates
-from gateway.frontend import SPARE_CONNECTIONS, Connection, Context
+from gateway.frontend import Connection, Context
 from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
 from gateway.metrics_port import MetricsPort
+from gateway.open_files import fitted
 from gateway.proxy import Exchange
 from gateway.reload import Reloader
 from gateway.request_reader import request_ids
@@ -40,12 +41,11 @@ from gateway.sweeper import Sweeper
 from gateway.tokens import Tokens
 
 BACKLOG = 2048
-# Files that are no connections: listening socket, log, store, loop, and what engines are asked how they are with.
-OTHER_FILES = 64
 # Requests leave no cycles behind, so Python need not look for them after every 700 objects that are in use.
 GC_THRESHOLDS = (10_000, 20, 20)
 # After the drain's limit: so long have the last words to reach those that read slowly.
 LAST_WORDS_S = 1.0
+_log = logging.getLogger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Gateway:
 
     def __init__(self, inputs: Inputs, loop: asyncio.AbstractEventLoop) -> None:
         settings = inputs.settings
+        limits = _fitted(settings.limits)
         self._settings = settings
         self._loop = loop
         self._connections: set[Connection] = set()
@@ -74,7 +75,7 @@ class Gateway:
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access, self._supervisor)
         self._sweeper.each_tick(self._access_log.flush)
         self._metrics = Metrics(self._backends.models())
-        self._admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
+        self._admission = Admission(settings.admission, self._backends, limits.max_in_flight, loop.time)
         self._sweeper.add(self._admission)
         self._exchange = Exchange(settings.limits, self._sweeper, loop)
         self._auth = Auth(inputs.keys)
@@ -82,7 +83,6 @@ class Gateway:
         self._books = self._bookkeeper(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
-        limits = _within_open_files(settings.limits)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
         self._metrics_port = MetricsPort(self._context)
 
@@ -157,11 +157,12 @@ class Gateway:
     def use_settings(self, settings: Settings) -> None:
         """Of `reload.Target`."""
         self._settings = settings
+        limits = _fitted(settings.limits)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._backends.change(settings.engines, settings.polling)
-        self._admission.change(settings.admission, settings.limits.max_in_flight)
+        self._admission.change(settings.admission, limits.max_in_flight)
         self._exchange.use(settings.limits)
-        self._context.limits = _within_open_files(settings.limits)
+        self._context.limits = limits
         self._access_log.enabled = settings.log.access
         self._admission.pump()
 
@@ -229,15 +230,11 @@ class Gateway:
         return Connection(self._context, self._connections)
 
 
-def _within_open_files(limits: Limits) -> Limits:
-    """As many connections as this process may have open files: each needs one, and one to an engine."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = limits.max_connections + SPARE_CONNECTIONS + limits.max_in_flight + OTHER_FILES
-    if soft < need:
-        soft = min(need, hard) if hard != resource.RLIM_INFINITY else need
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = max(1, soft - (need - limits.max_connections))
-    return limits if room >= limits.max_connections else limits.model_copy(update={"max_connections": room})
+def _fitted(limits: Limits) -> Limits:
+    fitting, told = fitted(limits)
+    if told:
+        _log.warning(told)
+    return fitting
 
 
 async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
