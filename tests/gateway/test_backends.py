@@ -275,7 +275,7 @@ async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_f
         EngineSettings(name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=8, **numbers)
         for index in range(2)
     ]
-    backends = Backends(engines, Polling(), RoutingSettings(), Sweeper(loop), loop)
+    backends = Backends(engines, Polling(), RoutingSettings(), Sweeper(loop, Supervisor()), loop)
     backends.start()
     while len(backends.addresses()) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
