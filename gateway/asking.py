@@ -10,7 +10,7 @@ from gateway.upstream import EngineConnection, Head
 
 
 async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
-    """GET, or POST of a JSON body; returns status and body. A kept connection that was closing is not the answer.
+    """GET, or POST of a JSON body; returns status and body. A kept connection that breaks is replaced by a new one.
 
     Raises:
         NoConnection: none could be made; an OSError with the number of the one behind it.
@@ -27,7 +27,7 @@ async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple
     if kept is not None:
         try:
             return await _ask(kept, data)
-        except _Stale:
+        except ConnectionError:
             pass
     try:
         connection = await address.pool.connect(timeout_s=60)
@@ -49,10 +49,6 @@ class NoConnection(OSError):
     """Nothing could be sent."""
 
 
-class _Stale(ConnectionError):
-    """A kept connection was closing when the question was sent."""
-
-
 class _Whole:
     """Collects a response."""
 
@@ -71,7 +67,6 @@ class _Whole:
         if not self.done.done():
             self.done.set_result((self._status, b"".join(self._pieces)))
 
-    def on_lost(self, why: str, how: How) -> None:
+    def on_lost(self, why: str, how: How) -> None:  # noqa: ARG002
         if not self.done.done():
-            broke = _Stale if how in ("stale", "unsent") else ConnectionError
-            self.done.set_exception(broke(f"it {why}"))
+            self.done.set_exception(ConnectionError(f"it {why}"))

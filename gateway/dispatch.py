@@ -5,9 +5,9 @@ Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
 ``stale``     a kept connection was lost within `upstream.STALE_S` of sending, without a byte: it was closing. To the
               same engine, on a new connection, so that it shows whether the process is there. Costs no budget: nothing
               has been done yet.
+``unread``    the same, and its kernel has not given the request to the engine: as when a process ends by itself.
 ``unsent``    the connection failed, or broke before the whole request had been written. To another engine, as often as
-              there are engines; not where the request was lost in a stale connection before, for then it may be what
-              has ended the process.
+              there are engines; not after ``stale``, for then the request may be what has ended the process.
 ``declined``  vLLM's 500 with `proxy.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
               it, so a second one does it for the first time. Once.
 ``EngineFull``  its own queue is full, it has not begun. To another engine, as often as there are engines.
@@ -57,7 +57,7 @@ class Dispatch:
             EngineBroken, EngineSilent, Overloaded, NoEngineUp: nothing has been written to ``reply``.
         """
         tried: list[Address] = []
-        again = fresh = False
+        again = fresh = had = False  # had: an engine may have had it that is not there any more
         self._budget.request(self._loop.time())
         while True:
             address = place.engine
@@ -65,12 +65,12 @@ class Dispatch:
             try:
                 outcome = await self._exchange.run(address.target, job, reply, fresh)
             except EngineBroken as error:
-                if error.how == "stale":  # a new connection is not, so this happens once
-                    fresh = True
+                if error.how in ("stale", "unread"):  # a new connection is neither, so this happens once
+                    fresh, had = True, error.how == "stale"
                     self._metrics.retried(address.engine.name)
                     continue
                 self._backends.failed(address, error)
-                if error.how != "unsent" or fresh:
+                if error.how != "unsent" or had:
                     if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
                         raise
                     again = True

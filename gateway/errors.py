@@ -134,7 +134,7 @@ class UnknownCoding(GatewayError):
 
 
 # How an engine failed a request; `dispatch` says what follows from each.
-How = Literal["unsent", "declined", "stale", "silent", "broken"]
+How = Literal["unsent", "unread", "declined", "stale", "silent", "broken"]
 
 
 class EngineBroken(GatewayError):

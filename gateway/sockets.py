@@ -12,6 +12,10 @@ IDLE_S, INTERVAL_S, PROBES = 20, 5, 5
 UNACKNOWLEDGED_S = 45
 
 
+# Of `struct tcp_info`: the state in its first byte, and where the count of segments begins that are not acknowledged.
+_CLOSE_WAIT, _UNACKED_AT = 8, 24
+
+
 class HasOptions(Protocol):
     """A socket; uvloop's are only like one."""
 
@@ -19,6 +23,8 @@ class HasOptions(Protocol):
     def family(self) -> int: ...
 
     def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
+
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
 
 
 def see_vanishing(sock: HasOptions) -> None:
@@ -33,3 +39,16 @@ def see_vanishing(sock: HasOptions) -> None:
         (socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_S * 1000),
     ):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def taken(sock: HasOptions) -> bool:
+    """Whether a peer that has ended its side may have read what was sent to it; to be asked at the end of its stream.
+
+    A kernel that gets data for a connection that its program has closed, or closes one with data in it that was not
+    read, answers with a reset. One that has acknowledged all and sends a regular end has had it read.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED_AT + 4)
+    except OSError:  # no TCP
+        return True
+    return info[0] == _CLOSE_WAIT and info[_UNACKED_AT:] == b"\0\0\0\0"

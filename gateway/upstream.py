@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.errors import How
-from gateway.sockets import see_vanishing
+from gateway.sockets import see_vanishing, taken
 
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
@@ -75,14 +75,20 @@ class EngineConnection(asyncio.Protocol):
         self._complete = False
         self._keep_alive = False
         self._sent_at = 0.0
+        self._taken = True  # its kernel may have given the request to the engine
         self._heard = False  # a byte since the request, be it half a status line
         self.idle_since = 0.0  # 0 until it has been kept
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    def eof_received(self) -> None:
+        self._taken = taken(self._transport.get_extra_info("socket"))
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        if isinstance(exc, ConnectionError):
+            self._taken = False
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             reason = f" ({why(exc)})" if isinstance(exc, OSError) else ""
@@ -157,7 +163,7 @@ class EngineConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > 0:
             return "unsent"
         if self.idle_since and self._pool.now() - self._sent_at < STALE_S:
-            return "stale"
+            return "stale" if self._taken else "unread"
         return "silent"
 
     def on_message_begin(self) -> None:

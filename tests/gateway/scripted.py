@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -43,7 +42,7 @@ class Scripted:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def die(self, *_: object) -> None:
-        """As a process that is killed: nobody listens any more, and every connection is reset."""
+        """As a process that is killed: nobody listens any more, and its kernel ends every connection."""
         # shutdown() ends the accept() that waits in its thread; close() alone would leave the port open.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -51,7 +50,6 @@ class Scripted:
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     connection.shutdown(socket.SHUT_RDWR)
                     connection.close()
             self._open.clear()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.upstream import STALE_S
 from tests.gateway.harness import (
     KEY,
     Engine,
@@ -271,12 +272,34 @@ def test_p140_what_may_have_broken_an_engine_is_never_sent_again(
     assert sum(len(engine.chats) for engine in started) == 1
 
 
+def test_p140_an_engine_that_ends_by_itself_costs_nothing(start_gateway: StartGateway) -> None:
+    """Its kept connections end while requests are on their way to it, and nobody listens any more."""
+
+    def leave(engine: Scripted, connection: socket.socket, request: bytes) -> None:
+        answer(engine, connection, request)
+        engine.die()
+
+    staying = Scripted(answer)
+    for _ in range(12):
+        # Closes its port and, a moment after the answer, its connections: the next request finds them closing.
+        leaving = Scripted(leave)
+        gateway = start_gateway([leaving.url, staying.url], polling=POLLING | RARELY | {"canary_interval_s": 0})
+        wait_all_up(gateway, 2)
+        with gateway.client() as client:
+            assert [client.post(URL, json=chat()).status_code for _ in range(6)] == [200] * 6
+
+
 def test_p140_a_connection_that_closes_after_each_answer_costs_nothing(start_gateway: StartGateway) -> None:
     """Every answer is followed by a close 0 to 4 ms later that was not announced; so is every poll's."""
     pauses = random.Random(1)
 
+    late = 0  # on a machine that is too busy a close may come so late that it looks like one out of work
+
     def close(*_: object) -> bool:
+        nonlocal late
+        began = time.monotonic()
         time.sleep(pauses.random() * 0.004)
+        late += time.monotonic() - began > STALE_S / 2
         return True
 
     def chatting(engine: Scripted, connection: socket.socket, request: bytes) -> bool:
@@ -293,7 +316,7 @@ def test_p140_a_connection_that_closes_after_each_answer_costs_nothing(start_gat
             codes[client.post(URL, json=chat()).status_code] += 1
             if number % 10 == 0:
                 health[client.get("/health").status_code] += 1
-    assert codes == {200: 300} and set(health) == {200}
+    assert codes[200] + codes[502] == 300 and codes[502] <= late and set(health) == {200}
 
 
 def test_p141_no_file_left_for_a_connection_is_no_fault_of_the_engine(
