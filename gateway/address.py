@@ -41,6 +41,10 @@ class Underway(Protocol):
     def last_byte_at(self) -> float:
         """The loop's clock when the last byte came; 0 before the first."""
 
+    @property
+    def structured_since(self) -> float:
+        """The loop's clock since when it waits for the first token of a structured answer; 0 if it does not."""
+
     def cut(self, error: EngineSilent) -> None:
         """Nothing more will come."""
 
@@ -100,6 +104,10 @@ class Address:
         self.tried_at = now
         self.ending = False
         self.stalled_at = 0.0
+        # Of structured output: when it was last asked for and last tried, and why it is taken to be stuck.
+        self.structured_at = 0.0
+        self.structured_tried_at = now
+        self.structured_stuck = ""
         self.report: Report | None = None
         self.breaker = Breaker(random.random)
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
@@ -159,6 +167,7 @@ class Address:
         """It does not answer, or not as it should; a tiny generation comes before its next request."""
         self.listed = NOTHING
         self.report = None
+        self.structured_stuck = ""
         self.breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
         self._become(NOTHING, reason)
 
@@ -194,6 +203,15 @@ class Address:
         """End what is underway there: nothing more will come of it."""
         for request in tuple(self.target.underway):
             request.cut(EngineSilent(f"{self.target.label} {why}"))
+
+    def structured_is_stuck(self, why: str) -> None:
+        """Plain requests go on; those that wait for a structured answer end."""
+        if not self.structured_stuck:
+            _log.warning("%s at %s: %s", self.target.label, self.label, why)
+        self.structured_stuck = why
+        for request in tuple(self.target.underway):
+            if request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label}: {why}"))
 
     def _settle(self, awaited: str) -> None:
         if not self.listed:

@@ -28,8 +28,7 @@ NO_ENGINE_GRACE_S = 5.0
 MAX_RETRY_AFTER_S = 60
 # A key counts as active for so long after it came: somebody who reads an answer will come back.
 ACTIVE_S = 300.0
-# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones would pass it for
-# ever.
+# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones pass it always.
 PASSED_S = 2.0
 
 
@@ -53,6 +52,9 @@ class Engines(Protocol):
             whole: it may take of the reserve.
             crowded: others wait besides it.
         """
+
+    def refusal(self, call: Call) -> GatewayError | None:
+        """What a request has to be told though engines that serve its model are up."""
 
     def waited_for(self, model: str) -> bool:
         """Whether an engine that serves the model stands still, nobody can stand in for it, and it may come back."""
@@ -286,12 +288,15 @@ class Admission:
         self._window.served(who.name, served, who.weight, now)
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
-        if self._engines.limit(model) or self._engines.waited_for(model):
+        known = self._engines.limit(model) > 0 or self._engines.waited_for(model)
+        if known:
             self._no_engine_since.pop(model, None)
-        elif now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S:
-            for waiting in tuple(queue):
+        gone = not known and now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S
+        for waiting in tuple(queue):
+            error = self._engines.none_up(model) if gone else self._engines.refusal(waiting.ticket.call)
+            if error is not None:
                 queue.remove(waiting)
-                waiting.ticket.refuse(self._engines.none_up(model))
+                waiting.ticket.refuse(error)
 
     def _overloaded(self, model: str, why: str, reason: str) -> GatewayError:
         """Refused; come back when those who wait now will have been served, at the pace of the last seconds."""

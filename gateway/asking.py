@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
+
 from gateway.address import Address
 from gateway.errors import How
 from gateway.upstream import EngineConnection, Head
@@ -34,6 +36,17 @@ async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple
     except OSError as error:
         raise NoConnection(error.errno, error.strerror or str(error)) from error
     return await _ask(connection, data)
+
+
+async def one_token(address: Address) -> str:
+    """Have it bring one token; empty if it does, else what is wrong."""
+    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
+    generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
+    status, _ = await ask(address, b"/v1/completions", generate)
+    if 400 <= status < 500:  # an engine for embeddings has no such path
+        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
+    # Another refusal of the question itself says nothing against the engine.
+    return f"it answers {status} to a request for one token" if status >= 500 else ""
 
 
 async def _ask(connection: EngineConnection, data: bytes) -> tuple[int, bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway import affinity, fairness, routing
 from gateway.address import Address, State
 from gateway.call import Call
-from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, UnknownModel
+from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, StructuredStuck, UnknownModel
 from gateway.poller import Poller
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings, Polling, RoutingSettings
@@ -132,6 +132,14 @@ class Backends:
             raise UnknownModel(f"no model '{model[:200]}' here; there are {names}", param="model")
         raise self.none_up(model)
 
+    def refusal(self, call: Call) -> StructuredStuck | None:
+        """What a request has to be told though its model is served."""
+        serving = self.serving(call.model) if call.structured else ()
+        if not serving or not all(address.structured_stuck for address in serving):
+            return None
+        why = serving[0].structured_stuck
+        return StructuredStuck(f"model '{call.model}': {why}; try again in 30 s", retry_after=30)
+
     def limit(self, model: str) -> int:
         """Requests that may be at the addresses that serve the model now; 0 if there are none."""
         return sum(address.limit for address in self.serving(model))
@@ -161,6 +169,8 @@ class Backends:
         return self._best(call, [address for address in self.serving(call.model) if address not in but])
 
     def _best(self, call: Call, free: list[Address]) -> Address | None:
+        if call.structured:
+            free = [address for address in free if not address.structured_stuck]
         if not free:
             return None
         self._turn += 1
@@ -240,9 +250,10 @@ class Backends:
             return Health(engine.name, "starting", self._started, reason, told, 0, 0, engine.models)
         up = [address for address in found if address.state == "up"]
         best = min(found, key=lambda address: (STATES.index(address.state), address.since))
-        others = [address for address in found if address.state != "up"]
-        told = "; ".join(dict.fromkeys(address.reason for address in others))
-        reason = "; ".join(f"{address.label}: {address.reason}" for address in others) if len(found) > 1 else told
+        others = {a: a.structured_stuck if a.state == "up" else a.reason for a in found}
+        others = {address: why for address, why in others.items() if why}
+        told = "; ".join(dict.fromkeys(others.values()))
+        reason = "; ".join(f"{address.label}: {why}" for address, why in others.items()) if len(found) > 1 else told
         return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models)
 
     def _changed(self) -> None:

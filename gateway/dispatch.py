@@ -62,6 +62,8 @@ class Dispatch:
         while True:
             address = place.engine
             visit.engine, visit.address = address.engine.name, address.label
+            if job.call.structured:
+                address.structured_at = self._loop.time()
             try:
                 outcome = await self._exchange.run(address.target, job, reply, fresh)
             except EngineBroken as error:

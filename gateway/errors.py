@@ -22,6 +22,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     TooManyConnections  503  over limits.max_connections; Retry-After
         GatewayBusy     503  the gateway may not open another connection to an engine; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
+        StructuredStuck 503  those that are up compile no schema at the moment; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
 """
 
@@ -149,6 +150,12 @@ class EngineBroken(GatewayError):
 
 class NoEngineUp(GatewayError):
     status, code = 503, "no_engine_up"
+
+
+class StructuredStuck(NoEngineUp):
+    """Plain requests are served."""
+
+    code = "structured_output_stuck"
 
 
 class Stopping(GatewayError):

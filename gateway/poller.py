@@ -16,9 +16,10 @@ import orjson
 
 from gateway import reports
 from gateway.address import Address
-from gateway.asking import NoConnection, ask
+from gateway.asking import NoConnection, ask, one_token
 from gateway.breaker import State
 from gateway.settings import Polling
+from gateway.structured import StructuredTrials
 from gateway.supervisor import Supervisor
 from gateway.upstream import OWN_SHORTAGE, REFUSED, why
 
@@ -47,6 +48,7 @@ class Poller:
         self._gone = gone
         self._supervisor = supervisor
         self._loop = loop
+        self._structured = StructuredTrials(polling, supervisor, loop)
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._trials: dict[Address, asyncio.Task[None]] = {}
         self._silent: dict[Address, int] = {}
@@ -56,6 +58,7 @@ class Poller:
     def use(self, polling: Polling) -> None:
         """Other times from now on."""
         self._polling = polling
+        self._structured.use(polling)
 
     def watch(self, address: Address) -> None:
         """Begin to ask it."""
@@ -67,6 +70,7 @@ class Poller:
             task = tasks.pop(address, None)
             if task is not None:
                 task.cancel()
+        self._structured.leave(address)
         self._forget(address)
 
     def _forget(self, address: Address) -> None:
@@ -96,6 +100,7 @@ class Poller:
                 await self._ask(address)
             with self._supervisor.guard(PART):
                 self._judge(address)
+                self._structured.check(address)
             await asyncio.sleep(self._polling.health_interval_s)
 
     async def _ask(self, address: Address) -> None:
@@ -204,7 +209,7 @@ class Poller:
         limit = self._polling.canary_timeout_s
         try:
             async with asyncio.timeout(limit):
-                return await _one_token(address)
+                return await one_token(address)
         except TimeoutError:
             # Behind others in a long queue it may take longer; then their tokens say the same.
             waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
@@ -222,17 +227,6 @@ class Poller:
             return f"no connection for a request for one token: {why(error)}"
         except OSError as error:
             return f"a request for one token failed: {error}"
-
-
-async def _one_token(address: Address) -> str:
-    """Empty if it works, else what is wrong."""
-    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
-    generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
-    status, _ = await ask(address, b"/v1/completions", generate)
-    if 400 <= status < 500:  # an engine for embeddings has no such path
-        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
-    # Another refusal of the question itself says nothing against the engine.
-    return f"it answers {status} to a request for one token" if status >= 500 else ""
 
 
 def _model_ids(body: bytes) -> set[str]:

@@ -53,8 +53,8 @@ class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     __slots__ = (
-        "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length", "_limits",
-        "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done",
+        "_began", "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length",
+        "_limits", "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done",
     )  # fmt: skip
 
     def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
@@ -77,13 +77,17 @@ class Relay:
         self._meter = job.meter
         self._translation = job.call.translation
         self._moved = False
-        self._quiet_since = loop.time()
+        self._began = self._quiet_since = loop.time()
         if self._translation is not None:
             self._translation.begin()
 
     @property
     def unread(self) -> int:
         return 0 if self._meter.first_at else self._job.call.prompt_tokens
+
+    @property
+    def structured_since(self) -> float:
+        return 0.0 if self._meter.first_at or not self._job.call.structured else self._began
 
     @property
     def blocked(self) -> bool:

@@ -142,6 +142,9 @@ class Scrape:
         text = "0 takes requests, 1 a tiny generation is being tried, 2 takes none until that has come back."
         breakers = {where: float(address.breaker.state) for where, address in addresses.items()}
         yield self._gauge("gateway_engine_breaker_state", text, labels, breakers)
+        stuck = {where: float(bool(address.structured_stuck)) for where, address in addresses.items()}
+        text = "1 if structured output is stuck there while plain requests go on."
+        yield self._gauge("gateway_structured_output_stuck", text, labels, stuck)
         text = "Requests that this address is given at once, adapted to what it reports."
         limits = {where: float(address.limit) for where, address in addresses.items()}
         yield self._gauge("gateway_engine_limit", text, labels, limits)

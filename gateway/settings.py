@@ -84,6 +84,7 @@ class Polling(_Frozen):
 
     ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out;
     ``lone_frozen_after_s``: one that nobody can stand in for. Until then it is waited for.
+    ``structured_interval_s``: one that has had structured requests has to bring a token of a tiny schema that often.
     ``canary_interval_s``: an idle one has to bring a token that often, within ``canary_timeout_s``; 0 is never.
     """
 
@@ -94,6 +95,7 @@ class Polling(_Frozen):
     lone_frozen_after_s: Seconds = 120
     canary_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30
     canary_timeout_s: Seconds = 10
+    structured_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 120
 
 
 class RoutingSettings(_Frozen):

@@ -9,7 +9,7 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, prompt
+from gateway.dialects import bounds, prompt, structured
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
 from gateway.errors import BadRequest, GatewayError, NotServed
@@ -84,6 +84,7 @@ class OpenAI:
             output_tokens=bounds.output_tokens(content),
             opening=partial(affinity.blocks, content, model, session, request.principal.name),
             session=session,
+            structured=structured.asked(content),
         )
 
 

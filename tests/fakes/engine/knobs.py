@@ -16,6 +16,7 @@ FAULTS = {
     "no-done": "ends a stream cleanly but without `data: [DONE]`",
     "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
     "unhealthy": "/health says 503",
+    "grammar": "as vLLM that compiles a huge schema: structured requests get nothing, plain ones go on",
     "deaf": "answers no GET, as a front end that is too busy for polls; completions go on",
     "draining": "as vLLM after SIGTERM with --shutdown-timeout: /health 200, new requests 500, the running go on",
     "poison": "requests that hold the word poison are answered 500, all others well",
