@@ -199,10 +199,14 @@ class Address:
         work = Work(len(underway) - blocked, blocked, self.target.last_byte_at, unread)
         self.vitals.observe(now, report, work)
 
-    def cut(self, why: str) -> None:
-        """End what is underway there: nothing more will come of it."""
+    def cut(self, why: str, compiling: bool = True) -> None:
+        """End what is underway there: nothing more will come of it.
+
+        ``compiling``: also those whose schema may still be being compiled.
+        """
         for request in tuple(self.target.underway):
-            request.cut(EngineSilent(f"{self.target.label} {why}"))
+            if compiling or not request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label} {why}"))
 
     def structured_is_stuck(self, why: str) -> None:
         """Plain requests go on; those that wait for a structured answer end."""

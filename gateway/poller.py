@@ -199,9 +199,18 @@ class Poller:
         with self._supervisor.guard(PART):
             fault = await self._trial(address)
         if fault == "":
-            address.proved()
+            self._proved(address)
         elif fault is not None and address.breaker.state is not State.OPEN:
             address.out(fault, wait=not self._alone(address))
+
+    def _proved(self, address: Address) -> None:
+        """A token came. What it had got before, and had nothing for, it has lost: engines serve all that they run."""
+        now = self._loop.time()
+        quiet = address.vitals.frozen_for(now)
+        if quiet is not None and address.state == "stalled":
+            address.cut(f"brought nothing for {quiet:.0f} s, and then a token for a later request", compiling=False)
+        address.vitals.heard(now)
+        address.proved()
 
     async def _trial(self, address: Address) -> str | None:
         """What is wrong; empty if nothing is, None if that could not be seen or it is waited for."""

@@ -23,17 +23,19 @@ class Scripted:
 
     ``chat`` gets the connection and the bytes of each request for tokens (canaries are answered by the engine itself);
     it answers, or not. True from it closes the connection. ``after``: called after every other answer, in the same way.
-    ``chats``: the requests for tokens that have come.
+    ``metrics``: what it says of itself. ``chats``: the requests for tokens that have come.
     """
 
     def __init__(
         self,
         chat: Callable[[Scripted, socket.socket, bytes], object],
         after: Callable[[Scripted, socket.socket, bytes], object] = lambda *_: False,
+        metrics: bytes = b"{}",
     ) -> None:
         self.chats: list[bytes] = []
         self._chat = chat
         self._after = after
+        self._pages = {b"/v1/models": MODELS, b"/metrics": metrics}
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -77,7 +79,7 @@ class Scripted:
         if b'"prompt":"1"' not in request and request.startswith(b"POST"):
             self.chats.append(request)
             return self._chat(self, connection, request)
-        connection.sendall(whole(b"200", MODELS if path == b"/v1/models" else b"{}"))
+        connection.sendall(whole(b"200", self._pages.get(path, b"{}")))
         return self._after(self, connection, request)
 
 

@@ -89,6 +89,17 @@ def test_p143_nor_do_a_head_or_blanks_of_a_whole_answer(start_gateway: StartGate
     assert (silent.status_code, error_of(silent)["code"]) == (504, "engine_silent")
 
 
+def test_p144_what_hangs_while_later_requests_are_served_is_cut(start_gateway: StartGateway) -> None:
+    """A lone engine whose report stands still keeps a stream alive by comments, and brings a canary its token."""
+    lines = b"".join(b'\nvllm:num_requests_%b{engine="0"} %d' % line for line in ((b"running", 1), (b"waiting", 0)))
+    engine = Scripted(streaming(TOKEN, then=COMMENT), metrics=b"# HELP" + lines + b"\n")
+    gateway = start_gateway([engine.url], polling={"frozen_after_s": 1, "canary_interval_s": 0})
+    gateway.wait_up()
+    _, body, took = ask(gateway)
+    assert took < 15 and b"brought nothing for" in body and body.startswith(TOKEN + COMMENT)
+    gateway.wait_up()
+
+
 def test_p143_a_stream_with_comments_is_whole(start_engine: StartEngine, start_gateway: StartGateway) -> None:
     engine = start_engine(sse_keep_alive_s=0.02, ttft_ms=300, itl_ms=50, tokens=6)
     gateway = start_gateway([engine.url])
