@@ -26,6 +26,8 @@ from gateway.upstream import OWN_SHORTAGE, REFUSED, why
 # A busy engine may answer one poll late; a dead one answers none.
 SILENT_POLLS_TO_LOST = 2
 PART = "health_checker"
+# One that stood still and goes on moves again within so long, and what it had before with it.
+AWAKE_S = 1.0
 LOADING = "vLLM opens its port once the weights are loaded"
 
 
@@ -199,18 +201,24 @@ class Poller:
         with self._supervisor.guard(PART):
             fault = await self._trial(address)
         if fault == "":
-            self._proved(address)
+            await self._proved(address)
         elif fault is not None and address.breaker.state is not State.OPEN:
             address.out(fault, wait=not self._alone(address))
 
-    def _proved(self, address: Address) -> None:
-        """A token came. What it had got before, and had nothing for, it has lost: engines serve all that they run."""
-        now = self._loop.time()
-        quiet = address.vitals.frozen_for(now)
-        if quiet is not None and address.state == "stalled":
-            address.cut(f"brought nothing for {quiet:.0f} s, and then a token for a later request", compiling=False)
-        address.vitals.heard(now)
+    async def _proved(self, address: Address) -> None:
+        """A token came. What still moves nothing after that has been lost: engines serve all that they run."""
+        if self._still(address):
+            await asyncio.sleep(2 * self._polling.health_interval_s + AWAKE_S)
+            if address.state == "down":
+                return
+            if quiet := self._still(address):
+                address.cut(f"brought nothing for {quiet:.0f} s, and then a token for a later request", compiling=False)
+        address.vitals.heard(self._loop.time())
         address.proved()
+
+    def _still(self, address: Address) -> float:
+        """For how many seconds it has stood still and been waited for; 0 if it does not."""
+        return (address.vitals.frozen_for(self._loop.time()) or 0.0) if address.state == "stalled" else 0.0
 
     async def _trial(self, address: Address) -> str | None:
         """What is wrong; empty if nothing is, None if that could not be seen or it is waited for."""
