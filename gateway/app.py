@@ -203,7 +203,12 @@ class Gateway:
         for connection in tuple(self._connections):
             connection.abort()
         await self._until(lambda: not self._admission.in_flight, LAST_WORDS_S)  # what was cut comes to the ledger
-        steps = [self._metrics_port.stop, self._backends.stop, self._sweeper.stop, *([self._books.stop] if self._books else ())]
+        steps = [
+            self._metrics_port.stop,
+            self._backends.stop,
+            self._sweeper.stop,
+            *([self._books.stop] if self._books else ()),
+        ]
         for step in (*steps, self._access_log.stop):
             with self._supervisor.guard("shutdown"):
                 step()

@@ -104,10 +104,11 @@ class Connection(asyncio.Protocol):
     def _make_room(self) -> None:
         """Have the longest idle connection give way, where all are taken."""
         context = self._context
-        if len(self._connections) < context.limits.max_connections or not context.idle:
+        if len(self._connections) < context.limits.max_connections:
             return
-        longest = next(iter(context.idle))
-        if context.loop.time() - context.idle[longest] >= GIVES_WAY_S:
+        # The context is shared by all ports, the connections are this one's.
+        longest = next((other for other in context.idle if other._connections is self._connections), None)
+        if longest is not None and context.loop.time() - context.idle[longest] >= GIVES_WAY_S:
             longest.give_way()
 
     def give_way(self) -> None:
