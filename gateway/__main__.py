@@ -32,6 +32,9 @@ def main() -> int:
         return BAD_SETTINGS
     try:
         uvloop.run(serve(inputs, _say))
+    except SettingsError as error:
+        _say(str(error))
+        return BAD_SETTINGS
     except OSError as error:
         name, listen = "listen", settings.listen
         if isinstance(error, CannotListen) and settings.metrics_listen is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import queue
-import threading
 import time
 from dataclasses import dataclass
 
 import orjson
 
 from gateway.call import Usage
+from gateway.supervisor import Supervisor
 
 # Lines are handed over in pieces of this size: what 0.1 s brings at full load would be ten times as much.
 PIECE_BYTES = 64 * 1024
@@ -25,6 +25,7 @@ class Visit:
 
     ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
     ``waited``: seconds in the queue, None if it never got out of it. ``limit``: which one refused it.
+    ``address``: of the engine's process. ``error``: what a 5xx said.
     ``stage``: how far it came: queued, waiting for the first byte, streaming.
     """
 
@@ -33,11 +34,13 @@ class Visit:
     key: str = ""
     model: str = ""
     engine: str = ""
+    address: str = ""
     outcome: str = "internal"
     ttft: float | None = None
     waited: float | None = None
     limit: str = ""
     stage: str = ""
+    error: str = ""
     usage: Usage | None = None
 
 
@@ -47,12 +50,12 @@ class AccessLog:
     When that reader is too slow lines are dropped, and a line says how many.
     """
 
-    def __init__(self, fd: int, enabled: bool) -> None:
+    def __init__(self, fd: int, enabled: bool, supervisor: Supervisor) -> None:
         self._fd = fd
         self.enabled = enabled
         self._lines = bytearray()
         self._pieces: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
-        self._writer = threading.Thread(target=self._write, name="access-log", daemon=True)
+        self._writer = supervisor.thread("access_log", self._write)
         # Each is counted by one thread only: bytes handed over and done with; lines dropped by either, and told of.
         self._given = 0
         self._done = 0
@@ -77,6 +80,10 @@ class AccessLog:
             "outcome": visit.outcome,
             "ms": round(seconds * 1000, 1),
         }
+        if visit.address:
+            line["address"] = visit.address
+        if visit.error:
+            line["error"] = visit.error
         if visit.ttft is not None:
             line["ttft_ms"] = round(visit.ttft * 1000, 1)
         if visit.waited is not None:
@@ -133,4 +140,5 @@ class AccessLog:
                     rest = rest[written:]
             except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
                 self._failed += bytes(rest).count(b"\n")
-            self._done += len(piece)
+            finally:
+                self._done += len(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from typing import Literal, Protocol
 
 from gateway.adapt import Limit
 from gateway.breaker import Breaker
+from gateway.breaker import State as BreakerState
 from gateway.errors import EngineSilent
 from gateway.occupancy import Hold, Occupancy
 from gateway.reports import Report
@@ -16,11 +18,12 @@ from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
 from gateway.vitals import Vitals, Work
 
-State = Literal["starting", "up", "down"]
+State = Literal["starting", "up", "stalled", "down"]
 NOTHING: frozenset[str] = frozenset()
 # One place in eight is kept for keys that have few, from four places on.
 RESERVED_SHARE = 8
 _SMALLEST_WITH_RESERVE = 4
+_log = logging.getLogger("gateway")
 
 
 class Underway(Protocol):
@@ -38,12 +41,19 @@ class Underway(Protocol):
     def last_byte_at(self) -> float:
         """The loop's clock when the last byte came; 0 before the first."""
 
+    @property
+    def structured_since(self) -> float:
+        """The loop's clock since when it waits for the first token of a structured answer; 0 if it does not."""
+
     def cut(self, error: EngineSilent) -> None:
         """Nothing more will come."""
 
 
 class Target:
-    """Where to send: an address's pool, its name in messages, its Host header; and what is underway there."""
+    """Where to send: an address's pool, its Host header; and what is underway there.
+
+    ``label``: its name in messages, which clients read: without its address.
+    """
 
     __slots__ = ("_last_byte_at", "host_header", "label", "pool", "underway")
 
@@ -69,7 +79,8 @@ class Address:
     ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
     their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
     cache. ``bit``: stands for it in `affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
-    token.
+    token. ``ending``: it has said so itself.
+    ``stalled_at``: since when it stands still, if it does.
     """
 
     def __init__(
@@ -81,7 +92,7 @@ class Address:
         self.pool = pool
         self.label = _label(host, engine.port)
         named = b"localhost" if host.startswith("/") else self.label.encode()
-        self.target = Target(pool, f"engine '{engine.name}' at {self.label}", named)
+        self.target = Target(pool, f"engine '{engine.name}'", named)
         self.state: State = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
@@ -91,6 +102,12 @@ class Address:
         self.work = 0.0
         self.bit = 0
         self.tried_at = now
+        self.ending = False
+        self.stalled_at = 0.0
+        # Of structured output: when it was last asked for and last tried, and why it is taken to be stuck.
+        self.structured_at = 0.0
+        self.structured_tried_at = now
+        self.structured_stuck = ""
         self.report: Report | None = None
         self.breaker = Breaker(random.random)
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
@@ -150,6 +167,7 @@ class Address:
         """It does not answer, or not as it should; a tiny generation comes before its next request."""
         self.listed = NOTHING
         self.report = None
+        self.structured_stuck = ""
         self.breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
         self._become(NOTHING, reason)
 
@@ -158,8 +176,18 @@ class Address:
         self.breaker.open(self.pool.now(), reason, wait)
         self._become(NOTHING, reason)
 
+    def stall(self, reason: str) -> None:
+        """It stands still, and nobody can stand in for it: it gets nothing new, and who comes waits for it."""
+        now = self.pool.now()
+        if self.state != "stalled":
+            self.stalled_at = now
+        if self.breaker.state is not BreakerState.OPEN:
+            self.breaker.open(now, reason)
+        self._become(NOTHING, reason, "stalled")
+
     def proved(self) -> None:
         """A token came back."""
+        self.ending = False
         self.breaker.close(self.pool.now())
         self._settle("")
 
@@ -171,25 +199,43 @@ class Address:
         work = Work(len(underway) - blocked, blocked, self.target.last_byte_at, unread)
         self.vitals.observe(now, report, work)
 
-    def cut(self, why: str) -> None:
-        """End what is underway there: nothing more will come of it."""
+    def cut(self, why: str, compiling: bool = True) -> None:
+        """End what is underway there: nothing more will come of it.
+
+        ``compiling``: also those whose schema may still be being compiled.
+        """
         for request in tuple(self.target.underway):
-            request.cut(EngineSilent(f"{self.target.label} {why}"))
+            if compiling or not request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label} {why}"))
+
+    def structured_is_stuck(self, why: str) -> None:
+        """Plain requests go on; those that wait for a structured answer end."""
+        if not self.structured_stuck:
+            _log.warning("%s at %s: %s", self.target.label, self.label, why)
+        self.structured_stuck = why
+        for request in tuple(self.target.underway):
+            if request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label}: {why}"))
 
     def _settle(self, awaited: str) -> None:
         if not self.listed:
             self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
         elif self.breaker.closed:
             self._become(self.listed, "")
+        elif self.state == "stalled":
+            pass  # until it moves, or is lost
         elif self.state == "starting":
             self._become(NOTHING, self.breaker.reason if self.breaker.tried else awaited)
         else:
             self._become(NOTHING, self.breaker.reason)
 
-    def _become(self, models: frozenset[str], reason: str) -> None:
-        state: State = "up" if models else "starting" if self.state == "starting" else "down"
+    def _become(self, models: frozenset[str], reason: str, without: State = "down") -> None:
+        """``without``: its state if it serves no model, once it has served one."""
+        state: State = "up" if models else "starting" if self.state == "starting" else without
         if state != self.state:
             self.since = time.time()
+            because = f": {reason}" if reason else ""
+            _log.warning("%s at %s is %s%s", self.target.label, self.label, state, because)
         self.state = state
         self.reason = reason
         if models != self.models:

@@ -11,14 +11,13 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from gateway import fairness
 from gateway.address import Address
 from gateway.call import Call, Principal, Usage
-from gateway.errors import GatewayError, NoEngineUp, Overloaded
+from gateway.errors import GatewayError, Overloaded
 from gateway.occupancy import Hold
-from gateway.places import Drain, Place, Ticket
+from gateway.places import Drain, Engines, Place, Ticket
 from gateway.queueing import FairQueue, Waiting
 from gateway.settings import AdmissionSettings
 
@@ -28,34 +27,8 @@ NO_ENGINE_GRACE_S = 5.0
 MAX_RETRY_AFTER_S = 60
 # A key counts as active for so long after it came: somebody who reads an answer will come back.
 ACTIVE_S = 300.0
-# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones would pass it for
-# ever.
+# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones pass it always.
 PASSED_S = 2.0
-
-
-class Engines(Protocol):
-    """What admission asks of the engines."""
-
-    def limit(self, model: str) -> int:
-        """Requests that may be at the engines that serve the model and are up; 0 if there are none."""
-
-    def reserve(self, model: str) -> int:
-        """How many of them are kept for keys that have few."""
-
-    def has_room(self, model: str, whole: bool) -> bool:
-        """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
-
-    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
-        """An engine with room for this request; None if there is none.
-
-        Args:
-            call: the request.
-            whole: it may take of the reserve.
-            crowded: others wait besides it.
-        """
-
-    def none_up(self, model: str) -> NoEngineUp:
-        """What to tell somebody while no engine that serves the model is up."""
 
 
 class Admission:
@@ -283,12 +256,15 @@ class Admission:
         self._window.served(who.name, served, who.weight, now)
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
-        if self._engines.limit(model):
+        known = self._engines.limit(model) > 0 or self._engines.waited_for(model)
+        if known:
             self._no_engine_since.pop(model, None)
-        elif now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S:
-            for waiting in tuple(queue):
+        gone = not known and now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S
+        for waiting in tuple(queue):
+            error = self._engines.none_up(model) if gone else self._engines.refusal(waiting.ticket.call)
+            if error is not None:
                 queue.remove(waiting)
-                waiting.ticket.refuse(self._engines.none_up(model))
+                waiting.ticket.refuse(error)
 
     def _overloaded(self, model: str, why: str, reason: str) -> GatewayError:
         """Refused; come back when those who wait now will have been served, at the pace of the last seconds."""

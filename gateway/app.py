@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import resource
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -20,12 +20,13 @@ from gateway.backends import Backends
 from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
 from gateway.estimates import Estimates
-from gateway.frontend import SPARE_CONNECTIONS, Connection, Context
+from gateway.frontend import Connection, Context
 from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.metrics import Metrics
 from gateway.metrics_port import MetricsPort
+from gateway.open_files import fitted
 from gateway.proxy import Exchange
 from gateway.reload import Reloader
 from gateway.request_reader import request_ids
@@ -33,17 +34,18 @@ from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes, stopping
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
+from gateway.sockets import see_vanishing
 from gateway.state import LocalState
+from gateway.supervisor import Supervisor
 from gateway.sweeper import Sweeper
 from gateway.tokens import Tokens
 
 BACKLOG = 2048
-# Files that are no connections: listening socket, log, store, loop, and what engines are asked how they are with.
-OTHER_FILES = 64
 # Requests leave no cycles behind, so Python need not look for them after every 700 objects that are in use.
 GC_THRESHOLDS = (10_000, 20, 20)
 # After the drain's limit: so long have the last words to reach those that read slowly.
 LAST_WORDS_S = 1.0
+_log = logging.getLogger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,26 @@ class Gateway:
 
     def __init__(self, inputs: Inputs, loop: asyncio.AbstractEventLoop) -> None:
         settings = inputs.settings
+        limits = _fitted(settings.limits)
         self._settings = settings
         self._loop = loop
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._hurry = False
-        self._sweeper = Sweeper(loop)
+        self._supervisor = Supervisor()
+        self._sweeper = Sweeper(loop, self._supervisor)
         self._backends = Backends(settings.engines, settings.polling, settings.routing, self._sweeper, loop)
-        self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access)
+        self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access, self._supervisor)
         self._sweeper.each_tick(self._access_log.flush)
         self._metrics = Metrics(self._backends.models())
-        self._admission = Admission(settings.admission, self._backends, settings.limits.max_in_flight, loop.time)
+        self._admission = Admission(settings.admission, self._backends, limits.max_in_flight, loop.time)
         self._sweeper.add(self._admission)
         self._exchange = Exchange(settings.limits, self._sweeper, loop)
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
         self._books = self._bookkeeper(inputs.store)
-        self._reloader = Reloader(inputs.config, settings, self, loop)
+        self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
-        limits = _within_open_files(settings.limits)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
         self._metrics_port = MetricsPort(self._context)
 
@@ -87,7 +90,7 @@ class Gateway:
         if store is None:
             self._sweeper.each_tick(self._forget_usage)
             return None
-        books = Bookkeeper(store, self._auth, self._ledger, self._loop)
+        books = Bookkeeper(store, self._auth, self._ledger, self._supervisor, self._loop)
         self._sweeper.each_tick(books.tick)
         return books
 
@@ -124,6 +127,8 @@ class Gateway:
         """
         listen = self._settings.listen
         self._server = await self._loop.create_server(self._accept, listen.host, listen.port, backlog=BACKLOG)
+        for sock in self._server.sockets:
+            see_vanishing(sock)
         if self._settings.metrics_listen is not None:
             await self._metrics_port.start(self._settings.metrics_listen)
         self._access_log.start()
@@ -152,11 +157,12 @@ class Gateway:
     def use_settings(self, settings: Settings) -> None:
         """Of `reload.Target`."""
         self._settings = settings
+        limits = _fitted(settings.limits)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._backends.change(settings.engines, settings.polling)
-        self._admission.change(settings.admission, settings.limits.max_in_flight)
+        self._admission.change(settings.admission, limits.max_in_flight)
         self._exchange.use(settings.limits)
-        self._context.limits = _within_open_files(settings.limits)
+        self._context.limits = limits
         self._access_log.enabled = settings.log.access
         self._admission.pump()
 
@@ -196,13 +202,17 @@ class Gateway:
     async def _end(self) -> None:
         for connection in tuple(self._connections):
             connection.abort()
-        self._metrics_port.stop()
-        self._backends.stop()
-        await asyncio.sleep(0)  # what was cut comes to its end, and to the ledger
-        self._sweeper.stop()
-        if self._books is not None:
-            self._books.stop()
-        self._access_log.stop()
+        await self._until(lambda: not self._admission.in_flight, LAST_WORDS_S)  # what was cut comes to the ledger
+        steps = [
+            self._metrics_port.stop,
+            self._backends.stop,
+            self._sweeper.stop,
+            *([self._books.stop] if self._books else ()),
+        ]
+        for step in (*steps, self._access_log.stop):
+            with self._supervisor.guard("shutdown"):
+                step()
+            await asyncio.sleep(0)
 
     def _quiet(self) -> bool:
         return not self._admission.in_flight and not any(connection.busy for connection in self._connections)
@@ -225,15 +235,11 @@ class Gateway:
         return Connection(self._context, self._connections)
 
 
-def _within_open_files(limits: Limits) -> Limits:
-    """As many connections as this process may have open files: each needs one, and one to an engine."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = limits.max_connections + SPARE_CONNECTIONS + limits.max_in_flight + OTHER_FILES
-    if soft < need:
-        soft = min(need, hard) if hard != resource.RLIM_INFINITY else need
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = max(1, soft - (need - limits.max_connections))
-    return limits if room >= limits.max_connections else limits.model_copy(update={"max_connections": room})
+def _fitted(limits: Limits) -> Limits:
+    fitting, told = fitted(limits)
+    if told:
+        _log.warning(told)
+    return fitting
 
 
 async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:

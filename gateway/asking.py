@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
+
 from gateway.address import Address
 from gateway.errors import How
+from gateway.upstream import EngineConnection, Head
 
 
 async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
-    """GET, or POST of a JSON body; returns status and body.
+    """GET, or POST of a JSON body; returns status and body. A kept connection that breaks is replaced by a new one.
 
     Raises:
-        OSError: no connection, or it broke.
+        NoConnection: none could be made; an OSError with the number of the one behind it.
+        OSError: it broke.
     """
-    connection = address.pool.take() or await address.pool.connect(timeout_s=60)
-    whole = _Whole()
     host = address.target.host_header
     if body is None:
         data = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (path, host)
@@ -23,11 +25,41 @@ async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple
         data = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
             path, host, len(body), body,
         )  # fmt: skip
+    kept = address.pool.take()
+    if kept is not None:
+        try:
+            return await _ask(kept, data)
+        except ConnectionError:
+            pass
+    try:
+        connection = await address.pool.connect(timeout_s=60)
+    except OSError as error:
+        raise NoConnection(error.errno, error.strerror or str(error)) from error
+    return await _ask(connection, data)
+
+
+async def one_token(address: Address) -> str:
+    """Have it bring one token; empty if it does, else what is wrong."""
+    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
+    generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
+    status, _ = await ask(address, b"/v1/completions", generate)
+    if 400 <= status < 500:  # an engine for embeddings has no such path
+        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
+    # Another refusal of the question itself says nothing against the engine.
+    return f"it answers {status} to a request for one token" if status >= 500 else ""
+
+
+async def _ask(connection: EngineConnection, data: bytes) -> tuple[int, bytes]:
+    whole = _Whole()
     try:
         connection.request(whole, data)
         return await whole.done
     finally:
         connection.cancel(whole)
+
+
+class NoConnection(OSError):
+    """Nothing could be sent."""
 
 
 class _Whole:
@@ -38,8 +70,8 @@ class _Whole:
         self._status = 0
         self._pieces: list[bytes] = []
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:  # noqa: ARG002
-        self._status = status
+    def on_head(self, head: Head) -> None:
+        self._status = head.status
 
     def on_data(self, data: bytes) -> None:
         self._pieces.append(data)

@@ -11,24 +11,30 @@ from dataclasses import dataclass
 from gateway import affinity, fairness, routing
 from gateway.address import Address, State
 from gateway.call import Call
-from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, UnknownModel
+from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, StructuredStuck, UnknownModel
 from gateway.poller import Poller
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings, Polling, RoutingSettings
 from gateway.sweeper import Sweeper
 from gateway.upstream import Pool
 
-RETRY_AFTER_S: dict[State, int] = {"starting": 5, "down": 2, "up": 1}
+# The first of them that one of an engine's addresses has is the engine's.
+STATES: tuple[State, ...] = ("up", "stalled", "starting", "down")
+RETRY_AFTER_S: dict[State, int] = {"starting": 5, "stalled": 5, "down": 2, "up": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An engine as a whole: up if one of its addresses is. ``reason``: why one of them is not."""
+    """An engine as a whole: as good as its best address (`STATES`).
+
+    ``reason``: why one of them is not up, for those who run it; ``told``: the same without addresses, for clients.
+    """
 
     name: str
     state: State
     since: float
     reason: str
+    told: str
     up: int
     addresses: int
     models: tuple[str, ...]
@@ -54,8 +60,8 @@ class Backends:
         self._turn = 0
         self._addresses: dict[str, dict[str, Address]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
-        self._poller = Poller(polling, self._alone, self._gone, loop)
-        self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, loop)
+        self._poller = Poller(polling, self._alone, self._gone, sweeper.supervisor, loop)
+        self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, sweeper.supervisor, loop)
         self._serving: dict[str, tuple[Address, ...]] = {}
         self._use_affinity = settings.affinity
         self.affinity = affinity.Memory(settings.affinity_blocks)
@@ -103,6 +109,10 @@ class Backends:
                 self._serving[model] = found
         return found
 
+    def waited_for(self, model: str) -> bool:
+        """Whether an address that stands still serves the model, so that requests for it wait."""
+        return any(address.state == "stalled" and model in address.listed for address in self.addresses())
+
     def several(self, model: str) -> bool:
         """Whether there is a choice between addresses."""
         return len(self.serving(model)) > 1
@@ -112,15 +122,23 @@ class Backends:
 
         Raises:
             UnknownModel: no engine is configured to serve it.
-            NoEngineUp: none that serves it is up; says whether one is starting, and when to come back.
+            NoEngineUp: none that serves it is up, or waited for; says whether one is starting, and when to come back.
         """
-        if self.serving(model):
+        if self.serving(model) or self.waited_for(model):
             return
         known = self.models()
         if model not in known:
             names = ", ".join(f"'{name}'" for name in known)
             raise UnknownModel(f"no model '{model[:200]}' here; there are {names}", param="model")
         raise self.none_up(model)
+
+    def refusal(self, call: Call) -> StructuredStuck | None:
+        """What a request has to be told though its model is served."""
+        serving = self.serving(call.model) if call.structured else ()
+        if not serving or not all(address.structured_stuck for address in serving):
+            return None
+        why = serving[0].structured_stuck
+        return StructuredStuck(f"model '{call.model}': {why}; try again in 30 s", retry_after=30)
 
     def limit(self, model: str) -> int:
         """Requests that may be at the addresses that serve the model now; 0 if there are none."""
@@ -151,6 +169,8 @@ class Backends:
         return self._best(call, [address for address in self.serving(call.model) if address not in but])
 
     def _best(self, call: Call, free: list[Address]) -> Address | None:
+        if call.structured:
+            free = [address for address in free if not address.structured_stuck]
         if not free:
             return None
         self._turn += 1
@@ -167,8 +187,8 @@ class Backends:
         """What to tell someone who asks for a model that nobody serves at the moment."""
         healths = [health for health in self.health() if model in health.models]
         states = [health.state for health in healths]
-        state: State = "starting" if "starting" in states else "down"
-        reasons = "; ".join(f"engine '{health.name}': {health.reason or health.state}" for health in healths)
+        state: State = "stalled" if "stalled" in states else "starting" if "starting" in states else "down"
+        reasons = "; ".join(f"engine '{health.name}': {health.told or health.state}" for health in healths)
         reasons = reasons or "no engine is configured for it any more"
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
@@ -181,6 +201,7 @@ class Backends:
         goes out only by failing at that token: a request that breaks every engine must not close them all.
         """
         how = error.how if isinstance(error, EngineBroken) else "broken"
+        address.ending = address.ending or how == "declined"
         if how == "unsent":
             address.lost(error.message)
         elif not address.breaker.closed:
@@ -225,12 +246,15 @@ class Backends:
         found = list(self._addresses[engine.name].values())
         if not found:
             reason = self._no_address[engine.name]
-            return Health(engine.name, "starting", self._started, reason, 0, 0, engine.models)
+            told = "no address is known for it yet"
+            return Health(engine.name, "starting", self._started, reason, told, 0, 0, engine.models)
         up = [address for address in found if address.state == "up"]
-        best = min(up or [a for a in found if a.state == "starting"] or found, key=lambda address: address.since)
-        others = [f"{address.label}: {address.reason}" for address in found if address.state != "up"]
-        reason = "; ".join(others) if len(found) > 1 else best.reason
-        return Health(engine.name, best.state, best.since, reason, len(up), len(found), engine.models)
+        best = min(found, key=lambda address: (STATES.index(address.state), address.since))
+        others = {a: a.structured_stuck if a.state == "up" else a.reason for a in found}
+        others = {address: why for address, why in others.items() if why}
+        told = "; ".join(dict.fromkeys(others.values()))
+        reason = "; ".join(f"{address.label}: {why}" for address, why in others.items()) if len(found) > 1 else told
+        return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models)
 
     def _changed(self) -> None:
         self._serving.clear()

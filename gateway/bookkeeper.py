@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from gateway import spill
 from gateway.auth import Auth, Known
 from gateway.keystore import KeyStore, StoredKey
 from gateway.ledger import Ledger, Tally, day_of, merge, write
+from gateway.supervisor import Supervisor
 
 # What is used is handed over so often and written at once; changes of the keys are looked for as often.
 HAND_OVER_S = 0.3
@@ -64,14 +64,20 @@ class Bookkeeper:
     ``failures``: writes that failed; what they held is kept and tried again.
     """
 
-    def __init__(self, store: KeyStore, auth: Auth, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store: KeyStore, auth: Auth, ledger: Ledger, supervisor: Supervisor, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._store = store
         self._auth = auth
         self._ledger = ledger
         self._loop = loop
         self._handed_over = 0.0
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
+        # Not of `_run` alone: it is begun again after a defect.
+        self._waiting = _Batch()
+        self._spilled = True
+        self._ended = False
+        self._thread = supervisor.thread("bookkeeper", self._run)
         self._version = store.version()
         self.failures = 0
         self._failing: set[_Kind] = set()
@@ -104,21 +110,20 @@ class Bookkeeper:
             self._batches.put(_Batch({day_of(now): tally} if tally else {}, dict.fromkeys(used, now)))
 
     def _run(self) -> None:
-        waiting = _Batch()
-        spilled = True
-        while True:
+        while not self._ended:
             try:
                 batch = self._batches.get(timeout=POLL_S)
             except queue.Empty:
                 batch = _Batch()
             if batch is None:
+                self._ended = True
                 break
-            waiting.add(batch)
-            spilled = spilled and not self._tried(self._add_spilled, _ADDING)
-            if waiting and self._write(waiting):
-                waiting = _Batch()
+            self._waiting.add(batch)
+            self._spilled = self._spilled and not self._tried(self._add_spilled, _ADDING)
+            if self._waiting and self._write(self._waiting):
+                self._waiting = _Batch()
             self._tried(self._look, _READING)
-        self._end(waiting)
+        self._end(self._waiting)
         self._store.close()
 
     def _end(self, waiting: _Batch) -> None:

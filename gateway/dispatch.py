@@ -1,13 +1,17 @@
 """Brings an admitted request to an engine; to another one only where none can have worked on it, and within a budget.
 
-Sent to another engine, only ever before the first byte of an answer (`EngineBroken.how`):
+Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
 
-``unsent``    the connection failed, or broke before the whole request had been written. As often as there are engines.
+``stale``     a kept connection was lost within `upstream.STALE_S` of sending, without a byte: it was closing. To the
+              same engine, on a new connection, so that it shows whether the process is there. Costs no budget: nothing
+              has been done yet.
+``unread``    the same, and its kernel has not given the request to the engine: as when a process ends by itself.
+``unsent``    the connection failed, or broke before the whole request had been written. To another engine, as often as
+              there are engines; not after ``stale``, for then the request may be what has ended the process.
 ``declined``  vLLM's 500 with `proxy.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
               it, so a second one does it for the first time. Once.
-``stale``     a kept connection was closed without a byte of an answer: it was closing when the request was sent. Once;
-              on a new connection to the same engine where there is no other.
-``silent``    the same on a fresh connection, from an engine that is known to be going by then. Once.
+``EngineFull``  its own queue is full, it has not begun. To another engine, as often as there are engines.
+``silent``    lost without a byte by an engine that has said by then that it is ending. To another engine, once.
 
 Not sent again: any other 5xx, a connection that breaks while the engine works, a frozen engine. The request may be
 what broke it, and would break the next one.
@@ -20,7 +24,7 @@ import asyncio
 from gateway.access_log import Visit
 from gateway.address import Address
 from gateway.backends import Backends
-from gateway.errors import EngineBroken, EngineSilent, GatewayError
+from gateway.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
 from gateway.metrics import Metrics
 from gateway.places import Place
 from gateway.proxy import Exchange
@@ -53,23 +57,30 @@ class Dispatch:
             EngineBroken, EngineSilent, Overloaded, NoEngineUp: nothing has been written to ``reply``.
         """
         tried: list[Address] = []
-        again = False
+        again = fresh = had = False  # had: an engine may have had it that is not there any more
         self._budget.request(self._loop.time())
         while True:
             address = place.engine
-            visit.engine = address.engine.name
+            visit.engine, visit.address = address.engine.name, address.label
+            if job.call.structured:
+                address.structured_at = self._loop.time()
             try:
-                outcome = await self._exchange.run(address.target, job, reply)
+                outcome = await self._exchange.run(address.target, job, reply, fresh)
             except EngineBroken as error:
-                going = not address.breaker.closed
+                if error.how in ("stale", "unread"):  # a new connection is neither, so this happens once
+                    fresh, had = True, error.how == "stale"
+                    self._metrics.retried(address.engine.name)
+                    continue
                 self._backends.failed(address, error)
-                if error.how != "unsent":
-                    if again or not (error.how in ("declined", "stale") or (error.how == "silent" and going)):
+                if error.how != "unsent" or had:
+                    if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
                         raise
                     again = True
-                tried.append(address)
-                place.move(self._another(error, job, tried))
-                self._metrics.retried(address.engine.name)
+                self._move(error, place, job, tried)
+                fresh = False
+            except EngineFull as error:
+                self._move(error, place, job, tried)
+                fresh = False
             except EngineSilent as error:
                 self._backends.failed(address, error)
                 raise
@@ -83,14 +94,18 @@ class Dispatch:
         elif outcome in ("cut", "engine_error", "engine_timeout"):
             self._backends.failed(address, EngineBroken(f"an answer of {address.target.label} broke off ({outcome})"))
 
-    def _another(self, error: EngineBroken, job: Job, tried: list[Address]) -> Address:
+    def _move(self, error: EngineBroken | EngineFull, place: Place, job: Job, tried: list[Address]) -> None:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
+        failed = place.engine
+        tried.append(failed)
+        place.move(self._another(error, job, tried))
+        self._metrics.retried(failed.engine.name)
+
+    def _another(self, error: EngineBroken | EngineFull, job: Job, tried: list[Address]) -> Address:
         other = self._backends.another(job.call, tried)
-        if other is None and error.how == "stale":
-            other = tried[-1]
         if other is None:
             ending: GatewayError = error
-            if error.how in ("unsent", "declined"):
+            if isinstance(error, EngineBroken) and error.how in ("unsent", "declined"):
                 ending = self._backends.none_up(job.call.model)
             raise ending from None
         if not self._budget.take(self._loop.time()):

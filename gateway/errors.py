@@ -14,12 +14,15 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     UnsupportedEncoding 415  a compressed body
     HeadersTooLarge     431  over 32 KiB or 100 headers
     Overloaded          429  more work than the limit admits; Retry-After
+        EngineFull      429  the queue of every engine that could be asked is full
     Internal            500  a defect of the gateway
     UnknownCoding       501  a Transfer-Encoding other than chunked
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
     Stopping            503  the gateway is on its way out; Retry-After
     TooManyConnections  503  over limits.max_connections; Retry-After
+        GatewayBusy     503  the gateway may not open another connection to an engine; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
+        StructuredStuck 503  those that are up compile no schema at the moment; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
 """
 
@@ -119,6 +122,10 @@ class Overloaded(GatewayError):
         self.reason = reason
 
 
+class EngineFull(Overloaded):
+    """The engine's own queue is full: it has not begun."""
+
+
 class Internal(GatewayError):
     pass
 
@@ -128,7 +135,7 @@ class UnknownCoding(GatewayError):
 
 
 # How an engine failed a request; `dispatch` says what follows from each.
-How = Literal["unsent", "declined", "stale", "silent", "broken"]
+How = Literal["unsent", "unread", "declined", "stale", "silent", "broken"]
 
 
 class EngineBroken(GatewayError):
@@ -145,12 +152,25 @@ class NoEngineUp(GatewayError):
     status, code = 503, "no_engine_up"
 
 
+class StructuredStuck(NoEngineUp):
+    """Plain requests are served."""
+
+    code = "structured_output_stuck"
+
+
 class Stopping(GatewayError):
     status, code, close = 503, "gateway_stopping", True
 
 
 class TooManyConnections(GatewayError):
     status, code, close = 503, "too_many_connections", True
+
+
+class GatewayBusy(TooManyConnections):
+    close = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; try again in 1 s", retry_after=1)
 
 
 class EngineSilent(GatewayError):

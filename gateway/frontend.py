@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from gateway.errors import GatewayError, RequestTimeout, TooManyConnections
@@ -42,6 +42,10 @@ class Surface(Protocol):
 
 # Over `limits.max_connections` so many more are let in, for what needs no key: health checks and scrapes.
 SPARE_CONNECTIONS = 16
+# They have so long for their heads, in seconds: slow ones must not keep health checks out.
+SPARE_HEADER_S = 1.0
+# Where all are taken, one that has been idle for so long gives way to a newcomer, the longest idle first.
+GIVES_WAY_S = 1.0
 _FULL = b"too many connections (limits.max_connections)"
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 1\r\nconnection: close\r\n"
@@ -51,13 +55,17 @@ _TURNED_AWAY = (
 
 @dataclass(slots=True)
 class Context:
-    """What all connections share. ``limits`` may be changed; body sizes are for connections made after that."""
+    """What all connections share. ``limits`` may be changed; body sizes are for connections made after that.
+
+    ``idle``: those that have no request, not even half of one, and since when; the longest idle first.
+    """
 
     surface: Surface
     limits: Limits
     ids: Iterator[str]
     sweeper: Sweeper
     loop: asyncio.AbstractEventLoop
+    idle: dict[Connection, float] = field(default_factory=dict)
 
 
 class Connection(asyncio.Protocol):
@@ -80,6 +88,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._make_room()
         over = len(self._connections) - self._context.limits.max_connections
         if over >= SPARE_CONNECTIONS:
             self._reading = False
@@ -92,8 +101,26 @@ class Connection(asyncio.Protocol):
         self._context.sweeper.add(self)
         self._expect_head()
 
+    def _make_room(self) -> None:
+        """Have the longest idle connection give way, where all are taken."""
+        context = self._context
+        if len(self._connections) < context.limits.max_connections:
+            return
+        # The context is shared by all ports, the connections are this one's.
+        longest = next((other for other in context.idle if other._connections is self._connections), None)
+        if longest is not None and context.loop.time() - context.idle[longest] >= GIVES_WAY_S:
+            longest.give_way()
+
+    def give_way(self) -> None:
+        """Close, and count no more from now on."""
+        self._connections.discard(self)
+        self._context.idle.pop(self, None)
+        self._reading = False
+        self._transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.discard(self)
+        self._context.idle.pop(self, None)
         self._context.sweeper.discard(self)
         self._reading = False
         self._ahead.clear()
@@ -121,8 +148,10 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
                 return
         elif self._reader.idle and self._head is None:
+            self._context.idle.pop(self, None)
             # Absolute from the first byte, or from the connection: bytes that trickle in do not extend it.
-            self._deadline = min(self._deadline, self._context.loop.time() + self._context.limits.header_timeout_s)
+            limit = SPARE_HEADER_S if self._spare else self._context.limits.header_timeout_s
+            self._deadline = min(self._deadline, self._context.loop.time() + limit)
         try:
             self._reader.feed(data, self._context.loop.time())
         except GatewayError as error:
@@ -189,8 +218,12 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _expect_head(self, keep_alive: bool = False) -> None:
-        limits = self._context.limits
-        self._deadline = self._context.loop.time() + (limits.keep_alive_s if keep_alive else limits.header_timeout_s)
+        context, now = self._context, self._context.loop.time()
+        limits = context.limits
+        if self._reader.idle and not self._ahead:
+            context.idle[self] = now
+        wait = limits.keep_alive_s if keep_alive else limits.header_timeout_s
+        self._deadline = now + (min(wait, SPARE_HEADER_S) if self._spare else wait)
 
     def _refuse(self, error: GatewayError) -> None:
         """Answer with an error, in turn, and close."""

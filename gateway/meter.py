@@ -13,37 +13,63 @@ import re
 from gateway.call import Call, Usage
 
 EVENT_END = b"\n\n"
-_USAGE = b'"usage":{'
+# vLLM writes no blanks; what stands between may.
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _COUNT = re.compile(
     rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens'
-    rb'|cache_read_input_tokens|cache_creation_input_tokens)":(\d{1,15})'
+    rb'|cache_read_input_tokens|cache_creation_input_tokens)"\s*:\s*(\d{1,15})'
 )
-_NO_CHOICES = b'"choices":[]'
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 # The usage object with its details is a few hundred bytes; what follows it is not searched for numbers.
 _USAGE_BYTES = 1024
 
 
-class Meter:
-    """Sees one answer go by. ``first_at`` and ``last_at``: the loop's clock, of the first and the last piece."""
+# Anthropic's way of keeping a stream alive; the others' is a comment (vLLM's --sse-keep-alive-interval). Both are made
+# by the front end, whatever its core does.
+_PINGS = (b"event: ping", b"event:ping")
 
-    __slots__ = ("_call", "_tail", "_usage", "events", "first_at", "last_at")
+
+def brings(events: bytes) -> int:
+    """How many of these whole events bring something; comments, pings and blank lines do not."""
+    if events.startswith(b"data:") and events.find(EVENT_END) == len(events) - len(EVENT_END):
+        return 1  # nearly always
+    return sum(map(_brings, events.split(EVENT_END)))
+
+
+def _brings(event: bytes) -> bool:
+    return (event.startswith(b"data:") or b"\ndata:" in event) and not event.lstrip(b"\n").startswith(_PINGS)
+
+
+class Meter:
+    """Sees one answer go by. ``first_at`` and ``last_at``: the loop's clock, of the first and the last piece.
+
+    ``events``: those that brought something; ``brought``: whether the last piece did.
+    """
+
+    __slots__ = ("_call", "_tail", "_usage", "brought", "events", "first_at", "last_at")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._usage: Usage | None = None
         self._tail = b""
         self.events = 0
+        self.brought = False
         self.first_at = 0.0
         self.last_at = 0.0
 
     def stream(self, events: bytes) -> bytes:
         """Look at whole events; returns what the client is to get of them."""
-        self.events += events.count(EVENT_END)
         if self._tail or not events.endswith(EVENT_END):
+            self.events += events.count(EVENT_END)
+            self.brought = True
             self._look_at_piece(events)
-        elif _USAGE in events and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
-            self._read(events)
-        if not self._call.hides_usage or _USAGE not in events:
+        else:
+            count = brings(events)
+            self.events += count
+            self.brought = count > 0
+            if _has_usage(events) and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
+                self._read(events)
+        if not self._call.hides_usage or not _has_usage(events):
             return events
         return _without_usage_event(events)
 
@@ -51,7 +77,7 @@ class Meter:
         """Look at an answer that is no stream, or at the next piece of a long one."""
         if self._tail:
             body = self._tail + body
-        if _USAGE in body:
+        if _has_usage(body):
             self._read(body)
         self._tail = body[-_USAGE_BYTES:]
 
@@ -80,13 +106,13 @@ class Meter:
         last = self._tail + piece
         if piece.endswith(EVENT_END):
             self._tail = b""
-            if _USAGE in last and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
+            if _has_usage(last) and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
                 self._read(last)
         else:
             self._tail = last[-_USAGE_BYTES:]
 
     def _read(self, data: bytes) -> None:
-        start = data.rindex(_USAGE)
+        start = max(match.start() for match in _USAGE.finditer(data))
         found = {name: int(number) for name, number in _COUNT.findall(data, start, start + _USAGE_BYTES)}
         if b"prompt_tokens" in found:
             prompt, output = found[b"prompt_tokens"], found.get(b"completion_tokens", 0)
@@ -102,8 +128,12 @@ class Meter:
         self._usage = Usage(prompt, output, cached, exact=not self._call.stream or output > 0)
 
 
+def _has_usage(data: bytes) -> bool:
+    return b'"usage"' in data and _USAGE.search(data) is not None
+
+
 def _without_usage_event(events: bytes) -> bytes:
     """Leave out the event that carries usage and no choice."""
     pieces = events.split(EVENT_END)
-    kept = [piece for piece in pieces if not (_USAGE in piece and _NO_CHOICES in piece)]
+    kept = [piece for piece in pieces if not (_has_usage(piece) and _NO_CHOICES.search(piece))]
     return EVENT_END.join(kept)

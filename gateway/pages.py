@@ -21,6 +21,7 @@ from gateway.http1 import JSON, Request
 from gateway.reply import Reply
 from gateway.scrape import Scrape
 from gateway.settings import EngineSettings
+from gateway.supervisor import Supervisor
 
 MODELS_PATH = b"/v1/models/"
 _ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
@@ -30,9 +31,15 @@ class Pages:
     """One method for each."""
 
     def __init__(
-        self, backends: Backends, scrape: Scrape, document: Callable[[], bytes], draining: Callable[[], bool]
+        self,
+        backends: Backends,
+        scrape: Scrape,
+        document: Callable[[], bytes],
+        draining: Callable[[], bool],
+        supervisor: Supervisor,
     ) -> None:
         self._draining = draining
+        self._supervisor = supervisor
         self._backends = backends
         self._scrape = scrape
         self._document = document
@@ -82,7 +89,8 @@ class Pages:
         draining = self._draining()
         good = any(health.state == "up" for health in healths) and not draining
         status = "draining" if draining else "ok" if good else "no engine is up"
-        body = {"status": status, "engines": [_health_entry(health, self._shown_all(request)) for health in healths]}
+        entries = [_health_entry(health, self._shown_all(request)) for health in healths]
+        body = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
     async def livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002

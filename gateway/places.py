@@ -9,12 +9,43 @@ from typing import Protocol
 
 from gateway.address import Address
 from gateway.call import Call, Principal, Usage
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NoEngineUp
 from gateway.occupancy import Hold
 
 # The pace is measured over this time, and at most so many departures.
 PACE_S = 10.0
 _PACE_COUNT = 512
+
+
+class Engines(Protocol):
+    """What admission asks of the engines."""
+
+    def limit(self, model: str) -> int:
+        """Requests that may be at the engines that serve the model and are up; 0 if there are none."""
+
+    def reserve(self, model: str) -> int:
+        """How many of them are kept for keys that have few."""
+
+    def has_room(self, model: str, whole: bool) -> bool:
+        """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
+
+    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
+        """An engine with room for this request; None if there is none.
+
+        Args:
+            call: the request.
+            whole: it may take of the reserve.
+            crowded: others wait besides it.
+        """
+
+    def refusal(self, call: Call) -> GatewayError | None:
+        """What a request has to be told though engines that serve its model are up."""
+
+    def waited_for(self, model: str) -> bool:
+        """Whether an engine that serves the model stands still, nobody can stand in for it, and it may come back."""
+
+    def none_up(self, model: str) -> NoEngineUp:
+        """What to tell somebody while no engine that serves the model is up."""
 
 
 class Owner(Protocol):

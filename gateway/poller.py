@@ -10,17 +10,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 
 from gateway import reports
 from gateway.address import Address
-from gateway.asking import ask
+from gateway.asking import NoConnection, ask, one_token
 from gateway.breaker import State
 from gateway.settings import Polling
+from gateway.structured import StructuredTrials
+from gateway.supervisor import Supervisor
+from gateway.upstream import OWN_SHORTAGE, REFUSED, why
 
 # A busy engine may answer one poll late; a dead one answers none.
 SILENT_POLLS_TO_LOST = 2
+PART = "health_checker"
+# One that stood still and goes on moves again within so long, and what it had before with it.
+AWAKE_S = 1.0
 LOADING = "vLLM opens its port once the weights are loaded"
 
 
@@ -35,24 +42,29 @@ class Poller:
         polling: Polling,
         alone: Callable[[Address], bool],
         gone: Callable[[Address], None],
+        supervisor: Supervisor,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._polling = polling
         self._alone = alone
         self._gone = gone
+        self._supervisor = supervisor
         self._loop = loop
+        self._structured = StructuredTrials(polling, supervisor, loop)
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._trials: dict[Address, asyncio.Task[None]] = {}
         self._silent: dict[Address, int] = {}
+        self._silent_since: dict[Address, float] = {}
         self._refused_since: dict[Address, datetime] = {}
 
     def use(self, polling: Polling) -> None:
         """Other times from now on."""
         self._polling = polling
+        self._structured.use(polling)
 
     def watch(self, address: Address) -> None:
         """Begin to ask it."""
-        self._tasks[address] = self._loop.create_task(self._keep_asking(address))
+        self._tasks[address] = self._supervisor.task(PART, partial(self._keep_asking, address), self._loop)
 
     def leave(self, address: Address) -> None:
         """Ask it no more."""
@@ -60,7 +72,12 @@ class Poller:
             task = tasks.pop(address, None)
             if task is not None:
                 task.cancel()
+        self._structured.leave(address)
+        self._forget(address)
+
+    def _forget(self, address: Address) -> None:
         self._silent.pop(address, None)
+        self._silent_since.pop(address, None)
         self._refused_since.pop(address, None)
 
     def stop(self) -> None:
@@ -81,8 +98,11 @@ class Poller:
 
     async def _keep_asking(self, address: Address) -> None:
         while True:
-            await self._ask(address)
-            self._judge(address)
+            with self._supervisor.guard(PART):
+                await self._ask(address)
+            with self._supervisor.guard(PART):
+                self._judge(address)
+                self._structured.check(address)
             await asyncio.sleep(self._polling.health_interval_s)
 
     async def _ask(self, address: Address) -> None:
@@ -97,35 +117,50 @@ class Poller:
                 served = _model_ids(body) & set(address.engine.models) if status == 200 else set()
                 status, text = await ask(address, b"/metrics")
                 report = reports.read(text) if status == 200 else None
-        except TimeoutError:
-            self._silence(address)
-        except OSError as error:
+        except NoConnection as error:
             self._refuse(address, error)
+        except TimeoutError:
+            self._silence(address, "it does not answer", slow=True)
+        except OSError as error:
+            self._silence(address, str(error))
         else:
-            self._silent.pop(address, None)
-            self._refused_since.pop(address, None)
+            self._forget(address)
             address.polled(served, report)
         address.observe(self._loop.time(), report)
 
-    def _silence(self, address: Address) -> None:
-        polling = self._polling
-        heard = self._loop.time() - address.target.last_byte_at
+    def _silence(self, address: Address, reason: str, slow: bool = False) -> None:
+        """``slow``: it may only have no time; else its connections break."""
+        polling, now = self._polling, self._loop.time()
+        since = self._silent_since.setdefault(address, now)
+        heard = now - address.target.last_byte_at
         if address.state == "up" and heard < polling.health_timeout_s + polling.health_interval_s:
             return  # it has no time for polls, and goes on with its answers
         self._silent[address] = self._silent.get(address, 0) + 1
-        if address.state != "up" or self._silent[address] >= SILENT_POLLS_TO_LOST:
-            self._lose(address, "it does not answer")
+        if address.state == "up" and self._silent[address] < SILENT_POLLS_TO_LOST:
+            return
+        if slow and self._waited_for(address, now - since):
+            address.stall(f"{reason}; it is waited for")
+        else:
+            self._lose(address, reason)
 
-    def _refuse(self, address: Address, error: OSError) -> None:
-        """The port is closed: what had been there is gone, its prefix cache with it."""
-        why = (error.strerror or str(error)).lower()
-        if address not in self._refused_since:
-            self._gone(address)
-        since = self._refused_since.setdefault(address, datetime.now(UTC))
-        if address.state == "starting":
-            why = f"port refused since {since:%H:%M:%S} UTC ({why}); {LOADING}"
-        address.vitals.forget(self._loop.time())
-        self._lose(address, why)
+    def _waited_for(self, address: Address, seconds: float) -> bool:
+        """Whether one that has stood still for so long is waited for: it was up, and nobody can stand in for it."""
+        known = address.state in ("up", "stalled")
+        return known and seconds < self._polling.lone_frozen_after_s and self._alone(address)
+
+    def _refuse(self, address: Address, error: NoConnection) -> None:
+        """No connection could be made."""
+        if error.errno in OWN_SHORTAGE:
+            return  # it says nothing about the engine
+        reason = why(error)
+        if error.errno in REFUSED:  # what had been there is gone, its prefix cache with it
+            if address not in self._refused_since:
+                self._gone(address)
+            since = self._refused_since.setdefault(address, datetime.now(UTC))
+            if address.state == "starting":
+                reason = f"port refused since {since:%H:%M:%S} UTC ({reason}); {LOADING}"
+            address.vitals.forget(self._loop.time())
+        self._lose(address, reason)
 
     def _lose(self, address: Address, why: str) -> None:
         trial = self._trials.pop(address, None)
@@ -136,11 +171,18 @@ class Poller:
     def _judge(self, address: Address) -> None:
         now = self._loop.time()
         quiet = address.vitals.frozen_for(now)
-        if quiet is not None and (address.breaker.closed or address.target.underway):
+        stalled = address.state == "stalled"
+        if quiet is not None and (address.breaker.closed or stalled or address.target.underway):
             why = f"is frozen: it has work and no token came for {quiet:.0f} s"
-            if address.breaker.closed:
-                address.out(f"it {why}")
-            address.cut(why)
+            if self._waited_for(address, quiet):
+                if not stalled:
+                    address.stall(f"it {why}; it is waited for")
+            else:
+                if address.breaker.closed or stalled:
+                    address.out(f"it {why}")
+                address.cut(why)
+        elif stalled and address.listed and address.vitals.moved_at > address.stalled_at:
+            address.proved()
         if address.listed and address.breaker.may_try(now):
             self.try_soon(address)
         elif address.breaker.closed and self._idle_for(address, now) >= self._polling.canary_interval_s > 0:
@@ -155,32 +197,53 @@ class Poller:
 
     async def _try(self, address: Address) -> None:
         """A tiny real generation."""
+        fault: str | None = "a defect of the gateway ended the trial; its log has more"
+        with self._supervisor.guard(PART):
+            fault = await self._trial(address)
+        if fault == "":
+            await self._proved(address)
+        elif fault is not None and address.breaker.state is not State.OPEN:
+            address.out(fault, wait=not self._alone(address))
+
+    async def _proved(self, address: Address) -> None:
+        """A token came. What still moves nothing after that has been lost: engines serve all that they run."""
+        if self._still(address):
+            await asyncio.sleep(2 * self._polling.health_interval_s + AWAKE_S)
+            if address.state == "down":
+                return
+            if quiet := self._still(address):
+                address.cut(f"brought nothing for {quiet:.0f} s, and then a token for a later request", compiling=False)
+        address.vitals.heard(self._loop.time())
+        address.proved()
+
+    def _still(self, address: Address) -> float:
+        """For how many seconds it has stood still and been waited for; 0 if it does not."""
+        return (address.vitals.frozen_for(self._loop.time()) or 0.0) if address.state == "stalled" else 0.0
+
+    async def _trial(self, address: Address) -> str | None:
+        """What is wrong; empty if nothing is, None if that could not be seen or it is waited for."""
         began = address.tried_at = self._loop.time()
         limit = self._polling.canary_timeout_s
         try:
             async with asyncio.timeout(limit):
-                fault = await _one_token(address)
+                return await one_token(address)
         except TimeoutError:
             # Behind others in a long queue it may take longer; then their tokens say the same.
             waits = address.report is not None and address.report.busy and address.vitals.moved_at > began
-            fault = "" if waits else f"one token did not come within {limit:g} s"
+            if waits:
+                return ""
+            fault = f"one token did not come within {limit:g} s"
+            since = address.stalled_at if address.state == "stalled" else began
+            if not self._waited_for(address, self._loop.time() - since):
+                return fault
+            address.stall(f"{fault}; it is waited for")
+            return None
+        except NoConnection as error:
+            if error.errno in OWN_SHORTAGE and address.breaker.closed:
+                return None
+            return f"no connection for a request for one token: {why(error)}"
         except OSError as error:
-            fault = f"a request for one token failed: {(error.strerror or str(error)).lower()}"
-        if not fault:
-            address.proved()
-        elif address.breaker.state is not State.OPEN:
-            address.out(fault, wait=not self._alone(address))
-
-
-async def _one_token(address: Address) -> str:
-    """Empty if it works, else what is wrong."""
-    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
-    generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
-    status, _ = await ask(address, b"/v1/completions", generate)
-    if 400 <= status < 500:  # an engine for embeddings has no such path
-        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
-    # Another refusal of the question itself says nothing against the engine.
-    return f"it answers {status} to a request for one token" if status >= 500 else ""
+            return f"a request for one token failed: {error}"
 
 
 def _model_ids(body: bytes) -> set[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from gateway.address import Target
-from gateway.errors import EngineBroken
+from gateway.errors import EngineBroken, GatewayBusy
 from gateway.relay import Job, Outcome, Relay
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.sweeper import Sweeper
-from gateway.upstream import EngineConnection
+from gateway.upstream import OWN_SHORTAGE, EngineConnection, why
 
 
 class Exchange:
@@ -25,20 +25,21 @@ class Exchange:
         """Other limits for requests from now on."""
         self._limits = limits
 
-    async def run(self, target: Target, job: Job, reply: Reply) -> Outcome:
+    async def run(self, target: Target, job: Job, reply: Reply, fresh: bool = False) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
+
+        Args:
+            fresh: on a new connection; those kept are closed, for one of them was closing and the others are as old.
 
         Raises:
             EngineBroken: nothing has been written to ``reply``; ``how`` says whether another engine may be asked.
             EngineSilent: nothing has been written to ``reply``.
             Overloaded: the engine's own queue is full.
         """
-        connection = target.pool.take()
-        kept = connection is not None
-        if connection is None:
-            connection = await self._connect(target)
+        if fresh:
+            target.pool.close()
+        connection = target.pool.take() or await self._connect(target)
         relay = Relay(reply, connection, target.label, self._limits, job)
-        relay.kept = kept
         self._sweeper.add(relay)
         target.underway.add(relay)
         reply.source = relay
@@ -60,8 +61,9 @@ class Exchange:
             seconds = self._limits.connect_timeout_s
             raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", how="unsent") from None
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise EngineBroken(f"no connection to {target.label}: {why}", how="unsent") from None
+            if error.errno in OWN_SHORTAGE:
+                raise GatewayBusy(f"the gateway has no connection left to {target.label} ({why(error)})") from None
+            raise EngineBroken(f"no connection to {target.label}: {why(error)}", how="unsent") from None
 
 
 def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:

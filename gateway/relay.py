@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.answer_head import refused, retry_after
 from gateway.call import Call
 from gateway.dialects.base import Dialect
 from gateway.dialects.openai import ABORTED
-from gateway.errors import EngineBroken, EngineSilent, GatewayError, How, NotServed, Overloaded
+from gateway.errors import EngineBroken, EngineSilent, GatewayError, How
 from gateway.http1 import JSON
 from gateway.meter import EVENT_END, Meter
 from gateway.reply import Reply
 from gateway.settings import Limits
-from gateway.upstream import EngineConnection
+from gateway.upstream import EngineConnection, Head
 
 # An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
 # of it is then a clean 502.
@@ -24,7 +25,6 @@ HOLD_BYTES = 256 * 1024
 MAX_TRANSLATED = 32 * 1024 * 1024
 # An event that is longer than this goes on in pieces.
 MAX_EVENT_BYTES = 256 * 1024
-RETRY_AFTER_S = 1
 # What reading JSON of another shape than expected comes to.
 _UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError)
 # How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
@@ -34,7 +34,8 @@ MAX_FAULT_BYTES = 4096
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
 
-# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come.
+# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come; of a
+# stream its first event, not a comment or a ping.
 OnFirstByte = Callable[[int, float], None]
 
 
@@ -52,8 +53,8 @@ class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     __slots__ = (
-        "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length", "_limits",
-        "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done", "kept",
+        "_began", "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length",
+        "_limits", "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done",
     )  # fmt: skip
 
     def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
@@ -76,14 +77,17 @@ class Relay:
         self._meter = job.meter
         self._translation = job.call.translation
         self._moved = False
-        self._quiet_since = loop.time()
-        self.kept = False
+        self._began = self._quiet_since = loop.time()
         if self._translation is not None:
             self._translation.begin()
 
     @property
     def unread(self) -> int:
         return 0 if self._meter.first_at else self._job.call.prompt_tokens
+
+    @property
+    def structured_since(self) -> float:
+        return 0.0 if self._meter.first_at or not self._job.call.structured else self._began
 
     @property
     def blocked(self) -> bool:
@@ -93,33 +97,25 @@ class Relay:
     def last_byte_at(self) -> float:
         return self._meter.last_at
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None:
-        self._status = status
-        self._content_type = content_type or JSON
-        self._length = length
-        self._events = content_type.startswith(b"text/event-stream")
+    def on_head(self, head: Head) -> None:
+        self._status = head.status
+        self._content_type = head.content_type or JSON
+        self._length = head.length
+        self._events = head.events
         if self._events and self._translation is not None:
             self._content_type = self._translation.stream_type
-        if status == 503:
-            self._give_up(
-                Overloaded(f"the queue of {self._engine} is full", retry_after=RETRY_AFTER_S, reason="engine_queue")
-            )
-        elif status == 501:
-            self._give_up(NotServed(f"{self._engine} does not serve this API for this model"))
-        elif status > 500:  # the body of a 500 says which one it is
-            self._give_up(EngineBroken(f"{self._engine} answered {status}"))
+        error = refused(head, self._engine, self._job.call.stream)
+        if error is not None:
+            self._give_up(error)
+        elif head.status == 429:
+            self._reply.extra += b"retry-after: %d\r\n" % retry_after(head)
 
     def on_data(self, data: bytes) -> None:
         if self._status == 500:
             self._held = (self._held + data)[:MAX_FAULT_BYTES]
             return
-        self._moved = True
-        meter, now = self._meter, self._loop.time()
-        if not meter.last_at:
-            self._job.on_first_byte(self._status, now)
-            if self._status < 400:  # a refusal costs nothing
-                meter.first_at = now
-        meter.last_at = now
+        if not self._events and not data.isspace():  # blanks before JSON keep a connection alive, and are no answer
+            self._brought()
         if self._translation is not None and not self._events:
             self._gather(data)
             return
@@ -134,8 +130,18 @@ class Relay:
         elif not self._reply.started and len(data) <= HOLD_BYTES:
             self._held = data
         else:
-            meter.whole(data)
+            self._meter.whole(data)
             self._pass(data)
+
+    def _brought(self) -> None:
+        """A piece of the answer has come: of what the engine was asked for, not a comment, a ping or a head."""
+        self._moved = True
+        meter, now = self._meter, self._loop.time()
+        if not meter.last_at:
+            self._job.on_first_byte(self._status, now)
+            if self._status < 400:  # a refusal costs nothing
+                meter.first_at = now
+        meter.last_at = now
 
     def _gather(self, data: bytes) -> None:
         self._whole += data
@@ -146,8 +152,11 @@ class Relay:
     def _pass_events(self, data: bytes) -> None:
         if self._job.dialect.failed(data):
             self._failed = True
-        self._last = data
+        last = data
         data = self._meter.stream(data)
+        if self._meter.brought:
+            self._last = last
+            self._brought()
         if self._translation is not None:
             try:
                 data = self._translation.stream(data)
@@ -184,6 +193,9 @@ class Relay:
         if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
             self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
             return
+        if not body or body.isspace():
+            self.done.set_exception(EngineBroken(f"{self._engine} answered nothing"))
+            return
         self._meter.whole(body)
         if self._translation is not None:
             try:
@@ -197,10 +209,6 @@ class Relay:
 
     def on_lost(self, why: str, how: How) -> None:
         if not self.done.done():
-            if self._status:
-                how = "broken"
-            elif self.kept and how == "silent":
-                how = "stale"
             self._break(EngineBroken(f"{self._engine} {why}", how=how), "cut")
 
     def cut(self, error: EngineSilent) -> None:
@@ -232,14 +240,16 @@ class Relay:
             self._moved = False
             self._quiet_since = now
         limits = self._limits
-        limit = limits.idle_timeout_s if self._reply.started else limits.first_token_timeout_s
+        # Comments may have begun the reply of a stream long before its first token.
+        begun = self._meter.first_at > 0 if self._events else self._reply.started
+        limit = limits.idle_timeout_s if begun else limits.first_token_timeout_s
         if now - self._quiet_since < limit:
             return
         if self._reply.blocked:
             self._finish("client_gone")
             self._reply.break_off()
         else:
-            self._break(EngineSilent(f"{self._engine} sent nothing for {limit:g} s"), "engine_timeout")
+            self._break(EngineSilent(f"{self._engine} sent no token for {limit:g} s"), "engine_timeout")
         self._connection.cancel(self)
 
     def _keep_half_event(self, data: bytes) -> bytes:
@@ -263,8 +273,7 @@ class Relay:
             return
         if self._events:
             self._reply.write(self._job.dialect.error_event(error))
-            self._reply.keep_alive = False
-            self._reply.finish()
+            self._reply.finish()  # the framing is whole, so the connection stays
         else:
             self._reply.break_off()
         self._finish(outcome)

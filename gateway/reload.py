@@ -11,8 +11,10 @@ from typing import Protocol
 
 from gateway.settings import Settings
 from gateway.settings_file import SettingsError, load, read_api_keys
+from gateway.supervisor import Supervisor
 
 POLL_S = 0.25
+LAST_READ_S = 2.0
 # The sections that `Target.use_settings` takes over; a change of anything else needs a restart, and the log says so.
 LIVE = frozenset({"engines", "limits", "admission", "polling", "log"})
 _log = logging.getLogger("gateway")
@@ -37,7 +39,14 @@ class Target(Protocol):
 class Reloader:
     """A thread, since reading files may take as long as it likes."""
 
-    def __init__(self, config: Path, settings: Settings, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: Path,
+        settings: Settings,
+        target: Target,
+        supervisor: Supervisor,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._config = config
         self._settings = settings
         self._target = target
@@ -45,7 +54,8 @@ class Reloader:
         self._asked = False
         self._ended = False
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
+        self._supervisor = supervisor
+        self._thread = supervisor.thread("reload", self._run)
         self._watched = (
             _Watched(config, self._read_settings),
             _Watched(settings.api_keys_file, self._read_keys),
@@ -62,7 +72,7 @@ class Reloader:
     def stop(self) -> None:
         self._ended = True
         self._wake.set()
-        self._thread.join()
+        self._thread.join(LAST_READ_S)  # a file system that hangs must not hang the end
 
     def _run(self) -> None:
         while not self._ended:
@@ -74,17 +84,16 @@ class Reloader:
                     self._reload(watched)
 
     def _reload(self, watched: _Watched) -> None:
-        try:
-            watched.read()
-        except SettingsError as error:
-            for line in error.lines:
-                _log.error("%s; the old settings stay", line)
-            self._call(self._target.reloaded, "rejected")
-        except Exception:  # noqa: BLE001 a defect in reading one file must not end the watching
-            _log.exception("%s could not be read; the old settings stay", watched.path)
-            self._call(self._target.reloaded, "rejected")
-        else:
-            self._call(self._target.reloaded, "applied")
+        result = "rejected"
+        with self._supervisor.guard("reload"):  # a defect in reading one file must not end the watching
+            try:
+                watched.read()
+            except SettingsError as error:
+                for line in error.lines:
+                    _log.error("%s; the old settings stay", line)
+            else:
+                result = "applied"
+        self._call(self._target.reloaded, result)
 
     def _read_settings(self) -> None:
         old, new = self._settings, load(self._config)

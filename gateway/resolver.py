@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from gateway.settings import EngineSettings
+from gateway.supervisor import Supervisor
 
 
 class Resolver:
@@ -17,11 +19,13 @@ class Resolver:
         interval_s: float,
         found: Callable[[EngineSettings, set[str]], None],
         unknown: Callable[[EngineSettings, str], None],
+        supervisor: Supervisor,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.interval_s = interval_s
         self._found = found
         self._unknown = unknown
+        self._supervisor = supervisor
         self._loop = loop
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -30,7 +34,7 @@ class Resolver:
         if engine.socket_path:
             self._found(engine, {engine.socket_path})
             return
-        self._tasks[engine.name] = self._loop.create_task(self._keep_looking(engine))
+        self._tasks[engine.name] = self._supervisor.task("resolver", partial(self._keep_looking, engine), self._loop)
 
     def leave(self, engine: EngineSettings) -> None:
         """Look it up no more."""
@@ -46,9 +50,11 @@ class Resolver:
         while True:
             try:
                 infos = await self._loop.getaddrinfo(engine.host, engine.port, type=socket.SOCK_STREAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
+                # A UnicodeError where a label is over 63 characters.
+                reason = error.strerror if isinstance(error, OSError) else "not a host name"
                 # Known addresses stay: polling judges them, and it checks that the model is still served there.
-                self._unknown(engine, f"host name '{engine.host}' is not known ({error.strerror})")
+                self._unknown(engine, f"host name '{engine.host}' is not known ({reason})")
             else:
                 self._found(engine, {str(info[4][0]) for info in infos})
             await asyncio.sleep(self.interval_s)

@@ -87,7 +87,8 @@ class Routes:
         self._openai = OpenAI(models)
         self._anthropic = Anthropic(models)
         self._ollama = Ollama(models)
-        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining)
+        supervisor = parts.sweeper.supervisor
+        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor)
         routes = (
             *self._openai_routes(),
             *self._anthropic_routes(),
@@ -239,6 +240,8 @@ class Routes:
         visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
         if isinstance(error, Overloaded):
             visit.limit = error.reason
+        elif error.status >= 500:
+            visit.error = error.message
 
     def _note(self, visit: Visit, request: Request, status: int, counted: bool) -> None:
         parts = self._parts

@@ -76,7 +76,7 @@ class Scrape:
         yield self._counter("gateway_limited", text, ("reason",), _singles(metrics.limited))
         text = "Tokens that engines have read and written; cached_prompt is part of prompt."
         yield self._counter("gateway_tokens", text, ("model", "kind"), metrics.tokens)
-        text = "Streams: from the request's head to the engine's first body byte."
+        text = "Streams: from the request's head to the engine's first event."
         yield self._histogram("gateway_time_to_first_token_seconds", text, _WHERE, metrics.ttft)
         text = "From the request's head to the end of the answer."
         yield self._histogram("gateway_request_duration_seconds", text, _WHERE, metrics.duration)
@@ -142,6 +142,9 @@ class Scrape:
         text = "0 takes requests, 1 a tiny generation is being tried, 2 takes none until that has come back."
         breakers = {where: float(address.breaker.state) for where, address in addresses.items()}
         yield self._gauge("gateway_engine_breaker_state", text, labels, breakers)
+        stuck = {where: float(bool(address.structured_stuck)) for where, address in addresses.items()}
+        text = "1 if structured output is stuck there while plain requests go on."
+        yield self._gauge("gateway_structured_output_stuck", text, labels, stuck)
         text = "Requests that this address is given at once, adapted to what it reports."
         limits = {where: float(address.limit) for where, address in addresses.items()}
         yield self._gauge("gateway_engine_limit", text, labels, limits)
@@ -171,6 +174,9 @@ class Scrape:
         yield self._gauge("gateway_connections", "Client connections that are open.", (), connections)
         text = "Writes of usage to the key store that failed; what they held is kept and tried again."
         yield self._counter("gateway_ledger_write_failures", text, (), {(): float(sources.ledger_failures())})
+        failures = {(name,): float(part.failures) for name, part in sources.sweeper.supervisor.parts.items()}
+        text = "Times that a part of the gateway that runs for ever has failed by a defect and gone on."
+        yield self._counter("gateway_task_failures", text, ("task",), failures)
         text = "Times that a changed gateway.yaml or key file was read, by what became of it."
         yield self._counter("gateway_config_reloads", text, ("result",), _singles(sources.metrics.reloads))
         text = "Always 1; the label says which version."

@@ -82,7 +82,9 @@ class AdmissionSettings(_Frozen):
 class Polling(_Frozen):
     """How often engines are asked how they are, and how often host names are looked up again.
 
-    ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out.
+    ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out;
+    ``lone_frozen_after_s``: one that nobody can stand in for. Until then it is waited for.
+    ``structured_interval_s``: one that has had structured requests has to bring a token of a tiny schema that often.
     ``canary_interval_s``: an idle one has to bring a token that often, within ``canary_timeout_s``; 0 is never.
     """
 
@@ -90,8 +92,10 @@ class Polling(_Frozen):
     health_timeout_s: Seconds = 3
     resolve_interval_s: Seconds = 3
     frozen_after_s: Seconds = 10
+    lone_frozen_after_s: Seconds = 120
     canary_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30
     canary_timeout_s: Seconds = 10
+    structured_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 120
 
 
 class RoutingSettings(_Frozen):

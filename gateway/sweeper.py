@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.supervisor import Supervisor
+
 INTERVAL_S = 0.1
 LAG_WINDOW_S = 10.0
 
@@ -18,10 +20,14 @@ class Watched(Protocol):
 
 
 class Sweeper:
-    """Looks at everything watched, ten times a second, and measures how late the loop lets it."""
+    """Looks at everything watched, ten times a second, and measures how late the loop lets it.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    What fails in one look keeps nothing else from being looked at, now or later.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, supervisor: Supervisor) -> None:
         self._loop = loop
+        self.supervisor = supervisor
         self._watched: set[Watched] = set()
         self._each_tick: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -58,8 +64,19 @@ class Sweeper:
             self._worst_before, self._worst = self._worst, 0.0
             self._window_ends = now + LAG_WINDOW_S
         self._worst = max(self._worst, now - self._due)
-        for watched in tuple(self._watched):
-            watched.check(now)
-        for action in self._each_tick:
-            action()
-        self.start()
+        try:
+            self._look(now)
+        finally:
+            self.start()
+
+    def _look(self, now: float) -> None:
+        watched = iter(tuple(self._watched))
+        actions = iter(tuple(self._each_tick))
+        while True:
+            with self.supervisor.guard("sweeper") as guard:
+                for one in watched:
+                    one.check(now)
+                for action in actions:
+                    action()
+            if not guard.failed:
+                return

@@ -46,6 +46,8 @@ class Tokens:
         visit.model = call.model if call.model in self.backends.models() else ""
         self.limits.permit(who, call.model)
         self.backends.need(call.model)
+        if (refusal := self.backends.refusal(call)) is not None:
+            raise refusal
         if call.ready is not None:
             reply.send(200, JSON, call.ready)
             visit.outcome = "ok"

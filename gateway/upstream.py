@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import Protocol, cast
 
 import httptools
 
 from gateway.errors import How
+from gateway.sockets import see_vanishing, taken
 
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
 MAX_IDLE_S = 4.0
+# A kept connection that is lost so soon after a request was sent into it, without a byte, was closing already. One that
+# is lost later was lost while the engine worked: the request may be the cause.
+STALE_S = 0.1
+
+# A connect that fails so was refused by a machine on which nobody listens there: the process is gone.
+REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
+# One that fails so lacked something here, and says nothing about the engine.
+OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
+
+class Head:
+    """Of one response, what is read of its head. ``length``: None where the head does not say."""
+
+    __slots__ = ("coding", "content_type", "length", "retry_after", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.content_type = b""
+        self.length: int | None = None
+        self.coding = b""
+        self.retry_after = b""
+
+    @property
+    def events(self) -> bool:
+        """Whether a stream follows."""
+        return self.content_type[:17].lower() == b"text/event-stream"
 
 
 class Receiver(Protocol):
     """Takes one response as it comes."""
 
-    def on_head(self, status: int, content_type: bytes, length: int | None) -> None: ...
+    def on_head(self, head: Head) -> None: ...
 
     def on_data(self, data: bytes) -> None:
         """Body bytes without framing; all that one read brought."""
@@ -28,6 +57,11 @@ class Receiver(Protocol):
         """The connection broke or spoke nonsense; ``how``: whether the engine can have the request."""
 
 
+def why(error: OSError) -> str:
+    """The system's words for it. Not asyncio's own: they name the address, and clients are not told that."""
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
 class EngineConnection(asyncio.Protocol):
     """One connection to one engine; one request at a time."""
 
@@ -36,36 +70,45 @@ class EngineConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
-        self._content_type = b""
-        self._length: int | None = None
+        self._head = Head()
         self._body: list[bytes] = []
         self._complete = False
         self._keep_alive = False
-        self.idle_since = 0.0
+        self._sent_at = 0.0
+        self._taken = True  # its kernel may have given the request to the engine
+        self._heard = False  # a byte since the request, be it half a status line
+        self.idle_since = 0.0  # 0 until it has been kept
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    def eof_received(self) -> None:
+        self._taken = taken(self._transport.get_extra_info("socket"))
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        if isinstance(exc, ConnectionError):
+            self._taken = False
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            how: How = "unsent" if self._transport.get_write_buffer_size() > 0 else "silent"
-            receiver.on_lost(f"closed the connection{f' ({exc})' if exc else ''}", how)
+            reason = f" ({why(exc)})" if isinstance(exc, OSError) else ""
+            receiver.on_lost(f"closed the connection{reason}", self._how())
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
         if receiver is None:
             self._transport.abort()
             return
+        self._heard = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None  # a defect of ours, not of the engine
         except httptools.HttpParserError as error:
-            self._receiver = None
-            self._transport.abort()
-            receiver.on_lost(f"sent what is not HTTP ({error})", "broken")
+            self._drop(receiver, f"sent what is not HTTP ({error})")
+            return
+        except httptools.HttpParserUpgrade:
+            self._drop(receiver, "switched to another protocol")
             return
         if self._receiver is not receiver:  # it gave up at the head
             return
@@ -77,9 +120,16 @@ class EngineConnection(asyncio.Protocol):
             self._complete = False
             self._end(receiver)
 
+    def _drop(self, receiver: Receiver, why: str) -> None:
+        self._receiver = None
+        self._transport.abort()
+        receiver.on_lost(why, "broken")
+
     def request(self, receiver: Receiver, data: bytes) -> None:
         """Send a whole request; ``receiver`` gets what comes back."""
         self._receiver = receiver
+        self._heard = False
+        self._sent_at = self._pool.now()
         self._transport.write(data)
 
     def cancel(self, receiver: Receiver) -> None:
@@ -106,18 +156,36 @@ class EngineConnection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.abort()
 
+    def _how(self) -> How:
+        """Whether the engine can have had the request of a connection that is lost."""
+        if self._heard:
+            return "broken"
+        if self._transport.get_write_buffer_size() > 0:
+            return "unsent"
+        if self.idle_since and self._pool.now() - self._sent_at < STALE_S:
+            return "stale" if self._taken else "unread"
+        return "silent"
+
+    def on_message_begin(self) -> None:
+        self._head = Head()  # also after a 100 or 103, whose headers are not the answer's
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
+        name, head = name.lower(), self._head
         if name == b"content-type":
-            self._content_type = value
+            head.content_type = value
         elif name == b"content-length" and value.isdigit():
-            self._length = int(value)
+            head.length = int(value)
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            head.coding = value
+        elif name == b"retry-after":
+            head.retry_after = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._keep_alive = self._parser.should_keep_alive()  # the parser forgets it when the message ends
         if self._receiver is not None and status >= 200:
-            self._receiver.on_head(status, self._content_type, self._length)
+            self._head.status = status
+            self._receiver.on_head(self._head)
 
     def on_body(self, data: bytes) -> None:
         self._body.append(data)
@@ -128,7 +196,6 @@ class EngineConnection(asyncio.Protocol):
 
     def _end(self, receiver: Receiver) -> None:
         self._receiver = None
-        self._content_type, self._length = b"", None
         receiver.on_end()
         if not self._keep_alive:
             self._transport.close()
@@ -171,6 +238,7 @@ class Pool:
                 behind = await self._loop.create_unix_connection(lambda: EngineConnection(self), self._host)
                 return behind[1]
             made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
+        see_vanishing(made[0].get_extra_info("socket"))
         return made[1]
 
     def put(self, connection: EngineConnection) -> None:

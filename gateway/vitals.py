@@ -100,6 +100,11 @@ class Vitals:
             self._perhaps_slow = self._unread >= LONG_STEP
         return quiet
 
+    def heard(self, now: float) -> None:
+        """It brought a token for the judge itself."""
+        self._quiet_since = self.moved_at = now
+        self._called_frozen = self._perhaps_slow = False
+
     def forget(self, now: float) -> None:
         """The process is gone; what comes next is another one. How slow it is stays known."""
         self._report = None

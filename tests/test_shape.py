@@ -60,7 +60,6 @@ NO_MIRROR = {
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/call.py": "only fields; tests/gateway/dialects fill them",
     "gateway/bench/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
-    "gateway/relay.py": "tests/gateway/test_proxy.py, through sockets",
     "gateway/dialects/base.py": "only a protocol",
     "grafana/__main__.py": "tests/grafana/test_main.py",
     "loadtest/__main__.py": "tests/loadtest start it",

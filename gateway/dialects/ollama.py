@@ -9,7 +9,7 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, ollama_answer, prompt
+from gateway.dialects import bounds, ollama_answer, prompt, structured
 from gateway.dialects import ollama_request as ask
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
@@ -85,6 +85,7 @@ class Ollama:
             opening=partial(affinity.blocks, body, model, session, request.principal.name),
             session=session,
             translation=Answer(asked, shape),
+            structured=structured.asked(body),
         )
 
     def _loading(self, content: Json, shape: Shape) -> Call:

@@ -12,8 +12,8 @@ NDJSON = b"application/x-ndjson"
 _DATA = b"data: "
 _DONE = b"[DONE]"
 _REASONS = {"length": "length"}
-_VECTOR = re.compile(rb'"embedding":(\[[^]]*\])')
-_PROMPT_TOKENS = re.compile(rb'"prompt_tokens":(\d{1,15})')
+_VECTOR = re.compile(rb'"embedding"\s*:\s*(\[[^]]*\])')
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,15})')
 
 Json = dict[str, Any]
 

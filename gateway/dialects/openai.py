@@ -9,7 +9,7 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, prompt
+from gateway.dialects import bounds, prompt, structured
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
 from gateway.errors import BadRequest, GatewayError, NotServed
@@ -23,7 +23,11 @@ _ASK_USAGE = b',"stream_options":{"include_usage":true}}'
 _FASTAPI = b'{"detail":'
 _WORDLESS = "the engine refused this request"
 # vLLM writes an event's type last, and the response with its usage before it.
-_RESPONSE_ENDS = tuple(b'"type":"response.%b"}\n\n' % kind for kind in (b"completed", b"incomplete", b"failed"))
+_RESPONSE_ENDS = tuple(
+    b'"type":%b"response.%b"}\n\n' % (blank, kind)
+    for kind in (b"completed", b"incomplete", b"failed")
+    for blank in (b"", b" ")
+)
 
 
 class OpenAI:
@@ -80,6 +84,7 @@ class OpenAI:
             output_tokens=bounds.output_tokens(content),
             opening=partial(affinity.blocks, content, model, session, request.principal.name),
             session=session,
+            structured=structured.asked(content),
         )
 
 

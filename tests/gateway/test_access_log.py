@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from gateway.access_log import MAX_WAITING_BYTES, PIECE_BYTES, AccessLog, Visit
+from gateway.supervisor import Supervisor
 from tests.gateway.harness import (
     KEY,
     ROOT,
@@ -125,7 +126,7 @@ def test_p36_a_reader_of_the_log_that_has_stopped_stops_nothing(tmp_path: Path, 
 
 def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_the_limit() -> None:
     unread, full = os.pipe()
-    log = AccessLog(full, enabled=True)
+    log = AccessLog(full, True, Supervisor())
     log.start()
     visit = Visit(request_id="1", endpoint="/v1/chat/completions", outcome="ok")
     added = 0
@@ -154,7 +155,7 @@ def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_th
 def test_p36_every_line_is_written_once_also_where_the_reader_takes_a_part_at_a_time() -> None:
     unread, full = os.pipe()
     os.set_blocking(unread, True)
-    log = AccessLog(full, enabled=True)
+    log = AccessLog(full, True, Supervisor())
     log.start()
     count = 3000  # several pieces, each larger than what a pipe takes at once
     for number in range(count):

@@ -45,6 +45,7 @@ class Request:
         self.unread = unread
         self.last_byte_at = last_byte_at
         self.blocked = False
+        self.structured_since = 0.0
         self.error: EngineSilent | None = None
 
     def cut(self, error: EngineSilent) -> None:
@@ -167,5 +168,5 @@ async def test_p86_what_is_underway_is_seen_and_cut() -> None:
     address.target.ended(writing)
     assert address.target.last_byte_at == 7.0
     address.cut("is frozen")
-    assert reading.error is not None and "engine 'e' at [::1]:1 is frozen" in reading.error.message
+    assert reading.error is not None and "engine 'e' is frozen" in reading.error.message
     assert writing.error is None

@@ -17,6 +17,7 @@ from gateway.queueing import LEVELS
 from gateway.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.upstream import Pool
 
+STRUCTURED = 77  # a prompt's tokens, by which a call that is refused is known
 NUMBERS: dict[str, Any] = {
     "max_num_seqs": 4,
     "max_num_batched_tokens": 2048,
@@ -36,6 +37,8 @@ class Bench:
             engine, "127.0.0.1", Pool("127.0.0.1", 1, asyncio.get_running_loop()), Polling(), lambda: None
         )
         self.up = True
+        self.stalled = False
+        self.refused: GatewayError | None = None
         self.now = 100.0
         self.admission = Admission(AdmissionSettings(**settings), self, max_in_flight, lambda: self.now)
 
@@ -51,6 +54,12 @@ class Bench:
     def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
         fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole, crowded)
         return self.address if fits else None
+
+    def refusal(self, call: Call) -> GatewayError | None:
+        return self.refused if call.prompt_tokens == STRUCTURED else None
+
+    def waited_for(self, model: str) -> bool:  # noqa: ARG002
+        return self.stalled
 
     def none_up(self, model: str) -> NoEngineUp:  # noqa: ARG002
         return NoEngineUp("down", retry_after=2)
@@ -311,6 +320,32 @@ async def test_p46_without_an_engine_the_queue_is_told_so_after_some_seconds() -
     assert not waiting.done()
     await bench.pass_time(2)
     assert (await refusal(waiting)).status == 503
+
+
+async def test_p144_while_an_engine_is_waited_for_only_the_time_limit_of_the_queue_holds() -> None:
+    bench = Bench(1)
+    bench.up, bench.stalled = False, True
+    waiting = bench.ask("a")
+    await settle()
+    await bench.pass_time(0.1)
+    await bench.pass_time(NO_ENGINE_GRACE_S + 2)
+    assert not waiting.done()
+    bench.stalled = False
+    await bench.pass_time(0.1)
+    await bench.pass_time(NO_ENGINE_GRACE_S + 1)
+    assert (await refusal(waiting)).status == 503
+
+
+async def test_p152_who_waits_for_structured_output_that_is_stuck_is_told() -> None:
+    bench = Bench(1)
+    await bench.ask("a")
+    waiting, plain = bench.ask("a", prompt=STRUCTURED), bench.ask("b")
+    await settle()
+    bench.refused = NoEngineUp("stuck", retry_after=30)
+    await bench.pass_time(0.1)
+    assert (await refusal(waiting)).status == 503
+    assert not plain.done()
+    plain.cancel()
 
 
 async def test_p20_a_client_that_leaves_the_queue_leaves_nothing_behind() -> None:

@@ -8,6 +8,7 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,6 +183,8 @@ def test_p84_over_the_limit_connections_are_refused_and_health_is_not(
     gateway.wait_up()
     wait_until(lambda: 'gateway_connections{deployment="test"} 1.0' in gateway.metrics(), 5, "only its own")
     held = [Raw(gateway.port) for _ in range(5)]
+    for raw in held:
+        raw.send(b"GET /livez HTTP/1.1\r\n")  # one that is idle would give way
     wait_until(lambda: 'gateway_connections{deployment="test"} 6.0' in gateway.metrics(), 5, "full")
     with gateway.client() as client:
         refused = client.post(URL, json=chat())
@@ -195,6 +198,62 @@ def test_p84_over_the_limit_connections_are_refused_and_health_is_not(
         raw.socket.close()
     with gateway.client() as client:
         wait_until(lambda: client.post(URL, json=chat()).status_code == 200, 5, "room again")
+
+
+def test_p150_idle_connections_keep_nobody_out(start_gateway: Callable[..., Gateway], engine: Engine) -> None:
+    gateway = start_gateway([engine.url], limits={"max_connections": 20})
+    gateway.wait_up()
+    with contextlib.ExitStack() as stack, gateway.client() as client:
+        used = [stack.enter_context(Raw(gateway.port)) for _ in range(10)]
+        for raw in used:  # kept after a request, as clients keep theirs
+            raw.send(b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n")
+            raw.read_until(b'{"status":"ok"}')
+        silent = [stack.enter_context(Raw(gateway.port)) for _ in range(60)]
+        time.sleep(1.2)
+        for _ in range(3):
+            assert httpx.get(f"{gateway.url}/health").status_code == 200
+        assert client.post(URL, json=chat()).status_code == 200
+        assert used[0].read_to_close() == b""  # the longest idle one has given way
+        assert silent[-1].read_to_close().startswith(b"HTTP/1.1 503 ")  # all were new when it came
+
+
+def test_p150_slow_heads_keep_health_checks_out_for_a_second(
+    start_gateway: Callable[..., Gateway], engine: Engine
+) -> None:
+    gateway = start_gateway([engine.url], limits={"max_connections": 5})
+    gateway.wait_up()
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            with contextlib.suppress(ConnectionError):
+                stack.enter_context(Raw(gateway.port)).send(b"GET /livez HTTP/1.1\r\n")
+        began = time.monotonic()
+        wait_until(lambda: httpx.get(f"{gateway.url}/livez").status_code == 200, 5, "room for a health check")
+        assert time.monotonic() - began < 4  # header_timeout_s is 10
+
+
+@pytest.mark.parametrize(
+    ("files", "told"), [(256, "limits.max_in_flight is 88, limits.max_connections is 88"), (100, "")]
+)
+def test_p151_few_open_files_are_told_in_a_line(tmp_path: Path, engine: Engine, files: int, told: str) -> None:
+    config = write_config(tmp_path, [engine.url])
+    command = [sys.executable, "-m", "gateway", "--config", str(config)]
+
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    with (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=err, preexec_fn=few_files)
+    try:
+        if not told:
+            assert process.wait(20) == 2
+        else:
+            wait_until(lambda: "listening on" in (tmp_path / "err").read_text(), 20, "up")
+        lines = [line for line in (tmp_path / "err").read_text().splitlines() if "open files" in line]
+        assert len(lines) == 1 and f"this process may have {files}" in lines[0] and "ulimit" in lines[0]
+        assert told in lines[0] and "Traceback" not in (tmp_path / "err").read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_p84_the_cap_fits_the_files_that_may_be_open(tmp_path: Path, engine: Engine) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.address import Address
-from gateway.asking import ask
+from gateway.asking import NoConnection, ask
 from gateway.settings import EngineSettings, Polling
 from gateway.upstream import Pool
 from tests.gateway.harness import Engine, free_port
+from tests.gateway.scripted import Scripted, answer
 
 NUMBERS: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
 
@@ -45,3 +47,14 @@ async def test_no_connection_and_a_broken_one_are_oserrors(start_engine: Callabl
     engine = start_engine(fault="before-headers")
     with pytest.raises(OSError, match="closed the connection"):
         await ask(address_at(int(engine.url.rpartition(":")[2])), b"/v1/completions", b'{"model":"tiny","prompt":"1"}')
+
+
+async def test_p140_a_kept_connection_that_was_closing_is_replaced() -> None:
+    engine = Scripted(answer, after=lambda *_: True)
+    address = address_at(engine.port)
+    for _ in range(50):
+        assert (await ask(address, b"/health"))[0] == 200
+    engine.die()
+    with pytest.raises(NoConnection) as refused:
+        await ask(address, b"/health")
+    assert refused.value.errno == errno.ECONNREFUSED

@@ -17,6 +17,7 @@ from gateway.call import Call
 from gateway.errors import NoEngineUp
 from gateway.occupancy import Hold
 from gateway.settings import EngineSettings, Polling, RoutingSettings
+from gateway.supervisor import Supervisor
 from gateway.sweeper import Sweeper
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, free_port, post_bytes, wait_until
 
@@ -184,7 +185,7 @@ async def test_p11_every_address_behind_a_name_is_an_engine_and_leaves_with_the_
     numbers: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
     engine = EngineSettings(name="engine", url=f"http://engine:{port}", models=("tiny",), **numbers)
     polling = Polling(health_interval_s=0.05, resolve_interval_s=0.05)
-    backends = Backends([engine], polling, RoutingSettings(), Sweeper(loop), loop)
+    backends = Backends([engine], polling, RoutingSettings(), Sweeper(loop, Supervisor()), loop)
     backends.start()
 
     async def labels_become(expected: set[str]) -> None:
@@ -274,7 +275,7 @@ async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_f
         EngineSettings(name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=8, **numbers)
         for index in range(2)
     ]
-    backends = Backends(engines, Polling(), RoutingSettings(), Sweeper(loop), loop)
+    backends = Backends(engines, Polling(), RoutingSettings(), Sweeper(loop, Supervisor()), loop)
     backends.start()
     while len(backends.addresses()) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)

@@ -24,6 +24,7 @@ from gateway.call import Usage
 from gateway.keystore import KeyStore
 from gateway.ledger import Ledger
 from gateway.ledger import write as ledger_write
+from gateway.supervisor import Supervisor
 from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, used, wait_until
 
 URL = "/v1/chat/completions"
@@ -204,7 +205,7 @@ async def test_p161_where_no_file_can_be_written_the_log_has_the_line_for_it(
 
     monkeypatch.setattr(spill, "keep", full)
     ledger = Ledger()
-    books = Bookkeeper(KeyStore(store), Auth(), ledger, asyncio.get_running_loop())
+    books = Bookkeeper(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
     books.start()
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -233,7 +234,7 @@ async def test_p80_whatever_goes_wrong_once_does_not_end_the_accounting(
 
     monkeypatch.setattr(bookkeeper, "write", write)
     ledger = Ledger()
-    books = Bookkeeper(KeyStore(store), Auth(), ledger, asyncio.get_running_loop())
+    books = Bookkeeper(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
     books.start()
     ledger.add("alice", "tiny", Usage(3, 4, 1))
     books.tick()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.call import Call, Usage
-from gateway.meter import Meter
+from gateway.meter import Meter, brings
 
 DELTA = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 USAGE = (
@@ -82,6 +82,35 @@ def completed(output: int, before: object = None) -> bytes:
     usage = {"input_tokens": 7, "input_tokens_details": {"cached_tokens": 5}, "output_tokens": output}
     event = {"response": {"tools": before, "usage": usage}, "sequence_number": 1, "type": "response.completed"}
     return b"event: response.completed\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+COMMENT = b": keep-alive\n\n"
+
+
+@pytest.mark.parametrize("nothing", [COMMENT, b":\n\n", b"\n\n", b": a\n: b\n\n", b"retry: 1000\n\n", PING])
+def test_p143_comments_and_pings_are_not_counted(nothing: bytes) -> None:
+    counted = meter()
+    assert counted.stream(nothing) == nothing
+    assert counted.events == 0 and counted.brought is False
+    assert counted.stream(nothing + DELTA + nothing + DELTA + nothing).count(DELTA) == 2
+    assert counted.events == 2 and brings(nothing * 3 + DELTA) == 1
+    commented = b": note\n" + DELTA
+    assert counted.stream(commented) == commented and counted.events == 3
+    assert counted.stream(nothing + USAGE + DONE) == nothing + DONE
+    assert counted.usage == Usage(7, 5, 4, exact=True)
+
+
+@pytest.mark.parametrize("blanks", [(",", ":"), (", ", ": "), (" ,\n", " :\t")])
+def test_p47_the_engines_count_is_found_however_its_json_is_written(blanks: tuple[str, str]) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
+    body = json.dumps({"choices": [], "usage": usage}, separators=blanks).encode()
+    whole = meter(stream=False)
+    whole.whole(body)
+    assert whole.usage == Usage(7, 5, 4, exact=True)
+    stream = meter()
+    assert stream.stream(DELTA + b"data: " + body + b"\n\n" + DONE) == DELTA + DONE
+    assert stream.usage == Usage(7, 5, 4, exact=True)
 
 
 def test_an_openai_stream_and_the_event_that_only_the_gateway_wanted() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
 
-from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, post_bytes, wait_until
+from gateway.reload import Reloader
+from gateway.settings_file import load
+from gateway.supervisor import Supervisor
+from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, post_bytes, wait_until, write_config
 
 URL = "/v1/chat/completions"
 SOON_S = 4.0
@@ -113,3 +120,24 @@ def test_p83_sighup_reads_again_at_once(own_gateway: Gateway) -> None:
     os.kill(own_gateway.pid, signal.SIGHUP)
     wait_until(lambda: reloads(own_gateway, "applied") == 2, SOON_S, "settings and keys read again")
     assert "read again; no change" in own_gateway.stderr()
+
+
+async def test_p142_a_file_system_that_hangs_does_not_hang_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(tmp_path, ["http://127.0.0.1:1"])
+    settings, hung, free = load(config), threading.Event(), threading.Event()
+
+    def hang(_: Path) -> Any:
+        hung.set()
+        free.wait(30)
+
+    monkeypatch.setattr("gateway.reload.load", hang)
+    reloader = Reloader(config, settings, Mock(), Supervisor(), asyncio.get_running_loop())
+    reloader.start()
+    reloader.ask()
+    assert await asyncio.to_thread(hung.wait, 5)
+    began = time.monotonic()
+    reloader.stop()
+    assert time.monotonic() - began < 4
+    free.set()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gateway.resolver import Resolver
 from gateway.settings import EngineSettings
+from gateway.supervisor import Supervisor
 from tests.gateway.harness import Engine, Gateway, chat, wait_until
 
 NUMBERS: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
@@ -34,6 +35,7 @@ async def test_p11_all_addresses_of_a_name_are_told_and_why_there_are_none(monke
         0.01,
         lambda _, hosts: told.put_nowait(hosts),
         lambda _, why: told.put_nowait(why),
+        Supervisor(),
         asyncio.get_running_loop(),
     )
     resolver.watch(EngineSettings(name="e", url="http://engine:8000", models=("m",), **NUMBERS))
@@ -93,3 +95,36 @@ def test_p172_an_engine_behind_a_socket_is_as_any_other(
 def test_p172_what_is_no_sockets_path_is_said(url: str, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         EngineSettings(name="e", url=url, models=("m",), **NUMBERS)
+
+
+async def test_p142_what_is_no_host_name_is_told_and_looked_up_again() -> None:
+    """A label of over 63 characters is no OSError to Python."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    engine = EngineSettings.model_construct(name="e", url=f"http://{'x' * 64}:8000", models=("m",), **NUMBERS)
+    supervisor = Supervisor()
+    resolver = Resolver(
+        0.01, lambda *_: None, lambda _, why: told.put_nowait(why), supervisor, asyncio.get_running_loop()
+    )
+    resolver.watch(engine)
+    async with asyncio.timeout(5):
+        whys = {await told.get() for _ in range(3)}
+    resolver.stop()
+    assert whys == {f"host name '{'x' * 64}' is not known (not a host name)"}
+    assert supervisor.parts["resolver"].failures == 0
+
+
+async def test_p142_a_defect_in_taking_addresses_over_does_not_end_the_looking() -> None:
+    looks: asyncio.Queue[set[str]] = asyncio.Queue()
+
+    def found(_: EngineSettings, hosts: set[str]) -> None:
+        looks.put_nowait(hosts)
+        raise KeyError("a defect")
+
+    supervisor = Supervisor()
+    resolver = Resolver(0.01, found, lambda *_: None, supervisor, asyncio.get_running_loop())
+    resolver.watch(EngineSettings(name="e", url="http://127.0.0.1:8000", models=("m",), **NUMBERS))
+    async with asyncio.timeout(10):
+        await looks.get()
+        await looks.get()
+    resolver.stop()
+    assert supervisor.parts["resolver"].failures >= 1

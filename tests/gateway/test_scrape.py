@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.keystore import KeyStore, Terms
 from gateway.metrics import ENDPOINTS, LIMITS, MAX_KEYS, OUTCOMES, STAGES, TOKEN_KINDS
+from gateway.supervisor import PARTS
 from tests.gateway.harness import (
     KEY,
     Engine,
@@ -50,6 +51,7 @@ def test_p35_metrics_parse_and_hold_no_value_that_a_client_chose(
         "code": {"200", "400", "404", "405", "503"},
         "engine_name": {"engine"},
         "address": {engine.url.removeprefix("http://")},
+        "task": set(PARTS),
         "version": {"0.1.0"},
     }
     for family in families.values():

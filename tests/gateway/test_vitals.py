@@ -107,6 +107,15 @@ def test_p87_the_speed_is_never_taken_for_more_than_it_was(seconds: int, speed: 
     assert vitals.patience >= AFTER_S + STEP_TOKENS / max(SLOWEST_READING, speed) * 0.999
 
 
+def test_p144_a_token_for_the_judge_is_a_sign_of_life() -> None:
+    vitals = judge()
+    vitals.observe(0, IDLE, NO_WORK)
+    assert frozen_at(vitals, 1, BUSY, AT_WORK) == AFTER_S
+    vitals.heard(12)
+    assert vitals.frozen_for(12) is None
+    assert frozen_at(vitals, 12, BUSY, AT_WORK) == AFTER_S
+
+
 def test_p87_one_mistaken_for_frozen_gets_twice_the_time() -> None:
     vitals = judge()
     vitals.observe(0, IDLE, NO_WORK)

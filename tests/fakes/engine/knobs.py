@@ -16,6 +16,7 @@ FAULTS = {
     "no-done": "ends a stream cleanly but without `data: [DONE]`",
     "error-event": "as vLLM when its EngineCore dies: an error event, then [DONE], then a clean end",
     "unhealthy": "/health says 503",
+    "grammar": "as vLLM that compiles a huge schema: structured requests get nothing, plain ones go on",
     "deaf": "answers no GET, as a front end that is too busy for polls; completions go on",
     "draining": "as vLLM after SIGTERM with --shutdown-timeout: /health 200, new requests 500, the running go on",
     "poison": "requests that hold the word poison are answered 500, all others well",
@@ -34,6 +35,7 @@ class Knobs:
 
     ``step_ms``: with it the engine works in steps of so long, in which all that run get a token, and ``prefill_us``
     longer for each prompt token in one, at most ``step_tokens``; ``ttft_ms`` and ``itl_ms`` are of no use then.
+    ``sse_keep_alive_s``: a stream gets a comment so often while it runs, whatever the core does; 0 is never.
     """
 
     model: str = "tiny"
@@ -53,6 +55,7 @@ class Knobs:
     slow_start_s: float = 3.0
     shutdown_timeout_s: float = 0.0
     answer: str = "text"
+    sse_keep_alive_s: float = 0.0
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.
