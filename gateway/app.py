@@ -114,6 +114,7 @@ class Gateway:
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=self._loop,
+            limits=lambda: self._settings.limits.requests,
         )
 
     async def start(self) -> tuple[str, int]:

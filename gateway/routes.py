@@ -11,7 +11,7 @@ from gateway import __version__, openapi
 from gateway.access_log import AccessLog, Visit
 from gateway.auth import Auth
 from gateway.dialects.anthropic import Anthropic, CountTokens
-from gateway.dialects.base import Dialect
+from gateway.dialects.base import Dialect, RequestBounds
 from gateway.dialects.ollama import Chat, Embed, Generate, Ollama
 from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.errors import (
@@ -74,6 +74,7 @@ class Parts:
     access_log: AccessLog
     sweeper: Sweeper
     loop: asyncio.AbstractEventLoop
+    limits: RequestBounds
 
 
 class Routes:
@@ -84,9 +85,9 @@ class Routes:
         self._metrics_of = parts.tokens.metrics
         self.draining = False
         models = parts.tokens.backends.models
-        self._openai = OpenAI(models)
-        self._anthropic = Anthropic(models)
-        self._ollama = Ollama(models)
+        self._openai = OpenAI(models, parts.limits)
+        self._anthropic = Anthropic(models, parts.limits)
+        self._ollama = Ollama(models, parts.limits)
         pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining)
         routes = (
             *self._openai_routes(),
@@ -172,28 +173,28 @@ class Routes:
         return (*self._table.values(), self._model)
 
     def _openai_routes(self) -> Iterable[Route]:
-        served, texts = self._openai, Texts(self._openai.models)
+        served, texts = self._openai, Texts(self._openai.models, self._openai.limits)
         yield self._engine("/v1/chat/completions", served, "Chat completion", "Chat", _EVENTS)
         yield self._engine("/v1/completions", served, "Completion", "Completion", _EVENTS)
         yield self._engine("/v1/embeddings", texts, "Embeddings", "Embedding")
-        yield self._engine("/v1/responses", Responses(served.models), "Response", "Response", _EVENTS)
+        yield self._engine("/v1/responses", Responses(served.models, served.limits), "Response", "Response", _EVENTS)
         for path in ("/v1/score", "/score", "/v1/rerank", "/rerank", "/v2/rerank", "/classify", "/pooling"):
             yield self._engine(path, texts, "vLLM's, where the model is one for it", "Texts")
-        tokenizer = Tokenizer(served.models)
+        tokenizer = Tokenizer(served.models, served.limits)
         yield self._engine("/tokenize", tokenizer, "vLLM's", "Tokenize")
         yield self._engine("/detokenize", tokenizer, "vLLM's", "Detokenize")
 
     def _anthropic_routes(self) -> Iterable[Route]:
-        counter = CountTokens(self._openai.models)
+        counter = CountTokens(self._openai.models, self._openai.limits)
         yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
         yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
 
     def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
-        ollama, models = self._ollama, self._openai.models
-        yield self._engine("/api/chat", Chat(models), "Chat", "OllamaChat", _LINES)
-        yield self._engine("/api/generate", Generate(models), "Prompt", "OllamaGenerate", _LINES)
-        yield self._engine("/api/embed", Embed(models, "input"), "Embeddings", "OllamaEmbed")
-        yield self._engine("/api/embeddings", Embed(models, "prompt"), "One embedding", "OllamaEmbeddings")
+        ollama, models, limits = self._ollama, self._openai.models, self._openai.limits
+        yield self._engine("/api/chat", Chat(models, limits), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/generate", Generate(models, limits), "Prompt", "OllamaGenerate", _LINES)
+        yield self._engine("/api/embed", Embed(models, "input", limits), "Embeddings", "OllamaEmbed")
+        yield self._engine("/api/embeddings", Embed(models, "prompt", limits), "One embedding", "OllamaEmbeddings")
         yield Route("/api/tags", pages.tags, ollama, "All models")
         yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
         yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")

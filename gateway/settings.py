@@ -49,6 +49,27 @@ class Listen(_Frozen):
             return self.host != "localhost"
 
 
+class RequestLimits(_Frozen):
+    """What one request may ask for at most, whoever sends it.
+
+    ``compile_s``: so long may an engine take, by estimate, to compile the form of an answer (`compile_cost`).
+    ``max_pattern_bytes``: of its regexes and grammars. ``max_parts``: parts of all messages together; ``max_media``:
+    images, sounds and films among them. ``max_options_bytes``: of each object of options for templates and processors.
+    ``max_json_weight``: of a whole body, see `json_weight`.
+    """
+
+    compile_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    max_pattern_bytes: Count = 16 * 1024
+    max_messages: Count = 4096
+    max_parts: Count = 8192
+    max_media: Count = 64
+    max_tools: Count = 256
+    max_tools_bytes: Count = 512 * 1024
+    max_stop_length: Count = 1024
+    max_options_bytes: Count = 16 * 1024
+    max_json_weight: Count = 250_000
+
+
 class Limits(_Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
 
@@ -62,6 +83,7 @@ class Limits(_Frozen):
     drain_timeout_s: Seconds = 30
     max_in_flight: Count = 512
     max_connections: Count = 2048
+    requests: RequestLimits = RequestLimits()
 
 
 class AdmissionSettings(_Frozen):

@@ -9,18 +9,22 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, ollama_answer, prompt
+from gateway.dialects import bounds, constraints, ollama_answer, prompt
 from gateway.dialects import ollama_request as ask
-from gateway.dialects.base import Models
+from gateway.dialects.base import Models, RequestBounds
 from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
 from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape, generate_shape
 from gateway.dialects.ollama_models import resolve
 from gateway.dialects.openai import ABORTED, DONE_EVENT, ERROR_EVENT_START, engine_message
+from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest, GatewayError, UnknownModel
 from gateway.http1 import Request
+from gateway.settings import RequestLimits
 
 Json = dict[str, Any]
 
+# What Ollama's clients call what is sent on.
+_CALLED = {"response_format": "format"}
 _NOT_GENERATED = {
     "suffix": "vLLM does not fill in the middle; send the model's own tokens for it with 'raw'",
     "template": "the engine uses the model's own; send a whole prompt with 'raw'",
@@ -33,8 +37,9 @@ class Ollama:
 
     name = "Ollama"
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, limits: RequestBounds = RequestLimits) -> None:
         self.models = models
+        self.limits = limits
 
     def read(self, request: Request) -> Call:
         raise NotImplementedError
@@ -72,7 +77,11 @@ class Ollama:
         body = {"model": model, **body, "stream": stream, **ask.sampling(content, context), **ask.wishes(content)}
         if stream:
             body["stream_options"] = {"include_usage": True}
-        bounds.check(body, context)
+        limits = self.limits()
+        bounds.check(body, context, limits)
+        parts = Parts(body)
+        bounds.check_parts(parts, limits)
+        structured = constraints.check(body, limits, _CALLED)
         sent = orjson.dumps(body)
         session = request.headers.get(b"x-session-id", b"")
         return Call(
@@ -80,11 +89,12 @@ class Ollama:
             stream,
             path,
             sent,
-            prompt_tokens=prompt.estimate(sent, body),
+            prompt_tokens=prompt.estimate(len(sent), parts),
             output_tokens=bounds.output_tokens(body),
             opening=partial(affinity.blocks, body, model, session, request.principal.name),
             session=session,
             translation=Answer(asked, shape),
+            structured=structured,
         )
 
     def _loading(self, content: Json, shape: Shape) -> Call:
@@ -129,8 +139,8 @@ class Generate(Ollama):
 class Embed(Ollama):
     """/api/embed, and its predecessor /api/embeddings. ``member``: where the texts stand."""
 
-    def __init__(self, models: Models, member: str) -> None:
-        super().__init__(models)
+    def __init__(self, models: Models, member: str, limits: RequestBounds = RequestLimits) -> None:
+        super().__init__(models, limits)
         self._member = member
         self._several = member == "input"
 
@@ -152,7 +162,7 @@ class Embed(Ollama):
             False,
             b"/v1/embeddings",
             sent,
-            prompt_tokens=prompt.estimate(sent, body),
+            prompt_tokens=prompt.estimate(len(sent), Parts(body)),
             output_tokens=0,
             translation=Embeddings(asked, len(texts), self._several),
         )

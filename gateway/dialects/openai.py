@@ -9,11 +9,13 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, prompt
-from gateway.dialects.base import Models
+from gateway.dialects import bounds, constraints, prompt
+from gateway.dialects.base import Models, RequestBounds
 from gateway.dialects.fields import read_model, read_object, read_stream
+from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest, GatewayError, NotServed
 from gateway.http1 import Request
+from gateway.settings import RequestLimits
 
 DONE_EVENT = b"data: [DONE]\n\n"
 ERROR_EVENT_START = b'data: {"error"'
@@ -31,8 +33,9 @@ class OpenAI:
 
     name = "OpenAI"
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, limits: RequestBounds = RequestLimits) -> None:
         self.models = models
+        self.limits = limits
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body)
@@ -68,7 +71,11 @@ class OpenAI:
     ) -> Call:
         model = read_model(content)
         engine = self.models().get(model)
-        bounds.check(content, engine.max_model_len if engine is not None else None)
+        limits = self.limits()
+        bounds.check(content, engine.max_model_len if engine is not None else None, limits)
+        parts = Parts(content)
+        bounds.check_parts(parts, limits)
+        structured = constraints.check(content, limits)
         session = request.headers.get(b"x-session-id", b"")
         return Call(
             model,
@@ -76,10 +83,11 @@ class OpenAI:
             request.path,
             body,
             hides_usage,
-            prompt_tokens=prompt.estimate(request.body, content),
+            prompt_tokens=prompt.estimate(len(request.body), parts),
             output_tokens=bounds.output_tokens(content),
             opening=partial(affinity.blocks, content, model, session, request.principal.name),
             session=session,
+            structured=structured,
         )
 
 
