@@ -17,6 +17,7 @@ from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.auth import Auth
 from gateway.backends import Backends
+from gateway.body_budget import BodyBudget
 from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
 from gateway.estimates import Estimates
@@ -80,7 +81,8 @@ class Gateway:
         self._reloader = Reloader(inputs.config, settings, self, loop)
         self._routes = Routes(self._parts())
         limits = _within_open_files(settings.limits)
-        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
+        self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
+        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop, self._bodies)
         self._metrics_port = MetricsPort(self._context)
 
     def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
@@ -157,6 +159,7 @@ class Gateway:
         self._backends.change(settings.engines, settings.polling)
         self._admission.change(settings.admission, settings.limits.max_in_flight)
         self._exchange.use(settings.limits)
+        self._bodies.limit = settings.limits.max_body_bytes_in_flight
         self._context.limits = _within_open_files(settings.limits)
         self._access_log.enabled = settings.log.access
         self._admission.pump()

@@ -11,6 +11,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     MethodNotAllowed    405  the path is right, the method is not
     RequestTimeout      408  headers or body came too slowly
     TooLarge            413  the body is over the limit
+    TooHeavy            413  the body's JSON has too many values
     UnsupportedEncoding 415  a compressed body
     HeadersTooLarge     431  over 32 KiB or 100 headers
     Overloaded          429  more work than the limit admits; Retry-After
@@ -19,6 +20,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
     Stopping            503  the gateway is on its way out; Retry-After
     TooManyConnections  503  over limits.max_connections; Retry-After
+    TooManyBodies       503  over limits.max_body_bytes_in_flight; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
 """
@@ -101,6 +103,10 @@ class TooLarge(GatewayError):
     status, kind, code, close = 413, "invalid_request_error", "request_too_large", True
 
 
+class TooHeavy(GatewayError):
+    status, kind, code = 413, "invalid_request_error", "request_too_large"
+
+
 class UnsupportedEncoding(GatewayError):
     status, kind, code = 415, "invalid_request_error", "unsupported_content_encoding"
 
@@ -151,6 +157,10 @@ class Stopping(GatewayError):
 
 class TooManyConnections(GatewayError):
     status, code, close = 503, "too_many_connections", True
+
+
+class TooManyBodies(GatewayError):
+    status, code, close = 503, "too_many_bodies", True
 
 
 class EngineSilent(GatewayError):

@@ -33,10 +33,10 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Request:
     """One request. ``headers`` holds only the few that the gateway reads, by lower-case name.
 
-    ``principal``: whose key it has; nobody's until that has been judged.
+    ``held``: bytes of `BodyBudget` that it has. ``principal``: whose key it has; nobody's until that has been judged.
     """
 
-    __slots__ = ("body", "headers", "id", "keep_alive", "method", "principal", "received", "target", "version")
+    __slots__ = ("body", "headers", "held", "id", "keep_alive", "method", "principal", "received", "target", "version")
 
     def __init__(self, request_id: str, received: float) -> None:
         self.id = request_id
@@ -46,6 +46,7 @@ class Request:
         self.version = "1.1"
         self.headers: dict[bytes, bytes] = {}
         self.body: bytes | bytearray = b""
+        self.held = 0
         self.keep_alive = True
         self.principal = NOBODY
 

@@ -72,6 +72,11 @@ class RequestReader:
         return self._wire_bytes == 0
 
     @property
+    def length(self) -> int | None:
+        """Bytes of the body as the head says; None for one in chunks, or none."""
+        return self._length
+
+    @property
     def begun(self) -> Request | None:
         """What is there of a request whose head is not accepted yet; its path says in which shape to refuse it."""
         return self._request if self._request.id else None

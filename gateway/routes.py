@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from gateway import __version__, openapi
+from gateway import __version__, json_weight, openapi
 from gateway.access_log import AccessLog, Visit
 from gateway.auth import Auth
 from gateway.dialects.anthropic import Anthropic, CountTokens
@@ -21,6 +21,7 @@ from gateway.errors import (
     NotFound,
     Overloaded,
     Stopping,
+    TooManyBodies,
     TooManyConnections,
     UnsupportedEncoding,
 )
@@ -34,6 +35,7 @@ from gateway.tokens import Tokens
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
 _OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
+_OUTCOMES_BY_CODE[TooManyBodies.code] = "overloaded"
 STOPPING_RETRY_S = 5
 _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
@@ -144,6 +146,8 @@ class Routes:
         visit = Visit(request.id, route.path, key=request.principal.name)
         reply.keep_alive = reply.keep_alive and not self.draining
         try:
+            if len(request.body) > json_weight.SMALL:
+                await json_weight.examine(request.body, self._parts.limits().max_json_weight)
             await route.handler(request, reply, visit)
         except GatewayError as error:
             self._judge(visit, error)

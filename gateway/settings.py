@@ -74,6 +74,7 @@ class Limits(_Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
 
     max_body_bytes: Count = 10 * 1024 * 1024
+    max_body_bytes_in_flight: Count = 128 * 1024 * 1024
     header_timeout_s: Seconds = 10
     body_timeout_s: Seconds = 30
     keep_alive_s: Seconds = 75
@@ -84,6 +85,15 @@ class Limits(_Frozen):
     max_in_flight: Count = 512
     max_connections: Count = 2048
     requests: RequestLimits = RequestLimits()
+
+    @model_validator(mode="after")
+    def _room_for_one_body(self) -> Limits:
+        if self.max_body_bytes_in_flight < self.max_body_bytes:
+            raise ValueError(
+                f"max_body_bytes_in_flight is {self.max_body_bytes_in_flight}, and one body may have "
+                f"{self.max_body_bytes} (max_body_bytes); write at least that"
+            )
+        return self
 
 
 class AdmissionSettings(_Frozen):
