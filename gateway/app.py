@@ -32,6 +32,7 @@ from gateway.reload import Reloader
 from gateway.request_reader import request_ids
 from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes, stopping
+from gateway.rules import Rules
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
 from gateway.state import LocalState
@@ -63,6 +64,7 @@ class Gateway:
     def __init__(self, inputs: Inputs, loop: asyncio.AbstractEventLoop) -> None:
         settings = inputs.settings
         self._settings = settings
+        self._rules = _rules(settings)
         self._loop = loop
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -116,7 +118,7 @@ class Gateway:
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=self._loop,
-            limits=lambda: self._settings.limits.requests,
+            rules=lambda: self._rules,
         )
 
     async def start(self) -> tuple[str, int]:
@@ -155,6 +157,7 @@ class Gateway:
     def use_settings(self, settings: Settings) -> None:
         """Of `reload.Target`."""
         self._settings = settings
+        self._rules = _rules(settings)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._backends.change(settings.engines, settings.polling)
         self._admission.change(settings.admission, settings.limits.max_in_flight)
@@ -227,6 +230,11 @@ class Gateway:
 
     def _accept(self) -> Connection:
         return Connection(self._context, self._connections)
+
+
+def _rules(settings: Settings) -> Rules:
+    by_key = settings.prefix_sharing == "key"
+    return Rules(settings.limits.requests, settings.aliases, by_key, settings.deployment, settings.cors.origins)
 
 
 def _within_open_files(limits: Limits) -> Limits:

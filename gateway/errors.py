@@ -11,7 +11,6 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     MethodNotAllowed    405  the path is right, the method is not
     RequestTimeout      408  headers or body came too slowly
     TooLarge            413  the body is over the limit
-    TooHeavy            413  the body's JSON has too many values
     UnsupportedEncoding 415  a compressed body
     HeadersTooLarge     431  over 32 KiB or 100 headers
     Overloaded          429  more work than the limit admits; Retry-After
@@ -101,10 +100,6 @@ class RequestTimeout(GatewayError):
 
 class TooLarge(GatewayError):
     status, kind, code, close = 413, "invalid_request_error", "request_too_large", True
-
-
-class TooHeavy(GatewayError):
-    status, kind, code = 413, "invalid_request_error", "request_too_large"
 
 
 class UnsupportedEncoding(GatewayError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.errors import TooHeavy
+from gateway.errors import BadRequest
 
 # Less than this cannot weigh too much to be read at once.
 SMALL = 32 * 1024
@@ -23,7 +23,7 @@ async def examine(body: bytes | bytearray, limit: int) -> None:
     """Weigh a body of any size, a slice at a time; other requests go on between two slices.
 
     Raises:
-        TooHeavy: over ``limit``.
+        BadRequest: over ``limit``.
     """
     if len(body) <= _AT_ONCE and _rough(body) <= limit:
         return
@@ -31,7 +31,7 @@ async def examine(body: bytes | bytearray, limit: int) -> None:
     for start in range(0, len(body), _SLICE):
         scale.add(bytes(body[start : start + _SLICE]))
         if scale.weight > limit:
-            raise TooHeavy(
+            raise BadRequest(
                 f"the body holds too many lists, objects and values; its weight may be {limit} "
                 "(limits.requests.max_json_weight)"
             )

@@ -14,7 +14,7 @@ from gateway.settings_file import SettingsError, load, read_api_keys
 
 POLL_S = 0.25
 # The sections that `Target.use_settings` takes over; a change of anything else needs a restart, and the log says so.
-LIVE = frozenset({"engines", "limits", "admission", "polling", "log"})
+LIVE = frozenset({"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing"})
 _log = logging.getLogger("gateway")
 
 # What a file is like from outside; None: it is not there.

@@ -55,7 +55,8 @@ class RequestLimits(_Frozen):
     ``compile_s``: so long may an engine take, by estimate, to compile the form of an answer (`compile_cost`).
     ``max_pattern_bytes``: of its regexes and grammars. ``max_parts``: parts of all messages together; ``max_media``:
     images, sounds and films among them. ``max_options_bytes``: of each object of options for templates and processors.
-    ``max_json_weight``: of a whole body, see `json_weight`.
+    ``max_json_weight``: of a whole body, see `json_weight`. ``clamp_max_tokens``: an answer that may be longer than the
+    model's context is asked for with the context as its limit, instead of being refused.
     """
 
     compile_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
@@ -68,6 +69,7 @@ class RequestLimits(_Frozen):
     max_stop_length: Count = 1024
     max_options_bytes: Count = 16 * 1024
     max_json_weight: Count = 250_000
+    clamp_max_tokens: bool = False
 
 
 class Limits(_Frozen):
@@ -137,6 +139,23 @@ class RoutingSettings(_Frozen):
     affinity_blocks: Count = 16_384
     retry_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
+
+
+class Cors(_Frozen):
+    """``origins``: of web pages whose scripts may ask, such as https://chat.example; "*" is any. None by default."""
+
+    origins: tuple[str, ...] = ()
+
+    @field_validator("origins")
+    @classmethod
+    def _as_browsers_send_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}".lower()):
+                raise ValueError(
+                    f"'{origin}' is no origin; write https://HOST or https://HOST:PORT, without a path, or *"
+                )
+        return origins
 
 
 class Log(_Frozen):
@@ -230,6 +249,10 @@ def _is_host(name: str) -> bool:
     return _HOST.fullmatch(name) is not None
 
 
+def _list(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
 def _port(url: str) -> int | None:
     try:
         return urlsplit(url).port
@@ -254,6 +277,23 @@ class Settings(_Frozen):
     polling: Polling = Polling()
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
+    cors: Cors = Cors()
+    aliases: dict[str, str] = {}
+    prefix_sharing: Literal["all", "key"] = "all"
+
+    @model_validator(mode="after")
+    def _aliases_of_models(self) -> Settings:
+        models = {model for engine in self.engines for model in engine.models}
+        for alias, model in self.aliases.items():
+            if model not in models:
+                raise ValueError(
+                    f"aliases: '{alias}' stands for '{model}', which no engine serves; there are {_list(models)}"
+                )
+            if alias in models:
+                raise ValueError(f"aliases: '{alias}' is a model itself; give the alias another name")
+            if not alias or "*" in alias[:-1]:
+                raise ValueError(f"aliases: '{alias}': a name, or the beginning of names with '*' at its end")
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> Settings:

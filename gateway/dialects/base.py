@@ -8,12 +8,10 @@ from typing import Protocol
 from gateway.call import Call
 from gateway.errors import GatewayError
 from gateway.http1 import Request
-from gateway.settings import EngineSettings, RequestLimits
+from gateway.settings import EngineSettings
 
 # Every model that is configured, with the first engine that serves it.
 Models = Callable[[], Mapping[str, EngineSettings]]
-# What one request may ask for, as the settings are now.
-RequestBounds = Callable[[], RequestLimits]
 
 
 class Dialect(Protocol):

@@ -62,9 +62,19 @@ def check_parts(parts: Parts, limits: RequestLimits) -> None:
         _refuse("messages", parts.media, "images and the like", limits.max_media, "max_media")
 
 
+def clamped(content: dict[str, Any], context: int) -> dict[str, int]:
+    """Those limits of an answer's length that are over the context, as long as it; an engine takes off the prompt."""
+    found = {}
+    for name in _ANSWER_LENGTHS:
+        value = content.get(name)
+        if isinstance(value, int) and value > context:
+            found[name] = context
+    return found
+
+
 def output_tokens(content: dict[str, Any]) -> int | None:
     """What a checked request bounds its answer to, over all of its choices; None if it does not."""
-    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+    for name in _ANSWER_LENGTHS:
         limit = content.get(name)
         if limit is not None and limit > 0:
             return int(limit * (content.get("n") or 1))
@@ -181,9 +191,10 @@ def _refuse(name: str, count: int, what: str, limit: int, key: str) -> None:
     raise BadRequest(f"'{name}' has {count} {what}; at most {limit} (limits.requests.{key})", param=name)
 
 
-_LENGTHS = frozenset({"max_completion_tokens", "max_tokens", "max_output_tokens", "min_tokens"})
+_ANSWER_LENGTHS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_LENGTHS = frozenset({*_ANSWER_LENGTHS, "min_tokens"})
 _OPTIONS = frozenset(
-    {"chat_template_kwargs", "mm_processor_kwargs", "media_io_kwargs", "vllm_xargs", "chat_template", "metadata"}
+    {"chat_template_kwargs", "mm_processor_kwargs", "media_io_kwargs", "vllm_xargs", "chat_template"}
     | {"kv_transfer_params", "ec_transfer_params", "thinking", "reasoning", "include"}
 )
 _CHECKS: dict[str, Check] = {

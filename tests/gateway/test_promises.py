@@ -7,7 +7,17 @@ import re
 from pydantic import BaseModel
 
 from gateway.metrics import OUTCOMES
-from gateway.settings import AdmissionSettings, EngineSettings, Limits, Listen, Log, Polling, RequestLimits, Settings
+from gateway.settings import (
+    AdmissionSettings,
+    Cors,
+    EngineSettings,
+    Limits,
+    Listen,
+    Log,
+    Polling,
+    RequestLimits,
+    Settings,
+)
 from tests.gateway.harness import ROOT
 
 PAGE = (ROOT / "docs" / "gateway-behaviour.md").read_text()
@@ -23,6 +33,6 @@ def test_every_promise_has_a_test_and_every_test_a_promise() -> None:
 
 def test_every_setting_and_outcome_is_on_the_page() -> None:
     sections: list[type[BaseModel]] = [Settings, Listen, Limits, RequestLimits]
-    sections += [AdmissionSettings, Polling, Log, EngineSettings]
+    sections += [Cors, AdmissionSettings, Polling, Log, EngineSettings]
     names = {name for section in sections for name in section.model_fields} | OUTCOMES
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
