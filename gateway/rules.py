@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 
 _NO_ALIASES: dict[str, str] = {}
 

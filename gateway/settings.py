@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from gateway.setting_types import Cors, Count, File, Frozen, Name, RequestLimits, Seconds
 
 _LONGEST_SOCKET_PATH = 107
-# What a computer of today could have of anything here; beyond it sums overflow.
-MOST = 1 << 40
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
-def _plain(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has characters that cannot be printed; write plain text")
-    return text
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(gt=0, le=MOST)]
-# Names go into headers, labels and logs.
-Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain)]
-# The only type that is not given as YAML has it.
-File = Annotated[Path, Field(strict=False)]
-
-
-class _Frozen(BaseModel):
-    """Nothing is coerced: `true` is no 1 and "231" no 231."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Listen(_Frozen):
+class Listen(Frozen):
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
@@ -49,30 +28,7 @@ class Listen(_Frozen):
             return self.host != "localhost"
 
 
-class RequestLimits(_Frozen):
-    """What one request may ask for at most, whoever sends it.
-
-    ``compile_s``: so long may an engine take, by estimate, to compile the form of an answer (`compile_cost`).
-    ``max_pattern_bytes``: of its regexes and grammars. ``max_parts``: parts of all messages together; ``max_media``:
-    images, sounds and films among them. ``max_options_bytes``: of each object of options for templates and processors.
-    ``max_json_weight``: of a whole body, see `json_weight`. ``clamp_max_tokens``: an answer that may be longer than the
-    model's context is asked for with the context as its limit, instead of being refused.
-    """
-
-    compile_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    max_pattern_bytes: Count = 16 * 1024
-    max_messages: Count = 4096
-    max_parts: Count = 8192
-    max_media: Count = 64
-    max_tools: Count = 256
-    max_tools_bytes: Count = 512 * 1024
-    max_stop_length: Count = 1024
-    max_options_bytes: Count = 16 * 1024
-    max_json_weight: Count = 250_000
-    clamp_max_tokens: bool = False
-
-
-class Limits(_Frozen):
+class Limits(Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
 
     max_body_bytes: Count = 10 * 1024 * 1024
@@ -98,7 +54,7 @@ class Limits(_Frozen):
         return self
 
 
-class AdmissionSettings(_Frozen):
+class AdmissionSettings(Frozen):
     """The queue in front of the engines, and whose turn it is in it.
 
     ``users``: with so many requests or fewer nobody is refused for having waited; ``queue_timeout_s`` holds beyond.
@@ -113,7 +69,7 @@ class AdmissionSettings(_Frozen):
     half_life_s: Seconds = 120
 
 
-class Polling(_Frozen):
+class Polling(Frozen):
     """How often engines are asked how they are, and how often host names are looked up again.
 
     ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out.
@@ -128,7 +84,7 @@ class Polling(_Frozen):
     canary_timeout_s: Seconds = 10
 
 
-class RoutingSettings(_Frozen):
+class RoutingSettings(Frozen):
     """``affinity``: requests go where their prompt's beginning has been read; ``affinity_blocks`` are remembered.
 
     A request may be sent to a second engine ``retry_floor_per_s`` times a second, and besides for ``retry_share`` of
@@ -141,28 +97,11 @@ class RoutingSettings(_Frozen):
     retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
 
 
-class Cors(_Frozen):
-    """``origins``: of web pages whose scripts may ask, such as https://chat.example; "*" is any. None by default."""
-
-    origins: tuple[str, ...] = ()
-
-    @field_validator("origins")
-    @classmethod
-    def _as_browsers_send_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            parts = urlsplit(origin)
-            if origin != "*" and (not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}".lower()):
-                raise ValueError(
-                    f"'{origin}' is no origin; write https://HOST or https://HOST:PORT, without a path, or *"
-                )
-        return origins
-
-
-class Log(_Frozen):
+class Log(Frozen):
     access: bool = True
 
 
-class EngineSettings(_Frozen):
+class EngineSettings(Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
     ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
@@ -260,7 +199,7 @@ def _port(url: str) -> int | None:
         return None
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
 
     ``metrics_listen``: a second listener that tells everything to everybody; None is none.

@@ -13,7 +13,7 @@ import orjson
 
 from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 
 # Answers to one request: choices, times prompts.
 MAX_ANSWERS = 128

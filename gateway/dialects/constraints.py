@@ -13,7 +13,7 @@ import orjson
 
 from gateway.dialects.compile_cost import CompileCost
 from gateway.errors import BadRequest
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 
 _FORMS = ("response_format", "text", "output_config", "output_format", "structured_outputs")
 # Older engines' names; vLLM 0.32.0 takes no notice of them.

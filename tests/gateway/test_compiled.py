@@ -14,7 +14,7 @@ from tests.gateway.harness import ROOT, compiled_modules
 INTERPRETED = {
     "__init__", "__main__", "adapt", "app", "asking", "bookkeeper", "errors", "keyfile", "keys", "keystore",
     "metrics_port", "openapi", "pages", "poller", "probe", "reload", "reports", "resolver", "routing", "schema",
-    "scrape", "settings", "settings_file", "spill", "state", "usage", "vitals", "yamlfile",
+    "scrape", "setting_types", "settings", "settings_file", "spill", "state", "usage", "vitals", "yamlfile",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

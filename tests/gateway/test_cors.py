@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from gateway.settings import Cors
+from gateway.setting_types import Cors
 from tests.gateway.harness import Engine, Gateway, chat
 
 PAGE = "https://chat.example"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway import json_weight
 from gateway.dialects.fields import read_object
 from gateway.errors import BadRequest
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 from tests.gateway.harness import chat
 
 LIMIT = RequestLimits().max_json_weight

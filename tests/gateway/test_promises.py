@@ -7,15 +7,14 @@ import re
 from pydantic import BaseModel
 
 from gateway.metrics import OUTCOMES
+from gateway.setting_types import Cors, RequestLimits
 from gateway.settings import (
     AdmissionSettings,
-    Cors,
     EngineSettings,
     Limits,
     Listen,
     Log,
     Polling,
-    RequestLimits,
     Settings,
 )
 from tests.gateway.harness import ROOT

@@ -16,7 +16,8 @@ from gateway.dialects.ollama import Chat
 from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.http1 import Request
 from gateway.rules import Rules
-from gateway.settings import EngineSettings, RequestLimits, Settings
+from gateway.setting_types import RequestLimits
+from gateway.settings import EngineSettings, Settings
 from tests.gateway.harness import KEY, OTHER_KEY, Engine, Gateway, bearer, chat, error_of
 
 KNOWN = ("tiny", "claude-9")
@@ -45,7 +46,7 @@ def test_p37_an_alias_that_cannot_be_is_refused(aliases: dict[str, str], says: s
     numbers = dict.fromkeys(("max_num_seqs", "max_num_batched_tokens", "max_model_len", "kv_cache_tokens"), 8)
     with pytest.raises(ValueError, match=says):
         Settings.model_validate(
-            {"api_keys_file": "k", "deployment": "d", "engines": [engine | numbers], "aliases": aliases}
+            {"api_keys_file": "k", "deployment": "d", "engines": (engine | numbers,), "aliases": aliases}
         )
 
 

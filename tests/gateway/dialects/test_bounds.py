@@ -10,7 +10,7 @@ import pytest
 from gateway.dialects import bounds
 from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 from tests.gateway.harness import Engine, chat, error_of
 
 LIMITS = RequestLimits()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dialects import constraints
 from gateway.errors import BadRequest
-from gateway.settings import RequestLimits
+from gateway.setting_types import RequestLimits
 from tests.gateway.harness import Engine
 
 HUGE = {"type": "object", "properties": {f"p{index}": {"type": "string"} for index in range(10_000)}}
