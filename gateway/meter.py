@@ -11,14 +11,12 @@ from __future__ import annotations
 import re
 
 from gateway.call import Call, Usage
+from gateway.hidden_usage import EVENT_END, USAGE, HiddenUsage
 
-EVENT_END = b"\n\n"
-_USAGE = b'"usage":{'
 _COUNT = re.compile(
     rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens'
     rb'|cache_read_input_tokens|cache_creation_input_tokens)":(\d{1,15})'
 )
-_NO_CHOICES = b'"choices":[]'
 # The usage object with its details is a few hundred bytes; what follows it is not searched for numbers.
 _USAGE_BYTES = 1024
 
@@ -26,12 +24,13 @@ _USAGE_BYTES = 1024
 class Meter:
     """Sees one answer go by. ``first_at`` and ``last_at``: the loop's clock, of the first and the last piece."""
 
-    __slots__ = ("_call", "_tail", "_usage", "events", "first_at", "last_at")
+    __slots__ = ("_call", "_hidden", "_tail", "_usage", "events", "first_at", "last_at")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._usage: Usage | None = None
         self._tail = b""
+        self._hidden = HiddenUsage() if call.hides_usage else None
         self.events = 0
         self.first_at = 0.0
         self.last_at = 0.0
@@ -41,17 +40,20 @@ class Meter:
         self.events += events.count(EVENT_END)
         if self._tail or not events.endswith(EVENT_END):
             self._look_at_piece(events)
-        elif _USAGE in events and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
+        elif USAGE in events and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
             self._read(events)
-        if not self._call.hides_usage or _USAGE not in events:
-            return events
-        return _without_usage_event(events)
+        return events if self._hidden is None else self._hidden.take(events)
+
+    @property
+    def rest(self) -> bytes:
+        """What the client has not got yet of the events so far; it comes with the next one, if there is one."""
+        return b"" if self._hidden is None else self._hidden.rest
 
     def whole(self, body: bytes) -> None:
         """Look at an answer that is no stream, or at the next piece of a long one."""
         if self._tail:
             body = self._tail + body
-        if _USAGE in body:
+        if USAGE in body:
             self._read(body)
         self._tail = body[-_USAGE_BYTES:]
 
@@ -80,13 +82,13 @@ class Meter:
         last = self._tail + piece
         if piece.endswith(EVENT_END):
             self._tail = b""
-            if _USAGE in last and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
+            if USAGE in last and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
                 self._read(last)
         else:
             self._tail = last[-_USAGE_BYTES:]
 
     def _read(self, data: bytes) -> None:
-        start = data.rindex(_USAGE)
+        start = data.rindex(USAGE)
         found = {name: int(number) for name, number in _COUNT.findall(data, start, start + _USAGE_BYTES)}
         if b"prompt_tokens" in found:
             prompt, output = found[b"prompt_tokens"], found.get(b"completion_tokens", 0)
@@ -100,10 +102,3 @@ class Meter:
         cached = found.get(b"cached_tokens") or found.get(b"cache_read_input_tokens", 0)
         # Anthropic's first event has the prompt's count and none for the answer: that comes with its end.
         self._usage = Usage(prompt, output, cached, exact=not self._call.stream or output > 0)
-
-
-def _without_usage_event(events: bytes) -> bytes:
-    """Leave out the event that carries usage and no choice."""
-    pieces = events.split(EVENT_END)
-    kept = [piece for piece in pieces if not (_USAGE in piece and _NO_CHOICES in piece)]
-    return EVENT_END.join(kept)
