@@ -156,3 +156,25 @@ def _word(value: Any) -> str:
     if isinstance(value, bool | dict | list):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return str(value)
+
+
+def adapters(args: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the LoRA adapters that `lora-modules` loads: NAME=PATH, or JSON with a name; one or several."""
+    given = args.get("lora-modules")
+    found = []
+    for module in given if isinstance(given, list) else [given]:
+        name = module.get("name") if isinstance(module, dict) else None
+        if isinstance(module, str) and module.lstrip().startswith("{"):
+            name = _named(module)
+        elif isinstance(module, str):
+            name = module.partition("=")[0] if "=" in module else None
+        if isinstance(name, str) and name and name not in found:
+            found.append(name)
+    return tuple(found)
+
+
+def _named(module: str) -> Any:
+    try:
+        return json.loads(module).get("name")
+    except json.JSONDecodeError:
+        return None

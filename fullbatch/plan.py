@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from fullbatch import batch, bounds, catalog, feasible, flags, memory, sizing
+from fullbatch import batch, bounds, catalog, engine_args, feasible, flags, memory, sizing
 from fullbatch.batch import Batch
 from fullbatch.bounds import Admission, GatewayLimits
 from fullbatch.flags import DRAIN_SECONDS, Flag
@@ -16,7 +16,8 @@ from fullbatch.profile import Card, Profile
 class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
-    `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty: the first.
+    `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
+    the first.
     """
 
     service: str
@@ -34,6 +35,12 @@ class EnginePlan:
     capacity: sizing.Capacity
     nodes: int = 1
     card_ids: tuple[int, ...] = ()
+    adapters: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that can be asked for: the model, and the adapters that are loaded with it."""
+        return (self.served_name, *self.adapters)
 
     @property
     def needs_weights(self) -> bool:
@@ -80,6 +87,7 @@ class Plan:
     left_to_engine: tuple[tuple[str, str], ...]
     assumptions: tuple[str, ...]
     step_ms: float | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def gpus(self) -> int:
@@ -139,6 +147,7 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
         left_to_engine=flags.left_to_engine(profile, step, engine.flags),
         assumptions=_assumptions(profile, model, engine),
         step_ms=least,
+        aliases=tuple(profile.aliases),
     )
 
 
@@ -169,6 +178,7 @@ def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, E
         budget=budget,
         capacity=capacity,
         nodes=hardware.nodes,
+        adapters=engine_args.adapters(profile.engine.args),
     )
 
 

@@ -156,6 +156,20 @@ class Profile(_Strict):
         default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
     )
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    aliases: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
+    )
+
+    @field_validator("aliases")
+    @classmethod
+    def _usable_aliases(cls, aliases: list[str]) -> list[str]:
+        for alias in aliases:
+            if "*" in alias[:-1]:
+                raise ValueError(f"'{alias}': '*' can only stand at the end")
+            if aliases.count(alias) > 1:
+                raise ValueError(f"'{alias}' is there twice; write it once")
+        return aliases
 
     @field_validator("description")
     @classmethod
@@ -171,6 +185,9 @@ class Profile(_Strict):
         if self.model not in known:
             listed = [one for one, facts in known.items() if facts.base == one]
             raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
+        names = {self.model, *engine_args.adapters(self.engine.args)}
+        if taken := next((alias for alias in self.aliases if alias in names), None):
+            raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
         native = engine_args.native_context(self.engine.args, known[self.model].native_context)
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")

@@ -29,18 +29,23 @@ ENDS = _ends()
 _SPANS = tuple(pairwise(ENDS))
 
 
-def blocks(content: dict[str, Any], model: str, session: bytes = b"", who: str = "") -> tuple[int, ...]:
+def blocks(
+    content: dict[str, Any], model: str, session: bytes = b"", who: str = "", salt: object = None
+) -> tuple[int, ...]:
     """The numbers of a request's leading blocks, longest last.
 
     Args:
         content: the request's JSON in any of the APIs: ``system`` or ``instructions``, then ``messages``, ``prompt`` or
             ``input``. What has another shape than theirs is left out; nothing is refused here.
         session: the client's name for a conversation (x-session-id); counts as the whole prompt, for the key ``who``.
+        salt: of the engine's prefix cache, which knows a prompt under one salt only.
     """
     text = _text(content)
     found = []
     if len(text) >= ENDS[1]:
         number = crc32(model.encode())
+        if isinstance(salt, str):
+            number = crc32(salt.encode("utf-8", "surrogatepass"), number)
         for start, end in _SPANS:
             if end > len(text):
                 break

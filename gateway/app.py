@@ -17,6 +17,7 @@ from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.auth import Auth
 from gateway.backends import Backends
+from gateway.body_budget import BodyBudget
 from gateway.bookkeeper import Bookkeeper
 from gateway.dispatch import Dispatch
 from gateway.estimates import Estimates
@@ -32,6 +33,7 @@ from gateway.reload import Reloader
 from gateway.request_reader import request_ids
 from gateway.retry import RetryBudget
 from gateway.routes import Parts, Routes, stopping
+from gateway.rules import Rules
 from gateway.scrape import Scrape, Sources
 from gateway.settings import Limits, Settings
 from gateway.sockets import see_vanishing
@@ -65,6 +67,7 @@ class Gateway:
         settings = inputs.settings
         limits = _fitted(settings.limits)
         self._settings = settings
+        self._rules = _rules(settings)
         self._loop = loop
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -83,7 +86,8 @@ class Gateway:
         self._books = self._bookkeeper(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
-        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop)
+        self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
+        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop, self._bodies)
         self._metrics_port = MetricsPort(self._context)
 
     def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
@@ -117,6 +121,7 @@ class Gateway:
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=self._loop,
+            rules=lambda: self._rules,
         )
 
     async def start(self) -> tuple[str, int]:
@@ -158,10 +163,12 @@ class Gateway:
         """Of `reload.Target`."""
         self._settings = settings
         limits = _fitted(settings.limits)
+        self._rules = _rules(settings)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._backends.change(settings.engines, settings.polling)
         self._admission.change(settings.admission, limits.max_in_flight)
         self._exchange.use(settings.limits)
+        self._bodies.limit = settings.limits.max_body_bytes_in_flight
         self._context.limits = limits
         self._access_log.enabled = settings.log.access
         self._admission.pump()
@@ -240,6 +247,11 @@ def _fitted(limits: Limits) -> Limits:
     if told:
         _log.warning(told)
     return fitting
+
+
+def _rules(settings: Settings) -> Rules:
+    by_key = settings.prefix_sharing == "key"
+    return Rules(settings.limits.requests, settings.aliases, by_key, settings.deployment, settings.cors.origins)
 
 
 async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:

@@ -59,8 +59,8 @@ class Call:
     prompt begins with, as hashes of blocks, longest last; empty where prompts have no place. ``opening``: computes it,
     for models that several engines serve. ``session``: the client's own name for a conversation.
     ``usage_ends``: the engine's count is in an event that ends like this; empty where nothing else could be taken for
-    it. ``structured``: the engine compiles a form for the answer. ``ready``: the whole answer, where none is
-    needed.
+    it. ``structured``: the engine compiles a form for the answer first. ``ready``: the whole answer, where it needs no
+    engine.
     """
 
     model: str

@@ -21,6 +21,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     Stopping            503  the gateway is on its way out; Retry-After
     TooManyConnections  503  over limits.max_connections; Retry-After
         GatewayBusy     503  the gateway may not open another connection to an engine; Retry-After
+    TooManyBodies       503  over limits.max_body_bytes_in_flight; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
         StructuredStuck 503  those that are up compile no schema at the moment; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
@@ -171,6 +172,10 @@ class GatewayBusy(TooManyConnections):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message}; try again in 1 s", retry_after=1)
+
+
+class TooManyBodies(GatewayError):
+    status, code, close = 503, "too_many_bodies", True
 
 
 class EngineSilent(GatewayError):

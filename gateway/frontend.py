@@ -9,7 +9,8 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from gateway.errors import GatewayError, RequestTimeout, TooManyConnections
+from gateway.body_budget import BodyBudget
+from gateway.errors import GatewayError, RequestTimeout, TooManyBodies, TooManyConnections
 from gateway.http1 import CONTINUE, Request
 from gateway.reply import Errors, Reply
 from gateway.request_reader import RequestReader
@@ -65,6 +66,7 @@ class Context:
     ids: Iterator[str]
     sweeper: Sweeper
     loop: asyncio.AbstractEventLoop
+    bodies: BodyBudget
     idle: dict[Connection, float] = field(default_factory=dict)
 
 
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._closing = False
         self._spare = False
+        self._in_line = False  # its body waits for room
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -123,6 +126,12 @@ class Connection(asyncio.Protocol):
         self._context.idle.pop(self, None)
         self._context.sweeper.discard(self)
         self._reading = False
+        if self._head is not None:
+            self._context.bodies.release(self._head)
+        if self._reply is not None:
+            self._context.bodies.release(self._reply.request)
+        for request, _ in self._ahead:
+            self._context.bodies.release(request)
         self._ahead.clear()
         if self._task is not None:
             self._task.cancel()
@@ -154,6 +163,8 @@ class Connection(asyncio.Protocol):
             self._deadline = min(self._deadline, self._context.loop.time() + limit)
         try:
             self._reader.feed(data, self._context.loop.time())
+            if self._head is not None and self._reader.length is None:
+                self._grow(self._head)
         except GatewayError as error:
             self._refuse(error)
 
@@ -166,13 +177,41 @@ class Connection(asyncio.Protocol):
             return
         if self._reply is None:
             self._deadline = self._context.loop.time() + self._context.limits.body_timeout_s
-            if request.headers.get(b"expect", b"").lower() == b"100-continue":
-                self._transport.write(CONTINUE)
+        if self._context.bodies.enter(request, self._reader.length or 0, self._read_body):
+            self._continue(request)
+        else:
+            self._in_line = True
+            self._transport.pause_reading()
 
     def request_complete(self, request: Request) -> None:
+        if self._in_line:
+            self._context.bodies.arrived(request, len(request.body))
+            self._in_line = False
+            self._transport.resume_reading()
         self._head = None
         self._ahead.append((request, None))
         self._next()
+
+    def _read_body(self) -> None:
+        """There is room for the body now."""
+        self._in_line = False
+        if self._head is None or self._transport.is_closing():
+            return
+        self._deadline = self._context.loop.time() + self._context.limits.body_timeout_s
+        self._transport.resume_reading()
+        self._continue(self._head)
+
+    def _continue(self, request: Request) -> None:
+        if self._reply is None and request.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(CONTINUE)
+
+    def _grow(self, request: Request) -> None:
+        if not self._context.bodies.grow(request, len(request.body)):
+            raise self._no_room()
+
+    def _no_room(self) -> TooManyBodies:
+        limit = f"{self._context.bodies.limit} bytes (limits.max_body_bytes_in_flight)"
+        return TooManyBodies(f"the bodies of other requests fill all {limit}; try again in 1 s", retry_after=1)
 
     def check(self, now: float) -> None:
         """Close what has been too slow (called by the sweeper)."""
@@ -181,6 +220,10 @@ class Connection(asyncio.Protocol):
         self._deadline = math.inf
         if self._closing or (self._reader.idle and self._head is None):
             self._transport.abort()
+        elif self._in_line:
+            self._in_line = False
+            self._transport.resume_reading()
+            self._refuse(self._no_room())
         else:
             what = "headers" if self._reader.in_head else "body"
             self._refuse(RequestTimeout(f"the request's {what} did not arrive in time"))
@@ -248,6 +291,7 @@ class Connection(asyncio.Protocol):
 
     def _replied(self, reply: Reply) -> None:
         """The answer is written; the handler may still be tidying up."""
+        self._context.bodies.release(reply.request)
         self._reply = None
         self._task = None
         self._ahead_bytes = 0

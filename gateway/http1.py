@@ -26,6 +26,7 @@ REASONS = {
     504: b"Gateway Timeout",
 }
 JSON = b"application/json"
+TEXT = b"text/plain"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -33,10 +34,23 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Request:
     """One request. ``headers`` holds only the few that the gateway reads, by lower-case name.
 
-    ``principal``: whose key it has; nobody's until that has been judged.
+    ``cors``: header lines for its answer, for browsers. ``held``: bytes of `BodyBudget` that it has. ``principal``:
+    whose key it has; nobody's until that has been judged.
     """
 
-    __slots__ = ("body", "headers", "id", "keep_alive", "method", "principal", "received", "target", "version")
+    __slots__ = (
+        "body",
+        "cors",
+        "headers",
+        "held",
+        "id",
+        "keep_alive",
+        "method",
+        "principal",
+        "received",
+        "target",
+        "version",
+    )
 
     def __init__(self, request_id: str, received: float) -> None:
         self.id = request_id
@@ -46,6 +60,8 @@ class Request:
         self.version = "1.1"
         self.headers: dict[bytes, bytes] = {}
         self.body: bytes | bytearray = b""
+        self.held = 0
+        self.cors = b""
         self.keep_alive = True
         self.principal = NOBODY
 
@@ -73,7 +89,7 @@ def response_head(
         request.id.encode(),
         framing,
         b"" if keep_alive else b"connection: close\r\n",
-        extra,
+        request.cors + extra,
     )
 
 

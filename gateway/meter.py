@@ -11,15 +11,12 @@ from __future__ import annotations
 import re
 
 from gateway.call import Call, Usage
+from gateway.hidden_usage import EVENT_END, USAGE, HiddenUsage, has_usage
 
-EVENT_END = b"\n\n"
-# vLLM writes no blanks; what stands between may.
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _COUNT = re.compile(
     rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens'
     rb'|cache_read_input_tokens|cache_creation_input_tokens)"\s*:\s*(\d{1,15})'
 )
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 # The usage object with its details is a few hundred bytes; what follows it is not searched for numbers.
 _USAGE_BYTES = 1024
 
@@ -46,12 +43,13 @@ class Meter:
     ``events``: those that brought something; ``brought``: whether the last piece did.
     """
 
-    __slots__ = ("_call", "_tail", "_usage", "brought", "events", "first_at", "last_at")
+    __slots__ = ("_call", "_hidden", "_tail", "_usage", "brought", "events", "first_at", "last_at")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._usage: Usage | None = None
         self._tail = b""
+        self._hidden = HiddenUsage() if call.hides_usage else None
         self.events = 0
         self.brought = False
         self.first_at = 0.0
@@ -67,17 +65,20 @@ class Meter:
             count = brings(events)
             self.events += count
             self.brought = count > 0
-            if _has_usage(events) and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
+            if has_usage(events) and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
                 self._read(events)
-        if not self._call.hides_usage or not _has_usage(events):
-            return events
-        return _without_usage_event(events)
+        return events if self._hidden is None else self._hidden.take(events)
+
+    @property
+    def rest(self) -> bytes:
+        """What the client has not got yet of the events so far; it comes with the next one, if there is one."""
+        return b"" if self._hidden is None else self._hidden.rest
 
     def whole(self, body: bytes) -> None:
         """Look at an answer that is no stream, or at the next piece of a long one."""
         if self._tail:
             body = self._tail + body
-        if _has_usage(body):
+        if has_usage(body):
             self._read(body)
         self._tail = body[-_USAGE_BYTES:]
 
@@ -106,13 +107,13 @@ class Meter:
         last = self._tail + piece
         if piece.endswith(EVENT_END):
             self._tail = b""
-            if _has_usage(last) and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
+            if has_usage(last) and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
                 self._read(last)
         else:
             self._tail = last[-_USAGE_BYTES:]
 
     def _read(self, data: bytes) -> None:
-        start = max(match.start() for match in _USAGE.finditer(data))
+        start = max(match.start() for match in USAGE.finditer(data))
         found = {name: int(number) for name, number in _COUNT.findall(data, start, start + _USAGE_BYTES)}
         if b"prompt_tokens" in found:
             prompt, output = found[b"prompt_tokens"], found.get(b"completion_tokens", 0)
@@ -126,14 +127,3 @@ class Meter:
         cached = found.get(b"cached_tokens") or found.get(b"cache_read_input_tokens", 0)
         # Anthropic's first event has the prompt's count and none for the answer: that comes with its end.
         self._usage = Usage(prompt, output, cached, exact=not self._call.stream or output > 0)
-
-
-def _has_usage(data: bytes) -> bool:
-    return b'"usage"' in data and _USAGE.search(data) is not None
-
-
-def _without_usage_event(events: bytes) -> bytes:
-    """Leave out the event that carries usage and no choice."""
-    pieces = events.split(EVENT_END)
-    kept = [piece for piece in pieces if not (_has_usage(piece) and _NO_CHOICES.search(piece))]
-    return EVENT_END.join(kept)

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,6 +19,7 @@ from gateway.dialects.ollama import Ollama
 from gateway.errors import UnknownModel
 from gateway.http1 import JSON, Request
 from gateway.reply import Reply
+from gateway.rules import CurrentRules
 from gateway.scrape import Scrape
 from gateway.settings import EngineSettings
 from gateway.supervisor import Supervisor
@@ -37,7 +38,9 @@ class Pages:
         document: Callable[[], bytes],
         draining: Callable[[], bool],
         supervisor: Supervisor,
+        rules: CurrentRules,
     ) -> None:
+        self._rules = rules
         self._draining = draining
         self._supervisor = supervisor
         self._backends = backends
@@ -59,6 +62,10 @@ class Pages:
             if asked in (model.encode(), quote(model).encode(), quote(model, safe="").encode()):
                 reply.send(200, JSON, orjson.dumps(self._card(model, engine)))
                 return
+        meant = self._rules().resolve(unquote(asked.decode("latin-1")), known)  # only looked up, never a path
+        if meant in known:
+            reply.send(200, JSON, orjson.dumps(self._card(meant, known[meant])))
+            return
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
 
@@ -78,7 +85,9 @@ class Pages:
 
     async def show(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
         known = self._models_of(request)
-        asked, model, _ = Ollama(self._backends.models).model_of(read_object(request.body, '{"model": ...}'))
+        asked, model, _ = Ollama(self._backends.models, self._rules).model_of(
+            read_object(request.body, '{"model": ...}')
+        )
         if model not in known:
             names = ", ".join(f"'{name}'" for name in known)
             raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")

@@ -12,8 +12,9 @@ from gateway.call import Call
 from gateway.dialects.base import Dialect
 from gateway.dialects.openai import ABORTED
 from gateway.errors import EngineBroken, EngineSilent, GatewayError, How
+from gateway.hidden_usage import EVENT_END
 from gateway.http1 import JSON
-from gateway.meter import EVENT_END, Meter
+from gateway.meter import Meter
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.upstream import EngineConnection, Head
@@ -272,7 +273,7 @@ class Relay:
             self.done.set_exception(error)
             return
         if self._events:
-            self._reply.write(self._job.dialect.error_event(error))
+            self._reply.write(self._meter.rest + self._job.dialect.error_event(error))
             self._reply.finish()  # the framing is whole, so the connection stays
         else:
             self._reply.break_off()

@@ -17,7 +17,10 @@ MAX_HEADERS = 100
 # A chunked body may be this much larger on the wire than inside: room for framing, none for abuse of it.
 FRAMING_ALLOWANCE = 64 * 1024
 
-_KEPT = frozenset({b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id"})
+_KEPT = frozenset(
+    {b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id", b"origin"}
+    | {b"access-control-request-method", b"access-control-request-headers"}
+)
 _READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}
 _HOST_FORBIDDEN = frozenset(b"/?#@\\ \t,")
 
@@ -70,6 +73,11 @@ class RequestReader:
     def idle(self) -> bool:
         """Nothing of a next request has come."""
         return self._wire_bytes == 0
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body as the head says; None for one in chunks, or none."""
+        return self._length
 
     @property
     def begun(self) -> Request | None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from gateway import __version__, openapi
+from gateway import __version__, cors, json_weight, openapi
 from gateway.access_log import AccessLog, Visit
 from gateway.auth import Auth
 from gateway.dialects.anthropic import Anthropic, CountTokens
@@ -21,12 +21,14 @@ from gateway.errors import (
     NotFound,
     Overloaded,
     Stopping,
+    TooManyBodies,
     TooManyConnections,
     UnsupportedEncoding,
 )
-from gateway.http1 import Request
+from gateway.http1 import TEXT, Request
 from gateway.pages import MODELS_PATH, Pages
 from gateway.reply import Reply
+from gateway.rules import CurrentRules
 from gateway.scrape import Scrape
 from gateway.sweeper import Sweeper
 from gateway.tokens import Tokens
@@ -34,6 +36,7 @@ from gateway.tokens import Tokens
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
 _OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
+_OUTCOMES_BY_CODE[TooManyBodies.code] = "overloaded"
 STOPPING_RETRY_S = 5
 _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
@@ -74,6 +77,7 @@ class Parts:
     access_log: AccessLog
     sweeper: Sweeper
     loop: asyncio.AbstractEventLoop
+    rules: CurrentRules
 
 
 class Routes:
@@ -84,11 +88,13 @@ class Routes:
         self._metrics_of = parts.tokens.metrics
         self.draining = False
         models = parts.tokens.backends.models
-        self._openai = OpenAI(models)
-        self._anthropic = Anthropic(models)
-        self._ollama = Ollama(models)
+        self._openai = OpenAI(models, parts.rules)
+        self._anthropic = Anthropic(models, parts.rules)
+        self._ollama = Ollama(models, parts.rules)
         supervisor = parts.sweeper.supervisor
-        pages = Pages(parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor)
+        pages = Pages(
+            parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor, parts.rules
+        )
         routes = (
             *self._openai_routes(),
             *self._anthropic_routes(),
@@ -105,10 +111,14 @@ class Routes:
         Raises:
             NotFound, MethodNotAllowed, Unauthorized, UnsupportedEncoding
         """
+        origins = self._parts.rules().origins
+        request.cors = cors.headers(request, origins)
         route = self._find(request)
         if route is None:
             raise NotFound(f"nothing is served at this path; there are {self._paths}")
         if request.method not in route.methods:
+            if cors.is_preflight(request, origins):
+                return
             allow = b", ".join(sorted(route.methods))
             raise MethodNotAllowed(f"{route.path} takes {allow.decode()} only", allow=allow)
         headers = request.headers
@@ -144,6 +154,11 @@ class Routes:
         visit = Visit(request.id, route.path, key=request.principal.name)
         reply.keep_alive = reply.keep_alive and not self.draining
         try:
+            if request.method == b"OPTIONS":
+                reply.send(200, TEXT, b"", cors.permission(request, route.methods))
+                return
+            if len(request.body) > json_weight.SMALL:
+                await json_weight.examine(request.body, self._parts.rules().limits.max_json_weight)
             await route.handler(request, reply, visit)
         except GatewayError as error:
             self._judge(visit, error)
@@ -158,7 +173,8 @@ class Routes:
             else:
                 reply.refuse(Internal(f"a defect of the gateway; its log has more under {request.id}"))
         finally:
-            self._note(visit, request, reply.status or CLIENT_GONE_STATUS, route.counted)
+            counted = route.counted and request.method != b"OPTIONS"
+            self._note(visit, request, reply.status or CLIENT_GONE_STATUS, counted)
 
     def _find(self, request: Request) -> Route | None:
         route = self._table.get(request.target)
@@ -173,28 +189,28 @@ class Routes:
         return (*self._table.values(), self._model)
 
     def _openai_routes(self) -> Iterable[Route]:
-        served, texts = self._openai, Texts(self._openai.models)
+        served, texts = self._openai, Texts(self._openai.models, self._openai.rules)
         yield self._engine("/v1/chat/completions", served, "Chat completion", "Chat", _EVENTS)
         yield self._engine("/v1/completions", served, "Completion", "Completion", _EVENTS)
         yield self._engine("/v1/embeddings", texts, "Embeddings", "Embedding")
-        yield self._engine("/v1/responses", Responses(served.models), "Response", "Response", _EVENTS)
+        yield self._engine("/v1/responses", Responses(served.models, served.rules), "Response", "Response", _EVENTS)
         for path in ("/v1/score", "/score", "/v1/rerank", "/rerank", "/v2/rerank", "/classify", "/pooling"):
             yield self._engine(path, texts, "vLLM's, where the model is one for it", "Texts")
-        tokenizer = Tokenizer(served.models)
+        tokenizer = Tokenizer(served.models, served.rules)
         yield self._engine("/tokenize", tokenizer, "vLLM's", "Tokenize")
         yield self._engine("/detokenize", tokenizer, "vLLM's", "Detokenize")
 
     def _anthropic_routes(self) -> Iterable[Route]:
-        counter = CountTokens(self._openai.models)
+        counter = CountTokens(self._openai.models, self._openai.rules)
         yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
         yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
 
     def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
-        ollama, models = self._ollama, self._openai.models
-        yield self._engine("/api/chat", Chat(models), "Chat", "OllamaChat", _LINES)
-        yield self._engine("/api/generate", Generate(models), "Prompt", "OllamaGenerate", _LINES)
-        yield self._engine("/api/embed", Embed(models, "input"), "Embeddings", "OllamaEmbed")
-        yield self._engine("/api/embeddings", Embed(models, "prompt"), "One embedding", "OllamaEmbeddings")
+        ollama, models, rules = self._ollama, self._openai.models, self._openai.rules
+        yield self._engine("/api/chat", Chat(models, rules), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/generate", Generate(models, rules), "Prompt", "OllamaGenerate", _LINES)
+        yield self._engine("/api/embed", Embed(models, "input", rules), "Embeddings", "OllamaEmbed")
+        yield self._engine("/api/embeddings", Embed(models, "prompt", rules), "One embedding", "OllamaEmbeddings")
         yield Route("/api/tags", pages.tags, ollama, "All models")
         yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
         yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")

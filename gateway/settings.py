@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from gateway.setting_types import Cors, Count, File, Frozen, Name, RequestLimits, Seconds
 
 _LONGEST_SOCKET_PATH = 107
-# What a computer of today could have of anything here; beyond it sums overflow.
-MOST = 1 << 40
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
-def _plain(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has characters that cannot be printed; write plain text")
-    return text
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(gt=0, le=MOST)]
-# Names go into headers, labels and logs.
-Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain)]
-# The only type that is not given as YAML has it.
-File = Annotated[Path, Field(strict=False)]
-
-
-class _Frozen(BaseModel):
-    """Nothing is coerced: `true` is no 1 and "231" no 231."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Listen(_Frozen):
+class Listen(Frozen):
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
@@ -49,10 +28,11 @@ class Listen(_Frozen):
             return self.host != "localhost"
 
 
-class Limits(_Frozen):
+class Limits(Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
 
     max_body_bytes: Count = 10 * 1024 * 1024
+    max_body_bytes_in_flight: Count = 128 * 1024 * 1024
     header_timeout_s: Seconds = 10
     body_timeout_s: Seconds = 30
     keep_alive_s: Seconds = 75
@@ -62,9 +42,19 @@ class Limits(_Frozen):
     drain_timeout_s: Seconds = 30
     max_in_flight: Count = 512
     max_connections: Count = 2048
+    requests: RequestLimits = RequestLimits()
+
+    @model_validator(mode="after")
+    def _room_for_one_body(self) -> Limits:
+        if self.max_body_bytes_in_flight < self.max_body_bytes:
+            raise ValueError(
+                f"max_body_bytes_in_flight is {self.max_body_bytes_in_flight}, and one body may have "
+                f"{self.max_body_bytes} (max_body_bytes); write at least that"
+            )
+        return self
 
 
-class AdmissionSettings(_Frozen):
+class AdmissionSettings(Frozen):
     """The queue in front of the engines, and whose turn it is in it.
 
     ``users``: with so many requests or fewer nobody is refused for having waited; ``queue_timeout_s`` holds beyond.
@@ -79,7 +69,7 @@ class AdmissionSettings(_Frozen):
     half_life_s: Seconds = 120
 
 
-class Polling(_Frozen):
+class Polling(Frozen):
     """How often engines are asked how they are, and how often host names are looked up again.
 
     ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out;
@@ -98,7 +88,7 @@ class Polling(_Frozen):
     structured_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 120
 
 
-class RoutingSettings(_Frozen):
+class RoutingSettings(Frozen):
     """``affinity``: requests go where their prompt's beginning has been read; ``affinity_blocks`` are remembered.
 
     A request may be sent to a second engine ``retry_floor_per_s`` times a second, and besides for ``retry_share`` of
@@ -111,11 +101,11 @@ class RoutingSettings(_Frozen):
     retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
 
 
-class Log(_Frozen):
+class Log(Frozen):
     access: bool = True
 
 
-class EngineSettings(_Frozen):
+class EngineSettings(Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
     ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
@@ -202,6 +192,10 @@ def _is_host(name: str) -> bool:
     return _HOST.fullmatch(name) is not None
 
 
+def _list(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
 def _port(url: str) -> int | None:
     try:
         return urlsplit(url).port
@@ -209,7 +203,7 @@ def _port(url: str) -> int | None:
         return None
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
 
     ``metrics_listen``: a second listener that tells everything to everybody; None is none.
@@ -226,6 +220,23 @@ class Settings(_Frozen):
     polling: Polling = Polling()
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
+    cors: Cors = Cors()
+    aliases: dict[str, str] = {}
+    prefix_sharing: Literal["all", "key"] = "all"
+
+    @model_validator(mode="after")
+    def _aliases_of_models(self) -> Settings:
+        models = {model for engine in self.engines for model in engine.models}
+        for alias, model in self.aliases.items():
+            if model not in models:
+                raise ValueError(
+                    f"aliases: '{alias}' stands for '{model}', which no engine serves; there are {_list(models)}"
+                )
+            if alias in models:
+                raise ValueError(f"aliases: '{alias}' is a model itself; give the alias another name")
+            if not alias or "*" in alias[:-1]:
+                raise ValueError(f"aliases: '{alias}': a name, or the beginning of names with '*' at its end")
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> Settings:

@@ -56,6 +56,8 @@ class Anthropic(OpenAI):
 class CountTokens(Anthropic):
     """Counting a prompt's tokens: no step of the model, so nothing is billed."""
 
+    cached = False
+
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)
         call.output_tokens = call.prompt_tokens = 0

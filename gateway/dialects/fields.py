@@ -8,7 +8,7 @@ import orjson
 
 from gateway.errors import BadRequest
 
-# vLLM parses with recursion, and answers 500 at a thousand levels; orjson's own writer stops at 254 without any.
+# vLLM parses with recursion, and answers 500 at a thousand levels; orjson's own writer stops at 254.
 MAX_DEPTH = 254
 EXAMPLE = '{"model": ..., "messages": [...]}'
 
@@ -27,8 +27,7 @@ def read_object(body: bytes | bytearray, example: str = EXAMPLE) -> dict[str, An
         ) from None
     if not isinstance(content, dict):
         raise BadRequest(f"the body must be a JSON object like {example}")
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _limit_depth(content)
+    _limit_depth(content)
     return content
 
 
@@ -77,7 +76,14 @@ def read_dict(content: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _limit_depth(content: dict[str, Any]) -> None:
-    try:
-        orjson.dumps(content)
-    except orjson.JSONEncodeError:
-        raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None
+    level: list[Any] = [content]
+    for _ in range(MAX_DEPTH):
+        level = [
+            each
+            for holder in level
+            for each in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(each, dict | list)
+        ]
+        if not level:
+            return
+    raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")

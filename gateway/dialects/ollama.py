@@ -9,18 +9,22 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, ollama_answer, prompt, structured
+from gateway.dialects import bounds, constraints, ollama_answer, prompt
 from gateway.dialects import ollama_request as ask
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
 from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape, generate_shape
 from gateway.dialects.ollama_models import resolve
 from gateway.dialects.openai import ABORTED, DONE_EVENT, ERROR_EVENT_START, engine_message
+from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest, GatewayError, UnknownModel
 from gateway.http1 import Request
+from gateway.rules import CurrentRules, Rules
 
 Json = dict[str, Any]
 
+# What Ollama's clients call what is sent on.
+_CALLED = {"response_format": "format"}
 _NOT_GENERATED = {
     "suffix": "vLLM does not fill in the middle; send the model's own tokens for it with 'raw'",
     "template": "the engine uses the model's own; send a whole prompt with 'raw'",
@@ -33,8 +37,9 @@ class Ollama:
 
     name = "Ollama"
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, rules: CurrentRules = Rules) -> None:
         self.models = models
+        self.rules = rules
 
     def read(self, request: Request) -> Call:
         raise NotImplementedError
@@ -61,7 +66,8 @@ class Ollama:
         asked = read_text(content, "model") or read_text(content, "name")
         if not asked:
             raise BadRequest("'model' is missing; GET /api/tags lists what can be asked for", param="model")
-        model = resolve(asked, self.models())
+        known = self.models()
+        model = resolve(self.rules().resolve(resolve(asked, known), known), known)
         engine = self.models().get(model)
         return asked, model, engine.max_model_len if engine is not None else None
 
@@ -72,7 +78,12 @@ class Ollama:
         body = {"model": model, **body, "stream": stream, **ask.sampling(content, context), **ask.wishes(content)}
         if stream:
             body["stream_options"] = {"include_usage": True}
-        bounds.check(body, context)
+        rules = self.rules()
+        bounds.check(body, context, rules.limits)
+        parts = Parts(body)
+        bounds.check_parts(parts, rules.limits)
+        structured = constraints.check(body, rules.limits, _CALLED)
+        body |= self._salt(request)
         sent = orjson.dumps(body)
         session = request.headers.get(b"x-session-id", b"")
         return Call(
@@ -80,13 +91,17 @@ class Ollama:
             stream,
             path,
             sent,
-            prompt_tokens=prompt.estimate(sent, body),
+            prompt_tokens=prompt.estimate(len(sent), parts),
             output_tokens=bounds.output_tokens(body),
-            opening=partial(affinity.blocks, body, model, session, request.principal.name),
+            opening=partial(affinity.blocks, body, model, session, request.principal.name, body.get("cache_salt")),
             session=session,
             translation=Answer(asked, shape),
-            structured=structured.asked(body),
+            structured=structured,
         )
+
+    def _salt(self, request: Request) -> Json:
+        rules = self.rules()
+        return {"cache_salt": rules.salt(request.principal.name)} if rules.by_key else {}
 
     def _loading(self, content: Json, shape: Shape) -> Call:
         asked, model, _ = self.model_of(content)
@@ -130,8 +145,8 @@ class Generate(Ollama):
 class Embed(Ollama):
     """/api/embed, and its predecessor /api/embeddings. ``member``: where the texts stand."""
 
-    def __init__(self, models: Models, member: str) -> None:
-        super().__init__(models)
+    def __init__(self, models: Models, member: str, rules: CurrentRules = Rules) -> None:
+        super().__init__(models, rules)
         self._member = member
         self._several = member == "input"
 
@@ -147,13 +162,13 @@ class Embed(Ollama):
             body["truncate_prompt_tokens"] = -1
         if (dimensions := bounds.read_integer(content, "dimensions")) is not None:
             body["dimensions"] = dimensions
-        sent = orjson.dumps(body)
+        sent = orjson.dumps(body | self._salt(request))
         return Call(
             model,
             False,
             b"/v1/embeddings",
             sent,
-            prompt_tokens=prompt.estimate(sent, body),
+            prompt_tokens=prompt.estimate(len(sent), Parts(body)),
             output_tokens=0,
             translation=Embeddings(asked, len(texts), self._several),
         )

@@ -9,11 +9,14 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, prompt, structured
+from gateway.dialects import bounds, constraints, prompt
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
+from gateway.dialects.parts import Parts
+from gateway.dialects.rewrite import with_members
 from gateway.errors import BadRequest, GatewayError, NotServed
 from gateway.http1 import Request
+from gateway.rules import CurrentRules, Rules
 
 DONE_EVENT = b"data: [DONE]\n\n"
 ERROR_EVENT_START = b'data: {"error"'
@@ -34,9 +37,11 @@ class OpenAI:
     """Chat completions, completions, embeddings, and what else is asked with a model and one object."""
 
     name = "OpenAI"
+    cached = True  # an engine keeps prefixes of what is asked, and takes `cache_salt`
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, rules: CurrentRules = Rules) -> None:
         self.models = models
+        self.rules = rules
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body)
@@ -70,9 +75,24 @@ class OpenAI:
         body: bytes | bytearray,
         hides_usage: bool = False,
     ) -> Call:
-        model = read_model(content)
+        rules = self.rules()
+        asked = read_model(content)
+        model = rules.resolve(asked, self.models())
         engine = self.models().get(model)
-        bounds.check(content, engine.max_model_len if engine is not None else None)
+        context = engine.max_model_len if engine is not None else None
+        members: dict[str, Any] = {"model": model} if model != asked else {}
+        if rules.limits.clamp_max_tokens and context is not None:
+            members |= bounds.clamped(content, context)
+            content |= members
+        bounds.check(content, context, rules.limits)
+        parts = Parts(content)
+        bounds.check_parts(parts, rules.limits)
+        structured = constraints.check(content, rules.limits)
+        salt = content.get("cache_salt")
+        if rules.by_key and self.cached:
+            members["cache_salt"] = salt = rules.salt(request.principal.name, salt)
+        if members:
+            body = with_members(body, members)
         session = request.headers.get(b"x-session-id", b"")
         return Call(
             model,
@@ -80,11 +100,11 @@ class OpenAI:
             request.path,
             body,
             hides_usage,
-            prompt_tokens=prompt.estimate(request.body, content),
+            prompt_tokens=prompt.estimate(len(request.body), parts),
             output_tokens=bounds.output_tokens(content),
-            opening=partial(affinity.blocks, content, model, session, request.principal.name),
+            opening=partial(affinity.blocks, content, model, session, request.principal.name, salt),
             session=session,
-            structured=structured.asked(content),
+            structured=structured,
         )
 
 
@@ -103,6 +123,8 @@ class Texts(OpenAI):
 
 class Tokenizer(OpenAI):
     """What an engine answers without a model's step: nothing of it is billed."""
+
+    cached = False
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)

@@ -80,6 +80,9 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"engine": {"args": {"swap-space": 4}}}, "engine.args.swap-space: vLLM 0.32.0 refuses it; remove it: preemp"),
         ({"engine": {"args": {"tensor-parallel-size": 2}}}, "tensor-parallel-size: use hardware.count, the cards"),
         ({"engine": {"env": {"CUDA_VISIBLE_DEVICES": "1"}}}, "env.CUDA_VISIBLE_DEVICES: use hardware.device_ids"),
+        ({"aliases": ["a*b"]}, "aliases: 'a*b': '*' can only stand at the end"),
+        ({"aliases": ["a", "a"]}, "aliases: 'a' is there twice; write it once"),
+        ({"aliases": ["tiny"]}, "aliases: 'tiny' is served under that name anyway; remove it"),
         ({"engine": {"env": {"A": 1}}}, "engine.env.A: 1: input should be a valid string"),
     ],
 )  # fmt: skip
@@ -93,7 +96,7 @@ def test_a_fault_is_one_line_that_says_where_and_what(changes: dict[str, Any], l
 def test_a_setting_far_from_any_other_lists_them_all() -> None:
     assert _refusal(zzz=1)[0].endswith(
         "zzz: no such setting (there are: description, model, hardware, users, context, workload, goal, weights, "
-        "kv_cache, engine)"
+        "kv_cache, engine, aliases)"
     )
 
 

@@ -231,3 +231,30 @@ def test_process_and_compose_commands_are_the_same_but_for_addresses(plan_of: Ca
     plan = plan_of("cpu-tiny")
     words = _files(plan)["compose.yaml"]["services"]["engine"]["command"]
     assert json.dumps(words) == json.dumps(plan.engines[0].command("/models/cpu-tiny", "0.0.0.0", 8000))
+
+
+@pytest.mark.parametrize(
+    ("modules", "names"),
+    [
+        ("sql=/srv/adapters/sql", ["sql"]),
+        (["sql=/srv/a", "chat=/srv/b"], ["sql", "chat"]),
+        ([{"name": "sql", "path": "/srv/a"}], ["sql"]),
+        ('{"name": "sql", "path": "/srv/a"}', ["sql"]),
+    ],
+)
+def test_adapters_and_aliases_are_served_by_the_gateway(modules: Any, names: list[str]) -> None:
+    data = {
+        "description": "d",
+        "model": "tiny",
+        "hardware": {"cpu": {"kv_cache_gib": 1}},
+        "engine": {"args": {"enable-lora": True, "max-lora-rank": 8, "lora-modules": modules}},
+        "aliases": ["gpt-4o-mini", "claude-*"],
+    }
+    gateway = _files(make("x", profile.parse(data, "x")))["gateway.yaml"]
+    assert gateway["engines"][0]["models"] == ["tiny", *names]
+    assert gateway["aliases"] == {"gpt-4o-mini": "tiny", "claude-*": "tiny"}
+
+
+def test_without_them_nothing_is_written() -> None:
+    gateway = _files(_plan())["gateway.yaml"]
+    assert gateway["engines"][0]["models"] == ["tiny"] and "aliases" not in gateway

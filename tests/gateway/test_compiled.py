@@ -14,8 +14,8 @@ from tests.gateway.harness import ROOT, compiled_modules
 INTERPRETED = {
     "__init__", "__main__", "adapt", "app", "asking", "bookkeeper", "errors", "keyfile", "keys", "keystore",
     "metrics_port", "open_files", "openapi", "pages", "poller", "probe", "reload", "reports", "resolver", "routing",
-    "schema", "scrape", "settings", "settings_file", "sockets", "spill", "state", "structured", "supervisor", "usage",
-    "vitals", "yamlfile",
+    "schema", "scrape", "setting_types", "settings", "settings_file", "sockets", "spill", "state", "structured",
+    "supervisor", "usage", "vitals", "yamlfile",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

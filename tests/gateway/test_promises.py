@@ -7,7 +7,16 @@ import re
 from pydantic import BaseModel
 
 from gateway.metrics import OUTCOMES
-from gateway.settings import AdmissionSettings, EngineSettings, Limits, Listen, Log, Polling, Settings
+from gateway.setting_types import Cors, RequestLimits
+from gateway.settings import (
+    AdmissionSettings,
+    EngineSettings,
+    Limits,
+    Listen,
+    Log,
+    Polling,
+    Settings,
+)
 from tests.gateway.harness import ROOT
 
 PAGE = (ROOT / "docs" / "gateway-behaviour.md").read_text()
@@ -22,6 +31,7 @@ def test_every_promise_has_a_test_and_every_test_a_promise() -> None:
 
 
 def test_every_setting_and_outcome_is_on_the_page() -> None:
-    sections: list[type[BaseModel]] = [Settings, Listen, Limits, AdmissionSettings, Polling, Log, EngineSettings]
+    sections: list[type[BaseModel]] = [Settings, Listen, Limits, RequestLimits]
+    sections += [Cors, AdmissionSettings, Polling, Log, EngineSettings]
     names = {name for section in sections for name in section.model_fields} | OUTCOMES
     assert {name for name in names if f"`{name}`" not in PAGE} == set()

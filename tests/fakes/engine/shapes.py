@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
+FINGERPRINT = "vllm-0.32.0-0123abcd"
 DONE = b"data: [DONE]\n\n"
 _numbers = itertools.count(1)
 
@@ -54,8 +55,10 @@ class Answer:
         self._body_head: dict[str, Any] = {"id": self.id, "object": kind, "created": created, "model": model}
         self._event_head: dict[str, Any] = self._body_head | {"object": event_kind}
         self._token = self._event(self._choice({"content": word}, word))
+        # In a stream the last event has it, in which vLLM tells the usage where it is asked to.
+        self._mark = {} if ask.include_usage else {"system_fingerprint": FINGERPRINT}
         last = {"finish_reason": "length", "stop_reason": None}
-        self._last = self._event(self._choice({"content": word}, word) | last)
+        self._last = self._event(self._choice({"content": word}, word) | last, self._mark)
 
     def opening(self) -> bytes:
         """The role event that precedes a chat's first token; nothing for plain completions."""
@@ -71,13 +74,15 @@ class Answer:
         elif self._ask.answer == "tools":
             delta = {"tool_calls": [tool_delta(number, last)]}
         choice = self._choice(delta, self._word)
-        return self._event(choice | ({"finish_reason": self._reason(), "stop_reason": None} if last else {}))
+        if not last:
+            return self._event(choice)
+        return self._event(choice | {"finish_reason": self._reason(), "stop_reason": None}, self._mark)
 
     def closing(self, generated: int) -> bytes:
         """What comes between the last token and the end."""
         if not self._ask.include_usage:
             return b""
-        body = self._event_head | {"choices": [], "usage": self._usage(generated)}
+        body = self._event_head | {"choices": [], "usage": self._usage(generated), "system_fingerprint": FINGERPRINT}
         return b"data: " + orjson.dumps(body) + b"\n\n"
 
     def end(self, generated: int) -> bytes:  # noqa: ARG002
@@ -95,7 +100,8 @@ class Answer:
         else:
             choice["text"] = text
         choice |= {"logprobs": None, "finish_reason": self._reason(), "stop_reason": None}
-        return orjson.dumps(self._body_head | {"choices": [choice], "usage": self._usage(generated)})
+        body = self._body_head | {"choices": [choice], "system_fingerprint": FINGERPRINT}
+        return orjson.dumps(body | {"usage": self._usage(generated)})
 
     def _reason(self) -> str:
         return "tool_calls" if self._ask.answer == "tools" else "length"
@@ -113,8 +119,8 @@ class Answer:
         what: dict[str, Any] = {"delta": delta} if self._ask.chat else {"text": text}
         return {"index": 0} | what | {"logprobs": None, "finish_reason": None}
 
-    def _event(self, choice: dict[str, Any]) -> bytes:
-        return b"data: " + orjson.dumps(self._event_head | {"choices": [choice]}) + b"\n\n"
+    def _event(self, choice: dict[str, Any], more: dict[str, Any] | None = None) -> bytes:
+        return b"data: " + orjson.dumps(self._event_head | {"choices": [choice]} | (more or {})) + b"\n\n"
 
     def _usage(self, generated: int) -> dict[str, int]:
         prompt = self._ask.prompt_tokens

@@ -8,8 +8,12 @@ import httpx
 import pytest
 
 from gateway.dialects import bounds
+from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest
+from gateway.setting_types import RequestLimits
 from tests.gateway.harness import Engine, chat, error_of
+
+LIMITS = RequestLimits()
 
 
 @pytest.mark.parametrize(
@@ -64,14 +68,61 @@ def test_p55_every_api_has_its_bounds(client: httpx.Client, path: str, body: dic
 
 
 def test_what_is_within_measure_passes() -> None:
-    bounds.check({"n": 128, "max_tokens": 4096, "stop": ["x"] * 64, "prompt": ["a"]}, 4096)
-    bounds.check({"prompt": list(range(5000)), "n": None, "max_tokens": None}, 4096)
-    bounds.check({"max_tokens": 10**9}, None)
+    bounds.check({"n": 128, "max_tokens": 4096, "stop": ["x"] * 64, "prompt": ["a"]}, 4096, LIMITS)
+    bounds.check({"prompt": list(range(4096)), "n": None, "max_tokens": None, "logprobs": True}, 4096, LIMITS)
+    bounds.check({"max_tokens": 10**9, "truncate_prompt_tokens": -1, "prompt_logprobs": 0}, None, LIMITS)
+    bounds.check({"tools": [{"function": {"name": f"f{i}"}} for i in range(256)]}, None, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        ({"n": 0}, "n"),
+        ({"n": -5, "max_tokens": 4096}, "n"),
+        ({"best_of": 0}, "best_of"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_completion_tokens": -(10**9)}, "max_completion_tokens"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"top_logprobs": -1}, "top_logprobs"),
+        ({"prompt_logprobs": 10**6}, "prompt_logprobs"),
+        ({"truncate_prompt_tokens": -2}, "truncate_prompt_tokens"),
+        ({"repetition_detection": {"max_pattern_size": 10**9}}, "repetition_detection"),
+        ({"allowed_token_ids": [1] * 70_000}, "allowed_token_ids"),
+        ({"prompt": [1] * 4097}, "prompt"),
+        ({"prompt": [[1], [1] * 4097]}, "prompt"),
+        ({"stop": "x" * 1025}, "stop"),
+        ({"stop_sequences": ["a", "x" * 1025]}, "stop_sequences"),
+        ({"tools": [{}] * 257}, "tools"),
+        ({"tools": [{"function": {"description": "x" * 600_000}}]}, "tools"),
+        ({"chat_template_kwargs": {"x": "y" * 20_000}}, "chat_template_kwargs"),
+        ({"mm_processor_kwargs": {"x": list(range(10_000))}}, "mm_processor_kwargs"),
+        ({"chat_template": "{{ x }}" * 10_000}, "chat_template"),
+    ],
+)
+def test_p121_what_has_no_measure_is_refused_by_name(content: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        bounds.check(content, 4096, LIMITS)
+    assert refused.value.param == param and f"'{param}" in refused.value.message
+
+
+def test_p121_messages_parts_and_images_are_counted() -> None:
+    limits = RequestLimits(max_messages=2, max_parts=3, max_media=1)
+    text = {"type": "text", "text": "x"}
+    image = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
+    for messages, key in (
+        ([{"role": "user", "content": ""}] * 3, "max_messages"),
+        ([{"role": "user", "content": [text] * 4}], "max_parts"),
+        ([{"role": "user", "content": [image, image]}], "max_media"),
+    ):
+        with pytest.raises(BadRequest, match=f"limits.requests.{key}"):
+            bounds.check_parts(Parts({"messages": messages}), limits)
+    bounds.check_parts(Parts({"messages": [{"role": "user", "content": [text, text, image]}] * 1}), limits)
 
 
 def test_both_kinds_of_many_answers_are_multiplied() -> None:
     with pytest.raises(BadRequest, match="130 answers"):
-        bounds.check({"prompt": ["a", "b"], "n": 65}, None)
+        bounds.check({"prompt": ["a", "b"], "n": 65}, None, LIMITS)
 
 
 @pytest.mark.parametrize(

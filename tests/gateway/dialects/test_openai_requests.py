@@ -31,7 +31,6 @@ def test_p1_model_and_stream_are_read_and_the_last_of_two_counts() -> None:
     [
         (b'{"model":"a","max_tokens":7}', 7),
         (b'{"model":"a","max_tokens":7,"max_completion_tokens":5,"n":2}', 10),
-        (b'{"model":"a","max_tokens":-1}', None),
         (b'{"model":"a"}', None),
     ],
 )

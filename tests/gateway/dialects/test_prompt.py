@@ -9,11 +9,15 @@ import orjson
 import pytest
 
 from gateway.dialects import prompt
+from gateway.dialects.parts import Parts
+
+
+def estimate(content: dict[str, Any]) -> int:
+    return prompt.estimate(len(orjson.dumps(content)), Parts(content))
 
 
 def test_text_counts_by_its_size() -> None:
-    body = orjson.dumps({"messages": [{"role": "user", "content": "x" * 4000}]})
-    assert 1000 <= prompt.estimate(body, orjson.loads(body)) < 1050
+    assert 1000 <= estimate({"messages": [{"role": "user", "content": "x" * 4000}]}) < 1050
 
 
 DATA = base64.b64encode(b"i" * 3_000_000).decode()
@@ -30,9 +34,30 @@ DATA = base64.b64encode(b"i" * 3_000_000).decode()
 )
 def test_an_image_counts_as_an_image_and_not_as_its_base64(image: dict[str, Any]) -> None:
     content = {"messages": [{"role": "user", "content": [{"type": "text", "text": "x" * 400}, image]}]}
-    assert prompt.IMAGE_TOKENS + 100 <= prompt.estimate(orjson.dumps(content), content) < prompt.IMAGE_TOKENS + 200
+    assert prompt.IMAGE_TOKENS + 100 <= estimate(content) < prompt.IMAGE_TOKENS + 200
 
 
 def test_text_that_speaks_of_base64_is_text() -> None:
     content = {"prompt": "what is ;base64, in a URL?" + "x" * 4000}
-    assert prompt.estimate(orjson.dumps(content), content) >= 1000
+    assert estimate(content) >= 1000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"prompt": f"data:image/png;base64,{DATA}"},
+        {"messages": [{"role": "user", "content": f"data:;base64,{DATA}"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": f"data:;base64,{DATA}"}]}]},
+        {"input": f"data:;base64,{DATA}"},
+        {"system": [{"type": "text", "text": f"data:;base64,{DATA}"}], "messages": []},
+        {"messages": [], "tools": [{"input_schema": {"type": "base64", "data": DATA}}]},
+        {"messages": [{"role": "tool", "content": "x", "name": {"type": "base64", "data": DATA}}]},
+    ],
+)
+def test_p127_only_what_a_model_sees_as_an_image_counts_as_one(content: dict[str, Any]) -> None:
+    assert estimate(content) >= len(DATA) // 4
+
+
+def test_p127_an_image_that_has_an_address_costs_tokens_as_well() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
+    assert estimate({"messages": [{"role": "user", "content": [part]}]}) >= prompt.IMAGE_TOKENS
