@@ -13,7 +13,7 @@ from gateway.call import Call, Usage
 
 # While nothing is known: a chat's answer; where the request bounds it, the bound, up to this.
 FIRST_GUESS_TOKENS = 200
-FIRST_GUESS_BOUNDED = 1024
+FIRST_GUESS_BOUNDED = 512
 # Over the middle, since one that is too short is paid for with a preemption; not much, since sums even out.
 QUANTILE = 0.6
 # Answers that are remembered of each kind, how many of them are needed to believe them, and how many kinds.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import cast
 
 from gateway.body_budget import BodyBudget
 from gateway.errors import GatewayError, RequestTimeout, TooManyBodies, TooManyConnections
 from gateway.http1 import CONTINUE, Request
-from gateway.reply import Errors, Reply
+from gateway.reply import Reply, Surface
 from gateway.request_reader import RequestReader
 from gateway.settings import Limits
 from gateway.sweeper import Sweeper
@@ -23,24 +23,6 @@ WRITE_HIGH, WRITE_LOW = 64 * 1024, 16 * 1024
 # After a refusal the rest of what the client sends is read and dropped for so long; closing at once would
 # make the kernel answer with a reset, and the client might never see why it was refused.
 LINGER_S = 2.0
-
-
-class Surface(Protocol):
-    """The requests' destination."""
-
-    def check(self, request: Request) -> None:
-        """Judge a head before its body is read; a GatewayError refuses."""
-
-    def handle(self, request: Request, reply: Reply) -> Coroutine[Any, Any, None]:
-        """Answer. Cancelled when the client goes away."""
-
-    def dialect(self, request: Request) -> Errors:
-        """How the client's API tells an error."""
-
-    def refused(self, request: Request, error: GatewayError) -> None:
-        """Take note of a request that never came to `handle`."""
-
-
 # Over `limits.max_connections` so many more are let in, for what needs no key: health checks and scrapes.
 SPARE_CONNECTIONS = 16
 # They have so long for their heads, in seconds: slow ones must not keep health checks out.

@@ -64,8 +64,10 @@ def _without_usage(events: bytes) -> bytes:
 
 
 def _with(fingerprint: bytes, event: bytes) -> bytes:
-    if (nothing := _NO_FINGERPRINT.search(event)) is not None:
-        return b"".join((event[: nothing.start()], fingerprint, event[nothing.end() :]))
+    nothing = _NO_FINGERPRINT.search(event)
+    if nothing is not None:
+        start, end = nothing.span()
+        return event[:start] + fingerprint + event[end:]
     if _NAME in event or not event.endswith(b"}"):
         return event
     return event[:-1] + b"," + fingerprint + b"}"

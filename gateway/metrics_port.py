@@ -12,9 +12,9 @@ from typing import Any
 
 from gateway.call import Principal
 from gateway.errors import GatewayError, NotFound
-from gateway.frontend import Connection, Context, Surface
+from gateway.frontend import Connection, Context
 from gateway.http1 import Request
-from gateway.reply import Errors, Reply
+from gateway.reply import Errors, Reply, Surface
 from gateway.settings import Listen
 
 PATHS = frozenset({b"/metrics", b"/health", b"/livez"})

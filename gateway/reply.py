@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from gateway.errors import GatewayError, MethodNotAllowed
 from gateway.http1 import JSON, LAST_CHUNK, Request, chunk, response_head
@@ -28,6 +28,22 @@ class Errors(Protocol):
     """How the client's API tells an error."""
 
     def error(self, error: GatewayError) -> bytes: ...
+
+
+class Surface(Protocol):
+    """The requests' destination."""
+
+    def check(self, request: Request) -> None:
+        """Judge a head before its body is read; a GatewayError refuses."""
+
+    def handle(self, request: Request, reply: Reply) -> Coroutine[Any, Any, None]:
+        """Answer. Cancelled when the client goes away."""
+
+    def dialect(self, request: Request) -> Errors:
+        """How the client's API tells an error."""
+
+    def refused(self, request: Request, error: GatewayError) -> None:
+        """Take note of a request that never came to `handle`."""
 
 
 class Reply:
