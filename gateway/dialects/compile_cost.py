@@ -7,10 +7,11 @@ in seconds of one core (two cores, 2026; n: how many, L: bytes):
 n places in a schema              1e-4 n                     1,000 required properties 0.11; 1,400 in anyOf 0.12
 n optional properties             2.6e-6 n^2 + 8e-10 L^2     300 0.23, 500 0.61, 1,000 2.6; 400 with names of 100: 1.7
 ... with min- or maxProperties k  2e-6 n^2 k                 200, k 5: 0.33; 100, k 50: 1.0; 200, k 100: 10 to 15
-texts in one enum or const        3e-6 L + 1.6e-10 L^2       54 kB 0.54, 162 kB 3.9; 50 of 1 kB: 0.18
+texts in one enum or const        6e-6 L + 1.6e-10 L^2       54 kB 0.54, 162 kB 3.9; 50 of 1 kB: 0.18
 n optional parts in a row: regex  4e-5 n^3                   (a[a-z])? 100 times 11, .?a? 50 times over 30
   ... in a grammar                5e-6 n^3                   "a"? 200 times 2.1, rules with classes 4.1
-least items n                     1e-8 n^2                   guidance: 100,000 over 20, a billion ends the API server
+least or most items n             1e-8 n^2                   guidance: 100,000 over 20, a billion ends the API server
+a format                          0.005                      560 of seven kinds 3.4
 a place where outlines is asked   0.05, times 2 for a $ref   5 optional properties 0.27, 20 of them 1.5
 a wide class (".", "[^a]")        0.017 each                 "." 1,000 times 8.8
   ... bounds on a text's length   the same, to 200 times     maxLength 50 0.85, 100 1.7, 200 3.5, 1,000,000 3.5
@@ -31,6 +32,9 @@ THREADS = 8
 _NODE_BYTES = 100
 _NODE_S = 1e-4
 _TEXTS_S = 1.6e-10
+_FORMAT_S = 5e-3
+# Larger numbers say nothing more.
+_MOST = 10**9
 _WIDE_S, _NARROW_S, _BOUND_S, _SHORT_BOUND_S = 0.017, 0.0015, 1.25, 0.03
 _REGEX_RUN_S, _GRAMMAR_RUN_S = 4e-5, 5e-6
 # Members that hold schemas by a name that the client chooses.
@@ -168,8 +172,11 @@ class CompileCost:
         if "minLength" in node or "maxLength" in node:
             low = _integer(node, "minLength", 0)
             self._bounds.add((low, _integer(node, "maxLength", low)))
-        items = max(_integer(node, "minItems", 0), _integer(node, "minContains", 0))
-        self._add("minItems", 1e-8 * float(items) ** 2)
+        # Not for xgrammar, but whatever it does not understand is handed to guidance as a whole.
+        items = max(_integer(node, name, 0) for name in ("minItems", "maxItems", "minContains", "maxContains"))
+        self._add("minItems and maxItems", 1e-8 * float(items) ** 2)
+        if isinstance(node.get("format"), str):
+            self._add("formats", _FORMAT_S)
 
     def _text(self, text: str, grammar: bool) -> None:
         self.pattern_bytes += len(text)
@@ -185,7 +192,7 @@ class CompileCost:
         self._costs[name] = self._costs.get(name, 0.0) + seconds
 
     def _all(self) -> dict[str, float]:
-        texts = 3e-6 * self._texts + self._costs.get("texts", 0.0)
+        texts = 6e-6 * self._texts + self._costs.get("texts", 0.0)
         outlines = _OUTLINES_S * self._nodes * 2.0 ** min(self._refs, 30) if self._by_pattern and self._odd else 0.0
         return self._costs | {
             "patternProperties beside what xgrammar lacks": outlines,
@@ -211,5 +218,5 @@ class CompileCost:
 def _integer(node: dict[str, Any], name: str, default: int) -> int:
     value = node.get(name)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+        return int(min(max(value, 0.0), _MOST))
+    return min(value, _MOST) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default

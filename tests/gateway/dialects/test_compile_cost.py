@@ -90,6 +90,8 @@ def test_p120_the_estimate_is_near_what_was_measured(schema: dict[str, Any], mea
         {"const": "x" * 200_000},
         {"type": "array", "items": TEXT, "minItems": 100_000},
         {"type": "array", "minItems": 1e9},
+        {"type": "array", "items": {"type": "integer", "multipleOf": 7}, "maxItems": 1_000_000},
+        made(300, {"type": "string", "format": "email"}),
         made(1, {"type": "string", "pattern": "a?" * 500}),
         made(1, {"type": "string", "pattern": "(" + "[a-z]?" * 60 + ")"}),
         {"patternProperties": {"^" + ".?x?" * 50: TEXT}},
@@ -176,6 +178,17 @@ def test_members_of_any_kind_are_taken() -> None:
             "items",
         )
         schema_s({name: value for name in names})
+
+
+def test_numbers_of_any_size_are_taken() -> None:
+    for number in (10**400, 1e308, -1e308, float("inf"), float("nan"), 2.5, -5):
+        names = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "minContains")
+        schema_s({name: number for name in names} | {"properties": {"a": {}}})
+    for pattern in ("a{99999999999999999999}", ".{0,999999999999999999999}", "a{1,2,3}", "a{,}", "(a{200}){200}" * 50):
+        regex_s(pattern)
+    for depth in (5000,):
+        regex_s("(" * depth + "a" + ")?" * depth)
+        grammar_s("root ::= " + "(" * depth + '"a"' + ")?" * depth)
 
 
 def test_an_estimate_never_takes_long_itself() -> None:

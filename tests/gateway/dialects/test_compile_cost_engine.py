@@ -1,0 +1,88 @@
+"""The estimate against vLLM's own compiler: what is just let through, on every shape that costs time."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.dialects.compile_cost import CompileCost
+from tests.gateway.harness import ROOT
+
+PYTHON = ROOT / ".fullbatch/engine/bin/python"
+# With a vocabulary of 131,072 tokens that comes with mistral-common; prints the seconds of all cores together.
+COMPILE = """
+import base64, json, pathlib, resource, sys
+import mistral_common, xgrammar
+job = json.load(sys.stdin)
+path = pathlib.Path(mistral_common.__file__).parent / "data/tekken_240911.json"
+words = [base64.b64decode(word["token_bytes"]) for word in json.loads(path.read_text())["vocab"]][:130072]
+kind = xgrammar.VocabType.RAW
+info = xgrammar.TokenizerInfo(words, vocab_type=kind, vocab_size=len(words), stop_token_ids=[2])
+compiler = xgrammar.GrammarCompiler(info, max_threads=8)
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+began = cpu()
+if job["kind"] == "schema":
+    compiler.compile_json_schema(json.dumps(job["spec"]), any_whitespace=True)
+elif job["kind"] == "regex":
+    compiler.compile_regex(job["spec"])
+else:
+    compiler.compile_grammar(job["spec"])
+print(cpu() - began)
+"""
+# An eighth of what depends on the vocabulary counts, so that much more may it be on one core.
+ALLOWED_CPU_S = 16
+TEXT = {"type": "string"}
+RANDOM = random.Random(1)
+
+
+def letters(count: int) -> str:
+    return "".join(RANDOM.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(count))
+
+
+def made(count: int, schema: Any = TEXT, **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {f"p{index}": schema for index in range(count)}, **more}
+
+
+SHAPES: dict[str, tuple[str, Callable[[int], Any]]] = {
+    "optional properties": ("schema", made),
+    "objects in anyOf": ("schema", lambda n: {"anyOf": [made(n), made(n), made(n)]}),
+    "minProperties": ("schema", lambda n: made(n, minProperties=1)),
+    "one enum": ("schema", lambda n: {"enum": [letters(30) for _ in range(n)]}),
+    "enums": ("schema", lambda n: {"prefixItems": [{"enum": [letters(6) for _ in range(10)]} for _ in range(n)]}),
+    "formats": ("schema", lambda n: made(n, {"type": "string", "format": "email"})),
+    "lengths": ("schema", lambda n: {"anyOf": [{"type": "string", "maxLength": 300 + i} for i in range(n)]}),
+    "optional parts": ("regex", lambda n: "".join(f"({letters(1)}[a-z])?" for _ in range(n))),
+    "wide classes": ("regex", lambda n: "[^a]" * n),
+    "a grammar's optional parts": ("grammar", lambda n: "root ::= " + '("a" [a-z])? ' * n),
+}
+
+
+def seconds(kind: str, spec: Any) -> float:
+    cost = CompileCost()
+    {"schema": cost.schema, "regex": cost.regex, "grammar": cost.grammar}[kind](spec)
+    return cost.seconds
+
+
+def largest(kind: str, make: Callable[[int], Any]) -> Any:
+    """What is just let through, within a tenth."""
+    size = 1
+    while seconds(kind, make(size + max(1, size // 10))) <= 1:
+        size += max(1, size // 10)
+    return make(size)
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SHAPES)
+def test_p120_what_is_let_through_compiles_in_seconds(name: str) -> None:
+    kind, make = SHAPES[name]
+    job = json.dumps({"kind": kind, "spec": largest(kind, make)})
+    done = subprocess.run([PYTHON, "-c", COMPILE], input=job, capture_output=True, text=True, timeout=240, check=True)
+    assert float(done.stdout.split()[-1]) < ALLOWED_CPU_S
