@@ -80,7 +80,9 @@ def main() -> int:
         for name, bound in bounds.items():
             port = free_port()
             config = write_config(folder / f"{port}", port, engines, options, bound)
-            stack.enter_context(running(["gateway", "--config", str(config)], port, core=0))
+            # Beside a real engine, which has threads of its own on any core, it has none to itself either.
+            core = None if options.engine else 0
+            stack.enter_context(running(["gateway", "--config", str(config)], port, core))
             wait_for(port, len(engines))
             sides.append(Side(name, (port,)))
         cells = [cell for number in range(options.rounds) for cell in one_round(options, sides, engines, number)]
@@ -196,10 +198,9 @@ async def load(options: argparse.Namespace, side: Side, kind: str, users: int, n
 
 
 def _body(model: str, prompt: int, answer: int, source: random.Random) -> bytes:
-    """A request whose first word is its own, so that no prefix cache knows it. A word is about a token."""
-    words = " ".join([f"{source.getrandbits(48):x}"] + ["word"] * (prompt - 1))
+    """A request with a prompt of just so many tokens, given as their ids, that no prefix cache knows."""
     content = {"model": model, "stream": True, "max_tokens": answer, "ignore_eos": True, "temperature": 0}
-    return json.dumps(content | {"messages": [{"role": "user", "content": words}]}).encode()
+    return json.dumps(content | {"prompt": [source.randrange(1000, 10_000) for _ in range(prompt)]}).encode()
 
 
 def preemptions(engines: list[int]) -> float:
@@ -228,7 +229,9 @@ def report(cells: list[Cell], options: argparse.Namespace) -> None:
 
 def _row(kind: str, users: int, side: str, own: list[Cell], direct: list[Cell]) -> str:
     pairs = list(zip(own, direct, strict=True))
-    ratio = statistics.median(one.tokens_per_s / other.tokens_per_s for one, other in pairs)
+    ratio = statistics.median(
+        one.tokens_per_s / other.tokens_per_s if other.tokens_per_s else math.nan for one, other in pairs
+    )
     added = statistics.median(one.ttft_p50_ms - other.ttft_p50_ms for one, other in pairs)
     rate, ttft = (
         statistics.median(values) for values in zip(*((c.tokens_per_s, c.ttft_p50_ms) for c in own), strict=True)

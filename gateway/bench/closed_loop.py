@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import cast
 
-_TOKEN = b'"content":"'
+_TOKEN = b'"text":"'
 _DONE = b"data: [DONE]"
 _FAILED = (b"HTTP/1.1 4", b"HTTP/1.1 5", b'data: {"error"')
 
@@ -37,7 +37,7 @@ class Loop(asyncio.Protocol):
     def __init__(self, bodies: list[bytes], key: str, seen: Seen) -> None:
         self._requests = [
             (
-                f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
+                f"POST /v1/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             ).encode()
             + body

@@ -112,11 +112,11 @@ def started(name: str, command: list[str], port: int, log: Path) -> Iterator[tup
 
 
 @contextmanager
-def running(module: list[str], port: int, core: int) -> Iterator[None]:
-    """One of our own programs on a core, as soon as it listens."""
-    process = subprocess.Popen(
-        on_core(core, [sys.executable, "-m", *module]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def running(module: list[str], port: int, core: int | None) -> Iterator[None]:
+    """One of our own programs on a core (None: on any), as soon as it listens."""
+    command = [sys.executable, "-m", *module]
+    command = command if core is None else on_core(core, command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     began = time.monotonic()
     try:
         while True:

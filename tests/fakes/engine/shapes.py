@@ -182,6 +182,8 @@ def read_ask(body: dict[str, Any], path: str, default_tokens: int) -> Ask:
         if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
             raise ValueError("Field required: messages")
         prompt = "".join(str(message.get("content", "")) for message in messages)
+    elif isinstance(body.get("prompt"), list) and all(isinstance(token, int) for token in body["prompt"]):
+        prompt = "tokn" * len(body["prompt"])  # given as the ids of its tokens
     else:
         prompt = str(body.get("prompt", ""))
     limits = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))

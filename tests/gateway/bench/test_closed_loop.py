@@ -8,7 +8,7 @@ import time
 from gateway.bench.closed_loop import Loop, Seen
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-TOKEN = b'30\r\ndata: {"choices":[{"delta":{"content":"word "}}]}\n\n\r\n'
+TOKEN = b'30\r\ndata: {"choices":[{"index":0,"text":"word "}]}\n\n\r\n'
 END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
