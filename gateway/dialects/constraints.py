@@ -13,6 +13,7 @@ import orjson
 
 from gateway.dialects.compile_cost import CompileCost
 from gateway.errors import BadRequest
+from gateway.json_weight import Scale
 from gateway.setting_types import RequestLimits
 
 _FORMS = ("response_format", "text", "output_config", "output_format", "structured_outputs")
@@ -30,13 +31,14 @@ def check(content: Mapping[str, Any], limits: RequestLimits, called: Mapping[str
     """
     found = False
     cost = CompileCost(limits.compile_s, limits.max_pattern_bytes)
+    heaviest = limits.max_json_weight
     for name in _FORMS:
         if content.get(name):
-            found = _form(name, content[name], cost) or found
+            found = _form(name, content[name], cost, heaviest) or found
             _judge(called.get(name, name), cost, limits)
     for name, kind in _GUIDED.items():
         if content.get(name):
-            _outputs({kind: content[name]}, cost)
+            _outputs({kind: content[name]}, cost, heaviest)
             _judge(name, cost, limits)
     tools = content.get("tools")
     if isinstance(tools, list) and tools:
@@ -68,11 +70,11 @@ def _rough(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds < 1000 else "over 1000"
 
 
-def _form(name: str, form: Any, cost: CompileCost) -> bool:
+def _form(name: str, form: Any, cost: CompileCost, heaviest: int) -> bool:
     if not isinstance(form, dict):
         return False
     if name == "structured_outputs":
-        return _outputs(form, cost)
+        return _outputs(form, cost, heaviest)
     if name in ("text", "output_config"):
         form = form.get("format")
         if not isinstance(form, dict):
@@ -81,10 +83,10 @@ def _form(name: str, form: Any, cost: CompileCost) -> bool:
     return form.get("type") not in _PLAIN
 
 
-def _outputs(outputs: dict[str, Any], cost: CompileCost) -> bool:
+def _outputs(outputs: dict[str, Any], cost: CompileCost, heaviest: int) -> bool:
     for name in ("json", "structural_tag"):
         spec = outputs.get(name)
-        cost.schema(_parsed(spec, cost) if isinstance(spec, str) else spec)
+        cost.schema(_parsed(name, spec, cost, heaviest) if isinstance(spec, str) else spec)
     if isinstance(outputs.get("regex"), str):
         cost.regex(outputs["regex"])
     if isinstance(outputs.get("grammar"), str):
@@ -96,10 +98,18 @@ def _outputs(outputs: dict[str, Any], cost: CompileCost) -> bool:
     return False
 
 
-def _parsed(text: str, cost: CompileCost) -> Any:
+def _parsed(name: str, text: str, cost: CompileCost, heaviest: int) -> Any:
     """A schema that is given as a text; what is no JSON is left to the engine, as a text of that length."""
     if cost.too_long(len(text)):
         return text
+    scale = Scale()
+    scale.add(text.encode())
+    if scale.weight > heaviest:
+        raise BadRequest(
+            f"the JSON in 'structured_outputs.{name}' holds too many lists, objects and values; its weight "
+            f"may be {heaviest} (limits.requests.max_json_weight)",
+            param="structured_outputs",
+        )
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

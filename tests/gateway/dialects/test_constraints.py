@@ -80,6 +80,12 @@ def test_p120_regexes_grammars_and_choices(name: str, value: Any) -> None:
     assert refused.value.param == name
 
 
+def test_p122_json_inside_a_text_is_weighed_before_it_is_parsed() -> None:
+    for name in ("json", "structural_tag"):
+        with pytest.raises(BadRequest, match="max_json_weight"):
+            constraints.check({"structured_outputs": {name: "[" + "[]," * 300_000 + "[]]"}}, LIMITS)
+
+
 def tools(count: int, schema: Any) -> list[dict[str, Any]]:
     return [{"type": "function", "function": {"name": f"f{n}", "parameters": schema}} for n in range(count)]
 
