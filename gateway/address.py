@@ -135,22 +135,13 @@ class Address:
         """How many of its places are kept for keys that have few."""
         return self.limit // RESERVED_SHARE or (1 if self.limit >= _SMALLEST_WITH_RESERVE else 0)
 
-    def has_room(self, prompt: float, output: float, whole: bool, crowded: bool = False) -> bool:
-        """Whether it may be sent a request of so many tokens.
-
-        Args:
-            prompt: its tokens, and ``output`` those that it is expected to write.
-            whole: it may take of the reserve.
-            crowded: others wait besides it.
-        """
+    def has_room(self, prompt: float, output: float, whole: bool) -> bool:
+        """Whether it may be sent a request of so many tokens. ``whole``: also one that takes of the reserve."""
         reserve = 0 if whole else self.reserve
         if self.in_flight >= self.limit - reserve:
             return False
         share = 1.0 - 1.0 / RESERVED_SHARE if reserve else 1.0
-        now = self.pool.now()
-        if crowded and not self.occupancy.may_begin(prompt, output, now):
-            return False
-        return self.occupancy.has_room(prompt, output, share, now)
+        return self.occupancy.has_room(prompt, output, share, self.pool.now())
 
     def polled(self, models: Iterable[str], report: Report | None) -> None:
         """It answered: these of its models it lists, this it says of itself."""

@@ -226,7 +226,7 @@ class Admission:
             if waiting.ticket.gone:
                 return queue.remove(waiting)
             whole = self._whole(waiting.key, model)
-            engine = self._engines.choose(waiting.ticket.call, whole, crowded=len(queue) > 1)
+            engine = self._engines.choose(waiting.ticket.call, whole)
             if engine is not None:
                 queue.remove(waiting)
                 waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))

@@ -152,17 +152,10 @@ class Backends:
         """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
         return any(address.has_room(0.0, 0.0, whole) for address in self.serving(model))
 
-    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
-        """The best address with room for a request; None if there is none.
-
-        Args:
-            call: the request.
-            whole: it may take of the reserve.
-            crowded: others wait besides it.
-        """
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        """The best address with room for a request; None if there is none. ``whole``: it may take of the reserve."""
         prompt, output = call.prompt_tokens, call.expected_output
-        free = [one for one in self.serving(call.model) if one.has_room(prompt, output, whole, crowded)]
-        return self._best(call, free)
+        return self._best(call, [one for one in self.serving(call.model) if one.has_room(prompt, output, whole)])
 
     def another(self, call: Call, but: Collection[Address]) -> Address | None:
         """The best address but these, for a request that has had its place: it may go over a limit."""

@@ -5,9 +5,6 @@ so what counts is the highest sum of the future: requests that are nearly done m
 peak is computed from what each request still has to write (Gong et al., "Past-Future Scheduler for LLM Serving under
 SLA Guarantees", ASPLOS 2025), and another request is sent while it stays within the cache.
 
-Requests of one length that begin together also end together: at their end they fill the cache, at their beginning half
-of it is idle. So while others wait, they begin one after the other, as fast as an evenly filled cache would let them.
-
 What the engine says of itself corrects the sum. ``scale`` is the KV cache that it really uses for each token of ours
 (less where prompts share their beginnings, more where a text has more tokens than its size tells); ``margin`` is the
 share of the cache that is kept free since it last preempted: that is how over-commitment goes back.
@@ -20,10 +17,12 @@ from typing import Protocol
 
 from gateway.reports import Report
 
-# A request that crosses the line may be sent while all others stay within it, so that the engine has the next one at
-# hand and begins with it in the step in which there is room: the engine lets a prompt wait until it fits. What it does
-# not do is to think of growth, so only while all that is still to be written there is no more than this part of the
-# cache. Long answers do not feel a late step.
+# Requests may cross the line by this share of the cache, or by two of them (at most twice that share), so that the
+# engine has the next ones at hand and begins with them in the step in which there is room: it lets a prompt wait until
+# it fits. What it does not do is to think of growth, so only while all that is still to be written is no more than
+# `CROSSING_GROWTH`th of the cache. Long answers do not feel a late step.
+CROSSING_SHARE = 8.0
+CROSSING_REQUESTS = 2.0
 CROSSING_GROWTH = 16.0
 # The scale is learned while our requests fill at least this share of the cache, and kept between these.
 _LEARN_FROM = 0.05
@@ -35,11 +34,6 @@ _SURE_SHARE = 0.7
 _MARGIN_STEP, _MARGIN_OF_PREEMPTED, _MOST_MARGIN = 0.02, 0.25, 0.5
 # … and each poll without gives back this share of it.
 _MARGIN_FADES = 0.02
-# Where others wait, so many may begin at once: one and this part of those that an evenly filled cache holds, or what
-# falls due between two looks (`sweeper`), or a few, since of a few requests one that begins late is much. Where an
-# answer is less than this part of a request, beginning together does no harm.
-_TOGETHER_PART, _TOGETHER_LEAST, _LOOK_S = 16.0, 3.0, 0.1
-_GROWING_SHARE = 0.25
 # Blocks of so many tokens are too large to be reckoned with their half.
 _LARGE_BLOCK = 64.0
 # A request that has written more than was expected goes on for this part of what it has written.
@@ -89,8 +83,8 @@ class Occupancy:
     """The KV cache of one address. ``scale`` and ``margin``: see above."""
 
     __slots__ = (
-        "_began_at", "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers",
-        "_targets", "_turns", "capacity", "holds", "margin", "scale",
+        "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers",
+        "_targets", "capacity", "holds", "margin", "scale",
     )  # fmt: skip
 
     def __init__(self, capacity: int) -> None:
@@ -100,8 +94,6 @@ class Occupancy:
         self.scale = 1.0
         self.margin = 0.0
         self._targets = (1.0, 1.0, 1.0)
-        self._turns = 0.0  # requests that may begin beside others that wait
-        self._began_at = 0.0
         self._full = 0.0  # what all would need if none ended before the others
         self._block = 1.0
         self._others = 0.0  # tokens of requests that are not ours
@@ -112,7 +104,6 @@ class Occupancy:
         self._observed_at = 0.0
 
     def add(self, hold: Hold) -> None:
-        self._turns = max(0.0, self._turns - 1.0)
         self.holds.add(hold)
         self._full += hold.prompt + hold.output + self._block
 
@@ -120,17 +111,6 @@ class Occupancy:
         self.holds.discard(hold)
         # What is left over from adding and subtracting fractions, and from changes in between, ends with the last one.
         self._full = max(0.0, self._full - hold.prompt - hold.output - self._block) if self.holds else 0.0
-
-    def may_begin(self, prompt: float, output: float, now: float) -> bool:
-        """Whether it is time for one more like this, where others wait besides it; `has_room` says whether it fits."""
-        if not self.holds or not self._pace or output < _GROWING_SHARE * (prompt + output):
-            return True
-        even = self.usable / ((prompt + output / 2) * self.scale)  # so many if their ages were spread
-        per_second = even * self._pace / output
-        most = max(_TOGETHER_LEAST, 1.0 + even / _TOGETHER_PART, 1.0 + per_second * _LOOK_S)
-        self._turns = min(most, self._turns + (now - self._began_at) * per_second)
-        self._began_at = now
-        return self._turns >= 1.0
 
     def has_room(self, prompt: float, output: float, share: float, now: float) -> bool:
         """Whether a request may be sent.
@@ -148,7 +128,11 @@ class Occupancy:
         if self._peak(now, prompt, output) <= usable:
             return True
         growth = output + sum(hold.remaining(hold.written(now, self._pace)) for hold in self.holds)
-        return growth * self.scale * CROSSING_GROWTH <= usable and self._peak(now, 0.0, -1.0) <= usable
+        if growth * self.scale * CROSSING_GROWTH > usable:
+            return False
+        two = min(CROSSING_REQUESTS * (prompt + output) * self.scale, 2 * usable / CROSSING_SHARE)
+        beyond = max(usable / CROSSING_SHARE, two)
+        return self._peak(now, prompt, output) <= usable + beyond
 
     @property
     def usable(self) -> float:

@@ -29,14 +29,8 @@ class Engines(Protocol):
     def has_room(self, model: str, whole: bool) -> bool:
         """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
 
-    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
-        """An engine with room for this request; None if there is none.
-
-        Args:
-            call: the request.
-            whole: it may take of the reserve.
-            crowded: others wait besides it.
-        """
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        """An engine with room for this request; None if there is none. ``whole``: it may take of the reserve."""
 
     def refusal(self, call: Call) -> GatewayError | None:
         """What a request has to be told though engines that serve its model are up."""

@@ -100,7 +100,7 @@ class OpenAI:
             request.path,
             body,
             hides_usage,
-            prompt_tokens=prompt.estimate(len(request.body), parts),
+            prompt_tokens=prompt.given(content) or prompt.estimate(len(request.body), parts),
             output_tokens=bounds.output_tokens(content),
             opening=partial(affinity.blocks, content, model, session, request.principal.name, salt),
             session=session,

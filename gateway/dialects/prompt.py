@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.call import BYTES_PER_TOKEN
 from gateway.dialects.parts import Parts
 
@@ -12,3 +14,13 @@ IMAGE_TOKENS = 1000
 def estimate(size: int, parts: Parts) -> int:
     """Tokens of the prompt, from the body's ``size`` in bytes; corrected when the engine has counted."""
     return max(size - parts.inline_bytes, 0) // BYTES_PER_TOKEN + parts.media * IMAGE_TOKENS
+
+
+def given(content: dict[str, Any]) -> int:
+    """Tokens of a prompt that is given as their ids, or of several such; 0 where it is a text."""
+    prompt = content.get("prompt")
+    if not isinstance(prompt, list) or not prompt:
+        return 0
+    if isinstance(prompt[0], int):
+        return len(prompt)
+    return sum(len(each) for each in prompt) if all(isinstance(each, list) for each in prompt) else 0

@@ -51,8 +51,8 @@ class Bench:
     def has_room(self, model: str, whole: bool) -> bool:  # noqa: ARG002
         return self.up and self.address.has_room(0, 0, whole)
 
-    def choose(self, call: Call, whole: bool = True, crowded: bool = False) -> Address | None:
-        fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole, crowded)
+    def choose(self, call: Call, whole: bool = True) -> Address | None:
+        fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole)
         return self.address if fits else None
 
     def refusal(self, call: Call) -> GatewayError | None:

@@ -61,3 +61,19 @@ def test_p127_only_what_a_model_sees_as_an_image_counts_as_one(content: dict[str
 def test_p127_an_image_that_has_an_address_costs_tokens_as_well() -> None:
     part = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
     assert estimate({"messages": [{"role": "user", "content": [part]}]}) >= prompt.IMAGE_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        ([1, 2, 3], 3),
+        ([[1, 2], [3]], 3),
+        ("three words here", 0),
+        (["one", "two"], 0),
+        ([], 0),
+        (None, 0),
+        ([[1], "x"], 0),
+    ],
+)
+def test_p110_a_prompt_of_token_ids_is_counted_and_not_estimated(given: Any, tokens: int) -> None:
+    assert prompt.given({"prompt": given}) == tokens
