@@ -84,7 +84,7 @@ def test_p110_a_long_prompt_may_wait_in_the_engine_so_that_it_begins_at_once() -
     assert full.has_room(450, 16, 1.0, 0)
     full.add(hold(450, 16))
     assert not full.has_room(450, 16, 1.0, 0)
-    assert not occupied(*(hold(450, 16) for _ in range(4)), capacity=2000).has_room(100, 100, 1.0, 0)  # would grow
+    assert not occupied(*(hold(450, 16) for _ in range(4)), capacity=2000).has_room(200, 200, 1.0, 0)  # would grow
     assert not occupied(*(hold(430, 90) for _ in range(4)), capacity=2000).has_room(450, 16, 1.0, 0)  # these would
 
 
