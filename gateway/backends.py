@@ -186,12 +186,15 @@ class Backends:
         after = RETRY_AFTER_S[state]
         return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
 
-    def failed(self, address: Address, error: EngineBroken | EngineSilent) -> None:
+    def failed(self, address: Address, error: EngineBroken | EngineSilent, structured: bool = False) -> None:
         """A request failed there.
 
         Out at once if it could not even be brought there, or the engine says that it is ending. Else it has to bring
         a token now, and goes out if it cannot, or at the third failure in a row. The last one that serves a model
         goes out only by failing at that token: a request that breaks every engine must not close them all.
+
+        ``structured``: the request had the engine compile a form. vLLM 0.32 answers 500 to some that its compiler does
+        not take (a pattern such as ^[a-z]{1,200}$), so this says nothing of the engine; the token does.
         """
         how = error.how if isinstance(error, EngineBroken) else "broken"
         address.ending = address.ending or how == "declined"
@@ -202,7 +205,7 @@ class Backends:
         elif how == "declined":
             address.out("it is ending: it takes no new requests")
         else:
-            one_too_many = address.breaker.failed(error.message)
+            one_too_many = not structured and address.breaker.failed(error.message)
             if one_too_many and not self._alone(address):
                 address.out(address.breaker.reason)
             else:

@@ -71,7 +71,7 @@ class Dispatch:
                     fresh, had = True, error.how == "stale"
                     self._metrics.retried(address.engine.name)
                     continue
-                self._backends.failed(address, error)
+                self._backends.failed(address, error, job.call.structured)
                 if error.how != "unsent" or had:
                     if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
                         raise

@@ -410,3 +410,18 @@ def test_p144_one_of_two_is_not_waited_for(start_engine: StartEngine, start_gate
     assert gateway.is_up()
     with gateway.client() as client:
         assert client.post(URL, json=chat()).status_code == 200
+
+
+def test_p92_forms_that_no_engine_can_compile_put_none_out(
+    start_engine: StartEngine, start_gateway: StartGateway
+) -> None:
+    """vLLM 0.32 answers 500 to the pattern ^[a-z]{1,200}$; three in a row closed one of two engines for everybody."""
+    engines = [start_engine(fault="poison"), start_engine(fault="poison")]
+    gateway = start_gateway([engine.url for engine in engines], polling=QUICK)
+    wait_all_up(gateway, 2)
+    form = {"type": "json_schema", "json_schema": {"name": "poison", "schema": {"type": "object"}}}
+    with gateway.client() as client:
+        codes = {client.post(URL, json=chat() | {"response_format": form}).status_code for _ in range(16)}
+        assert codes == {502}
+        assert [engine_health(gateway, index)["state"] for index in range(2)] == ["up", "up"]
+        assert client.post(URL, json=chat()).status_code == 200
