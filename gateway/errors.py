@@ -170,9 +170,6 @@ class TooManyConnections(GatewayError):
 class GatewayBusy(TooManyConnections):
     close = False
 
-    def __init__(self, message: str) -> None:
-        super().__init__(f"{message}; try again in 1 s", retry_after=1)
-
 
 class TooManyBodies(GatewayError):
     status, code, close = 503, "too_many_bodies", True

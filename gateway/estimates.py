@@ -20,6 +20,7 @@ QUANTILE = 0.6
 REMEMBERED = 64
 _ENOUGH = 4
 _MOST_KINDS = 4096
+_SAMPLE = 8
 # How fast old prompts are forgotten, the size from which on one says something, and the bounds of what is believed.
 _PROMPT_MEMORY = 0.98
 _LEAST_PROMPT_TOKENS = 16
@@ -30,11 +31,12 @@ _Kind = tuple[str, str, int]
 
 
 class Lengths:
-    """The lengths of the last answers of one kind."""
+    """The lengths of the last answers of one kind. ``added``: how many there have been."""
 
-    __slots__ = ("_last", "_sorted", "_whole")
+    __slots__ = ("_last", "_sorted", "_whole", "added")
 
     def __init__(self) -> None:
+        self.added = 0
         self._last: deque[tuple[int, bool]] = deque()
         self._sorted: list[int] = []
         self._whole = 0  # how many of them went to their bound
@@ -46,13 +48,16 @@ class Lengths:
         return bool(self._last)
 
     def add(self, tokens: int, bound: int | None = None) -> None:
-        if len(self._last) == REMEMBERED:
-            oldest, whole = self._last.popleft()
-            del self._sorted[bisect_left(self._sorted, oldest)]
-            self._whole -= whole
+        self.added += 1
         whole = bound is not None and tokens >= bound
         self._last.append((tokens, whole))
         self._whole += whole
+        if len(self._last) > REMEMBERED:
+            oldest, was_whole = self._last.popleft()
+            self._whole -= was_whole
+            if oldest == tokens:
+                return
+            del self._sorted[bisect_left(self._sorted, oldest)]
         insort(self._sorted, tokens)
 
     def expected(self, bound: int | None = None) -> int:
@@ -99,15 +104,21 @@ class Estimates:
         if call.output_tokens == 0:  # embeddings and the like say nothing about how long a chat will be
             return
         size = _size(call.output_tokens)
-        for kind in ((call.model, key, size), (call.model, "", size)):
-            lengths = self._kinds.get(kind)
-            if lengths is None:
-                lengths = self._kinds[kind] = Lengths()
-                if len(self._kinds) > _MOST_KINDS:
-                    self._kinds.popitem(last=False)
-            else:
-                self._kinds.move_to_end(kind)
-            lengths.add(usage.completion_tokens, call.output_tokens)
+        own = self._lengths((call.model, key, size))
+        own.add(usage.completion_tokens, call.output_tokens)
+        # Of somebody who is well known everybody learns a sample.
+        if len(own) < REMEMBERED or own.added % _SAMPLE == 0:
+            self._lengths((call.model, "", size)).add(usage.completion_tokens, call.output_tokens)
+
+    def _lengths(self, kind: _Kind) -> Lengths:
+        lengths = self._kinds.get(kind)
+        if lengths is None:
+            lengths = self._kinds[kind] = Lengths()
+            if len(self._kinds) > _MOST_KINDS:
+                self._kinds.popitem(last=False)
+        else:
+            self._kinds.move_to_end(kind)
+        return lengths
 
     def _output(self, key: str, call: Call) -> float:
         bound = call.output_tokens

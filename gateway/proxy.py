@@ -62,7 +62,8 @@ class Exchange:
             raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", how="unsent") from None
         except OSError as error:
             if error.errno in OWN_SHORTAGE:
-                raise GatewayBusy(f"the gateway has no connection left to {target.label} ({why(error)})") from None
+                message = f"the gateway has no connection left to {target.label} ({why(error)}); try again in 1 s"
+                raise GatewayBusy(message, retry_after=1) from None
             raise EngineBroken(f"no connection to {target.label}: {why(error)}", how="unsent") from None
 
 

@@ -221,7 +221,7 @@ class Settings(Frozen):
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
     cors: Cors = Cors()
-    aliases: dict[str, str] = {}
+    aliases: dict[Name, Name] = {}
     prefix_sharing: Literal["all", "key"] = "all"
 
     @model_validator(mode="after")

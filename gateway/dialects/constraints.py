@@ -19,6 +19,7 @@ from gateway.setting_types import RequestLimits
 _FORMS = ("response_format", "text", "output_config", "output_format", "structured_outputs")
 # Older engines' names; vLLM 0.32.0 takes no notice of them.
 _GUIDED = {"guided_json": "json", "guided_regex": "regex", "guided_choice": "choice", "guided_grammar": "grammar"}
+_LOOKED_AT = frozenset((*_FORMS, *_GUIDED, "tools"))
 _SAME: dict[str, str] = {}
 _PLAIN = frozenset({"text", "none", "auto"})
 
@@ -29,6 +30,8 @@ def check(content: Mapping[str, Any], limits: RequestLimits, called: Mapping[str
     Raises:
         BadRequest: it would take too long; names the field and the limit.
     """
+    if content.keys().isdisjoint(_LOOKED_AT):  # nearly always
+        return False
     found = False
     cost = CompileCost(limits.compile_s, limits.max_pattern_bytes)
     heaviest = limits.max_json_weight

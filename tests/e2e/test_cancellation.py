@@ -104,8 +104,8 @@ def test_a_client_that_leaves_the_queue(engine: VLLM, gateway: Gateway) -> None:
 
 
 def test_a_frozen_core_is_out_in_seconds_and_back_in_five(engine: VLLM, tmp_path: Path) -> None:
-    """vLLM's /health says 200 all the time."""
-    gateway = Gateway(tmp_path, [engine.url], polling=POLLING)
+    """vLLM's /health says 200 all the time. A lone engine would be waited for, two minutes where nothing is said."""
+    gateway = Gateway(tmp_path, [engine.url], polling=POLLING | {"lone_frozen_after_s": 3.0})
     gateway.wait_up()
     core = engine.core()
     try:

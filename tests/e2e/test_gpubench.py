@@ -52,7 +52,7 @@ def test_cells_are_measured_kept_and_not_measured_again(free_port: Callable[[], 
     assert pair["sides"]["ours"]["calibration"]["error"] == 0
     assert pair["sides"]["ours"]["startup_seconds"] == alone["sides"]["ours"]["startup_seconds"]
     assert alone["refused"]["broken"]["started"] is False
-    assert "no-such" in alone["refused"]["broken"]["engine_says"]
+    assert "NO-SUCH" in alone["refused"]["broken"]["engine_says"]
     for folder, sides in (
         ("pair", ["ours", "ollama"]),
         ("pair/gateway", ["ours", "ours-gateway"]),

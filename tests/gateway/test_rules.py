@@ -38,7 +38,8 @@ def test_p125_names_are_resolved() -> None:
         ({"gpt-4o": "huge"}, "'gpt-4o' stands for 'huge', which no engine serves; there are 'tiny'"),
         ({"tiny": "tiny"}, "'tiny' is a model itself"),
         ({"a*b": "tiny"}, "with '\\*' at its end"),
-        ({"": "tiny"}, "a name, or the beginning"),
+        ({"": "tiny"}, "at least 1 character"),
+        ({"a\x85": "tiny"}, "characters that cannot be printed"),
     ],
 )
 def test_p37_an_alias_that_cannot_be_is_refused(aliases: dict[str, str], says: str) -> None:

@@ -580,7 +580,10 @@ def test_the_card_that_a_profile_names(
     checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first drives the screen."""
-    (tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct").mkdir(parents=True)
+    weights = tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct"
+    for name, text in {"refs/main": "c", **dict.fromkeys(SERVED, "{}")}.items():
+        (weights / name).parent.mkdir(parents=True, exist_ok=True)
+        (weights / name).write_text(text, encoding="utf-8")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     text = (checkout.root / "profiles/rtx4090-qwen2.5-1.5b.yaml").read_text(encoding="utf-8")
     checkout.write("profiles/second.yaml", text.replace("{gpu: rtx4090}", "{gpu: rtx4090, device_ids: [1]}"))
