@@ -141,7 +141,10 @@ class Address:
         if self.in_flight >= self.limit - reserve:
             return False
         share = 1.0 - 1.0 / RESERVED_SHARE if reserve else 1.0
-        return self.occupancy.has_room(prompt, output, share, self.pool.now())
+        occupancy = self.occupancy
+        return occupancy.surely_has_room(prompt, output, share) or occupancy.has_room(
+            prompt, output, share, self.pool.now()
+        )
 
     def polled(self, models: Iterable[str], report: Report | None) -> None:
         """It answered: these of its models it lists, this it says of itself."""

@@ -154,8 +154,10 @@ class Backends:
 
     def choose(self, call: Call, whole: bool = True) -> Address | None:
         """The best address with room for a request; None if there is none. ``whole``: it may take of the reserve."""
-        prompt, output = call.prompt_tokens, call.expected_output
-        return self._best(call, [one for one in self.serving(call.model) if one.has_room(prompt, output, whole)])
+        prompt, output, serving = call.prompt_tokens, call.expected_output, self.serving(call.model)
+        if len(serving) == 1:
+            return serving[0] if serving[0].has_room(prompt, output, whole) else None
+        return self._best(call, [one for one in serving if one.has_room(prompt, output, whole)])
 
     def another(self, call: Call, but: Collection[Address]) -> Address | None:
         """The best address but these, for a request that has had its place: it may go over a limit."""

@@ -74,6 +74,7 @@ class Estimates:
     def __init__(self) -> None:
         self._kinds: OrderedDict[_Kind, Lengths] = OrderedDict()
         self._prompts: dict[str, tuple[float, float]] = {}  # by model: tokens counted, tokens guessed by size
+        self._ratios: dict[str, float] = {}
 
     def __len__(self) -> int:
         """Kinds of answers that are remembered."""
@@ -85,9 +86,8 @@ class Estimates:
     def estimate(self, key: str, call: Call) -> None:
         """Set ``prompt_tokens`` and ``expected_output`` of a call that has just been read."""
         call.sized_tokens = call.prompt_tokens
-        counted, guessed = self._prompts.get(call.model, (0.0, 0.0))
-        if guessed > 0:
-            ratio = min(_MOST_RATIO, max(_LEAST_RATIO, counted / guessed))
+        ratio = self._ratios.get(call.model)
+        if ratio is not None:
             call.prompt_tokens = round(call.prompt_tokens * ratio)
         call.expected_output = self._output(key, call)
 
@@ -97,17 +97,17 @@ class Estimates:
             return
         if call.sized_tokens >= _LEAST_PROMPT_TOKENS:
             counted, guessed = self._prompts.get(call.model, (0.0, 0.0))
-            self._prompts[call.model] = (
-                counted * _PROMPT_MEMORY + usage.prompt_tokens,
-                guessed * _PROMPT_MEMORY + call.sized_tokens,
-            )
+            counted = counted * _PROMPT_MEMORY + usage.prompt_tokens
+            guessed = guessed * _PROMPT_MEMORY + call.sized_tokens
+            self._prompts[call.model] = (counted, guessed)
+            self._ratios[call.model] = min(_MOST_RATIO, max(_LEAST_RATIO, counted / guessed))
         if call.output_tokens == 0:  # embeddings and the like say nothing about how long a chat will be
             return
         size = _size(call.output_tokens)
         own = self._lengths((call.model, key, size))
         own.add(usage.completion_tokens, call.output_tokens)
         # Of somebody who is well known everybody learns a sample.
-        if len(own) < REMEMBERED or own.added % _SAMPLE == 0:
+        if own.added < REMEMBERED or own.added % _SAMPLE == 0:
             self._lengths((call.model, "", size)).add(usage.completion_tokens, call.output_tokens)
 
     def _lengths(self, kind: _Kind) -> Lengths:
@@ -125,10 +125,11 @@ class Estimates:
         if bound == 0:
             return 0.0
         size = _size(bound)
-        for kind in ((call.model, key, size), (call.model, "", size)):
-            lengths = self._kinds.get(kind)
-            if lengths is not None and len(lengths) >= _ENOUGH:
-                return float(lengths.expected(bound))
+        lengths = self._kinds.get((call.model, key, size))
+        if lengths is None or lengths.added < _ENOUGH:
+            lengths = self._kinds.get((call.model, "", size))
+        if lengths is not None and lengths.added >= _ENOUGH:
+            return float(lengths.expected(bound))
         return float(FIRST_GUESS_TOKENS if bound is None else min(bound, FIRST_GUESS_BOUNDED))
 
 

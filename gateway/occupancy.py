@@ -83,7 +83,7 @@ class Occupancy:
     """The KV cache of one address. ``scale`` and ``margin``: see above."""
 
     __slots__ = (
-        "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers",
+        "_block", "_full", "_generated", "_observed_at", "_others", "_pace", "_preemptions", "_strangers", "_sure",
         "_targets", "capacity", "holds", "margin", "scale",
     )  # fmt: skip
 
@@ -94,6 +94,7 @@ class Occupancy:
         self.scale = 1.0
         self.margin = 0.0
         self._targets = (1.0, 1.0, 1.0)
+        self._sure = _SURE_SHARE * self.capacity
         self._full = 0.0  # what all would need if none ended before the others
         self._block = 1.0
         self._others = 0.0  # tokens of requests that are not ours
@@ -112,6 +113,10 @@ class Occupancy:
         # What is left over from adding and subtracting fractions, and from changes in between, ends with the last one.
         self._full = max(0.0, self._full - hold.prompt - hold.output - self._block) if self.holds else 0.0
 
+    def surely_has_room(self, prompt: float, output: float, share: float) -> bool:
+        """`has_room` where the sum of all that may be needed says so; nearly always, and without a look at each."""
+        return self._full + prompt + output + self._block <= self._sure * share
+
     def has_room(self, prompt: float, output: float, share: float, now: float) -> bool:
         """Whether a request may be sent.
 
@@ -123,8 +128,6 @@ class Occupancy:
         if not self.holds and not self._others:  # whatever is asked for may at least be tried alone
             return True
         usable = self.usable * share
-        if (self._full + prompt + output + self._block) * self.scale <= _SURE_SHARE * usable:
-            return True
         if self._peak(now, prompt, output) <= usable:
             return True
         growth = output + sum(hold.remaining(hold.written(now, self._pace)) for hold in self.holds)
@@ -152,6 +155,7 @@ class Occupancy:
         self._see_pace(report, now)
         self._see_preemptions(report)
         self._see_usage(report, used - self._others, now)
+        self._sure = _SURE_SHARE * self.usable / self.scale
 
     def _peak(self, now: float, prompt: float, output: float) -> float:
         """The highest sum to come, scaled; with one more request unless ``output`` is below 0.
@@ -212,6 +216,8 @@ class Occupancy:
         before, self._preemptions = self._preemptions, report.preemptions
         # Lower than before: the engine was started anew.
         preempted = report.preemptions - before if before >= 0 else 0.0
+        # Requests that are not ours are preempted as well; only our part is for us to take back.
+        preempted *= min(1.0, len(self.holds) / max(1.0, report.running + report.waiting))
         if preempted > 0:
             share = min(1.0, preempted / max(1.0, report.running))
             self.margin = min(_MOST_MARGIN, self.margin + _MARGIN_STEP + _MARGIN_OF_PREEMPTED * share)

@@ -99,7 +99,7 @@ def test_p110_preemptions_keep_a_part_of_the_cache_free_for_a_while() -> None:
     one = occupied(hold(300, 100))
     one.observe(report(preemptions=5), 1)  # before our time
     assert one.usable == 1000
-    one.observe(report(running=10, preemptions=7), 2)
+    one.observe(report(running=1, preemptions=7), 2)
     assert one.usable < 940
     low = one.usable
     for second in range(60):
@@ -108,6 +108,14 @@ def test_p110_preemptions_keep_a_part_of_the_cache_free_for_a_while() -> None:
     for second in range(100):
         one.observe(report(running=1, preemptions=8 + second), 100 + second)
     assert one.usable == 500
+
+
+def test_p110_preemptions_of_others_requests_are_not_ours_to_take_back() -> None:
+    none, few = Occupancy(1000), occupied(hold(10, 10))
+    for one in (none, few):
+        one.observe(report(preemptions=0, running=40), 1)
+        one.observe(report(preemptions=40, running=40), 2)
+    assert none.margin == 0 and 0 < few.margin < 0.03
 
 
 def test_p110_prompts_that_share_their_beginning_take_less_and_so_more_are_let_in() -> None:
@@ -231,7 +239,8 @@ class Run:
     def pump(self, now: float) -> None:
         while self.queue and len(self.holds) < self.limit:
             sequence, call = self.queue[0]
-            if not self.occupancy.has_room(call.prompt_tokens, call.expected_output, 1.0, now):
+            sizes = (call.prompt_tokens, call.expected_output, 1.0)
+            if not (self.occupancy.surely_has_room(*sizes) or self.occupancy.has_room(*sizes, now)):
                 return
             self.queue.popleft()
             held = Hold(call.prompt_tokens, call.expected_output, call.output_tokens or 1e9, 0, now)
