@@ -245,6 +245,6 @@ class Occupancy:
         reading = max(0.0, unanswered - report.waiting) / unanswered if unanswered else 0.0
         least, most = used / (begun + unread * reading), used / begun
         target = min(_MOST_SCALE, max(_LEAST_SCALE, min(max(self.scale, least), most)))
-        # Downwards only what three polls agree on: while many end and begin, one poll compares two different moments.
+        # The middle one of three polls: while many end and begin, one poll compares two different moments.
         self._targets = (self._targets[1], self._targets[2], target)
-        self.scale += _LEARN_SHARE * (max(self._targets) - self.scale)
+        self.scale += _LEARN_SHARE * (sorted(self._targets)[1] - self.scale)
