@@ -244,7 +244,8 @@ class Occupancy:
         # Those in the engine's own queue hold nothing yet; the others without an answer hold up to all of their prompt.
         reading = max(0.0, unanswered - report.waiting) / unanswered if unanswered else 0.0
         least, most = used / (begun + unread * reading), used / begun
-        target = min(_MOST_SCALE, max(_LEAST_SCALE, min(max(self.scale, least), most)))
+        # Nothing learned is kept longer than it is seen: prompts that are still read leave a wide range with 1 in it.
+        target = min(_MOST_SCALE, max(_LEAST_SCALE, min(max(1.0, least), most)))
         # The middle one of three polls: while many end and begin, one poll compares two different moments.
         self._targets = (self._targets[1], self._targets[2], target)
         self.scale += _LEARN_SHARE * (sorted(self._targets)[1] - self.scale)
