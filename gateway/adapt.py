@@ -3,7 +3,8 @@
 A plan's number of seats is a start: the engine may have fewer for us, or somebody else uses it too. What it cannot run
 waits in its own queue, first come first served, where fairness and priorities end. A short queue there is wanted: a
 seat that falls free is taken in the very next step. A longer one that stays takes the limit down to what the engine
-runs and that short queue; it rises again while it binds and the engine has none. Room in the KV cache is `occupancy`'s.
+runs and that short queue; it rises again while it binds and the engine has none. Room in the KV cache is `occupancy`'s:
+a queue in front of a cache that is filled says nothing about seats.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from gateway.reports import Report
 QUEUED_POLLS = 2
 # For so many that run one may wait in the engine, and a plan lets so many more in than there are seats.
 HEADROOM_PART = 8
-# Polls without a queue before the limit rises by a step.
-QUIET_POLLS = 2
-# The lowest limit, and one step up, as shares of the highest.
+# With more of the KV cache in use, what waits there waits for room in it.
+KV_FILLED = 0.75
+# The lowest limit, and the first step up, as shares of the highest; each quiet poll after it doubles the step.
 FLOOR_SHARE = 8
 STEP_SHARE = 8
 
@@ -24,14 +25,15 @@ STEP_SHARE = 8
 class Limit:
     """The limit of one address: between ``floor`` and ``ceiling``, at ``ceiling`` to begin with."""
 
-    __slots__ = ("_queued", "_quiet", "ceiling", "floor", "value")
+    __slots__ = ("_first_step", "_queued", "_step", "ceiling", "floor", "value")
 
     def __init__(self, ceiling: int) -> None:
         self.ceiling = ceiling
         self.floor = max(1, ceiling // FLOOR_SHARE)
         self.value = ceiling
         self._queued = 0
-        self._quiet = 0
+        self._first_step = max(1, ceiling // STEP_SHARE)
+        self._step = self._first_step
 
     def observe(self, report: Report, in_flight: int) -> int:
         """A new report; returns the limit from now on.
@@ -41,17 +43,19 @@ class Limit:
                 then shared out by their numbers.
         """
         wanted = -(-report.running // HEADROOM_PART) or 1.0
-        self._queued = self._queued + 1 if report.waiting > wanted else 0
+        too_long = report.waiting > wanted and report.kv_usage < KV_FILLED
+        self._queued = self._queued + 1 if too_long else 0
         if self._queued >= QUEUED_POLLS:
             self._down(report, in_flight, report.waiting - wanted)
         elif report.waiting > 0:
-            self._quiet = 0
+            self._step = self._first_step
         else:
             self._up(in_flight)
         return self.value
 
     def _down(self, report: Report, in_flight: int, too_many: float) -> None:
-        self._quiet = self._queued = 0
+        self._queued = 0
+        self._step = self._first_step
         if not in_flight:  # somebody else's requests
             return
         ours = min(1.0, in_flight / (report.running + report.waiting))
@@ -61,7 +65,5 @@ class Limit:
     def _up(self, in_flight: int) -> None:
         if in_flight < self.value:  # it does not bind, so it says nothing of what the engine can take
             return
-        self._quiet += 1
-        if self._quiet >= QUIET_POLLS:
-            self._quiet = 0
-            self.value = min(self.ceiling, self.value + max(1, self.ceiling // STEP_SHARE))
+        self.value = min(self.ceiling, self.value + self._step)
+        self._step *= 2
