@@ -4,7 +4,7 @@ A plan's number of seats is a start: the engine may have fewer for us, or somebo
 waits in its own queue, first come first served, where fairness and priorities end. A short queue there is wanted: a
 seat that falls free is taken in the very next step. A longer one that stays takes the limit down to what the engine
 runs and that short queue; it rises again while it binds and the engine has none. Room in the KV cache is `occupancy`'s:
-a queue in front of a cache that is filled says nothing about seats.
+a queue in front of a cache that is filled says nothing about seats, nor does one for prompts that have to be read.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ class Limit:
         self._first_step = max(1, ceiling // STEP_SHARE)
         self._step = self._first_step
 
-    def observe(self, report: Report, in_flight: int) -> int:
+    def observe(self, report: Report, in_flight: int, reading: bool = False) -> int:
         """A new report; returns the limit from now on.
 
         Args:
             in_flight: requests that this gateway has there. Others' requests are in the report as well; what waits is
                 then shared out by their numbers.
+            reading: it has more prompts to read than a few steps hold; then what waits is for those steps.
         """
         wanted = -(-report.running // HEADROOM_PART) or 1.0
-        too_long = report.waiting > wanted and report.kv_usage < KV_FILLED
+        too_long = report.waiting > wanted and report.kv_usage < KV_FILLED and not reading
         self._queued = self._queued + 1 if too_long else 0
         if self._queued >= QUEUED_POLLS:
             self._down(report, in_flight, report.waiting - wanted)

@@ -23,6 +23,8 @@ NOTHING: frozenset[str] = frozenset()
 # One place in eight is kept for keys that have few, from four places on.
 RESERVED_SHARE = 8
 _SMALLEST_WITH_RESERVE = 4
+# With more prompt tokens unanswered than so many steps hold, requests wait in the engine for its steps, not for seats.
+_STEPS_OF_READING = 2
 _log = logging.getLogger("gateway")
 
 
@@ -153,7 +155,9 @@ class Address:
             self.breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
         if report is not None:
             self.report = report
-            self.limit = self._limit.observe(report, self.in_flight)
+            unread = sum(request.unread for request in self.target.underway)
+            reading = unread > _STEPS_OF_READING * self.engine.max_num_batched_tokens
+            self.limit = self._limit.observe(report, self.in_flight, reading)
             self.occupancy.observe(report, self.pool.now())
         self._settle("answers; a first token is awaited")
 

@@ -96,6 +96,13 @@ def test_p89_a_queue_in_front_of_a_filled_cache_says_nothing_of_seats() -> None:
     assert limit.value == 63
 
 
+def test_p89_a_queue_for_prompts_that_have_to_be_read_says_nothing_of_seats() -> None:
+    limit = Limit(63)
+    for _ in range(20):
+        limit.observe(report(12, 38, kv_usage=0.3), 50, reading=True)
+    assert limit.value == 63
+
+
 def test_somebody_elses_queue_takes_nothing_from_who_has_nothing_there() -> None:
     limit = Limit(64)
     for _ in range(10):
