@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, post_bytes
+from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
 from tests.gateway.scripted import ANSWER, Scripted, say, whole
 from tests.gateway.test_poller import URL, wait_all_up
 from tests.gateway.test_proxy import events_of, outcome_count
@@ -110,6 +110,7 @@ def test_p143_a_stream_with_comments_is_whole(start_engine: StartEngine, start_g
     assert events[-1] == "[DONE]" and outcome_count(gateway, "ok") == 1
     # The first token came after 300 ms; the first comment after 20.
     assert gateway.metric("gateway_time_to_first_token_seconds_sum") > 0.25
+    wait_until(lambda: bool(gateway.stdout().strip()), 5, "the access log written")
     line = json.loads(gateway.stdout().splitlines()[-1])
     assert line["ttft_ms"] > 250 and line["exact"]
 
