@@ -22,6 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_KEY_FILE_BYTES = 1 << 20
 MAX_LINES = 20
 MAX_SHOWN = 80
+MAX_MESSAGE = 400
 # pydantic's words are Python's.
 _IN_YAML = {
     "tuple_type": "should be a list",
@@ -124,8 +125,14 @@ def _line(fault: Any) -> str:
         return f"{prefix}is missing; see docs/gateway-behaviour.md for what it means"
     message = _IN_YAML.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] == "value_error":
-        return f"{prefix}{message}"
+        return f"{prefix}{_printable(message)}"
     return f"{prefix}{_shown(fault)} {message}"
+
+
+def _printable(message: str) -> str:
+    """A message that may quote what was written: what cannot be printed as its escape, and not without end."""
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message[:MAX_MESSAGE])
+    return plain if len(message) <= MAX_MESSAGE else f"{plain}…"
 
 
 def _shown(fault: Any) -> str:

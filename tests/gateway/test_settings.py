@@ -208,3 +208,20 @@ def test_p37_whatever_is_written_is_settings_or_lines(
     except SettingsError as error:
         assert error.lines
         assert all(line.isprintable() and len(line) < 1000 for line in error.lines)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"cors": {"origins": ["\x85"]}},
+        {"cors": {"origins": ["x" * 5000]}},
+        {"aliases": {"a\x85": "tiny"}},
+        {"engines": [{"name": "e", "url": "http://\x85", "models": ["tiny"]}]},
+    ],
+)
+def test_p37_what_a_message_quotes_can_be_printed(tmp_path: Path, written: dict[str, Any]) -> None:
+    config = write_config(tmp_path, ["http://127.0.0.1:1"], "odd.yaml")
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | written), encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        load(config)
+    assert all(line.isprintable() and len(line) < 1000 for line in refused.value.lines)
