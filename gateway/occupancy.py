@@ -127,15 +127,14 @@ class Occupancy:
         """
         if not self.holds and not self._others:  # whatever is asked for may at least be tried alone
             return True
-        usable = self.usable * share
-        if self._peak(now, prompt, output) <= usable:
+        usable, peak = self.usable * share, self._peak(now, prompt, output)
+        if peak <= usable:
             return True
         growth = output + sum(hold.remaining(hold.written(now, self._pace)) for hold in self.holds)
         if growth * self.scale * CROSSING_GROWTH > usable:
             return False
-        two = min(CROSSING_REQUESTS * (prompt + output) * self.scale, 2 * usable / CROSSING_SHARE)
-        beyond = max(usable / CROSSING_SHARE, two)
-        return self._peak(now, prompt, output) <= usable + beyond
+        line = usable / CROSSING_SHARE
+        return peak <= usable + min(max(line, CROSSING_REQUESTS * (prompt + output) * self.scale), 2 * line)
 
     @property
     def usable(self) -> float:

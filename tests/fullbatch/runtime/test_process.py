@@ -554,13 +554,17 @@ def test_copies_are_processes_of_their_own_behind_one_gateway(checkout: Checkout
     assert checkout.processes() == []
 
 
+def have_weights(repository: Path) -> None:
+    """In the hub's cache, so that nobody asks the hub."""
+    for name, text in {"refs/main": "c", **dict.fromkeys(SERVED, "{}")}.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(text, encoding="utf-8")
+
+
 def test_each_copy_sees_its_own_cards(
     checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = tmp_path / "hub" / "models--RedHatAI--Meta-Llama-3.1-8B-Instruct-FP8"
-    for name, text in {"refs/main": "c", **dict.fromkeys(SERVED, "{}")}.items():
-        (weights / name).parent.mkdir(parents=True, exist_ok=True)
-        (weights / name).write_text(text, encoding="utf-8")
+    have_weights(tmp_path / "hub" / "models--RedHatAI--Meta-Llama-3.1-8B-Instruct-FP8")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     checkout.program("bin/nvidia-smi", "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 24564 MiB'\necho 'the same, again'\n")
     checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
@@ -580,10 +584,7 @@ def test_the_card_that_a_profile_names(
     checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first drives the screen."""
-    weights = tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct"
-    for name, text in {"refs/main": "c", **dict.fromkeys(SERVED, "{}")}.items():
-        (weights / name).parent.mkdir(parents=True, exist_ok=True)
-        (weights / name).write_text(text, encoding="utf-8")
+    have_weights(tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     text = (checkout.root / "profiles/rtx4090-qwen2.5-1.5b.yaml").read_text(encoding="utf-8")
     checkout.write("profiles/second.yaml", text.replace("{gpu: rtx4090}", "{gpu: rtx4090, device_ids: [1]}"))
