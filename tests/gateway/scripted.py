@@ -51,8 +51,11 @@ class Scripted:
         self._listener.close()
         with self._lock:
             for connection in self._open:
+                # Wakes the thread that reads from it without a word to the peer. The close says what a kernel says of a
+                # process that has gone: a reset where something was not read, which an end of the stream before it
+                # would hide.
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RD)
                     connection.close()
             self._open.clear()
 
