@@ -120,7 +120,11 @@ class Address:
 
     def take(self, hold: Hold) -> None:
         """A request goes there."""
-        hold.most = min(hold.most, max(1.0, self.engine.max_model_len - hold.prompt))
+        room = self.engine.max_model_len - hold.prompt
+        if room < 1.0:
+            room = 1.0
+        if hold.most > room:
+            hold.most = room
         self.in_flight += 1
         self.work += hold.work
         self.occupancy.add(hold)

@@ -56,6 +56,8 @@ class Admission:
     @property
     def in_flight(self) -> int:
         """Running and waiting."""
+        if not self._queues:  # nobody has ever had to wait
+            return self._running
         return self._running + sum(map(len, self._queues.values()))
 
     def enter(self, who: Principal, call: Call) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import EngineBroken, EngineFull, GatewayError, NotServed
+from gateway.http1 import JSON
 from gateway.upstream import Head
 
 RETRY_AFTER_S = 1
@@ -14,6 +15,8 @@ def refused(head: Head, engine: str, stream: bool) -> GatewayError | None:
     ``stream``: whether one was asked for.
     """
     status = head.status
+    if status == 200 and head.events == stream and head.length != 0 and not head.coding and head.content_type == JSON:
+        return None  # nearly always, of what is no stream
     if status == 503:
         return EngineFull(f"the queue of {engine} is full", retry_after=retry_after(head), reason="engine_queue")
     if status == 501:

@@ -52,7 +52,7 @@ async def one_token(address: Address) -> str:
 async def _ask(connection: EngineConnection, data: bytes) -> tuple[int, bytes]:
     whole = _Whole()
     try:
-        connection.request(whole, data)
+        connection.request(whole, data, asyncio.get_running_loop().time())
         return await whole.done
     finally:
         connection.cancel(whole)

@@ -71,7 +71,7 @@ class Auth:
         digest = hashlib.sha256(key).digest()
         for known in self._known.get(digest[:_PREFIX_BYTES], ()):
             if hmac.compare_digest(known.digest, digest):
-                if not _valid(known, time.time()):
+                if known.until is not None and not _valid(known, time.time()):
                     raise Unauthorized(f"this API key ('{known.principal.name}') {known.ended}; ask for a new one")
                 self.used.add(known.principal.name)
                 return known.principal

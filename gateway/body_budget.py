@@ -55,6 +55,8 @@ class BodyBudget:
 
     def release(self, request: Request) -> None:
         """The request has ended, or waits no longer."""
+        if not request.held and not self._line:  # nearly always
+            return
         self._leave(request)
         self.used -= request.held
         request.held = 0

@@ -58,7 +58,7 @@ class Dispatch:
         """
         tried: list[Address] = []
         again = fresh = had = False  # had: an engine may have had it that is not there any more
-        self._budget.request(self._loop.time())
+        self._budget.request(place.hold.began)
         while True:
             address = place.engine
             visit.engine, visit.address = address.engine.name, address.label

@@ -68,13 +68,29 @@ class Lengths:
         return known if bound is None else min(known, bound)
 
 
+class _Prompts:
+    """One model's: tokens counted, and guessed by size, both fading; ``ratio``: the one to the other, in bounds."""
+
+    __slots__ = ("_counted", "_guessed", "ratio")
+
+    def __init__(self) -> None:
+        self._counted = 0.0
+        self._guessed = 0.0
+        self.ratio = 1.0
+
+    def learn(self, counted: int, guessed: int) -> None:
+        self._counted = self._counted * _PROMPT_MEMORY + counted
+        self._guessed = self._guessed * _PROMPT_MEMORY + guessed
+        ratio = self._counted / self._guessed
+        self.ratio = _LEAST_RATIO if ratio < _LEAST_RATIO else _MOST_RATIO if ratio > _MOST_RATIO else ratio
+
+
 class Estimates:
     """Learns from what engines have counted."""
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[_Kind, Lengths] = OrderedDict()
-        self._prompts: dict[str, tuple[float, float]] = {}  # by model: tokens counted, tokens guessed by size
-        self._ratios: dict[str, float] = {}
+        self._prompts: dict[str, _Prompts] = {}  # by model
 
     def __len__(self) -> int:
         """Kinds of answers that are remembered."""
@@ -85,30 +101,45 @@ class Estimates:
 
     def estimate(self, key: str, call: Call) -> None:
         """Set ``prompt_tokens`` and ``expected_output`` of a call that has just been read."""
-        call.sized_tokens = call.prompt_tokens
-        ratio = self._ratios.get(call.model)
-        if ratio is not None:
-            call.prompt_tokens = round(call.prompt_tokens * ratio)
-        call.expected_output = self._output(key, call)
+        call.sized_tokens = sized = call.prompt_tokens
+        prompts = self._prompts.get(call.model)
+        if prompts is not None:
+            call.prompt_tokens = int(sized * prompts.ratio + 0.5)
+        bound = call.output_tokens
+        if bound == 0:
+            call.expected_output = 0.0
+            return
+        size = -1 if bound is None else bound.bit_length()
+        lengths = self._kinds.get((call.model, key, size))
+        if lengths is None or lengths.added < _ENOUGH:
+            lengths = self._kinds.get((call.model, "", size))
+        if lengths is not None and lengths.added >= _ENOUGH:
+            call.expected_output = float(lengths.expected(bound))
+        else:
+            call.expected_output = float(FIRST_GUESS_TOKENS if bound is None else min(bound, FIRST_GUESS_BOUNDED))
 
     def learn(self, key: str, call: Call, usage: Usage) -> None:
         """What an engine has counted for it in the end. An answer that was cut short says nothing."""
         if not usage.exact:
             return
+        model, bound = call.model, call.output_tokens
         if call.sized_tokens >= _LEAST_PROMPT_TOKENS:
-            counted, guessed = self._prompts.get(call.model, (0.0, 0.0))
-            counted = counted * _PROMPT_MEMORY + usage.prompt_tokens
-            guessed = guessed * _PROMPT_MEMORY + call.sized_tokens
-            self._prompts[call.model] = (counted, guessed)
-            self._ratios[call.model] = min(_MOST_RATIO, max(_LEAST_RATIO, counted / guessed))
-        if call.output_tokens == 0:  # embeddings and the like say nothing about how long a chat will be
+            prompts = self._prompts.get(model)
+            if prompts is None:
+                prompts = self._prompts[model] = _Prompts()
+            prompts.learn(usage.prompt_tokens, call.sized_tokens)
+        if bound == 0:  # embeddings and the like say nothing about how long a chat will be
             return
-        size = _size(call.output_tokens)
-        own = self._lengths((call.model, key, size))
-        own.add(usage.completion_tokens, call.output_tokens)
+        # Bounds of like size are one kind: who asks for at most 16 tokens gets other answers than who asks for 4,096.
+        kind = (model, key, -1 if bound is None else bound.bit_length())
+        own = self._kinds.get(kind)
+        if own is None:
+            own = self._lengths(kind)
+        own.add(usage.completion_tokens, bound)
         # Of somebody who is well known everybody learns a sample.
         if own.added < REMEMBERED or own.added % _SAMPLE == 0:
-            self._lengths((call.model, "", size)).add(usage.completion_tokens, call.output_tokens)
+            self._kinds.move_to_end(kind)
+            self._lengths((model, "", kind[2])).add(usage.completion_tokens, bound)
 
     def _lengths(self, kind: _Kind) -> Lengths:
         lengths = self._kinds.get(kind)
@@ -119,20 +150,3 @@ class Estimates:
         else:
             self._kinds.move_to_end(kind)
         return lengths
-
-    def _output(self, key: str, call: Call) -> float:
-        bound = call.output_tokens
-        if bound == 0:
-            return 0.0
-        size = _size(bound)
-        lengths = self._kinds.get((call.model, key, size))
-        if lengths is None or lengths.added < _ENOUGH:
-            lengths = self._kinds.get((call.model, "", size))
-        if lengths is not None and lengths.added >= _ENOUGH:
-            return float(lengths.expected(bound))
-        return float(FIRST_GUESS_TOKENS if bound is None else min(bound, FIRST_GUESS_BOUNDED))
-
-
-def _size(bound: int | None) -> int:
-    """Bounds of like size are one kind: who asks for at most 16 tokens gets other answers than who asks for 4,096."""
-    return -1 if bound is None else bound.bit_length()

@@ -43,8 +43,9 @@ class Attained:
 
     def charge(self, key: str, amount: float, weight: float, now: float) -> None:
         """Add service; negative to correct an estimate that was too high."""
-        inflation = self._inflation(now)
-        self._inflated[key] = max(0.0, self._inflated.get(key, 0.0) + amount / weight * inflation)
+        inflation = self._inflation(now)  # first: it may make all counters anew
+        service = self._inflated.get(key, 0.0) + amount / weight * inflation
+        self._inflated[key] = service if service > 0.0 else 0.0
 
     def rank(self, key: str) -> float:
         """Comparable between keys at one moment, not between moments: the least is next."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from gateway.body_budget import BodyBudget
+from gateway.body_budget import SMALL_BODY, BodyBudget
 from gateway.errors import GatewayError, RequestTimeout, TooManyBodies, TooManyConnections
 from gateway.http1 import CONTINUE, Request
 from gateway.reply import Reply, Surface
@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._spare = False
         self._in_line = False  # its body waits for room
+        self._now = 0.0  # when bytes came last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -133,6 +134,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._reading:
             return
+        self._now = now = self._context.loop.time()
         if self._reply is not None:
             self._ahead_bytes += len(data)
             if self._ahead_bytes > PIPELINE_BYTES:
@@ -142,9 +144,9 @@ class Connection(asyncio.Protocol):
             self._context.idle.pop(self, None)
             # Absolute from the first byte, or from the connection: bytes that trickle in do not extend it.
             limit = SPARE_HEADER_S if self._spare else self._context.limits.header_timeout_s
-            self._deadline = min(self._deadline, self._context.loop.time() + limit)
+            self._deadline = min(self._deadline, now + limit)
         try:
-            self._reader.feed(data, self._context.loop.time())
+            self._reader.feed(data, now)
             if self._head is not None and self._reader.length is None:
                 self._grow(self._head)
         except GatewayError as error:
@@ -158,9 +160,11 @@ class Connection(asyncio.Protocol):
         if not has_body:
             return
         if self._reply is None:
-            self._deadline = self._context.loop.time() + self._context.limits.body_timeout_s
-        if self._context.bodies.enter(request, self._reader.length or 0, self._read_body):
-            self._continue(request)
+            self._deadline = self._now + self._context.limits.body_timeout_s
+        length = self._reader.length or 0
+        if length <= SMALL_BODY or self._context.bodies.enter(request, length, self._read_body):
+            if b"expect" in request.headers:
+                self._continue(request)
         else:
             self._in_line = True
             self._transport.pause_reading()
@@ -283,7 +287,8 @@ class Connection(asyncio.Protocol):
             self._close_gently()
         else:
             self._expect_head(keep_alive=True)
-            self._next()
+            if self._ahead:
+                self._next()
 
     def _close_gently(self) -> None:
         """Say that no more will be written, drop what still comes, then close."""

@@ -11,6 +11,7 @@ import re
 EVENT_END = b"\n\n"
 # vLLM writes no blanks; what stands between may.
 USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_USAGE_NAME = b'"usage"'
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _FINGERPRINT = re.compile(rb'"system_fingerprint"\s*:\s*"(?:[^"\\]|\\.)*"')
@@ -33,7 +34,7 @@ class HiddenUsage:
         if self.rest:
             events = self.rest + events
             self.rest = b""
-        if has_usage(events):
+        if usage_at(events) >= 0:
             return _without_usage(events)
         if events.endswith(EVENT_END):
             start = events.rfind(EVENT_END, 0, len(events) - len(EVENT_END))
@@ -44,16 +45,19 @@ class HiddenUsage:
         return events
 
 
-def has_usage(data: bytes) -> bool:
-    """Whether an engine's count stands in it."""
-    return b'"usage"' in data and USAGE.search(data) is not None
+def usage_at(data: bytes) -> int:
+    """Where the last of an engine's counts begins; -1 where there is none. Looked for from the end, where it stands."""
+    at = data.rfind(_USAGE_NAME)
+    while at >= 0 and USAGE.match(data, at) is None:
+        at = data.rfind(_USAGE_NAME, 0, at)
+    return at
 
 
 def _without_usage(events: bytes) -> bytes:
     kept: list[bytes] = []
     fingerprint = b""
     for piece in events.split(EVENT_END):
-        if has_usage(piece) and _NO_CHOICES.search(piece) is not None:
+        if usage_at(piece) >= 0 and _NO_CHOICES.search(piece) is not None:
             found = _FINGERPRINT.search(piece)
             fingerprint = found.group() if found is not None else b""
         else:

@@ -68,7 +68,8 @@ class Request:
     @property
     def path(self) -> bytes:
         """The raw path, without the query; never decoded, so that nothing can hide in it."""
-        return self.target.partition(b"?")[0]
+        target = self.target
+        return target.partition(b"?")[0] if b"?" in target else target
 
 
 def response_head(

@@ -16,35 +16,41 @@ _TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
 
 
 class Paid:
-    """One request within its key's limits, from its admission to its end. ``usage``: what it cost in the end.
+    """One request within its key's limits, from its admission to its end.
 
     ``headers``: what its key has left, as header lines.
     """
 
-    __slots__ = ("_charged", "_limits", "_who", "headers", "usage")
+    __slots__ = ("_charged", "_limits", "_usage", "_who", "headers")
 
     def __init__(self, limits: KeyLimits, who: Principal, charged: float, headers: bytes) -> None:
         self._limits = limits
         self._who = who
         self._charged = charged
         self.headers = headers
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
+
+    def used(self, usage: Usage | None) -> None:
+        """What it cost in the end."""
+        self._usage = usage
 
     def __enter__(self) -> Paid:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._limits.left(self._who, self._charged, self.usage)
+        self._limits.left(self._who, self._charged, self._usage)
 
 
 class _Free(Paid):
-    """Of a key without limits."""
+    """Of a key without limits; one for all, since it keeps nothing."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
         self.headers = b""
-        self.usage = None
+
+    def used(self, usage: Usage | None) -> None:
+        pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
@@ -56,6 +62,7 @@ class KeyLimits:
     def __init__(self, state: State, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
+        self._free = _Free()
 
     def permit(self, who: Principal, model: str) -> None:
         """Judge the model before anything is said about it.
@@ -74,7 +81,7 @@ class KeyLimits:
             Overloaded: one of its limits is reached; says which, and when to come back.
         """
         if who.concurrent is None and who.requests_per_minute is None and who.tokens_per_minute is None:
-            return _Free()
+            return self._free
         state, now = self._state, self._clock()
         if who.concurrent is not None and state.running(who.name) >= who.concurrent:
             # Nobody knows when one of them ends.

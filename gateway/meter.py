@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from gateway.call import Call, Usage
-from gateway.hidden_usage import EVENT_END, USAGE, HiddenUsage, has_usage
+from gateway.hidden_usage import EVENT_END, HiddenUsage, usage_at
 
 _COUNT = re.compile(
     rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens'
@@ -65,8 +65,9 @@ class Meter:
             count = brings(events)
             self.events += count
             self.brought = count > 0
-            if has_usage(events) and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
-                self._read(events)
+            at = usage_at(events)
+            if at >= 0 and (not self._call.usage_ends or events.endswith(self._call.usage_ends)):
+                self._read(events, at)
         return events if self._hidden is None else self._hidden.take(events)
 
     @property
@@ -78,8 +79,9 @@ class Meter:
         """Look at an answer that is no stream, or at the next piece of a long one."""
         if self._tail:
             body = self._tail + body
-        if has_usage(body):
-            self._read(body)
+        at = usage_at(body)
+        if at >= 0:
+            self._read(body, at)
         self._tail = body[-_USAGE_BYTES:]
 
     @property
@@ -107,13 +109,13 @@ class Meter:
         last = self._tail + piece
         if piece.endswith(EVENT_END):
             self._tail = b""
-            if has_usage(last) and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
-                self._read(last)
+            at = usage_at(last)
+            if at >= 0 and (not self._call.usage_ends or last.endswith(self._call.usage_ends)):
+                self._read(last, at)
         else:
             self._tail = last[-_USAGE_BYTES:]
 
-    def _read(self, data: bytes) -> None:
-        start = max(match.start() for match in USAGE.finditer(data))
+    def _read(self, data: bytes, start: int) -> None:
         found = {name: int(number) for name, number in _COUNT.findall(data, start, start + _USAGE_BYTES)}
         if b"prompt_tokens" in found:
             prompt, output = found[b"prompt_tokens"], found.get(b"completion_tokens", 0)

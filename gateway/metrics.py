@@ -89,9 +89,9 @@ class Metrics:
         self.limited: Counter[str] = Counter(dict.fromkeys(sorted(LIMITS), 0))
         self.cancellations: Counter[str] = Counter(dict.fromkeys(sorted(STAGES), 0))
         self.retries: Counter[str] = Counter()
-        self.tokens: Counter[tuple[str, str]] = Counter()
+        self._tokens: dict[str, list[int]] = {}  # by model, in the order of TOKEN_KINDS; so by label of a key:
+        self._key_tokens: dict[str, list[int]] = {}
         self.key_requests: Counter[tuple[str, str]] = Counter()
-        self.key_tokens: Counter[tuple[str, str]] = Counter()
         self.ttft: dict[tuple[str, str], Histogram] = {}
         self.duration: dict[tuple[str, str], Histogram] = {}
         self.wait: dict[str, Histogram] = {}
@@ -106,7 +106,7 @@ class Metrics:
         for model in sorted(set(models) - self.models):
             series = product([model], sorted(COMMON_ENDPOINTS), sorted(OUTCOMES))
             self.requests.update(dict.fromkeys(series, 0))
-            self.tokens.update(dict.fromkeys(product([model], TOKEN_KINDS), 0))
+            self._tokens.setdefault(model, [0] * len(TOKEN_KINDS))
             self.wait[model], self.per_token[model] = Histogram(_WAIT_S), Histogram(_PER_TOKEN_S)
             self.models |= {model}
 
@@ -114,7 +114,7 @@ class Metrics:
         """A request for tokens or embeddings has come to its end, whatever end."""
         where = self._where(visit.endpoint, visit.model)
         outcome = visit.outcome if visit.outcome in OUTCOMES else OTHER
-        self.requests[(*where, outcome)] += 1
+        self.requests[where[0], where[1], outcome] += 1
         name = self.key(visit.key)
         self.key_requests[name, outcome] += 1
         histogram = self.duration.get(where)
@@ -144,13 +144,24 @@ class Metrics:
 
     def used(self, key: str, model: str, usage: Usage) -> None:
         """Tokens that an engine has read and written for a key."""
-        label, tokens, key_tokens = self.key(key), self.tokens, self.key_tokens
-        tokens[model, "prompt"] += usage.prompt_tokens
-        tokens[model, "completion"] += usage.completion_tokens
-        tokens[model, "cached_prompt"] += usage.cached_tokens
-        key_tokens[label, "prompt"] += usage.prompt_tokens
-        key_tokens[label, "completion"] += usage.completion_tokens
-        key_tokens[label, "cached_prompt"] += usage.cached_tokens
+        label = self.key(key)
+        sums = self._key_tokens.get(label)
+        if sums is None:
+            sums = self._key_tokens[label] = [0] * len(TOKEN_KINDS)
+        for counts in (self._tokens[model], sums):
+            counts[0] += usage.prompt_tokens
+            counts[1] += usage.completion_tokens
+            counts[2] += usage.cached_tokens
+
+    @property
+    def tokens(self) -> dict[tuple[str, str], int]:
+        """By model and kind."""
+        return _by_kind(self._tokens)
+
+    @property
+    def key_tokens(self) -> dict[tuple[str, str], int]:
+        """By the label of a key and kind."""
+        return _by_kind(self._key_tokens)
 
     def cancelled(self, stage: str) -> None:
         """A client left at this stage."""
@@ -178,9 +189,16 @@ class Metrics:
             return
         gone = self._keys.difference(active)
         self._keys -= gone
-        for counts in (self.key_requests, self.key_tokens):
-            for where in [where for where in counts if where[0] in gone]:
-                del counts[where]
+        for where in [where for where in self.key_requests if where[0] in gone]:
+            del self.key_requests[where]
+        for name in gone:
+            self._key_tokens.pop(name, None)
 
     def _where(self, endpoint: str, model: str) -> tuple[str, str]:
         return (model if model in self.models else OTHER, endpoint if endpoint in ENDPOINTS else OTHER)
+
+
+def _by_kind(sums: dict[str, list[int]]) -> dict[tuple[str, str], int]:
+    return {
+        (name, kind): count for name, counts in sums.items() for kind, count in zip(TOKEN_KINDS, counts, strict=True)
+    }

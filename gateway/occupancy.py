@@ -111,7 +111,8 @@ class Occupancy:
     def remove(self, hold: Hold) -> None:
         self.holds.discard(hold)
         # What is left over from adding and subtracting fractions, and from changes in between, ends with the last one.
-        self._full = max(0.0, self._full - hold.prompt - hold.output - self._block) if self.holds else 0.0
+        left = self._full - hold.prompt - hold.output - self._block
+        self._full = left if left > 0.0 and self.holds else 0.0
 
     def surely_has_room(self, prompt: float, output: float, share: float) -> bool:
         """`has_room` where the sum of all that may be needed says so; nearly always, and without a look at each."""

@@ -39,14 +39,14 @@ class Exchange:
         if fresh:
             target.pool.close()
         connection = target.pool.take() or await self._connect(target)
-        relay = Relay(reply, connection, target.label, self._limits, job)
+        relay = Relay(reply, connection, target.label, self._limits, job, self._loop)
         self._sweeper.add(relay)
         target.underway.add(relay)
         reply.source = relay
         try:
             call = job.call
             head = _head(target, call.path, reply.request.id, len(call.body))
-            connection.request(relay, b"".join((head, call.body)))
+            connection.request(relay, b"".join((head, call.body)), relay.began)
             return await relay.done
         finally:
             reply.source = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.access_log import Visit
 from gateway.answer_head import refused, retry_after
 from gateway.call import Call
 from gateway.dialects.base import Dialect
@@ -15,6 +15,7 @@ from gateway.errors import EngineBroken, EngineSilent, GatewayError, How
 from gateway.hidden_usage import EVENT_END
 from gateway.http1 import JSON
 from gateway.meter import Meter
+from gateway.metrics import Metrics
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.upstream import EngineConnection, Head
@@ -35,31 +36,48 @@ MAX_FAULT_BYTES = 4096
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
 
-# Called once, with the engine's status and the loop's clock, when the first byte of its answer's body has come; of a
-# stream its first event, not a comment or a ping.
-OnFirstByte = Callable[[int, float], None]
-
-
 @dataclass(slots=True)
 class Job:
-    """One request on its way: what is sent, how its client speaks, what counts its tokens."""
+    """One request on its way: what is sent, how its client speaks, what counts its tokens, what becomes of it.
+
+    ``received``: when it came, on the loop's clock.
+    """
 
     call: Call
     dialect: Dialect
     meter: Meter
-    on_first_byte: OnFirstByte
+    visit: Visit
+    metrics: Metrics
+    received: float
+
+    def begun(self, status: int, at: float) -> None:
+        """The first byte of an answer's body has come; of a stream its first event, not a comment or a ping."""
+        visit = self.visit
+        visit.stage = "streaming"
+        # Observed when it happens: a long answer would else report its first token minutes late.
+        if self.call.stream and status < 400:
+            visit.ttft = at - self.received
+            self.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
 
 
 class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     __slots__ = (
-        "_began", "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length",
-        "_limits", "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "done",
+        "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length",
+        "_limits", "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "began",
+        "done",
     )  # fmt: skip
 
-    def __init__(self, reply: Reply, connection: EngineConnection, engine: str, limits: Limits, job: Job) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        reply: Reply,
+        connection: EngineConnection,
+        engine: str,
+        limits: Limits,
+        job: Job,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self._reply = reply
         self._connection = connection
@@ -78,7 +96,7 @@ class Relay:
         self._meter = job.meter
         self._translation = job.call.translation
         self._moved = False
-        self._began = self._quiet_since = loop.time()
+        self.began = self._quiet_since = loop.time()
         if self._translation is not None:
             self._translation.begin()
 
@@ -88,7 +106,7 @@ class Relay:
 
     @property
     def structured_since(self) -> float:
-        return 0.0 if self._meter.first_at or not self._job.call.structured else self._began
+        return 0.0 if self._meter.first_at or not self._job.call.structured else self.began
 
     @property
     def blocked(self) -> bool:
@@ -139,7 +157,7 @@ class Relay:
         self._moved = True
         meter, now = self._meter, self._loop.time()
         if not meter.last_at:
-            self._job.on_first_byte(self._status, now)
+            self._job.begun(self._status, now)
             if self._status < 400:  # a refusal costs nothing
                 meter.first_at = now
         meter.last_at = now

@@ -83,7 +83,8 @@ class Reply:
     def send(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
         """The whole answer at once."""
         head = response_head(status, content_type, self.request, len(body), self.keep_alive, self.extra + extra)
-        self._begin(status)
+        self.started = True
+        self.status = status
         self._write(head if self.request.method == b"HEAD" else head + body)
         self._finish()
 
@@ -104,7 +105,8 @@ class Reply:
         self.keep_alive = self.keep_alive and (length is not None or self._chunked)
         extra = self.extra + _STREAM_HEADERS if length is None else self.extra
         head = response_head(status, content_type, self.request, length, self.keep_alive, extra)
-        self._begin(status)
+        self.started = True
+        self.status = status
         self._write(head + (chunk(first) if self._chunked else first))
 
     def write(self, data: bytes) -> None:
@@ -132,10 +134,6 @@ class Reply:
         self.blocked = False
         if self.source is not None:
             self.source.resume()
-
-    def _begin(self, status: int) -> None:
-        self.started = True
-        self.status = status
 
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():

@@ -112,7 +112,8 @@ class Routes:
             NotFound, MethodNotAllowed, Unauthorized, UnsupportedEncoding
         """
         origins = self._parts.rules().origins
-        request.cors = cors.headers(request, origins)
+        if origins:
+            request.cors = cors.headers(request, origins)
         route = self._find(request)
         if route is None:
             raise NotFound(f"nothing is served at this path; there are {self._paths}")

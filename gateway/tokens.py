@@ -19,8 +19,10 @@ from gateway.meter import Meter
 from gateway.metrics import Metrics
 from gateway.places import Place
 from gateway.queueing import LEVELS
-from gateway.relay import Job, OnFirstByte
+from gateway.relay import Job
 from gateway.reply import Reply
+
+_NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class Tokens:
         visit.model = call.model if call.model in self.backends.models() else ""
         self.limits.permit(who, call.model)
         self.backends.need(call.model)
-        if (refusal := self.backends.refusal(call)) is not None:
+        if call.structured and (refusal := self.backends.refusal(call)) is not None:
             raise refusal
         if call.ready is not None:
             reply.send(200, JSON, call.ready)
@@ -69,10 +71,16 @@ class Tokens:
                 if call.stream:
                     place.hold.progress = meter
                 try:
-                    job = Job(call, dialect, meter, self._on_first_byte(call, request, visit))
-                    await self._send(place, job, reply, visit)
+                    reply.extra += _queue_headers(place) if place.ticket.position else _NOT_QUEUED
+                    job = Job(call, dialect, meter, visit, self.metrics, request.received)
+                    visit.outcome = await self.dispatch.run(place, job, reply, visit)
+                except asyncio.CancelledError:
+                    visit.outcome = "client_gone"
+                    self.metrics.cancelled(visit.stage)
+                    raise
                 finally:
-                    visit.usage = paid.usage = place.usage = _used(call, meter, visit)
+                    visit.usage = place.usage = _used(call, meter, visit)
+                    paid.used(visit.usage)
                     self._bill(who, call, meter, visit)
 
     async def _wait(self, who: Principal, call: Call, visit: Visit) -> Place:
@@ -82,28 +90,6 @@ class Tokens:
             self.metrics.cancelled(visit.stage)
             raise
 
-    async def _send(self, place: Place, job: Job, reply: Reply, visit: Visit) -> None:
-        if place.ticket.position:
-            reply.extra += b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
-        else:
-            reply.extra += b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
-        try:
-            visit.outcome = await self.dispatch.run(place, job, reply, visit)
-        except asyncio.CancelledError:
-            visit.outcome = "client_gone"
-            self.metrics.cancelled(visit.stage)
-            raise
-
-    def _on_first_byte(self, call: Call, request: Request, visit: Visit) -> OnFirstByte:
-        def note(status: int, at: float) -> None:
-            visit.stage = "streaming"
-            # Observed when it happens: a long answer would else report its first token minutes late.
-            if call.stream and status < 400:
-                visit.ttft = at - request.received
-                self.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
-
-        return note
-
     def _bill(self, who: Principal, call: Call, meter: Meter, visit: Visit) -> None:
         if visit.usage is None:
             return
@@ -112,6 +98,10 @@ class Tokens:
         if (pace := meter.seconds_per_token) is not None:
             self.metrics.paced(call.model, pace)
         self.ledger.add(who.name, call.model, visit.usage)
+
+
+def _queue_headers(place: Place) -> bytes:
+    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
 
 
 def _used(call: Call, meter: Meter, visit: Visit) -> Usage | None:

@@ -26,9 +26,9 @@ OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 
 
 class Head:
-    """Of one response, what is read of its head. ``length``: None where the head does not say."""
+    """Of one response, what is read of its head. ``length``: None where the head does not say; ``events``: a stream."""
 
-    __slots__ = ("coding", "content_type", "length", "retry_after", "status")
+    __slots__ = ("coding", "content_type", "events", "length", "retry_after", "status")
 
     def __init__(self) -> None:
         self.status = 0
@@ -36,11 +36,12 @@ class Head:
         self.length: int | None = None
         self.coding = b""
         self.retry_after = b""
+        self.events = False
 
-    @property
-    def events(self) -> bool:
-        """Whether a stream follows."""
-        return self.content_type[:17].lower() == b"text/event-stream"
+    def be_of(self, content_type: bytes) -> None:
+        """Set its content type, and with it whether it is a stream."""
+        self.content_type = content_type
+        self.events = content_type[:17].lower() == b"text/event-stream"
 
 
 class Receiver(Protocol):
@@ -125,11 +126,11 @@ class EngineConnection(asyncio.Protocol):
         self._transport.abort()
         receiver.on_lost(why, "broken")
 
-    def request(self, receiver: Receiver, data: bytes) -> None:
-        """Send a whole request; ``receiver`` gets what comes back."""
+    def request(self, receiver: Receiver, data: bytes, now: float) -> None:
+        """Send a whole request; ``receiver`` gets what comes back. ``now``: the loop's clock."""
         self._receiver = receiver
         self._heard = False
-        self._sent_at = self._pool.now()
+        self._sent_at = now
         self._transport.write(data)
 
     def cancel(self, receiver: Receiver) -> None:
@@ -172,7 +173,7 @@ class EngineConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         name, head = name.lower(), self._head
         if name == b"content-type":
-            head.content_type = value
+            head.be_of(value)
         elif name == b"content-length" and value.isdigit():
             head.length = int(value)
         elif name == b"content-encoding" and value.lower() != b"identity":

@@ -28,6 +28,7 @@ MAX_ALLOWED = 65_536
 MAX_LOGPROBS = 20
 
 Check = Callable[[dict[str, Any], str], None]
+Limit = Callable[[dict[str, Any], str, RequestLimits], None]
 
 
 def check(content: dict[str, Any], context: int | None, limits: RequestLimits) -> None:
@@ -37,19 +38,16 @@ def check(content: dict[str, Any], context: int | None, limits: RequestLimits) -
         BadRequest: names the field and its limit.
     """
     for name in content:
+        if name not in _LOOKED_AT:  # nearly always
+            continue
         if name in _LENGTHS:
             _within_context(content, name, context)
         elif name in _CHECKS:
             _CHECKS[name](content, name)
-        elif name in _OPTIONS:
-            _limit_options(content, name, limits)
+        if name in _LIMITS:
+            _LIMITS[name](content, name, limits)
     if "prompt" in content:
         _limit_prompt(content, context)
-    for name in ("stop", "stop_sequences"):
-        if name in content:
-            _limit_stops(content, name, limits)
-    if content.get("tools"):
-        _limit_tools(content, limits)
 
 
 def check_parts(parts: Parts, limits: RequestLimits) -> None:
@@ -168,8 +166,8 @@ def _limit_stops(content: dict[str, Any], name: str, limits: RequestLimits) -> N
             _refuse(name, len(stop), "characters in one text", limits.max_stop_length, "max_stop_length")
 
 
-def _limit_tools(content: dict[str, Any], limits: RequestLimits) -> None:
-    tools = content["tools"]
+def _limit_tools(content: dict[str, Any], name: str, limits: RequestLimits) -> None:
+    tools = content[name]
     if not isinstance(tools, list | dict):
         return  # the engine has its own words for it
     if len(tools) > limits.max_tools:
@@ -219,3 +217,10 @@ _CHECKS: dict[str, Check] = {
     "text_1": _texts,
     "text_2": _texts,
 }
+_LIMITS: dict[str, Limit] = {
+    "stop": _limit_stops,
+    "stop_sequences": _limit_stops,
+    "tools": _limit_tools,
+    **dict.fromkeys(_OPTIONS, _limit_options),
+}
+_LOOKED_AT = frozenset({*_LENGTHS, *_CHECKS, *_LIMITS})

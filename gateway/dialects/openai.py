@@ -75,10 +75,10 @@ class OpenAI:
         body: bytes | bytearray,
         hides_usage: bool = False,
     ) -> Call:
-        rules = self.rules()
+        rules, models = self.rules(), self.models()
         asked = read_model(content)
-        model = rules.resolve(asked, self.models())
-        engine = self.models().get(model)
+        model = asked if asked in models else rules.resolve(asked, models)
+        engine = models.get(model)
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
         if rules.limits.clamp_max_tokens and context is not None:
@@ -100,7 +100,7 @@ class OpenAI:
             request.path,
             body,
             hides_usage,
-            prompt_tokens=prompt.given(content) or prompt.estimate(len(request.body), parts),
+            prompt_tokens=prompt.tokens(content, len(request.body), parts),
             output_tokens=bounds.output_tokens(content),
             opening=partial(affinity.blocks, content, model, session, request.principal.name, salt),
             session=session,

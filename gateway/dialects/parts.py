@@ -9,6 +9,7 @@ _MEDIA = (
     "image_url", "video_url", "audio_url", "input_audio", "input_image", "image_embeds", "audio_embeds",
     "prompt_embeds", "image_pil",
 )  # fmt: skip
+_KINDS = frozenset(_MEDIA)
 # Anthropic's tool results hold parts in turn.
 _DEEP = 3
 
@@ -23,22 +24,26 @@ class Parts:
         self.parts = 0
         self.media = 0
         self.inline_bytes = 0
-        for name in ("messages", "input"):
-            messages = content.get(name)
-            if isinstance(messages, list):
-                self._messages(messages)
-        self._parts(content.get("system"), _DEEP)
+        messages = content.get("messages")
+        if isinstance(messages, list):
+            self._messages(messages)
+        if "input" in content and isinstance(content["input"], list):
+            self._messages(content["input"])
+        if "system" in content:
+            self._parts(content["system"], _DEEP)
 
     def _messages(self, messages: list[Any]) -> None:
         for message in messages:
-            if isinstance(message, dict):  # else a text of several, or a token
-                self.messages += 1
-                self._parts(message.get("content"), _DEEP)
-                calls = message.get("tool_calls")
-                if isinstance(calls, list):
-                    self.parts += len(calls)
-                if message.get("type") in _MEDIA:  # pooling takes parts where others have messages
-                    self._part(message, 0)
+            if not isinstance(message, dict):  # a text of several, or a token
+                continue
+            self.messages += 1
+            inside = message.get("content")
+            if isinstance(inside, list):
+                self._parts(inside, _DEEP)
+            if "tool_calls" in message and isinstance(message["tool_calls"], list):
+                self.parts += len(message["tool_calls"])
+            if "type" in message and _is_media(message["type"]):  # pooling takes parts where others have messages
+                self._part(message, 0)
 
     def _parts(self, parts: Any, depth: int) -> None:
         if not isinstance(parts, list):
@@ -54,7 +59,7 @@ class Parts:
             source = part["source"]
             if source.get("type") != "text":
                 self._file(source.get("data") if source.get("type") == "base64" else None)
-        elif kind in _MEDIA or (kind is None and any(name in part for name in _MEDIA)):
+        elif _is_media(kind) or (kind is None and any(name in part for name in _MEDIA)):
             name = "image_url" if kind == "input_image" else kind or next(name for name in _MEDIA if name in part)
             self._file(_url(part.get(name)))
         elif depth and "content" in part:
@@ -64,6 +69,10 @@ class Parts:
         self.media += 1
         if isinstance(inside, str):
             self.inline_bytes += len(inside)
+
+
+def _is_media(kind: Any) -> bool:
+    return isinstance(kind, str) and kind in _KINDS
 
 
 def _url(value: Any) -> str | None:

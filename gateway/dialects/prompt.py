@@ -16,6 +16,12 @@ def estimate(size: int, parts: Parts) -> int:
     return max(size - parts.inline_bytes, 0) // BYTES_PER_TOKEN + parts.media * IMAGE_TOKENS
 
 
+def tokens(content: dict[str, Any], size: int, parts: Parts) -> int:
+    """Of a prompt, as far as can be said: their ids where they are given, else an estimate."""
+    counted = given(content) if "prompt" in content else 0
+    return counted or estimate(size, parts)
+
+
 def given(content: dict[str, Any]) -> int:
     """Tokens of a prompt that is given as their ids, or of several such; 0 where it is a text."""
     prompt = content.get("prompt")

@@ -11,7 +11,8 @@ from gateway.upstream import Head
 
 def head(status: int = 200, kind: bytes = b"application/json", length: int | None = 9, after: bytes = b"") -> Head:
     made = Head()
-    made.status, made.content_type, made.length, made.retry_after = status, kind, length, after
+    made.status, made.length, made.retry_after = status, length, after
+    made.be_of(kind)
     return made
 
 

@@ -186,7 +186,7 @@ def test_a_request_that_is_refused_for_its_tokens_is_not_counted_as_one() -> Non
     call = Call("m", True, b"/", b"", prompt_tokens=90, output_tokens=5, expected_output=5)
     with limits.enter(who, call) as paid:
         assert b"remaining-requests: 9" in paid.headers
-        paid.usage = Usage(90, 5, exact=True)
+        paid.used(Usage(90, 5, exact=True))
     with pytest.raises(Overloaded) as refused:
         limits.enter(who, call)
     assert refused.value.reason == "tokens_per_minute"
