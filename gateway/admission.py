@@ -15,6 +15,7 @@ from collections.abc import Callable
 from gateway import fairness
 from gateway.address import Address
 from gateway.call import Call, Principal, Usage
+from gateway.cost import cost
 from gateway.errors import GatewayError, Overloaded
 from gateway.occupancy import Hold
 from gateway.places import Drain, Engines, Place, Ticket
@@ -243,7 +244,7 @@ class Admission:
         self._running += 1
         self.running[call.model] += 1
         self.running_by_key[who.name] += 1
-        work = fairness.cost(call.prompt_tokens, call.expected_output)
+        work = cost(call.prompt_tokens, call.expected_output)
         self._attained.charge(who.name, work, who.weight, now)
         most = math.inf if call.output_tokens is None else float(call.output_tokens)
         hold = Hold(call.prompt_tokens, call.expected_output, most, work, now)
@@ -253,7 +254,7 @@ class Admission:
     def _settle(self, place: Place, usage: Usage, now: float) -> None:
         """Correct the estimate that was charged."""
         who = place.ticket.who
-        served = fairness.cost(usage.prompt_tokens, usage.completion_tokens)
+        served = cost(usage.prompt_tokens, usage.completion_tokens)
         self._attained.charge(who.name, served - place.hold.work, who.weight, now)
         self._window.served(who.name, served, who.weight, now)
 

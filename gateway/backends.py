@@ -8,9 +8,10 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from gateway import affinity, fairness, routing
+from gateway import affinity, routing
 from gateway.address import Address, State
 from gateway.call import Call
+from gateway.cost import cost
 from gateway.errors import EngineBroken, EngineSilent, NoEngineUp, StructuredStuck, UnknownModel
 from gateway.poller import Poller
 from gateway.resolver import Resolver
@@ -233,8 +234,8 @@ class Backends:
         best = min((address for address in free if address.bit & knowing), key=lambda address: address.work)
         size = max(1, len(call.body))
         known = 1.0 if length is None else min(1.0, length / size)
-        cost = fairness.cost(call.prompt_tokens, call.expected_output)
-        if routing.keeps(best.work, least.work, known, best.limit, cost):
+        service = cost(call.prompt_tokens, call.expected_output)
+        if routing.keeps(best.work, least.work, known, best.limit, service):
             results["kept"] += 1
             return best
         results["escaped"] += 1

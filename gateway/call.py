@@ -14,7 +14,7 @@ BYTES_PER_TOKEN = 4
 class Principal:
     """Who is asking, and what it may.
 
-    ``name``: for metrics, logs and usage; never the key itself. ``priority``: a name in `queueing.LEVELS`, the most
+    ``name``: for metrics, logs and usage; never the key itself. ``priority``: a name in `priority.PRIORITIES`, the most
     urgent that this key may ask for. ``weight``: its share against others'. Limits: None is without limit.
     ``models``: None is all.
     """

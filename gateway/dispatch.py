@@ -25,10 +25,11 @@ from gateway.access_log import Visit
 from gateway.address import Address
 from gateway.backends import Backends
 from gateway.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
+from gateway.job import Job
 from gateway.metrics import Metrics
 from gateway.places import Place
 from gateway.proxy import Exchange
-from gateway.relay import Job, Outcome
+from gateway.relay import Outcome
 from gateway.reply import Reply
 from gateway.retry import RetryBudget
 

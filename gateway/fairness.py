@@ -12,9 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 
-# A prompt token is read in a batch of thousands, an output token takes a step of its own: VTC charges 1 : 2,
-# measured on older engines; chunked prefill makes prompts cheaper still.
-OUTPUT_WEIGHT = 4.0
 WINDOW_S = 60.0
 BUCKET_S = 5.0
 # A key counts for Jain's index if it waited in this share of the window's samples: one that is served at once has
@@ -22,11 +19,6 @@ BUCKET_S = 5.0
 BACKLOGGED = 0.8
 # Half-lives; doubles hold 1,023.
 _RENORMALISE_AFTER = 60.0
-
-
-def cost(prompt_tokens: float, output_tokens: float) -> float:
-    """Service of one request, in prompt-token equivalents."""
-    return prompt_tokens + OUTPUT_WEIGHT * output_tokens
 
 
 class Attained:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.keystore import KeyStore, StoredKey, StoreError, Terms
-from gateway.queueing import LEVELS
+from gateway.priority import PRIORITIES
 
 BAD_USE = 2
 # A person at a terminal can wait longer than the gateway.
@@ -188,7 +188,7 @@ def _add_terms(command: argparse.ArgumentParser) -> None:
     add("--tokens-per-minute", _limit, "N", "prompt and answer; or none")
     add("--concurrent", _limit, "N", "requests at once, waiting ones included; or none")
     add("--weight", _weight, "W", "its share against others'; default 1")
-    command.add_argument("--priority", choices=tuple(LEVELS), default=argparse.SUPPRESS, help="default normal")
+    command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="default normal")
 
 
 def _limit(text: str) -> int | None:

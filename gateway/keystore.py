@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.call import Principal
-from gateway.queueing import LEVELS
+from gateway.priority import PRIORITIES
 from gateway.schema import OPEN_BUSY_S, SchemaError, prepare
 
 # 24 random bytes are 192 bits, and 32 URL-safe characters.
@@ -67,7 +67,7 @@ class Terms:
     def principal(self, name: str) -> Principal:
         values = self._values()
         values["models"] = None if self.models is None else frozenset(self.models)
-        values["priority"] = self.priority if self.priority in LEVELS else "normal"
+        values["priority"] = self.priority if self.priority in PRIORITIES else "normal"
         return Principal(name, **values)
 
     def _values(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Hold:
     """What one request needs of a KV cache. Tokens.
 
     ``prompt``: as estimated. ``output``: expected; ``most``: what it is bounded to. ``work``: its cost in service units
-    (`fairness.cost`). ``began``: when it was sent, on the caller's clock. ``progress``: counts its events; None where
+    (`cost.cost`). ``began``: when it was sent, on the caller's clock. ``progress``: counts its events; None where
     nothing is to be seen of it before its end.
     """
 

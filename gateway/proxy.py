@@ -6,7 +6,8 @@ import asyncio
 
 from gateway.address import Target
 from gateway.errors import EngineBroken, GatewayBusy
-from gateway.relay import Job, Outcome, Relay
+from gateway.job import Job
+from gateway.relay import Outcome, Relay
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.sweeper import Sweeper

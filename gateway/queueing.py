@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-LEVELS = {"interactive": 0, "normal": 1, "batch": 2}
+from gateway.priority import PRIORITIES
 
 Ticket = TypeVar("Ticket")
 
@@ -33,7 +33,7 @@ class _Line(Generic[Ticket]):
     __slots__ = ("levels",)
 
     def __init__(self) -> None:
-        self.levels: tuple[deque[Waiting[Ticket]], ...] = tuple(deque() for _ in LEVELS)
+        self.levels: tuple[deque[Waiting[Ticket]], ...] = tuple(deque() for _ in PRIORITIES)
 
     def __len__(self) -> int:
         return sum(map(len, self.levels))

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Literal
 
-from gateway.access_log import Visit
 from gateway.answer_head import refused, retry_after
-from gateway.call import Call
-from gateway.dialects.base import Dialect
 from gateway.dialects.openai import ABORTED
 from gateway.errors import EngineBroken, EngineSilent, GatewayError, How
 from gateway.hidden_usage import EVENT_END
 from gateway.http1 import JSON
-from gateway.meter import Meter
-from gateway.metrics import Metrics
+from gateway.job import Job
 from gateway.reply import Reply
 from gateway.settings import Limits
 from gateway.upstream import EngineConnection, Head
@@ -34,30 +29,6 @@ DRAINING = b"cannot schedule new futures after shutdown"
 MAX_FAULT_BYTES = 4096
 
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
-
-
-@dataclass(slots=True)
-class Job:
-    """One request on its way: what is sent, how its client speaks, what counts its tokens, what becomes of it.
-
-    ``received``: when it came, on the loop's clock.
-    """
-
-    call: Call
-    dialect: Dialect
-    meter: Meter
-    visit: Visit
-    metrics: Metrics
-    received: float
-
-    def begun(self, status: int, at: float) -> None:
-        """The first byte of an answer's body has come; of a stream its first event, not a comment or a ping."""
-        visit = self.visit
-        visit.stage = "streaming"
-        # Observed when it happens: a long answer would else report its first token minutes late.
-        if self.call.stream and status < 400:
-            visit.ttft = at - self.received
-            self.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
 
 
 class Relay:

@@ -13,13 +13,13 @@ from gateway.dialects.base import Dialect
 from gateway.dispatch import Dispatch
 from gateway.estimates import Estimates
 from gateway.http1 import JSON, Request
+from gateway.job import Job
 from gateway.ledger import Ledger
 from gateway.limits import KeyLimits
 from gateway.meter import Meter
 from gateway.metrics import Metrics
 from gateway.places import Place
-from gateway.queueing import LEVELS
-from gateway.relay import Job
+from gateway.priority import PRIORITIES
 from gateway.reply import Reply
 
 _NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
@@ -118,7 +118,7 @@ def _used(call: Call, meter: Meter, visit: Visit) -> Usage | None:
 
 def _level(who: Principal, wish: bytes | None) -> int:
     """The key's own priority, or a less urgent one that the request asks for."""
-    own = LEVELS[who.priority]
+    own = PRIORITIES[who.priority]
     if wish is None:
         return own
-    return max(own, LEVELS.get(wish.decode("latin-1").strip().lower(), own))
+    return max(own, PRIORITIES.get(wish.decode("latin-1").strip().lower(), own))

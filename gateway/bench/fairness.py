@@ -24,7 +24,8 @@ import uvloop
 import yaml
 
 from gateway.bench.processes import free_port, running
-from gateway.fairness import cost, jain
+from gateway.cost import cost
+from gateway.fairness import jain
 
 KEYS = [f"bench-key-{number:02}-0123456789" for number in range(5)]
 SEATS, TTFT_MS, ITL_MS = 32, 50, 20

@@ -13,7 +13,7 @@ from gateway.admission import ACTIVE_S, NO_ENGINE_GRACE_S, PASSED_S, Admission
 from gateway.call import Call, Principal, Usage
 from gateway.errors import GatewayError, NoEngineUp, Overloaded, Stopping
 from gateway.places import Place
-from gateway.queueing import LEVELS
+from gateway.priority import PRIORITIES
 from gateway.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.upstream import Pool
 
@@ -67,7 +67,7 @@ class Bench:
     def ask(
         self, key: str, level: str = "normal", weight: float = 1.0, prompt: int = 100, output: int = 100
     ) -> asyncio.Task[Place]:
-        call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=output, level=LEVELS[level])
+        call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=output, level=PRIORITIES[level])
         call.expected_output = output
         return asyncio.ensure_future(self._enter(Principal(key, weight=weight), call))
 

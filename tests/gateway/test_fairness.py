@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fairness import BUCKET_S, WINDOW_S, Attained, Window, cost, jain
-
-
-def test_output_tokens_cost_more_than_prompt_tokens() -> None:
-    assert cost(0, 100) > cost(100, 0) > 0
+from gateway.fairness import BUCKET_S, WINDOW_S, Attained, Window, jain
 
 
 def test_service_halves_in_its_half_life() -> None:

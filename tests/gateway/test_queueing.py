@@ -7,7 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.queueing import LEVELS, FairQueue, Waiting
+from gateway.priority import PRIORITIES
+from gateway.queueing import FairQueue, Waiting
 
 
 def anybody(key: str) -> bool:  # noqa: ARG001
@@ -15,7 +16,7 @@ def anybody(key: str) -> bool:  # noqa: ARG001
 
 
 def waiting(key: str, since: float = 0, level: str = "normal", until: float = 1e9) -> Waiting[str]:
-    return Waiting(key, LEVELS[level], since, until, f"{key}@{since}")
+    return Waiting(key, PRIORITIES[level], since, until, f"{key}@{since}")
 
 
 def pop(
@@ -121,7 +122,7 @@ def test_of_the_late_at_most_so_many_and_those_that_came_last() -> None:
 @given(
     steps=st.lists(
         st.tuples(
-            st.sampled_from(["push", "pop", "drop", "room"]), st.sampled_from("abc"), st.sampled_from(list(LEVELS))
+            st.sampled_from(["push", "pop", "drop", "room"]), st.sampled_from("abc"), st.sampled_from(list(PRIORITIES))
         ),
         max_size=60,
     )
