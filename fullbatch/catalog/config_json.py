@@ -11,7 +11,7 @@ from typing import Any
 
 from fullbatch.catalog import Model, config_numbers
 from fullbatch.catalog import layers as layers_module
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 
 GIB = 2**30
 # A config.json has some kilobytes; those with a list of labels a hundred.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 
 # Every key that is reckoned with here and in `layers`; null is as if it were not there.
 _NUMBERS = (

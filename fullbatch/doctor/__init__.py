@@ -6,10 +6,10 @@ import os
 import resource
 from pathlib import Path
 
-from fullbatch import host
+from fullbatch.core import host
 from fullbatch.doctor import cards, containers, nvidia, serving, system
 from fullbatch.doctor.verdict import Verdict, ok, warn
-from fullbatch.plan import Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import compose, state
 from fullbatch.runtime.process import Ports
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fullbatch import catalog
 from fullbatch.doctor.nvidia import Card, Holder, Nvidia
 from fullbatch.doctor.verdict import Verdict, fail, ok, warn
-from fullbatch.plan import EnginePlan, Plan
+from fullbatch.planning.plan import EnginePlan, Plan
 
 # CUDA 13 of the engine's image and wheel; CUDA 12.x of the -cu129 image by minor-version compatibility
 # (https://docs.nvidia.com/deploy/cuda-compatibility). vLLM docs/getting_started/installation/gpu.cuda.inc.md.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fullbatch import host
+from fullbatch.core import host
 from fullbatch.doctor.verdict import Verdict, fail, ok
-from fullbatch.plan import Plan
-from fullbatch.runtime import needs
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime import requirements
 
 TOOLKIT = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
@@ -75,7 +75,7 @@ def _disk(info: Info, plan: Plan) -> list[Verdict]:
     # With a Docker Engine elsewhere its disk is elsewhere too.
     if info.data is None or not info.data.exists() or not engine.needs_weights:
         return []
-    need, free = needs.checkpoint_gib(engine) + needs.DISK_ROOM_GIB, host.free_disk_gib(info.data)
+    need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(info.data)
     said = f"{free:.1f} GiB free at {info.data}, the weights need {need:.1f} beside the images"
     if free >= need:
         return [ok("disk", said)]

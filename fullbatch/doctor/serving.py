@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullbatch import catalog, diagnosis, host
+from fullbatch import catalog
+from fullbatch.core import host
 from fullbatch.doctor.verdict import Verdict, fail, ok, warn
-from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import needs, state
+from fullbatch.lifecycle import diagnosis
+from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.runtime import requirements, state
 from fullbatch.runtime.process import LOOPBACK, Ports, tail
 
 # compose.yaml publishes them on loopback; the environment may say otherwise.
@@ -92,7 +94,7 @@ def weights(plan: Plan, runtime: str) -> list[Verdict]:
     engine = plan.engines[0]
     if not engine.needs_weights:
         return []
-    folder = needs.weights_folder(engine)
+    folder = requirements.weights_folder(engine)
     if runtime == "process" and folder.exists():
         return [ok("weights", f"{engine.model} is at {folder}")]
     return [*([_disk(engine, folder)] if runtime == "process" else []), *_token(engine)]
@@ -100,13 +102,14 @@ def weights(plan: Plan, runtime: str) -> list[Verdict]:
 
 def network() -> list[Verdict]:
     """Proxies and a mirror, where there are any: what goes through them, and what does not."""
-    through = ", ".join(f"{name} is {url}" for name, url in needs.proxies().items())
+    through = ", ".join(f"{name} is {url}" for name, url in requirements.proxies().items())
     found = [ok("proxy", f"{through}: downloads go through it, nothing on this machine does")] if through else []
-    return [*found, ok("mirror", f"weights come from {needs.hub()} (HF_ENDPOINT)")] if needs.hub() else found
+    mirror = requirements.hub()
+    return [*found, ok("mirror", f"weights come from {mirror} (HF_ENDPOINT)")] if mirror else found
 
 
 def _disk(engine: EnginePlan, folder: Path) -> Verdict:
-    need, free = needs.checkpoint_gib(engine) + needs.DISK_ROOM_GIB, host.free_disk_gib(folder)
+    need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(folder)
     said = f"{free:.1f} GiB free at {folder.parent}, {engine.model} needs {need:.1f}"
     return ok("disk", said) if free >= need else fail("disk", said, "free some, or set HF_HOME to a larger disk")
 
@@ -115,7 +118,7 @@ def _token(engine: EnginePlan) -> list[Verdict]:
     model = catalog.models().get(engine.model)
     if model is None or not model.gated:
         return []
-    if needs.hf_token():
+    if requirements.hf_token():
         return [ok("token", f"there is one; {engine.model} is gated, its page must have let you in too")]
     fix = f"accept the licence on the page of {engine.model} at Hugging Face, then set HF_TOKEN=hf_..."
     return [fail("token", f"{engine.model} is gated, and there is no Hugging Face token", fix)]

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fullbatch import host
+from fullbatch.core import host
 from fullbatch.doctor.verdict import Verdict, fail, ok, warn
-from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import needs
+from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.runtime import requirements
 
 MINIMUM_PYTHON = (3, 11)
 # Files beside the sockets: logs, weights, libraries.
@@ -71,7 +71,7 @@ def memory(plan: Plan | None, base: Path = Path("/")) -> Verdict:
     said = f"{free:.1f} GiB free" + (f", this container may use {limit:.1f} GiB" if limit is not None else "")
     if plan is None or plan.engines[0].device != "cpu":
         return ok("memory", said)
-    need = needs.memory_gib(plan)
+    need = requirements.memory_gib(plan)
     if limit is not None and limit < need:
         fix = f"give it at least {math.ceil(need)} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
         return fail("memory", f"{said}; {plan.name} needs {need:.1f} GiB", fix)
@@ -94,11 +94,11 @@ def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> Verdict:
 
 def shared_memory(engine: EnginePlan) -> Verdict:
     """/dev/shm, through which an engine's processes talk; for engines that run as processes."""
-    free = host.free_disk_gib(needs.SHARED_MEMORY)
+    free = host.free_disk_gib(requirements.SHARED_MEMORY)
     said = f"/dev/shm has {free:.2f} GiB free"
-    if engine.gpus == 1 or free >= needs.SHARED_MEMORY_GIB:
+    if engine.gpus == 1 or free >= requirements.SHARED_MEMORY_GIB:
         return ok("shared memory", said)
-    finding = f"{said}, the engine's processes need {needs.SHARED_MEMORY_GIB:g}"
+    finding = f"{said}, the engine's processes need {requirements.SHARED_MEMORY_GIB:g}"
     return fail("shared memory", finding, "start this container with --shm-size=1g")
 
 

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fullbatch import facts, host
-from fullbatch.errors import HostError, StateError
-from fullbatch.facts import Facts
-from fullbatch.plan import Plan
-from fullbatch.render import METRICS_PORT, STORE
-from fullbatch.runtime import Say, dotenv, needs
+from fullbatch.core import host
+from fullbatch.core.errors import HostError, StateError
+from fullbatch.planning import plan_facts
+from fullbatch.planning.plan import Plan
+from fullbatch.planning.plan_facts import Facts
+from fullbatch.rendering.templates import METRICS_PORT, STORE
+from fullbatch.runtime import Say, dotenv, requirements
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -64,7 +65,7 @@ class ComposeDeployment:
         problem = host.docker().problem
         if problem:
             raise HostError(problem)
-        missing = needs.missing_cards(self.plan)
+        missing = requirements.missing_cards(self.plan)
         # With a Docker Engine elsewhere the cards are elsewhere too.
         if missing and "DOCKER_HOST" not in os.environ:
             raise HostError(*missing)
@@ -202,7 +203,7 @@ def running_profile() -> str | None:
 def running_facts() -> Facts | None:
     """What the engine's container says of the plan that it was started by."""
     for container in engine_containers():
-        return facts.read(container.labels.get(FACTS_LABEL))
+        return plan_facts.read(container.labels.get(FACTS_LABEL))
     return None
 
 

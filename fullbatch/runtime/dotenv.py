@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 
 DEFAULT_PROFILE, DEFAULT_GATEWAY_PORT = "cpu", 8080
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")

@@ -15,10 +15,12 @@ from typing import BinaryIO
 
 import psutil
 
-from fullbatch import client, facts, host, render, tinymodel
-from fullbatch.errors import HostError, StateError, UsageError
-from fullbatch.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, needs, priority, sockets, state, weights
+from fullbatch.core import host, http
+from fullbatch.core.errors import HostError, StateError, UsageError
+from fullbatch.planning import plan_facts
+from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.rendering import templates
+from fullbatch.runtime import Say, interrupts, niceness, requirements, sockets, state, tinymodel, weights
 from fullbatch.runtime.state import Started, State
 from fullbatch.runtime.stopping import stop
 
@@ -57,7 +59,7 @@ class ProcessDeployment:
                 for engine, port in zip(plan.engines, ports.engines(len(plan.engines)), strict=False)
             },
             api_keys_file=str(self.directory / "api_keys"),
-            facts=facts.of(plan),
+            facts=plan_facts.of(plan),
         )
         # Held so that the children are reaped while we live; they outlive us on purpose.
         self._children: list[subprocess.Popen[bytes]] = []
@@ -103,7 +105,7 @@ class ProcessDeployment:
                 engine.service, self.engine_command(programs[engine.service], number), self._environment(engine, have)
             )
             if engine.device == "cpu":
-                priority.give_way(self._children[-1].pid)
+                niceness.give_way(self._children[-1].pid)
         say(f"starting the gateway on {self.gateway_url}")
         gateway = [sys.executable, "-m", "gateway", "--config", str(self.directory / "gateway.yaml")]
         self._start("gateway", gateway, dict(os.environ))
@@ -130,7 +132,7 @@ class ProcessDeployment:
         """The engines that do not answer yet, of several."""
         if len(self.plan.engines) == 1:
             return []
-        return [name for name, url in self._state.engine_urls.items() if client.get(f"{url}/health").status != 200]
+        return [name for name, url in self._state.engine_urls.items() if http.get(f"{url}/health").status != 200]
 
     def failure(self) -> str | None:
         """Which process has ended, if one has."""
@@ -144,8 +146,8 @@ class ProcessDeployment:
         """Stop everything that was started, the gateway first."""
         stop(self.root, self._state, say)
 
-    def _addresses(self) -> render.Addresses:
-        return render.Addresses(
+    def _addresses(self) -> templates.Addresses:
+        return templates.Addresses(
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
             metrics_port=None,  # on loopback the one port tells everything
@@ -163,7 +165,7 @@ class ProcessDeployment:
             for port, option in self._wanted_ports()
             if (holder := host.port_holder(LOOPBACK, port))
         ]
-        problems += needs.shortages(self.plan)
+        problems += requirements.shortages(self.plan)
         try:
             engine_program(self.root, self.plan.engines[0])
         except HostError as error:
@@ -186,7 +188,7 @@ class ProcessDeployment:
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(f"fb-{secrets.token_urlsafe(24)} {FIRST_KEY}\n")
-        text = render.text(self.root, "gateway.yaml", self.plan, addresses)
+        text = templates.text(self.root, "gateway.yaml", self.plan, addresses)
         (self.directory / "gateway.yaml").write_text(text, encoding="utf-8")
 
     def _make_sockets(self) -> None:

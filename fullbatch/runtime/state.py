@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from fullbatch import facts
-from fullbatch.facts import Facts
+from fullbatch.planning import plan_facts
+from fullbatch.planning.plan_facts import Facts
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def read(root: Path, profile: str) -> State | None:
     try:
         data = json.loads((run_dir(root, profile) / "state.json").read_text(encoding="utf-8"))
         processes = tuple(Started(**entry) for entry in data.pop("processes"))
-        known = facts.read(data.pop("facts", None))
+        known = plan_facts.read(data.pop("facts", None))
         return State(**data, processes=processes, facts=known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from fullbatch.flags import DRAIN_SECONDS
+from fullbatch.planning.flags import DRAIN_SECONDS
 from fullbatch.runtime import Say, sockets, state
 from fullbatch.runtime.state import Started, State
 

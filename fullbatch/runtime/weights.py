@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from fullbatch import fetch
-from fullbatch.errors import HostError
-from fullbatch.plan import EnginePlan
+from fullbatch.core.errors import HostError
+from fullbatch.planning.plan import EnginePlan
+from fullbatch.runtime import fetch
 
 
 def ready(engine: EnginePlan, program: str) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullbatch import client
-from fullbatch.errors import StateError
+from fullbatch.core import http
+from fullbatch.core.errors import StateError
 from fullbatch.runtime import compose, state
 from fullbatch.runtime.process import Ports
 
@@ -60,5 +60,5 @@ def _of_containers(profile: str) -> Source:
 
 
 def _metrics(url: str) -> str:
-    answer = client.get(f"{url}/metrics", TIMEOUT_SECONDS)
+    answer = http.get(f"{url}/metrics", TIMEOUT_SECONDS)
     return answer.text if answer.status == 200 else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
-from fullbatch.errors import FullbatchError, HostError, UsageError
+from fullbatch.core.errors import FullbatchError, HostError, UsageError
 from fullbatch.runtime.process import Ports
 from scripts.gpubench import matrix as matrices
 from scripts.gpubench import models, plans, predict, run, table

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fullbatch import catalog
-from fullbatch.errors import UsageError
-from fullbatch.yamlfile import read_mapping
+from fullbatch.core.errors import UsageError
+from fullbatch.core.yamlfile import read_mapping
 
 PLACE = Path(__file__).parent
 

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fullbatch import catalog, tinymodel
+from fullbatch import catalog
 from fullbatch.catalog import Model
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
+from fullbatch.runtime import tinymodel
 from scripts.llama import gguf
 
 # What the catalog does not hold, by the beginning of the repository's name. From the checkpoints' config.json.

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fullbatch import catalog, plan, profile
-from fullbatch.feasible import CannotWork
-from fullbatch.flags import Flag
-from fullbatch.plan import EnginePlan, Plan
+from fullbatch import catalog
+from fullbatch.planning import plan, profile
+from fullbatch.planning.feasible import CannotWork
+from fullbatch.planning.flags import Flag
+from fullbatch.planning.plan import EnginePlan, Plan
 from scripts.gpubench import models
 from scripts.gpubench.matrix import Matrix, Side
 

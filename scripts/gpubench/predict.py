@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from fullbatch import catalog
 from fullbatch.catalog import Gpu, Model
-from fullbatch.kvcache import BF16_BYTES
+from fullbatch.planning.kvcache import BF16_BYTES
 from scripts.gpubench.matrix import Load, Side
 
 GIB = 2**30

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fullbatch.errors import EngineError, FullbatchError
+from fullbatch.core.errors import EngineError, FullbatchError
 from fullbatch.runtime import Say
 from fullbatch.runtime.process import Ports
 from scripts.gpubench import models, plans

@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from fullbatch import calibrate, client, deployment, host, measuring
-from fullbatch.errors import EngineError, HostError
-from fullbatch.plan import Plan
+from fullbatch.core import host, http
+from fullbatch.core.errors import EngineError, HostError
+from fullbatch.lifecycle import deployment
+from fullbatch.measure import calibrate, launcher
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import Say, state
 from fullbatch.runtime.process import Ports, ProcessDeployment, tail
 from fullbatch.runtime.stopping import stop
@@ -82,7 +84,7 @@ class Vllm:
 
     def _words(self, folder: Path, name: str, url: str) -> str:
         meta = folder / f"meta-{name}.json"
-        measuring.write_meta(meta, self.plan, self.deployment, self.seconds)
+        launcher.write_meta(meta, self.plan, self.deployment, self.seconds)
         said = json.loads(meta.read_text(encoding="utf-8")) | {"engine": self.version()}
         meta.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
         engine = self.deployment.engine_urls()[0]
@@ -91,11 +93,11 @@ class Vllm:
 
     def version(self) -> str:
         """The engine that really runs; the plan names the pinned one."""
-        answer = client.get(f"{self.deployment.engine_urls()[0]}/version").json()
+        answer = http.get(f"{self.deployment.engine_urls()[0]}/version").json()
         return f"vLLM {answer.get('version', 'unknown')}"
 
     def facts(self) -> dict[str, Any]:
-        metrics = client.get(f"{self.deployment.engine_urls()[0]}/metrics").text
+        metrics = http.get(f"{self.deployment.engine_urls()[0]}/metrics").text
         log = self.deployment.log_tail(20_000)
         run = calibrate.measure(self.plan, calibrate.Said(metrics, log, None), datetime.now(UTC).date())
         return {
@@ -144,12 +146,12 @@ class Llama:
             )  # fmt: skip
 
     def sized(self) -> bool:
-        return self._process.poll() is not None or client.get(f"{self._url}/health").status == 200
+        return self._process.poll() is not None or http.get(f"{self._url}/health").status == 200
 
     def wait(self) -> float:
         if self.seconds:
             return self.seconds
-        while client.get(f"{self._url}/health").status != 200:
+        while http.get(f"{self._url}/health").status != 200:
             if self._process.poll() is not None or time.monotonic() - self._started > _START_LIMIT_S:
                 raise EngineError(f"llama-server '{self.name}' does not answer", *tail(self._log, 12))
             time.sleep(_POLL_S)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fullbatch import tinymodel
+from fullbatch.runtime import tinymodel
 from scripts.llama import gguf, server
 from scripts.offline.process import OfflineError
 

@@ -18,7 +18,9 @@ import yaml
 import gateway.keys
 import gateway.usage
 import loadtest.options
-from fullbatch import measuring, options, profile
+from fullbatch.cli import options
+from fullbatch.measure import launcher
+from fullbatch.planning import profile
 from tests.documents.collect import ROOT, Command
 
 # What stands for something of the reader's own.
@@ -73,7 +75,7 @@ def _fullbatch(words: list[str]) -> None:
     if words[0] == "loadtest":
         _accepts(loadtest.options.parser(), words[1:])
     elif words[0] == "report":
-        _accepts(loadtest.options.parser(), measuring.report_words(words[1:], ROOT))
+        _accepts(loadtest.options.parser(), launcher.report_words(words[1:], ROOT))
     else:
         _accepts(parser, words)
         if words[0] == "keys":

@@ -17,9 +17,10 @@ from typing import Any
 
 import yaml
 
-from fullbatch import profile, render
-from fullbatch.plan import Plan, make
-from fullbatch.tinymodel import write_if_missing
+from fullbatch.planning import profile
+from fullbatch.planning.plan import Plan, make
+from fullbatch.rendering import templates
+from fullbatch.runtime.tinymodel import write_if_missing
 from tests.e2e.docker_stack import free_port, wait_for
 from tests.prometheus.live import ROOT, Prometheus
 from tests.prometheus.promql import PROMETHEUS
@@ -138,7 +139,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
     keys = folder / "api_keys"
     keys.write_text(f"{KEY}\n")
     keys.chmod(0o600)
-    addresses = render.Addresses(
+    addresses = templates.Addresses(
         listen_host="127.0.0.1",
         listen_port=port,
         metrics_port=None,
@@ -149,7 +150,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
         engine_urls={"engine": f"http://127.0.0.1:{engine}"},
         tiny_model="",
     )
-    config = yaml.safe_load(render.text(ROOT, "gateway.yaml", plan, addresses))
+    config = yaml.safe_load(templates.text(ROOT, "gateway.yaml", plan, addresses))
     assert config["engines"][0]["kv_cache_tokens"] == BLOCKS * BLOCK_TOKENS
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -158,7 +159,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
 
 def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
     """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second."""
-    config: dict[str, Any] = yaml.safe_load(render.files(ROOT, plan)["prometheus.yaml"])
+    config: dict[str, Any] = yaml.safe_load(templates.files(ROOT, plan)["prometheus.yaml"])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
     config.pop("alerting")

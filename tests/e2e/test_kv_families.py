@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fullbatch import catalog, kvcache, sizing
+from fullbatch import catalog
 from fullbatch.catalog import config_json
+from fullbatch.planning import kvcache, sizing
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES: dict[str, Any] = json.loads((ROOT / "tests/fixtures/kv-families.json").read_text(encoding="utf-8"))

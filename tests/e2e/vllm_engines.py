@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from fullbatch.runtime import priority
+from fullbatch.runtime import niceness
 from tests.gateway.harness import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ class VLLM:
         }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-        priority.give_way(self.process.pid)  # at equal priority gateway and test wait for a core for seconds
+        niceness.give_way(self.process.pid)  # at equal priority gateway and test wait for a core for seconds
 
     def wait(self) -> None:
         deadline = time.monotonic() + START_S

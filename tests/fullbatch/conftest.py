@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch.plan import Plan, make
-from fullbatch.profile import load
+from fullbatch.planning.plan import Plan, make
+from fullbatch.planning.profile import load
 from tests.fullbatch.checkout import REPOSITORY, Checkout
 
 

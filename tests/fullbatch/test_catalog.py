@@ -7,7 +7,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from fullbatch import catalog, profile
+from fullbatch import catalog
+from fullbatch.planning import profile
 from tests.fullbatch.checkout import REPOSITORY
 
 FOLDER = REPOSITORY / "fullbatch" / "catalog"

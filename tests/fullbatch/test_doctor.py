@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch import cli, doctor, host
+from fullbatch import doctor
+from fullbatch.cli import commands
+from fullbatch.core import host
 from fullbatch.doctor.verdict import Verdict
-from fullbatch.plan import Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime.process import Ports
 from tests.fullbatch.doctor.test_nvidia import ANSWERS
 
@@ -103,18 +105,18 @@ def test_the_command(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     where = ["--gateway-port", str(ports.gateway), "--engine-port", str(ports.engine)]
-    assert cli.main(["doctor"]) == 0
+    assert commands.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["ok", "python"]
     assert all(line.startswith(("ok ", "warn ", "fail ", " ")) for line in lines)
-    assert cli.main(["doctor", GPU, "--json", *where]) == 1
+    assert commands.main(["doctor", GPU, "--json", *where]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["profile"], said["runtime"], said["works"]) == (GPU, "process", False)
     assert all(one["fix"] for one in said["checks"] if one["severity"] != "ok")
 
 
 def test_an_unknown_profile_is_a_mistake_of_the_person(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["doctor", "no-such"]) == 2
+    assert commands.main(["doctor", "no-such"]) == 2
     assert "no such profile" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fullbatch import catalog
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 from scripts.gpubench import matrix, plans, predict
 from scripts.gpubench.matrix import Matrix
 

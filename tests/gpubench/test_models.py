@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fullbatch import catalog
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 from scripts.gpubench import models
 from scripts.llama import blocks, gguf
 

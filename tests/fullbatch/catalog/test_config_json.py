@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from fullbatch import catalog, kvcache, tinymodel
+from fullbatch import catalog
 from fullbatch.catalog import config_json
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
+from fullbatch.planning import kvcache
+from fullbatch.runtime import tinymodel
 
 # What the published config.json of each says, as far as memory depends on it.
 LLAMA: dict[str, Any] = {

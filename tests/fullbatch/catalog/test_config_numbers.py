@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fullbatch import answers, catalog, profile
+from fullbatch import catalog
 from fullbatch.catalog import config_json
 from fullbatch.catalog.config_numbers import _NUMBERS
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
+from fullbatch.planning import advice, profile
 from tests.fullbatch.catalog.test_config_json import DEEPSEEK_V3, LLAMA, MIXTRAL
 
 BAMBA: dict[str, Any] = LLAMA | {
@@ -45,7 +46,7 @@ def _plan(data: dict[str, Any]) -> None:
     model = config_json.parse(data, Path("config.json"))
     asked = {"description": "d", "model": model.name, "hardware": {"gpu": "h200"}, "context": 256}
     made = profile.parse(asked, "x", {model.name: model})
-    answers.answer(answers.plan("x", made, model), made, model)
+    advice.answer(advice.plan("x", made, model), made, model)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

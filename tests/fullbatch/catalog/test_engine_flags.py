@@ -1,5 +1,5 @@
 """Every flag of the pinned engine is recorded and has one meaning; whether the record is current is asked of vLLM in
-tests/fullbatch/test_engine_flags.py."""
+tests/fullbatch/rendering/test_engine_parser.py."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import pytest
 from fullbatch.doctor import cards, nvidia
 from fullbatch.doctor.nvidia import Nvidia
 from fullbatch.doctor.verdict import Verdict
-from fullbatch.flags import Flag
-from fullbatch.plan import Plan
+from fullbatch.planning.flags import Flag
+from fullbatch.planning.plan import Plan
 from tests.fullbatch.doctor.test_nvidia import text
 
 TAKEN = Nvidia(nvidia.parse_cards(text("rtx4090-cards-taken.csv")), nvidia.parse_holders(text("rtx4090-holders.csv")))

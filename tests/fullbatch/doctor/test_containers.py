@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from fullbatch import host
+from fullbatch.core import host
+from fullbatch.core.host import Docker
 from fullbatch.doctor import containers
-from fullbatch.host import Docker
-from fullbatch.plan import Plan
+from fullbatch.planning.plan import Plan
 
 PlanOf = Callable[[str], Plan]
 GPU = "rtx4090-qwen2.5-7b"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch import host
+from fullbatch.core import host
 from fullbatch.doctor import serving
-from fullbatch.plan import Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime.process import Ports
 
 PlanOf = Callable[[str], Plan]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch import host
+from fullbatch.core import host
 from fullbatch.doctor import system
-from fullbatch.plan import Plan
-from fullbatch.runtime import needs
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime import requirements
 
 PlanOf = Callable[[str], Plan]
 GIB = 2**30
@@ -99,7 +99,7 @@ def test_cores(plan_of: PlanOf, tmp_path: Path) -> None:
 
 
 def test_shared_memory(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == needs.SHARED_MEMORY else 100.0)
+    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == requirements.SHARED_MEMORY else 100.0)
     found = system.shared_memory(plan_of("cpu").engines[0])
     assert (found.severity, found.fix) == ("fail", "start this container with --shm-size=1g")
     assert system.shared_memory(plan_of("rtx4090-qwen2.5-7b").engines[0]).severity == "ok"

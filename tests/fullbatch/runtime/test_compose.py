@@ -14,10 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from fullbatch import facts
-from fullbatch.deployment import down, status
-from fullbatch.errors import HostError, StateError
-from fullbatch.plan import Plan
+from fullbatch.core.errors import HostError, StateError
+from fullbatch.lifecycle.deployment import down, status
+from fullbatch.planning import plan_facts
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import compose
 from fullbatch.runtime.compose import ComposeDeployment
 
@@ -160,7 +160,7 @@ class Container:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch, plan_of: Callable[[str], Plan]) -> None:
     """Profile `gone`, whose files are nowhere."""
-    labels = {"fullbatch.profile": "gone", "fullbatch.facts": facts.of(plan_of("cpu-tiny")).as_text()}
+    labels = {"fullbatch.profile": "gone", "fullbatch.facts": plan_facts.of(plan_of("cpu-tiny")).as_text()}
     found = [Container("engine", labels), Container("gateway", {}, port=8123), Container("model", {}, "exited")]
     monkeypatch.setattr(
         compose,

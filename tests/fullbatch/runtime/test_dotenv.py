@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch.errors import UsageError
+from fullbatch.core.errors import UsageError
 from fullbatch.runtime import dotenv
 
 TEXT = """\

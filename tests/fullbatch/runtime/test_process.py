@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fullbatch.check import engine_commands
-from fullbatch.errors import HostError, UsageError
-from fullbatch.plan import Plan
+from fullbatch.core.errors import HostError, UsageError
+from fullbatch.planning.plan import Plan
+from fullbatch.rendering.check import engine_commands
 from fullbatch.runtime.process import Ports, ProcessDeployment, engine_program, tail
 from tests.fullbatch.checkout import Checkout, read_until, rest
 

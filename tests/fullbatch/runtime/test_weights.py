@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch import fetch
-from fullbatch.errors import HostError
-from fullbatch.plan import Plan
-from fullbatch.runtime import weights
+from fullbatch.core.errors import HostError
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime import fetch, weights
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch.errors import StateError
+from fullbatch.core.errors import StateError
 from fullbatch.runtime import compose
 from fullbatch.top import sources
 from tests.fullbatch.checkout import Checkout

@@ -1,0 +1,271 @@
+"""The command line: the only place that prints or exits."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from fullbatch import doctor
+from fullbatch.cli import adhoc_profile, describe, follow
+from fullbatch.cli.options import keys_profile, parser
+from fullbatch.core.errors import FullbatchError, HostError, StateError, UsageError
+from fullbatch.doctor import verdict
+from fullbatch.lifecycle import deployment
+from fullbatch.measure import calibrate, compare, demo, launcher
+from fullbatch.planning import advice, explain, plan, profile
+from fullbatch.rendering import check, files
+from fullbatch.runtime import Say, compose, dotenv
+from fullbatch.runtime.process import Ports
+from fullbatch.top import sources
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit code. A person's mistake is told in one line, never in a traceback."""
+    words, load = _split(sys.argv[1:] if argv is None else argv)
+    args = parser(profile.names(ROOT)).parse_args(words or ["--help"])
+    args.load = load
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
+    try:
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return code
+    except FullbatchError as error:
+        for line in str(error).splitlines():
+            print(f"fullbatch: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        stopped = "; what was started is stopped" if args.command in ("up", "demo", "compare") else ""
+        print(f"fullbatch: interrupted{stopped}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone, as in `fullbatch logs | head`; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"fullbatch: {where}{error.strerror or error}", file=sys.stderr)
+        return HostError.exit_code
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of `compare`, and after `--` those of the load test."""
+    if words[:1] != ["compare"] or "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say_since_now() -> Say:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        # A closed terminal or pipe must not keep us from stopping what we started.
+        with contextlib.suppress(OSError):
+            print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+
+    return say
+
+
+def _plan(name: str) -> plan.Plan:
+    return advice.plan(name, profile.load(ROOT, name))
+
+
+def _options(args: argparse.Namespace) -> deployment.Options:
+    return deployment.Options(args.runtime, _ports(args), args.timeout)
+
+
+def _ports(args: argparse.Namespace) -> Ports:
+    return Ports(args.gateway_port or dotenv.gateway_port(ROOT), args.engine_port)
+
+
+def _render(args: argparse.Namespace) -> int:
+    names = args.profiles or profile.names(ROOT)
+    if args.check:
+        for path in (stale := files.stale(ROOT, names)):
+            print(f"{path}: stale or missing; run `fullbatch render`")
+        return FAILED if stale else OK
+    changed = files.write(ROOT, names)
+    print("".join(f"wrote {path}\n" for path in changed), end="")
+    print(f"{len(names)} profile(s) rendered, {len(changed)} file(s) changed")
+    return OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    names = args.profiles or profile.names(ROOT)
+    result = check.check(ROOT, names)
+    for line in result.skipped:
+        print(f"not checked: {line}")
+    for line in result.problems:
+        print(line)
+    print(f"{len(names)} profile(s): {len(result.problems)} problem(s), {len(result.skipped)} check(s) skipped")
+    return FAILED if result.problems else OK
+
+
+def _show_plan(args: argparse.Namespace) -> int:
+    asked = adhoc_profile.ask(ROOT, vars(args))
+    made = adhoc_profile.plan_of(asked)
+    answer = advice.answer(made, asked.profile, asked.own)
+    if args.json:
+        print(json.dumps(describe.as_json(made) | describe.answer_as_json(answer), indent=2))
+    else:
+        print(describe.as_text(made) + describe.answer_as_text(answer), end="")
+    if args.write:
+        path = adhoc_profile.keep(ROOT, args.write, asked)
+        print(f"wrote {path}; next: fullbatch render {args.write}", file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
+def _explain(args: argparse.Namespace) -> int:
+    lines = explain.lines(_plan(args.profile))
+    print(json.dumps(explain.as_json(lines), indent=2) if args.json else describe.explained(lines))
+    return OK
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    made = _plan(args.profile) if args.profile else None
+    runtime, found = doctor.examine(ROOT, made, args.runtime, _ports(args))
+    if args.json:
+        print(json.dumps(verdict.as_json(args.profile, runtime, found), indent=2))
+    else:
+        print(verdict.as_text(found), end="")
+    return OK if verdict.works(found) else FAILED
+
+
+def _up(args: argparse.Namespace) -> int:
+    made, options, say = _plan(args.profile or dotenv.profile(ROOT)), _options(args), _say_since_now()
+    running = deployment.choose(ROOT, made, options)
+    seconds = deployment.up(running, made, options, say)
+    say(f"{made.name} is up: the first token came back through the gateway after {seconds:.0f} s")
+    kept = running.remember() if isinstance(running, compose.ComposeDeployment) else False
+    print(describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=kept), end="")
+    return OK
+
+
+def _down(args: argparse.Namespace) -> int:
+    deployment.down(ROOT, args.profile, _say_since_now(), volumes=args.volumes)
+    print("stopped")
+    return OK
+
+
+def _status(args: argparse.Namespace) -> int:
+    found = [one for one in deployment.status(ROOT) if args.profile in (None, one["profile"])]
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        for one in found:
+            print(describe.status_line(one))
+            for failure in one["failures"]:
+                print(f"  the engine has died: {failure['cause']}\n  fix: {failure['change']}")
+    if found:
+        return OK if all(one["healthy"] for one in found) else FAILED
+    if not args.json:
+        print(f"profile '{args.profile}' is not running" if args.profile else "nothing is running")
+    return StateError.exit_code
+
+
+def _logs(args: argparse.Namespace) -> int:
+    return follow.logs(ROOT, args.profile, args.tail, args.follow)
+
+
+def _top(args: argparse.Namespace) -> int:
+    if not (args.once or args.json or sys.stdout.isatty()):
+        raise UsageError("top: the output is no terminal; add --once or --json")
+    source = sources.find(ROOT, args.profile)
+    try:
+        answered = follow.look(source, args.interval, once=args.once, as_json=args.json)
+    except KeyboardInterrupt:  # how one leaves it; nothing was started
+        return OK
+    return OK if answered else FAILED
+
+
+def _keys(args: argparse.Namespace) -> int:
+    # argparse leaves all words after the first to the program in the gateway, --profile among them.
+    own, words = keys_profile(args.words)
+    return _in_gateway(own or args.profile, "gateway.keys", words)
+
+
+def _usage(args: argparse.Namespace) -> int:
+    given = {name: getattr(args, name) for name in ("by", "since", "until")}
+    words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+    return _in_gateway(args.profile, "gateway.usage", [*words, *([f"--{args.form}"] if args.form else [])])
+
+
+def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
+    return deployment.gateway_program(ROOT, name, module, words)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    made = _plan(args.profile)
+    load = demo.Load(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
+    return demo.run(ROOT, made, _options(args), load, _say_since_now())
+
+
+def _compare(args: argparse.Namespace) -> int:
+    plans = {side: _plan(side) for side in args.sides if "=" not in side}
+    wanted = compare.Request(_options(args), tuple(args.load), args.out)
+    return compare.run(ROOT, plans, args.sides, wanted, _say_since_now())
+
+
+def _loadtest(args: argparse.Namespace) -> int:
+    return launcher.loadtest(args.words, ROOT)
+
+
+def _report(args: argparse.Namespace) -> int:
+    return launcher.report(args.words, Path.cwd(), ROOT)
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    name, said = calibrate.running(ROOT, args.profile)
+    run = calibrate.measure(_plan(name), said, datetime.datetime.now(datetime.UTC).date())
+    print(json.dumps(run, indent=2) if args.json else calibrate.as_text(run))
+    if args.write:
+        print(f"kept in {calibrate.keep(run).relative_to(ROOT)}", file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
+def _profiles(_args: argparse.Namespace) -> int:
+    width = max(map(len, profile.names(ROOT)), default=0) + 2
+    for name in profile.names(ROOT):
+        print(f"{name:{width}}{profile.load(ROOT, name).description}")
+    return OK
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "profiles": _profiles,
+    "plan": _show_plan,
+    "explain": _explain,
+    "render": _render,
+    "check": _check,
+    "doctor": _doctor,
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "keys": _keys,
+    "usage": _usage,
+    "top": _top,
+    "demo": _demo,
+    "compare": _compare,
+    "loadtest": _loadtest,
+    "report": _report,
+    "calibrate": _calibrate,
+}

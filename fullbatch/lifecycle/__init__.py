@@ -1,0 +1,1 @@
+"""A deployment from its start to its end, whichever runtime it runs in."""

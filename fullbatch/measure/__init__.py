@@ -1,0 +1,1 @@
+"""A deployment under load, and what it says of its memory."""

@@ -1,0 +1,128 @@
+"""What a running engine says of its memory, against its plan: a run for catalog/calibration.yaml."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from fullbatch import catalog
+from fullbatch.core import host, http
+from fullbatch.core.errors import StateError
+from fullbatch.lifecycle import deployment
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime import compose, state
+from fullbatch.runtime.process import tail
+
+LOG_LINES = 20_000
+# What 0.32's worker writes while it starts, and the name it gets in a run; GiB (v1/worker/gpu_worker.py).
+_LOGGED = {
+    "weights_gib": r"Model loading took ([\d.]+) GiB",
+    "kv_cache_gib": r"Available KV cache memory: ([\d.]+) GiB",
+    "graphs_estimated_gib": r"Estimated CUDA graph memory: ([\d.]+) GiB",
+    "consumed_gib": r"Actual usage is ([\d.]+) GiB for consumed memory",
+    "activation_gib": r"([\d.]+) GiB for peak activation",
+    "graphs_gib": r"([\d.]+) GiB for CUDAGraph memory",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a running deployment says: its engines' /metrics, the first one's log, and the main memory of all, GiB."""
+
+    metrics: str
+    log: list[str]
+    process_gib: float | None
+
+
+def running(root: Path, name: str | None) -> tuple[str, Said]:
+    """The profile that runs (`name`, or the only one), and what its engines say; StateError when none does."""
+    found = [one for one in state.running(root) if name in (None, one.profile)]
+    if found:
+        return found[0].profile, _processes(found[0])
+    in_docker = compose.running_profile()
+    if in_docker and name in (None, in_docker):
+        return in_docker, Said(compose.engine_metrics(), _container_log(), None)
+    raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start a profile first")
+
+
+def measure(plan: Plan, said: Said, today: datetime.date) -> dict[str, Any]:
+    """One run: tokens predicted and reported, their difference, and where memory went; StateError when it is early.
+
+    `beside_gib`: main memory of the processes that is neither weights nor KV cache, a negative number where the pool
+    has not been touched yet.
+    """
+    reported = deployment.kv_tokens_reported(said.metrics)
+    if reported is None:
+        raise StateError(
+            f"the engine of '{plan.name}' reports no KV cache yet; wait until `fullbatch status` says it answers"
+        )
+    engine, predicted = plan.engines[0], plan.capacity.kv_tokens
+    run: dict[str, Any] = {
+        "date": today.isoformat(),
+        "profile": plan.name,
+        "engine": f"vLLM {plan.engine_version} ({engine.device})",
+        "machine": host.machine().in_words(),
+        "context": engine.max_model_len,
+        "engines": len(plan.engines),
+        "kv_tokens_predicted": predicted,
+        "kv_tokens_reported": reported,
+        "error": round(reported / predicted - 1, 4),
+    }
+    run |= logged(said.log)
+    if said.process_gib is not None:
+        run["process_gib"] = round(said.process_gib, 2)
+        if engine.device == "cpu":
+            run["beside_gib"] = round(said.process_gib - plan.budget.total_gib, 2)
+    return run
+
+
+def logged(log: list[str]) -> dict[str, float]:
+    """The memory that the engine's log names, GiB; what it does not name is left out."""
+    text = "\n".join(log)
+    found = {name: re.findall(pattern, text) for name, pattern in _LOGGED.items()}
+    return {name: float(values[-1]) for name, values in found.items() if values}
+
+
+def keep(run: dict[str, Any], path: Path | None = None) -> Path:
+    """Append `run` to the data file; its path."""
+    path = path or catalog.calibration_file()
+    text = yaml.safe_dump([run], sort_keys=False, allow_unicode=True, width=120)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(textwrap.indent(text, "  "))
+    return path
+
+
+def as_text(run: dict[str, Any]) -> str:
+    """A run for a person, a line for each figure."""
+    return "\n".join(
+        f"{name:22}{value:+.2%}" if name == "error" else f"{name:22}{value}" for name, value in run.items()
+    )
+
+
+def _processes(known: state.State) -> Said:
+    engines = [started for started in known.processes if started.name in known.engine_urls]
+    metrics = "".join(http.get(f"{url}/metrics").text for url in known.engine_urls.values())
+    log = tail(Path(engines[0].log), LOG_LINES) if engines else []
+    return Said(metrics, log, sum(_proportional_gib(process) for one in engines for process in one.session()))
+
+
+def _proportional_gib(process: psutil.Process) -> float:
+    """Main memory of a process, what it shares with others counted in part."""
+    try:
+        return float(process.memory_full_info().pss) / 2**30
+    except (psutil.Error, AttributeError):
+        return 0.0
+
+
+def _container_log() -> list[str]:
+    for container in compose.engine_containers():
+        text: bytes = container.logs(tail=LOG_LINES)
+        return text.decode("utf-8", "replace").splitlines()
+    return []

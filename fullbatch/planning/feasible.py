@@ -1,0 +1,183 @@
+"""What cannot work, found before anything is downloaded. Pure; each refusal is one line with what would be right."""
+
+from __future__ import annotations
+
+from fullbatch import catalog
+from fullbatch.catalog import Gpu, Model, engine_flags
+from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.planning import sizing
+from fullbatch.planning.profile import Profile
+
+# Below this no kernel multiplies the FP8 format of the KV cache (vllm/v1/attention/backends/triton_attn.py).
+FP8_CAPABILITY = (8, 9)
+
+
+# Turing; below it the engine has no kernels (docs.vllm.ai, getting_started/installation/gpu).
+MINIMUM_CAPABILITY = (7, 5)
+# BF16 is multiplied from here on (vllm/platforms/cuda.py, supported_dtypes).
+BF16_CAPABILITY = (8, 0)
+# Of the processor's engine.
+_ONLY_CARDS = {
+    "kv-cache-memory-bytes": "on the processor use hardware.cpu.kv_cache_gib, and remove this",
+    "cpu-offload-gb": "on the processor all weights are in its memory; remove this",
+}
+
+
+class CannotWork(UsageError):
+    """This profile cannot run on its hardware; `reason` is the message without the file's name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"profiles/{name}.yaml: {reason}")
+        self.reason = reason
+
+
+class TooLarge(CannotWork):
+    """Weights, or one request, do not fit the memory."""
+
+
+def refuse_settings(name: str, profile: Profile, model: Model) -> None:
+    """CannotWork for settings that the engine, the card or the model's shape rules out."""
+    for reason in _reasons(profile, model):
+        if reason:
+            raise CannotWork(name, reason)
+
+
+def _reasons(profile: Profile, model: Model) -> list[str | None]:
+    weights = _wrong_weights(profile, model)
+    return [_cpu(profile), _nodes(profile, model), weights, _quantization(profile, model), _card(profile, model)]
+
+
+def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
+    """CannotWork when a step cannot give each sequence one token: the engine does not start."""
+    if sequences > batched_tokens:
+        raise CannotWork(
+            name,
+            f"max-num-seqs {sequences} is more than max-num-batched-tokens {batched_tokens}: a step gives each "
+            f"sequence a token at least; raise the second to {sequences}",
+        )
+
+
+def refuse_length(name: str, profile: Profile, model: Model, step_tokens: int, length: int) -> None:
+    """CannotWork for a request longer than the model, or than a step where prompts are not cut."""
+    if length > model.native_context:
+        raise CannotWork(
+            name,
+            f"engine.args.max-model-len: {length} is more than {profile.model} was made for ({model.native_context}); "
+            "write no more, or raise it in hf-overrides (max_position_embeddings) where its card says how",
+        )
+    if profile.engine.args.get("enable-chunked-prefill") is False and step_tokens < length:
+        raise CannotWork(
+            name,
+            f"engine.args.enable-chunked-prefill: without it a step holds a whole prompt: max-num-batched-tokens "
+            f"{step_tokens} is less than {length}; raise it to {length}, or remove this flag",
+        )
+
+
+def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
+    """TooLarge when weights, or one request of `length` tokens, do not fit."""
+    if capacity.longest >= length:
+        return
+    if budget.kv_gib <= 0:
+        raise TooLarge(
+            name,
+            f"{profile.model} needs {budget.weights_gib:.1f} GiB for its weights and about "
+            f"{budget.overhead_gib:.1f} GiB beside them, the engine may use {budget.usable_gib:.1f} GiB: it does not "
+            "fit; choose a smaller model or more cards (hardware.count)",
+        )
+    raise TooLarge(
+        name,
+        f"context: {length} tokens do not fit the KV cache, which holds a request of {capacity.longest}; "
+        f"write at most {capacity.longest}",
+    )
+
+
+def kv_cache_dtype(profile: Profile) -> str:
+    """What the KV cache is kept in: the profile's own flag, else its `kv_cache`."""
+    return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
+
+
+def wide(profile: Profile) -> bool:
+    """Whether what would be 16 bit is 32."""
+    return profile.engine.args.get("dtype") in ("float32", "float")
+
+
+def _wrong_weights(profile: Profile, model: Model) -> str | None:
+    if profile.weights == "fp8" and model.precision != "bf16":
+        return f"weights: {profile.model} is {model.precision} already; remove this setting"
+    if profile.weights not in ("checkpoint", *model.weights_gib):
+        return f"weights: {profile.model} has no size at {profile.weights}; remove this setting"
+    return None
+
+
+def _quantization(profile: Profile, model: Model) -> str | None:
+    method = profile.engine.args.get("quantization")
+    if method is None:
+        return None
+    where, text = "engine.args.quantization", str(method)
+    if text not in engine_flags.methods():
+        version = catalog.engine().version
+        return f"{where}: vLLM {version} has no method '{text}'{did_you_mean(text, engine_flags.methods())}"
+    if text in engine_flags.checkpoint_methods() and model.precision == "bf16":
+        made = ", ".join(name for names in model.checkpoints.values() for name in names)
+        other = f"name such a checkpoint as `model` ({made})" if made else "name such a checkpoint as `model`"
+        return f"{where}: {text} needs a checkpoint made so, {profile.model} is 16 bit; {other}, or remove this"
+    if text in engine_flags.online_precisions() and model.precision not in ("bf16", "fp8"):
+        return f"{where}: {profile.model} is {model.precision} already; remove this"
+    return None
+
+
+def _cpu(profile: Profile) -> str | None:
+    if profile.hardware.gpu:
+        return None
+    for flag, instead in _ONLY_CARDS.items():
+        if flag in profile.engine.args:
+            return f"engine.args.{flag}: {instead}"
+    if profile.weights != "checkpoint" or profile.kv_cache != "auto":
+        return "weights and kv_cache at 8 bit need a card; remove them for the processor"
+    if profile.hardware.count * profile.hardware.nodes > 1:
+        return "hardware: count and nodes are for cards; remove them for the processor"
+    return None
+
+
+def _nodes(profile: Profile, model: Model) -> str | None:
+    nodes = profile.hardware.nodes
+    if nodes == 1:
+        return None
+    if profile.hardware.replicas > 1:
+        return "hardware: nodes and replicas together are not supported; serve each copy from a checkout of its own"
+    if nodes > model.layers:
+        return f"hardware.nodes: {nodes} machines cannot share {model.layers} layers; write at most {model.layers}"
+    return None
+
+
+def _card(profile: Profile, model: Model) -> str | None:
+    gpu, count = profile.hardware.card, profile.hardware.count
+    if gpu is None:
+        return None
+    dtype = kv_cache_dtype(profile)
+    if gpu.capability < MINIMUM_CAPABILITY:
+        return f"hardware.gpu: {gpu.title} has compute capability {gpu.compute_capability}, vLLM needs 7.5"
+    if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
+        return (
+            f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "
+            "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
+        )
+    if profile.engine.args.get("dtype") == "bfloat16" and gpu.capability < BF16_CAPABILITY:
+        return (
+            f"engine.args.dtype: bfloat16 needs compute capability 8.0, the {gpu.title} has {gpu.compute_capability}; "
+            "write float16"
+        )
+    if not sizing.splits(model, count):
+        return f"hardware.count: {_divisors(model, count, gpu)}"
+    return None
+
+
+def _divisors(model: Model, count: int, gpu: Gpu) -> str:
+    works = [cards for cards in range(1, 17) if sizing.splits(model, cards)]
+    below = max(cards for cards in works if cards < count)
+    above = [cards for cards in works if cards > count][:1]
+    choice = " or ".join(str(cards) for cards in [below, *above])
+    return (
+        f"{count} x {gpu.title} cannot share {model.heads} heads ({model.kv_heads} for keys and values) evenly; "
+        f"write {choice}"
+    )

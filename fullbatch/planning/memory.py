@@ -1,0 +1,175 @@
+"""A profile and a step -> where the memory goes and what the KV cache holds, `engine.args` included. Pure.
+
+Each flag that `catalog/memory_flags.yaml` calls sized is followed here, in `batch` or in `feasible`; what it calls
+unsized is said by `unsized`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fullbatch import catalog
+from fullbatch.catalog import Model, engine_flags
+from fullbatch.core.errors import UsageError
+from fullbatch.planning import engine_args, feasible, kvcache, sizing
+from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.profile import Profile
+
+# Places for adapters and their rank by default (vllm/config/lora.py).
+_LORA_PLACES, _LORA_RANK = 1, 16
+# Keys of `hf-overrides` that move no memory by themselves.
+_ROPE_KEYS = {"max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta", "text_config"}
+
+
+def overridden(profile: Profile, model: Model) -> Model:
+    """`model` as `engine.args` make it: its longest context, and what its layers keep."""
+    args = profile.engine.args
+    longest = engine_args.native_context(args, model.native_context)
+    sliding = 0 if args.get("disable-hybrid-kv-cache-manager") is True else model.sliding_layers
+    return replace(model, native_context=longest, sliding_layers=sliding)
+
+
+def sizes(name: str, profile: Profile, model: Model, step: Batch, length: int) -> tuple[sizing.Budget, sizing.Capacity]:
+    """Memory and capacity of one engine; UsageError for a value of `engine.args` that is none."""
+    budget = _budget(name, profile, model, step)
+    cache = cache_of(name, profile, model, step.tokens)
+    blocks = _number(name, profile, "num-gpu-blocks-override")
+    if blocks is not None:
+        budget = _fixed(name, budget, blocks * kvcache.layout(model, cache).block_bytes / sizing.GIB)
+    return budget, sizing.capacity(budget, model, length, cache, blocks)
+
+
+def precision(profile: Profile, model: Model) -> str:
+    """What the weights are in once they are loaded."""
+    method = profile.engine.args.get("quantization")
+    online = engine_flags.online_precisions().get(str(method))
+    if online and model.precision == "bf16" and online in model.weights_gib:
+        return online
+    return model.precision if profile.weights == "checkpoint" or method else profile.weights
+
+
+def cache_of(name: str, profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
+    """How the engine will keep its KV cache; `tokens` of a step."""
+    pinned, hardware, args = catalog.engine(), profile.hardware, profile.engine.args
+    device = "cuda" if hardware.gpu else "cpu"
+    at_once = pinned.batches_at_once[device]
+    if device == "cuda" and isinstance(args.get("async-scheduling"), bool):
+        at_once = 2 if args["async-scheduling"] else 1
+    dtype = feasible.kv_cache_dtype(profile)
+    block = _number(name, profile, "block-size")
+    return kvcache.Cache(
+        dtype="float32" if dtype == "auto" and feasible.wide(profile) else dtype,
+        tensor=hardware.count if hardware.gpu else 1,
+        stages=hardware.nodes,
+        block=block or pinned.block_size[f"{device}_mla" if model.kv_latent else device],
+        # A pipeline keeps one step for each stage under way, and one more.
+        in_flight=(at_once + hardware.nodes - 1) * tokens,
+    )
+
+
+def unsized(profile: Profile, model: Model) -> list[str]:
+    """What `engine.args` move that the plan does not follow, in sentences."""
+    args, meanings = profile.engine.args, engine_flags.meanings()
+    found: dict[str, list[str]] = {}
+    for flag in args:
+        meaning = meanings[flag.split(".")[0]]
+        if meaning.kind == "unsized":
+            found.setdefault(meaning.says, []).append(flag)
+    said = [f"not sized: {', '.join(flags)}: {says}" for says, flags in found.items()]
+    strange = sorted(set(engine_args.parts(args, "hf-overrides")) - _ROPE_KEYS)
+    if strange:
+        said.append(f"not sized: hf-overrides: {', '.join(strange)}: the plan takes the checkpoint's own")
+    if args.get("enable-lora") is True and model.experts:
+        said.append("not sized: enable-lora: adapters on the experts of a mixture are not counted")
+    method = args.get("quantization")
+    if method is not None and model.precision == "bf16" and precision(profile, model) == "bf16":
+        said.append(f"not sized: quantization: {method}: the weights are planned at 16 bit")
+    if not kvcache.known(cache := feasible.kv_cache_dtype(profile)):
+        said.append(f"not sized: kv-cache-dtype: {cache}: cached numbers are planned at 16 bit")
+    if args.get("cpu-offload-gb"):
+        said.append("not sized: cpu-offload-gb: how fast a step is that reads weights from the host's memory")
+    return said
+
+
+def _budget(name: str, profile: Profile, model: Model, step: Batch) -> sizing.Budget:
+    hardware = profile.hardware
+    knobs = sizing.Knobs(
+        precision=precision(profile, model),
+        utilization=_share(name, profile, "gpu-memory-utilization"),
+        batched_tokens=step.tokens,
+        sequences=step.sequences,
+        tensor=hardware.count,
+        wide=feasible.wide(profile),
+        graphs=profile.engine.args.get("enforce-eager") is not True,
+        offload_gib=_gib(name, profile, "cpu-offload-gb"),
+        adapters=_adapters(name, profile),
+    )
+    if hardware.cpu:
+        return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model, knobs)
+    assert hardware.card is not None  # Hardware holds one of the two
+    cards = hardware.count * hardware.nodes
+    machine = sizing.Machine(hardware.card, cards, catalog.engine(), catalog.calibration())
+    budget = sizing.gpu_budget(machine, model, knobs)
+    fixed = _number(name, profile, "kv-cache-memory-bytes")
+    if fixed is None:
+        return budget
+    # The engine asks nobody then, the utilisation included: what is there beside weights and step is what can be had.
+    whole = replace(budget, usable_gib=budget.total_gib, kv_gib=budget.total_gib - budget.usable_gib + budget.kv_gib)
+    return _fixed(name, whole, fixed * cards / sizing.GIB, "kv-cache-memory-bytes")
+
+
+def _fixed(name: str, budget: sizing.Budget, wanted: float, flag: str = "num-gpu-blocks-override") -> sizing.Budget:
+    """The budget with a KV cache of `wanted` GiB; CannotWork when it is more than there is."""
+    if wanted > budget.kv_gib > 0:
+        raise feasible.CannotWork(
+            name,
+            f"engine.args.{flag}: a KV cache of {wanted:.1f} GiB does not fit, {budget.kv_gib:.1f} GiB are left beside "
+            "the weights; write less, or remove it",
+        )
+    return replace(budget, kv_gib=min(wanted, budget.kv_gib), usable_gib=budget.usable_gib - budget.kv_gib + wanted)
+
+
+def _adapters(name: str, profile: Profile) -> sizing.Adapters | None:
+    if profile.engine.args.get("enable-lora") is not True:
+        return None
+    places, rank = (_number(name, profile, flag) for flag in ("max-loras", "max-lora-rank"))
+    return sizing.Adapters(places or _LORA_PLACES, rank or _LORA_RANK)
+
+
+def _number(name: str, profile: Profile, flag: str) -> int | None:
+    """A count that the profile sets for `flag`; None where it does not."""
+    value = profile.engine.args.get(flag)
+    if value is None:
+        return None
+    found = engine_args.whole(value)
+    if found is None:
+        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
+    return found
+
+
+def _share(name: str, profile: Profile, flag: str) -> float | None:
+    """A part of the whole that the profile sets for `flag` itself; None where it does not."""
+    value = profile.engine.args.get(flag)
+    if value is None:
+        return None
+    found = _float(value)
+    if found is None or not 0 < found <= 1:
+        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a number above 0, at most 1")
+    return found
+
+
+def _gib(name: str, profile: Profile, flag: str) -> float:
+    value = profile.engine.args.get(flag, 0.0)
+    found = _float(value)
+    if found is None or not 0 <= found < 1e6:
+        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write GiB, 0 or more")
+    return found
+
+
+def _float(value: Any) -> float | None:
+    """A number, also as a text; None for anything else."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,238 @@
+"""A profile and the catalog's facts -> a frozen `Plan`: every flag with its reason. Pure: no files, clock or host."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from fullbatch import catalog
+from fullbatch.planning import engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
+from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.flags import DRAIN_SECONDS, Flag
+from fullbatch.planning.gateway_limits import Admission, GatewayLimits
+from fullbatch.planning.profile import Card, Profile
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
+
+    `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
+    the first.
+    """
+
+    service: str
+    device: str
+    image: str
+    model: str
+    served_name: str
+    gpus: int
+    flags: tuple[Flag, ...]
+    environment: tuple[tuple[str, str], ...]
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    budget: sizing.Budget
+    capacity: sizing.Capacity
+    nodes: int = 1
+    card_ids: tuple[int, ...] = ()
+    adapters: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that can be asked for: the model, and the adapters that are loaded with it."""
+        return (self.served_name, *self.adapters)
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether a checkpoint has to be downloaded (the tiny model is made instead)."""
+        return self.model != "tiny"
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that is served, where a flag says so; None: what `main` is when it is fetched."""
+        return next((str(flag.value) for flag in self.flags if flag.name == "revision"), None)
+
+    @property
+    def cards(self) -> int:
+        """Its cards on all machines."""
+        return self.gpus * self.nodes
+
+    def command(self, model_path: str, host: str, port: int) -> list[str]:
+        """The words after `vllm serve`. The runtime says where the model lies and where to listen, nothing else."""
+        return [*self.worker_command(model_path), "--host", host, "--port", str(port)]
+
+    def worker_command(self, model_path: str) -> list[str]:
+        """The same for the engine's part on another machine, which listens to nobody."""
+        words = [model_path if self.model == "tiny" else self.model, "--served-model-name", self.served_name]
+        for flag in self.flags:
+            words += flag.words()
+        return words
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the templates need, and nothing they would have to decide.
+
+    `engines`: copies of one engine. `step_ms`: least milliseconds of a decoding step with all users, None unknown.
+    """
+
+    name: str
+    description: str
+    users: int
+    engine_version: str
+    engines: tuple[EnginePlan, ...]
+    limits: GatewayLimits
+    admission: Admission
+    drain_seconds: int
+    left_to_engine: tuple[tuple[str, str], ...]
+    assumptions: tuple[str, ...]
+    step_ms: float | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        """Cards of this machine that all engines take together."""
+        return sum(engine.gpus for engine in self.engines)
+
+    @property
+    def card_ids(self) -> tuple[int, ...]:
+        """Which cards of this machine all engines take; empty: the first."""
+        return tuple(number for engine in self.engines for number in engine.card_ids)
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Seats of all engines."""
+        return sum(engine.max_num_seqs for engine in self.engines)
+
+    @property
+    def budget(self) -> sizing.Budget:
+        """Memory of all engines."""
+        return sizing.times(self.engines[0].budget, len(self.engines))
+
+    @property
+    def capacity(self) -> sizing.Capacity:
+        """What the KV caches of all engines hold."""
+        return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
+
+
+def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
+    """The plan for `profile`; UsageError when the model cannot work on that hardware.
+
+    `own`: the facts of a model that the catalog does not know.
+    """
+    model = memory.overridden(profile, own or catalog.models()[profile.model])
+    feasible.refuse_settings(name, profile, model)
+    step, engine = _engine(name, profile, model)
+    copies = profile.hardware.replicas
+    least = _step_ms(profile, model, engine)
+    pool = gateway_limits.Pool(
+        copies,
+        engine.max_num_seqs,
+        int(engine.capacity.concurrency_typical),
+        None if least is None else least / 1000,
+        engine.capacity.kv_tokens,
+    )
+    allowed = gateway_limits.admission(pool, profile.users, profile.workload, catalog.workloads()[profile.workload])
+    limits = gateway_limits.limits(engine.max_num_seqs * copies, allowed)
+    engine = dataclasses.replace(engine, flags=flags.choose(profile, step, gateway_limits.engine_bound(limits)))
+    return Plan(
+        name=name,
+        description=profile.description,
+        users=profile.users,
+        engine_version=catalog.engine().version,
+        engines=_copies(profile, engine),
+        limits=limits,
+        admission=allowed,
+        drain_seconds=DRAIN_SECONDS,
+        left_to_engine=flags.left_to_engine(profile, step, engine.flags),
+        assumptions=_assumptions(profile, model, engine),
+        step_ms=least,
+        aliases=tuple(profile.aliases),
+    )
+
+
+def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, EnginePlan]:
+    """One engine, its flags still to come, and the step it makes."""
+    pinned, hardware = catalog.engine(), profile.hardware
+    device = "cuda" if hardware.gpu else "cpu"
+    length = engine_step.count(name, profile, "max-model-len", profile.context)
+    step = engine_step.choose(name, profile, model)
+    budget, capacity = memory.sizes(name, profile, model, step, length)
+    step = engine_step.seated(name, profile, step, capacity)
+    budget, capacity = memory.sizes(name, profile, model, step, length)
+    feasible.refuse_length(name, profile, model, step.tokens, length)
+    feasible.refuse_batch(name, step.sequences, step.tokens)
+    feasible.refuse_size(name, profile, length, budget, capacity)
+    return step, EnginePlan(
+        service="engine",
+        device=device,
+        image=pinned.images[device],
+        model=profile.model,
+        served_name=profile.model,
+        gpus=hardware.count if hardware.gpu else 0,
+        flags=(),
+        environment=flags.environment(profile),
+        max_num_seqs=step.sequences,
+        max_num_batched_tokens=step.tokens,
+        max_model_len=length,
+        budget=budget,
+        capacity=capacity,
+        nodes=hardware.nodes,
+        adapters=engine_args.adapters(profile.engine.args),
+    )
+
+
+def _copies(profile: Profile, engine: EnginePlan) -> tuple[EnginePlan, ...]:
+    """An engine for each replica, on cards of its own: each is an address the gateway chooses between."""
+    copies, ids = profile.hardware.replicas, tuple(profile.hardware.device_ids)
+    if copies == 1:
+        return (dataclasses.replace(engine, card_ids=ids),)
+    ids = ids or tuple(range(copies * engine.gpus))
+    return tuple(
+        dataclasses.replace(
+            engine,
+            service="engine" if number == 0 else f"engine-{number + 1}",
+            card_ids=ids[number * engine.gpus : (number + 1) * engine.gpus],
+        )
+        for number in range(copies)
+    )
+
+
+def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> float | None:
+    """The least milliseconds of a decoding step of one engine with its share of the users."""
+    hardware = profile.hardware
+    # Which experts a step reads depends on the batch, and how fast the host's memory is read on the machine.
+    if not hardware.card or model.experts or profile.engine.args.get("cpu-offload-gb"):
+        return None
+    share = -(-profile.users // hardware.replicas)
+    at_once = min(share, engine.max_num_seqs, engine.capacity.concurrency_typical)
+    held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
+    # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
+    return sizing.step_ms(hardware.card, hardware.count, engine.budget.weights_gib + held)
+
+
+def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
+    found = ["a typical request uses half of its context, prompt and answer together"]
+    if profile.hardware.gpu:
+        weights, cache = memory.precision(profile, model), feasible.kv_cache_dtype(profile)
+        plain = "32 bit" if feasible.wide(profile) else "16 bit"
+        weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
+        beside = engine.budget.overhead_gib / engine.cards
+        found.append(
+            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (0.6 to 1.4 measured by us, "
+            "two models on one card); nothing else uses it"
+        )
+        found.append(f"weights: {weights}; KV cache: {cache}")
+    if isinstance(profile.hardware.gpu, Card):
+        found.append(profile.hardware.gpu.assumed())
+    if model.sliding_layers:
+        found.append(
+            f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
+            f"{model.sliding_window} tokens of a request and what is in flight"
+        )
+    if model.state_layers:
+        found.append(
+            f"{model.state_layers} layers keep a state of {model.state_bytes / 2**20:.1f} MiB for a request, twice"
+        )
+    return (*found, *memory.unsized(profile, model), *model.notes)

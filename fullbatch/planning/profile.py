@@ -1,0 +1,276 @@
+"""A profile: what a person asks for, in their words. Unknown settings are refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from fullbatch import catalog
+from fullbatch.catalog import Gpu
+from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.core.yamlfile import read_mapping
+from fullbatch.planning import engine_args
+
+# AMD's and Intel's cards: vLLM has images for them that are not in the catalog.
+_NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|arc|gaudi|hpu")
+# What a pattern means.
+_WRITE = {
+    "name": "write up to 60 letters, digits, blanks and . ( ) / + - on one line",
+    "compute_capability": 'write it as "8.6"',
+}
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Cpu(_Strict):
+    """Run on the processor. `kv_cache_gib`: memory for the KV cache, GiB."""
+
+    kv_cache_gib: int = Field(ge=1, le=1024, description="memory for the KV cache, GiB")
+
+
+class Card(_Strict):
+    """A card that the catalog does not know, in its driver's words."""
+
+    name: str = Field(default="card", pattern=r"^[\w .()/+-]{1,60}$", description="what to call it")
+    memory_gib: float = Field(gt=1, le=4096, description="as `nvidia-smi` shows it (memory.total / 1024), GiB")
+    bandwidth_gbs: float = Field(gt=1, le=100_000, description="of its memory, as its data sheet says, GB/s")
+    compute_capability: str | None = Field(
+        default=None, pattern=r"^[0-9]{1,2}\.[0-9]$", description='such as "8.6" (nvidia-smi: compute_cap)'
+    )
+
+    @field_validator("compute_capability", mode="before")
+    @classmethod
+    def _also_a_number(cls, value: Any) -> Any:
+        """8.6 without quotes is a number in YAML."""
+        return f"{value:.1f}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @property
+    def facts(self) -> Gpu:
+        """The same as the catalog would have it."""
+        return catalog.own_gpu(self.name, self.memory_gib, self.bandwidth_gbs, self.compute_capability)
+
+    def assumed(self) -> str:
+        """What is taken for granted of it, in a sentence."""
+        capability = "" if self.compute_capability else f"; compute capability taken as {self.facts.compute_capability}"
+        return f"{self.name}: {self.facts.memory_gib} of {self.memory_gib:g} GiB can be had{capability}"
+
+
+def _kind_of_card(value: Any) -> str:
+    return "own" if isinstance(value, dict | Card) else "name"
+
+
+class Hardware(_Strict):
+    """Either `gpu` (a card of the catalog, or one of your own, `count` of them) or `cpu`."""
+
+    gpu: Annotated[Annotated[str, Tag("name")] | Annotated[Card, Tag("own")], Discriminator(_kind_of_card)] | None = (
+        Field(
+            default=None,
+            description="a card of the catalog, such as rtx4090, or {name: …, memory_gib: …, bandwidth_gbs: …}",
+        )
+    )
+    count: int = Field(default=1, ge=1, le=16, description="how many of it, joined by tensor parallelism")
+    replicas: int = Field(
+        default=1, ge=1, le=16, description="copies of the model, each on its own `count` cards, behind one address"
+    )
+    nodes: int = Field(
+        default=1, ge=1, le=8, description="machines with `count` cards each that hold one copy together (vLLM's own)"
+    )
+    device_ids: list[Annotated[int, Field(ge=0, le=1023)]] = Field(
+        default_factory=list,
+        description="which cards of the machine, as nvidia-smi numbers them: `count` x `replicas` (default: the first)",
+    )
+    cpu: Cpu | None = Field(default=None, description="run on the processor instead")
+
+    @model_validator(mode="after")
+    def _as_many_cards(self) -> Hardware:
+        wanted, given = self.count * self.replicas, len(self.device_ids)
+        if not given:
+            return self
+        if self.cpu is not None:
+            raise ValueError("device_ids are for cards; remove them for the processor")
+        if len(set(self.device_ids)) < given:
+            raise ValueError(f"device_ids: {self.device_ids} names a card twice; name each once")
+        if given != wanted:
+            raise ValueError(f"device_ids: {given} cards named, count x replicas is {wanted}; name {wanted}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Hardware:
+        if (self.gpu is None) == (self.cpu is None):
+            raise ValueError("give either gpu (a card) or cpu, and not both")
+        if isinstance(self.gpu, str) and self.gpu not in catalog.gpus():
+            raise ValueError(unknown_card(self.gpu, "write {name: …, memory_gib: …, bandwidth_gbs: …} for any other"))
+        return self
+
+    @property
+    def card(self) -> Gpu | None:
+        """What is known of the card; None on the processor."""
+        if isinstance(self.gpu, str):
+            return catalog.gpus()[self.gpu]
+        return self.gpu.facts if self.gpu else None
+
+
+class EngineSettings(_Strict):
+    """The way out when the plan does not say what you need: flags and environment for vLLM, as they are."""
+
+    args: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="vLLM flags without the dashes; a list where a flag takes several, a mapping where it takes JSON",
+    )
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables for the engine")
+
+
+class Profile(_Strict):
+    """One deployment: a model, the hardware it runs on, and the people it serves."""
+
+    description: str = Field(min_length=1, description="one line: what this serves and for whom")
+    model: str = Field(min_length=1, description="a model of the catalog, by its Hugging Face repository id, or tiny")
+    hardware: Hardware
+    users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
+    context: int = Field(default=4096, ge=256, description="tokens of prompt and answer together, per request, at most")
+    workload: Literal["chat", "rag", "batch"] = Field(default="chat", description="what most requests look like")
+    goal: Literal["latency", "throughput"] = Field(
+        default="latency", description="latency: answers flow evenly; throughput: more tokens in all, waits included"
+    )
+    weights: Literal["checkpoint", "fp8"] = Field(
+        default="checkpoint", description="as the checkpoint has them, or a 16-bit one made FP8 while it is loaded"
+    )
+    kv_cache: Literal["auto", "fp8"] = Field(
+        default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
+    )
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    aliases: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
+    )
+
+    @field_validator("aliases")
+    @classmethod
+    def _usable_aliases(cls, aliases: list[str]) -> list[str]:
+        for alias in aliases:
+            if "*" in alias[:-1]:
+                raise ValueError(f"'{alias}': '*' can only stand at the end")
+            if aliases.count(alias) > 1:
+                raise ValueError(f"'{alias}' is there twice; write it once")
+        return aliases
+
+    @field_validator("description")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        # It stands in a comment of each rendered file, where a second line would be read as a setting.
+        if text.splitlines() != [text]:
+            raise ValueError("write it on one line")
+        return text
+
+    @model_validator(mode="after")
+    def _known_model(self, info: ValidationInfo) -> Profile:
+        known = dict(catalog.models()) | (info.context or {})
+        if self.model not in known:
+            listed = [one for one, facts in known.items() if facts.base == one]
+            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
+        names = {self.model, *engine_args.adapters(self.engine.args)}
+        if taken := next((alias for alias in self.aliases if alias in names), None):
+            raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
+        native = engine_args.native_context(self.engine.args, known[self.model].native_context)
+        if self.context > native:
+            raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
+        return self
+
+
+def names(root: Path) -> list[str]:
+    """The profiles there are, sorted."""
+    return sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
+
+
+def load(root: Path, name: str) -> Profile:
+    """The profile `name` of the checkout at `root`; UsageError with one line per fault, all at once."""
+    known = names(root)
+    if name in known and not NAME.fullmatch(name):
+        raise UsageError(f"profiles/{name}.yaml: a profile is named with a-z, 0-9, '.', '_' and '-'; rename the file")
+    if name not in known:
+        raise UsageError(f"profile '{name}': no such profile{did_you_mean(name, known)}; see `fullbatch profiles`")
+    path = root / "profiles" / f"{name}.yaml"
+    return parse(read_mapping(path), f"profiles/{name}.yaml")
+
+
+def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | None = None) -> Profile:
+    """Validate `data`; `source` is the file named in the messages, `own` are models beside the catalog's."""
+    try:
+        made = Profile.model_validate(data, context=own)
+    except ValidationError as error:
+        raise UsageError(*dict.fromkeys(_line(source, fault) for fault in error.errors())) from error
+    faults = [f"args.{fault}" for fault in engine_args.faults(made.engine.args)]
+    faults += [f"env.{fault}" for fault in engine_args.environment_faults(made.engine.env)]
+    if faults:
+        raise UsageError(*(f"{source}: engine.{fault}" for fault in faults))
+    return made
+
+
+def _line(source: str, fault: Any) -> str:
+    location = fault["loc"]
+    if location[:2] == ("hardware", "gpu"):  # which of the two ways it was written is no part of a setting's name
+        location = location[:2] + location[3:]
+    is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
+    where = ".".join(str(part) for part in (location[:3] if is_flag else location))
+    prefix = f"{source}: {where}: " if where else f"{source}: "
+    if is_flag:  # a date, or a mapping whose keys are no texts
+        return f"{prefix}{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
+    if fault["type"] == "extra_forbidden":
+        allowed = _fields_at(fault["loc"][:-1])
+        name = str(fault["loc"][-1])
+        hint = did_you_mean(name, allowed) or f" (there are: {', '.join(allowed)})"
+        return f"{prefix}no such setting{hint}"
+    if fault["type"] == "missing":
+        return f"{prefix}this setting is missing; add it"
+    if fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
+        return f"{prefix}{fault['input']!r}: {_WRITE[location[-1]]}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if fault["type"] in ("value_error", "missing"):
+        return prefix + message
+    return f"{prefix}{fault['input']!r}: {message}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Profile
+    children: dict[str, type[BaseModel]] = {"hardware": Hardware, "cpu": Cpu, "gpu": Card, "engine": EngineSettings}
+    for part in location:
+        model = children.get(str(part), model)
+    return list(model.model_fields)
+
+
+def unknown_card(name: str, other: str) -> str:
+    """What is said of a card that the catalog does not know; `other`: how to give any other."""
+    plain = _plain(name)
+    if _NOT_NVIDIA.match(plain):
+        return f"'{name}' is not supported here: vLLM's ROCm image is not in the catalog, nor any but NVIDIA's"
+    same = [known for known, gpu in catalog.gpus().items() if plain in (_plain(known), _plain(gpu.title))]
+    hint = f" (did you mean {same[0]}?)" if same else did_you_mean(plain, catalog.gpus(), cutoff=0.6)
+    return f"'{name}' is no known card{hint}; {other} (`fullbatch plan --help` names the known)"
+
+
+def _plain(name: str) -> str:
+    """`NVIDIA GeForce RTX 4090` -> rtx4090."""
+    return re.sub(r"nvidia|geforce|[^a-z0-9]", "", name.lower())
+
+
+def _listing(known: Iterable[str]) -> str:
+    return f"; there are: {', '.join(known)}"

@@ -1,0 +1,56 @@
+"""`rendered/` and `profiles/schema.json`: writing what is generated, and telling what is stale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fullbatch.planning import plan, profile
+from fullbatch.rendering import templates
+
+
+def wanted(root: Path, names: list[str]) -> dict[Path, str]:
+    """Every generated file of the profiles `names`: path below `root` -> text. UsageError for a bad profile."""
+    found: dict[Path, str] = {}
+    for name in names:
+        made = plan.make(name, profile.load(root, name))
+        for file_name, text in templates.files(root, made).items():
+            found[Path("rendered") / name / file_name] = text
+    found[Path("profiles/schema.json")] = schema()
+    return found
+
+
+def schema() -> str:
+    """The JSON schema of a profile, for editors."""
+    return json.dumps(profile.Profile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def stale(root: Path, names: list[str]) -> list[Path]:
+    """Files of `names` that are missing or differ from what the templates write now."""
+    return [path for path, text in wanted(root, names).items() if _read(root / path) != text]
+
+
+def orphans(root: Path) -> list[Path]:
+    """Folders of `rendered/` whose profile is gone."""
+    known = set(profile.names(root))
+    return [path.relative_to(root) for path in sorted((root / "rendered").iterdir()) if path.name not in known]
+
+
+def write(root: Path, names: list[str]) -> list[Path]:
+    """Write what is stale; the paths written. Everything is rendered before the first file is touched."""
+    changed = []
+    for path, text in wanted(root, names).items():
+        target = root / path
+        if _read(target) == text:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        changed.append(path)
+    return changed
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None

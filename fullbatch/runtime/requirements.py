@@ -1,0 +1,116 @@
+"""What an engine needs of this machine before it is started: cards, disk for its weights, memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fullbatch import catalog
+from fullbatch.core import host
+from fullbatch.planning.plan import EnginePlan, Plan
+
+# GiB of disk to leave beside the weights.
+DISK_ROOM_GIB = 1.0
+# What the parts of an engine need to talk to each other; containers get 64 MiB unless told otherwise.
+SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY_GIB = 0.25
+
+
+def shortages(plan: Plan) -> list[str]:
+    """What this machine lacks to run the engines of `plan` as processes, one line each."""
+    engine = plan.engines[0]
+    return [*missing_cards(plan), *_disk(engine), *_memory(plan), *_shared_memory(engine)]
+
+
+def missing_cards(plan: Plan) -> list[str]:
+    """A line when the driver reports fewer cards than the profile wants, or not the one that it names."""
+    if not plan.gpus:
+        return []
+    found = host.gpus()
+    absent = [number for number in plan.card_ids if number >= len(found)]
+    if found and absent and len(found) >= plan.gpus:
+        listing = ", ".join(f"{number}: {name}" for number, name in enumerate(found))
+        return [
+            f"profiles/{plan.name}.yaml: hardware.device_ids: there is no card {absent[0]}; "
+            f"the driver reports {listing}"
+        ]
+    if len(found) >= plan.gpus:
+        return []
+    said = ", ".join(found) or "none"
+    return [
+        f"profiles/{plan.name}.yaml wants {plan.gpus} NVIDIA card(s), the driver reports: {said}; "
+        "take a cpu profile, or check `nvidia-smi`"
+    ]
+
+
+def memory_gib(plan: Plan) -> float:
+    """GiB of main memory that the engines take on the processor, interpreter and PyTorch of each included."""
+    return plan.budget.total_gib + len(plan.engines) * catalog.calibration().cpu_process
+
+
+def weights_folder(engine: EnginePlan) -> Path:
+    """Where Hugging Face's library keeps the checkpoint of `engine` on this machine."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    return home / "hub" / f"models--{engine.model.replace('/', '--')}"
+
+
+def checkpoint_gib(engine: EnginePlan) -> float:
+    """What the checkpoint takes on disk: once for all copies, and as it is before it is made FP8 while loading."""
+    model = catalog.models().get(engine.model)
+    size = model.weights_gib.get(model.precision) if model else None
+    return size if size is not None else engine.budget.weights_gib
+
+
+def hf_token() -> bool:
+    """Whether there is a Hugging Face token: in the environment, or kept by `hf auth login`."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
+    kept = Path(os.environ.get("HF_TOKEN_PATH", home / "token")).expanduser()
+    return bool(os.environ.get("HF_TOKEN", "").strip()) or (kept.is_file() and kept.stat().st_size > 0)
+
+
+def proxies() -> dict[str, str]:
+    """The proxies that downloads of this shell go through, by variable, without user and password."""
+    named = {name: os.environ.get(name) or os.environ.get(name.lower(), "") for name in ("HTTP_PROXY", "HTTPS_PROXY")}
+    return {
+        name: f"{urlsplit(url).scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
+        for name, url in named.items()
+        if url
+    }
+
+
+def hub() -> str:
+    """Where weights come from, where that is not Hugging Face itself; empty otherwise."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/")
+
+
+def _disk(engine: EnginePlan) -> list[str]:
+    folder = weights_folder(engine)
+    if not engine.needs_weights or folder.exists():
+        return []
+    need, free = checkpoint_gib(engine) + DISK_ROOM_GIB, host.free_disk_gib(folder)
+    if free >= need:
+        return []
+    return [
+        f"{engine.model} needs {need:.0f} GiB of disk at {folder.parent}, {free:.1f} GiB are free; "
+        "free some, or set HF_HOME to a larger disk"
+    ]
+
+
+def _memory(plan: Plan) -> list[str]:
+    engine = plan.engines[0]
+    need, available = memory_gib(plan), host.available_memory_gib()
+    if engine.device != "cpu" or available >= need:
+        return []
+    return [f"{engine.model} with its KV cache needs {need:.1f} GiB of memory, {available:.1f} GiB are free"]
+
+
+def _shared_memory(engine: EnginePlan) -> list[str]:
+    # One card is served without it.
+    if engine.gpus == 1 or host.free_disk_gib(SHARED_MEMORY) >= SHARED_MEMORY_GIB:
+        return []
+    free = host.free_disk_gib(SHARED_MEMORY) * 1024
+    return [
+        f"{SHARED_MEMORY} has {free:.0f} MiB free, the engine's processes need {SHARED_MEMORY_GIB * 1024:.0f}; "
+        "start this container with --shm-size=1g"
+    ]

@@ -1,0 +1,55 @@
+"""The load test as a program that `fullbatch` starts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fullbatch.measure.launcher import report_words
+from tests.fullbatch.checkout import REPOSITORY, Checkout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["selfcheck", "--help"], 0, "streams at once (default 50)"),
+        (["run", "--users", "0"], 2, "is not a list of whole numbers"),
+        (["report", "nowhere"], 2, "nowhere/report.json: No such file"),
+        ([], 2, "the following arguments are required: command"),
+    ],
+)
+def test_its_words_and_its_exit_code_pass_through(
+    checkout: Checkout, words: list[str], code: int, expected: str
+) -> None:
+    shutil.copytree(REPOSITORY / "loadtest", checkout.root / "loadtest", ignore=shutil.ignore_patterns("__pycache__"))
+    run = checkout.run("loadtest", *words)
+    assert (run.returncode, expected in run.stdout + run.stderr) == (code, True), run.stdout + run.stderr
+
+
+def test_report_and_diff_take_folders_as_seen_from_where_one_is(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    (tmp_path / "after").mkdir()
+    before, after = str(tmp_path / "before"), str(tmp_path / "after")
+    assert report_words(["before"], tmp_path) == ["report", before]
+    assert report_words(["diff", "before", "after", "--json"], tmp_path) == ["diff", before, after, "--json"]
+    assert report_words(["diff", before, "nowhere"], tmp_path) == ["diff", before, "nowhere"]
+    assert report_words([], tmp_path) == ["report"]
+    written = report_words(["table", "before", "after", "--html", "out.html", "--json"], tmp_path)
+    assert written == ["table", before, after, "--html", str(tmp_path / "out.html"), "--json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["diff", "--help"], 0, "What became worse"),
+        (["diff", "nowhere", "nowhere"], 2, "nowhere/report.json: No such file"),
+        (["nowhere"], 2, "nowhere/report.json: No such file"),
+        ([], 2, "the following arguments are required: directory"),
+    ],
+)
+def test_report_is_the_load_test_s(checkout: Checkout, words: list[str], code: int, expected: str) -> None:
+    shutil.copytree(REPOSITORY / "loadtest", checkout.root / "loadtest", ignore=shutil.ignore_patterns("__pycache__"))
+    run = checkout.run("report", *words)
+    assert (run.returncode, expected in run.stdout + run.stderr) == (code, True), run.stdout + run.stderr

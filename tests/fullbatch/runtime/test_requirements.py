@@ -1,0 +1,77 @@
+"""What a machine lacks is told before anything is started."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fullbatch.core import host
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime import requirements
+
+
+def test_too_little_disk_and_memory(
+    plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 2.0)
+    disk, memory = requirements.shortages(plan_of("cpu"))
+    assert disk.startswith(f"Qwen/Qwen2.5-0.5B-Instruct needs 2 GiB of disk at {tmp_path}/hub, 1.5 GiB are free")
+    assert "needs 4.4 GiB of memory, 2.0 GiB are free" in memory
+
+
+def test_weights_that_are_there_need_no_disk(
+    plan_of: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
+    plan = plan_of("cpu")
+    assert requirements.shortages(plan)
+    (tmp_path / "hub" / "models--Qwen--Qwen2.5-0.5B-Instruct").mkdir(parents=True)
+    assert requirements.shortages(plan) == []
+
+
+def test_the_tiny_model_needs_no_disk(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda _path: 0.5)
+    assert requirements.shortages(plan_of("cpu-tiny")) == []
+
+
+def test_too_little_shared_memory_as_in_a_container(
+    plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == Path("/dev/shm") else 100.0)
+    (line,) = requirements.shortages(plan_of("cpu-tiny"))
+    assert line.startswith("/dev/shm has 64 MiB free, the engine's processes need 256; ")
+    assert "--shm-size" in line
+
+
+def test_a_card_that_is_not_there(plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "gpus", lambda: ["NVIDIA T400, 2048 MiB", "NVIDIA GeForce RTX 4090, 24564 MiB"])
+    plan = plan_of("rtx4090-qwen2.5-7b")
+    for number, lacking in ((1, False), (2, True)):
+        engine = dataclasses.replace(plan.engines[0], card_ids=(number,))
+        found = requirements.missing_cards(dataclasses.replace(plan, engines=(engine,)))
+        assert bool(found) is lacking
+        assert all("there is no card 2; the driver reports 0: NVIDIA T400" in line for line in found)
+
+
+@pytest.mark.parametrize(("cards", "lacking"), [([], True), (["NVIDIA GeForce RTX 4090, 24564 MiB"], False)])
+def test_cards(
+    cards: list[str], lacking: bool, plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "gpus", lambda: cards)
+    found = requirements.missing_cards(plan_of("rtx4090-qwen2.5-7b"))
+    assert bool(found) is lacking
+    assert all("wants 1 NVIDIA card(s), the driver reports: none" in line for line in found)
+
+
+def test_the_disk_holds_the_checkpoint_once_and_as_it_was_published(plan_of: Callable[[str], Plan]) -> None:
+    """Whatever the cards hold: two copies of it, or an FP8 version made while loading."""
+    engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
+    cards = dataclasses.replace(engine.budget, weights_gib=7.6)
+    assert requirements.checkpoint_gib(dataclasses.replace(engine, budget=cards)) == engine.budget.weights_gib
+    assert requirements.checkpoint_gib(dataclasses.replace(engine, model="/models/own", budget=cards)) == 7.6
