@@ -84,7 +84,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Engine:
+class PinnedEngine:
     """The pinned engine, and what it does by default. Keys of `block_size` and `batches_at_once`: the device, and the
     device with `_mla` where attention is compressed."""
 
@@ -123,7 +123,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Workload:
+class WorkloadShape:
     """What most requests look like. Tokens of an answer, seconds that a person or program waits in the queue.
 
     `requests_each`: requests that one user has under way or waiting at most, when all are busy.
@@ -197,11 +197,11 @@ def flags() -> dict[str, Any]:
 
 
 @cache
-def engine() -> Engine:
+def engine() -> PinnedEngine:
     """The engine we pin."""
     data = read("engine.yaml")
     defaults = data["defaults"]
-    return Engine(
+    return PinnedEngine(
         version=data["version"],
         images={kind: image.format(version=data["version"]) for kind, image in data["images"].items()},
         default_max_num_batched_tokens=defaults["max_num_batched_tokens"],
@@ -226,7 +226,7 @@ def calibration_file() -> Path:
 
 
 @cache
-def workloads() -> Mapping[str, Workload]:
+def workloads() -> Mapping[str, WorkloadShape]:
     """What is assumed of requests, by the name a profile gives."""
     found = read("calibration.yaml")["workloads"].items()
-    return MappingProxyType({name: Workload(**facts) for name, facts in found})
+    return MappingProxyType({name: WorkloadShape(**facts) for name, facts in found})

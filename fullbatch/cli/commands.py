@@ -123,7 +123,7 @@ def _check(args: argparse.Namespace) -> int:
 def _show_plan(args: argparse.Namespace) -> int:
     asked = adhoc_profile.ask(ROOT, vars(args))
     made = adhoc_profile.plan_of(asked)
-    answer = advice.answer(made, asked.profile, asked.own)
+    answer = advice.advise(made, asked.profile, asked.own)
     if args.json:
         print(json.dumps(describe.as_json(made) | describe.answer_as_json(answer), indent=2))
     else:
@@ -215,13 +215,13 @@ def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     made = _plan(args.profile)
-    load = demo.Load(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
+    load = demo.ConcurrencyPlan(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
     return demo.run(ROOT, made, _options(args), load, _say_since_now())
 
 
 def _compare(args: argparse.Namespace) -> int:
     plans = {side: _plan(side) for side in args.sides if "=" not in side}
-    wanted = compare.Request(_options(args), tuple(args.load), args.out)
+    wanted = compare.ComparisonRequest(_options(args), tuple(args.load), args.out)
     return compare.run(ROOT, plans, args.sides, wanted, _say_since_now())
 
 

@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from fullbatch.planning.advice import Answer
-from fullbatch.planning.explain import Line
+from fullbatch.planning.advice import Advice
+from fullbatch.planning.explain import FlagVerdict
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.plan import EnginePlan, Plan
 
@@ -78,7 +78,7 @@ def as_text(plan: Plan) -> str:
     return "\n".join(parts) + "\n"
 
 
-def answer_as_json(answer: Answer) -> dict[str, Any]:
+def answer_as_json(answer: Advice) -> dict[str, Any]:
     """What limits the plan and what would hold more; concurrency in requests, `step_ms` milliseconds or null."""
     return {
         "gives_first": answer.gives_first,
@@ -96,7 +96,7 @@ def answer_as_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def answer_as_text(answer: Answer) -> str:
+def answer_as_text(answer: Advice) -> str:
     """The same for a person, to stand below `as_text`."""
     lines = ["", textwrap.fill(f"First limit: {answer.gives_first}", 110, subsequent_indent="  ")]
     if answer.better:
@@ -117,7 +117,7 @@ _VERDICTS = {
 }
 
 
-def explained(lines: tuple[Line, ...]) -> str:
+def explained(lines: tuple[FlagVerdict, ...]) -> str:
     """The flags by verdict, each with its reason and where that is written."""
     parts = []
     for verdict, title in _VERDICTS.items():
@@ -127,7 +127,7 @@ def explained(lines: tuple[Line, ...]) -> str:
     return "\n".join(parts[:-1])
 
 
-def _flag(line: Line) -> str:
+def _flag(line: FlagVerdict) -> str:
     return line.flag if " " in line.flag else f"--{line.flag}"
 
 

@@ -15,7 +15,7 @@ from fullbatch.top import keys, loop, sources
 from fullbatch.top.screen import picture
 
 
-def look(source: sources.Source, interval: float, *, once: bool, as_json: bool) -> bool:
+def look(source: sources.MetricsSource, interval: float, *, once: bool, as_json: bool) -> bool:
     """Draw what runs, again and again, or once; False if neither gateway nor engine answered that one time."""
     from rich.console import Console
     from rich.live import Live
@@ -52,7 +52,7 @@ def logs(root: Path, profile: str | None, lines: int, following: bool) -> int:
     return 0
 
 
-def follow(known: state.State) -> None:
+def follow(known: state.ProcessRun) -> None:
     """Further lines of all logs, as they come, while anything runs."""
     with contextlib.ExitStack() as stack:
         files = {

@@ -21,7 +21,7 @@ _TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineReport:
     """What a report says about where it was made. Memory in GiB."""
 
     cpu: str
@@ -44,9 +44,9 @@ class Docker:
     compose: str | None = None
 
 
-def machine() -> Machine:
+def machine() -> MachineReport:
     """This machine, in words for a report."""
-    return Machine(
+    return MachineReport(
         cpu=_cpu_name(),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """Status 0 means that nothing answered; `text` then says why."""
 
     status: int
@@ -35,7 +35,7 @@ _UNIX = re.compile(r"unix:(/.*\.sock)(/.*)?")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get(url: str, timeout: float = 5.0) -> Answer:
+def get(url: str, timeout: float = 5.0) -> HttpResponse:
     """GET `url`, http or unix; never raises for what the network or the server does."""
     behind = _UNIX.fullmatch(url)
     if behind:
@@ -43,21 +43,21 @@ def get(url: str, timeout: float = 5.0) -> Answer:
     return _send(urllib.request.Request(url), timeout)
 
 
-def post(url: str, body: dict[str, Any], key: str, timeout: float) -> Answer:
+def post(url: str, body: dict[str, Any], key: str, timeout: float) -> HttpResponse:
     """POST `body` as JSON with the API key."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     return _send(urllib.request.Request(url, json.dumps(body).encode(), headers), timeout)
 
 
-def _send(request: urllib.request.Request, timeout: float) -> Answer:
+def _send(request: urllib.request.Request, timeout: float) -> HttpResponse:
     try:
         with _OPENER.open(request, timeout=timeout) as response:
-            return Answer(response.status, response.read().decode("utf-8", "replace"))
+            return HttpResponse(response.status, response.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, _rest(error))
+            return HttpResponse(error.code, _rest(error))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Answer(0, str(error) or type(error).__name__)
+        return HttpResponse(0, str(error) or type(error).__name__)
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -73,14 +73,14 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _ask_socket(path: str, target: str, timeout: float) -> Answer:
+def _ask_socket(path: str, target: str, timeout: float) -> HttpResponse:
     connection = _SocketConnection(path, timeout)
     try:
         connection.request("GET", target)
         response = connection.getresponse()
-        return Answer(response.status, response.read().decode("utf-8", "replace"))
+        return HttpResponse(response.status, response.read().decode("utf-8", "replace"))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Answer(0, str(error) or type(error).__name__)
+        return HttpResponse(0, str(error) or type(error).__name__)
     finally:
         connection.close()
 

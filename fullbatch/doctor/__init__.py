@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fullbatch.core import host
 from fullbatch.doctor import cards, containers, nvidia, serving, system
-from fullbatch.doctor.verdict import Verdict, ok, warn
+from fullbatch.doctor.verdict import CheckResult, ok, warn
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import compose, state
 from fullbatch.runtime.process import Ports
@@ -21,7 +21,7 @@ def runtime_of(asked: str, docker: host.Docker) -> str:
     return "process" if docker.problem else "compose"
 
 
-def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[str, list[Verdict]]:
+def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[str, list[CheckResult]]:
     """The runtime that was judged, and every check for `plan`; without one only what holds for any."""
     docker = host.docker()
     runtime = runtime_of(asked, docker)
@@ -33,14 +33,14 @@ def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[st
     return runtime, found
 
 
-def _docker(docker: host.Docker, runtime: str, plan: Plan | None) -> list[Verdict]:
+def _docker(docker: host.Docker, runtime: str, plan: Plan | None) -> list[CheckResult]:
     if runtime == "compose" or not docker.problem:
         return containers.judge(docker, None if docker.problem else containers.read(), plan)
     finding, _, fix = docker.problem.partition("; ")
     return [warn("docker", f"{finding}; profiles run as plain processes", fix.partition(", or use")[0])]
 
 
-def _cards(root: Path, plan: Plan | None) -> list[Verdict]:
+def _cards(root: Path, plan: Plan | None) -> list[CheckResult]:
     if plan is not None and not plan.engines[0].gpus:
         return []
     seen = nvidia.read()
@@ -51,7 +51,7 @@ def _cards(root: Path, plan: Plan | None) -> list[Verdict]:
     return [ok("card", f"{one.index}: {one.name}, driver {one.driver}") for one in seen.cards]
 
 
-def _plan(root: Path, plan: Plan, runtime: str, ports: Ports) -> list[Verdict]:
+def _plan(root: Path, plan: Plan, runtime: str, ports: Ports) -> list[CheckResult]:
     engine = plan.engines[0]
     found = [system.instructions()] if engine.device == "cpu" else []
     if runtime == "process":

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from fullbatch import catalog
-from fullbatch.doctor.nvidia import Card, Holder, Nvidia
-from fullbatch.doctor.verdict import Verdict, fail, ok, warn
+from fullbatch.doctor.nvidia import Holder, InstalledCard, Nvidia
+from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
 from fullbatch.planning.plan import EnginePlan, Plan
 
 # CUDA 13 of the engine's image and wheel; CUDA 12.x of the -cu129 image by minor-version compatibility
@@ -21,7 +21,7 @@ SIZE_TOLERANCE = 0.95
 _MIB = 1024.0
 
 
-def judge(nvidia: Nvidia, plan: Plan, own: dict[int, str]) -> list[Verdict]:
+def judge(nvidia: Nvidia, plan: Plan, own: dict[int, str]) -> list[CheckResult]:
     """Driver, cards, and their free memory. `own`: processes of ours by pid, and the profile each belongs to."""
     engine, wants = plan.engines[0], plan.gpus
     if nvidia.problem:
@@ -43,14 +43,14 @@ def judge(nvidia: Nvidia, plan: Plan, own: dict[int, str]) -> list[Verdict]:
     return verdicts
 
 
-def chosen(cards: Sequence[Card], plan: Plan) -> list[Card]:
+def chosen(cards: Sequence[InstalledCard], plan: Plan) -> list[InstalledCard]:
     """Of the `cards` of the machine those that the engines will take."""
     if plan.card_ids:
         return [card for card in cards if card.index in plan.card_ids]
     return list(cards[: plan.gpus])
 
 
-def driver(version: str, engine: EnginePlan) -> Verdict:
+def driver(version: str, engine: EnginePlan) -> CheckResult:
     """The driver's version against the CUDA of the engine's image."""
     major = int((re.match(r"\d+", version) or ["0"])[0])
     if major >= MINIMUM_DRIVER:
@@ -65,7 +65,7 @@ def driver(version: str, engine: EnginePlan) -> Verdict:
     return fail("driver", finding, fix)
 
 
-def _kind(card: Card, plan: Plan, engine: EnginePlan) -> Verdict:
+def _kind(card: InstalledCard, plan: Plan, engine: EnginePlan) -> CheckResult:
     said = f"{card.index}: {card.name}, {card.memory_mib / _MIB:.1f} GiB, compute capability {card.capability}"
     capability = tuple(int(part) for part in re.findall(r"\d+", card.capability))
     if capability and capability < MINIMUM_CAPABILITY:
@@ -80,7 +80,7 @@ def _kind(card: Card, plan: Plan, engine: EnginePlan) -> Verdict:
     return ok("card", said)
 
 
-def _free(card: Card, holders: list[Holder], plan: Plan, own: dict[int, str]) -> Verdict:
+def _free(card: InstalledCard, holders: list[Holder], plan: Plan, own: dict[int, str]) -> CheckResult:
     share = utilization(plan.engines[0])
     wanted, free, total = card.memory_mib * share / _MIB, card.free_mib / _MIB, card.memory_mib / _MIB
     if free >= wanted:

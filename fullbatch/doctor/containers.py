@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core import host
-from fullbatch.doctor.verdict import Verdict, fail, ok
+from fullbatch.doctor.verdict import CheckResult, fail, ok
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 
@@ -46,7 +46,7 @@ def parse(text: str) -> Info | None:
         return None
 
 
-def judge(docker: host.Docker, info: Info | None, plan: Plan | None) -> list[Verdict]:
+def judge(docker: host.Docker, info: Info | None, plan: Plan | None) -> list[CheckResult]:
     """Whether Compose can start `plan`."""
     if docker.problem:
         finding, _, fix = docker.problem.partition("; ")
@@ -61,7 +61,7 @@ def judge(docker: host.Docker, info: Info | None, plan: Plan | None) -> list[Ver
     return [*verdicts, *_disk(info, plan)]
 
 
-def _toolkit(info: Info) -> Verdict:
+def _toolkit(info: Info) -> CheckResult:
     if "nvidia" in info.runtimes:
         return ok("toolkit", "Docker has the runtime nvidia")
     if info.cdi_nvidia:
@@ -70,7 +70,7 @@ def _toolkit(info: Info) -> Verdict:
     return fail("toolkit", f"Docker cannot hand cards to containers (its runtimes: {runtimes})", TOOLKIT)
 
 
-def _disk(info: Info, plan: Plan) -> list[Verdict]:
+def _disk(info: Info, plan: Plan) -> list[CheckResult]:
     engine = plan.engines[0]
     # With a Docker Engine elsewhere its disk is elsewhere too.
     if info.data is None or not info.data.exists() or not engine.needs_weights:

@@ -39,7 +39,7 @@ FAILURES = (
 
 
 @dataclass(frozen=True)
-class Card:
+class InstalledCard:
     """One card; memory in MiB. `memory_mib` is what a program can have: the driver's own reserve is not in it."""
 
     index: int
@@ -65,13 +65,13 @@ class Holder:
 class Nvidia:
     """`problem` and `fix` say in one line each why nothing is known of cards; None when something is."""
 
-    cards: tuple[Card, ...] = ()
+    cards: tuple[InstalledCard, ...] = ()
     holders: tuple[Holder, ...] = ()
     problem: str | None = None
     fix: str = ""
 
 
-def parse_cards(text: str) -> tuple[Card, ...]:
+def parse_cards(text: str) -> tuple[InstalledCard, ...]:
     """The cards in the CSV answer to CARDS_QUERY; lines that are no card are passed over."""
     cards = []
     for line in text.splitlines():
@@ -82,7 +82,7 @@ def parse_cards(text: str) -> tuple[Card, ...]:
         # With unified memory (GB10, Jetson) the driver answers [N/A].
         numbers = [_mib(total), _mib(used), _mib(free)]
         memory = (numbers[1] or 0) + (numbers[2] or 0) or numbers[0] or 0
-        cards.append(Card(int(index), uuid, name, driver, numbers[2] or 0, memory, capability))
+        cards.append(InstalledCard(int(index), uuid, name, driver, numbers[2] or 0, memory, capability))
     return tuple(cards)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fullbatch import catalog
 from fullbatch.core import host
-from fullbatch.doctor.verdict import Verdict, fail, ok, warn
+from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
 from fullbatch.lifecycle import diagnosis
 from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import requirements, state
@@ -21,7 +21,7 @@ COMPOSE_PORTS = (("Prometheus", 9090, "PROMETHEUS_PORT"), ("Grafana", 3000, "GRA
 LOG_LINES = 4000
 
 
-def installed(root: Path, plan: Plan) -> Verdict:
+def installed(root: Path, plan: Plan) -> CheckResult:
     """Whether the engine of the process runtime is there, and is the pinned one."""
     engine = plan.engines[0]
     pinned = plan.engine_version
@@ -64,7 +64,7 @@ class Own:
     published: Mapping[int, str] = field(default_factory=dict)
 
 
-def ports(plan: Plan, runtime: str, wanted: Ports, own: Own) -> list[Verdict]:
+def ports(plan: Plan, runtime: str, wanted: Ports, own: Own) -> list[CheckResult]:
     """Each port that will be listened on, and who holds it."""
     asked = [("gateway", wanted.gateway, "choose another: --gateway-port PORT")]
     if runtime == "process":
@@ -75,7 +75,7 @@ def ports(plan: Plan, runtime: str, wanted: Ports, own: Own) -> list[Verdict]:
     return [_port(name, number, fix, own) for name, number, fix in asked]
 
 
-def _port(name: str, number: int, fix: str, own: Own) -> Verdict:
+def _port(name: str, number: int, fix: str, own: Own) -> CheckResult:
     holder = host.port_holder(LOOPBACK, number)
     if holder is None:
         return ok("port", f"{number} is free for {name}")
@@ -89,7 +89,7 @@ def _port(name: str, number: int, fix: str, own: Own) -> Verdict:
     return fail("port", f"{number} ({name}) is held by {holder}", f"stop it, or {fix}")
 
 
-def weights(plan: Plan, runtime: str) -> list[Verdict]:
+def weights(plan: Plan, runtime: str) -> list[CheckResult]:
     """Disk for the weights of a process, and a token where the model is gated and not here yet."""
     engine = plan.engines[0]
     if not engine.needs_weights:
@@ -100,7 +100,7 @@ def weights(plan: Plan, runtime: str) -> list[Verdict]:
     return [*([_disk(engine, folder)] if runtime == "process" else []), *_token(engine)]
 
 
-def network() -> list[Verdict]:
+def network() -> list[CheckResult]:
     """Proxies and a mirror, where there are any: what goes through them, and what does not."""
     through = ", ".join(f"{name} is {url}" for name, url in requirements.proxies().items())
     found = [ok("proxy", f"{through}: downloads go through it, nothing on this machine does")] if through else []
@@ -108,13 +108,13 @@ def network() -> list[Verdict]:
     return [*found, ok("mirror", f"weights come from {mirror} (HF_ENDPOINT)")] if mirror else found
 
 
-def _disk(engine: EnginePlan, folder: Path) -> Verdict:
+def _disk(engine: EnginePlan, folder: Path) -> CheckResult:
     need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(folder)
     said = f"{free:.1f} GiB free at {folder.parent}, {engine.model} needs {need:.1f}"
     return ok("disk", said) if free >= need else fail("disk", said, "free some, or set HF_HOME to a larger disk")
 
 
-def _token(engine: EnginePlan) -> list[Verdict]:
+def _token(engine: EnginePlan) -> list[CheckResult]:
     model = catalog.models().get(engine.model)
     if model is None or not model.gated:
         return []
@@ -124,7 +124,7 @@ def _token(engine: EnginePlan) -> list[Verdict]:
     return [fail("token", f"{engine.model} is gated, and there is no Hugging Face token", fix)]
 
 
-def last_run(root: Path, plan: Plan) -> list[Verdict]:
+def last_run(root: Path, plan: Plan) -> list[CheckResult]:
     """What the log of the last run as processes names, when that run is over."""
     if any(one.profile == plan.name for one in state.running(root)):
         return []

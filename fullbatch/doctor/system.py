@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from fullbatch.core import host
-from fullbatch.doctor.verdict import Verdict, fail, ok, warn
+from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
 from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import requirements
 
@@ -27,7 +27,7 @@ _NO_LIMIT = 2**60
 _TIMEOUT = 20.0
 
 
-def python(version: tuple[int, ...] = sys.version_info[:3]) -> Verdict:
+def python(version: tuple[int, ...] = sys.version_info[:3]) -> CheckResult:
     """The Python that runs this program, the gateway and the load test."""
     said = ".".join(str(part) for part in version)
     if version >= MINIMUM_PYTHON:
@@ -65,7 +65,7 @@ def _cgroup_files(base: Path, name: str, name_v1: str) -> list[Path]:
     return [path for path in [*(one / name for one in inside), mount / name_v1] if path.is_file()]
 
 
-def memory(plan: Plan | None, base: Path = Path("/")) -> Verdict:
+def memory(plan: Plan | None, base: Path = Path("/")) -> CheckResult:
     """Free memory and the control group's limit against what a CPU plan takes."""
     limit, free = memory_limit(base), host.available_memory_gib()
     said = f"{free:.1f} GiB free" + (f", this container may use {limit:.1f} GiB" if limit is not None else "")
@@ -81,7 +81,7 @@ def memory(plan: Plan | None, base: Path = Path("/")) -> Verdict:
     return ok("memory", f"{said}; {plan.name} needs {need:.1f} GiB")
 
 
-def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> Verdict:
+def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> CheckResult:
     """Cores against vLLM's advice of two and one for each card (its docs/configuration/optimization.md)."""
     limit = cpu_limit(base)
     have = min(float(usable), limit) if limit is not None else float(usable)
@@ -92,7 +92,7 @@ def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> Verdict:
     return warn("processor", f"{said}; the engine runs well from {wanted}", "give this machine or container more cores")
 
 
-def shared_memory(engine: EnginePlan) -> Verdict:
+def shared_memory(engine: EnginePlan) -> CheckResult:
     """/dev/shm, through which an engine's processes talk; for engines that run as processes."""
     free = host.free_disk_gib(requirements.SHARED_MEMORY)
     said = f"/dev/shm has {free:.2f} GiB free"
@@ -102,7 +102,7 @@ def shared_memory(engine: EnginePlan) -> Verdict:
     return fail("shared memory", finding, "start this container with --shm-size=1g")
 
 
-def open_files(plan: Plan, soft: int) -> Verdict:
+def open_files(plan: Plan, soft: int) -> CheckResult:
     """The limit of open files: the gateway holds two connections for each request."""
     need = 2 * plan.limits.max_in_flight + FILES_BESIDE
     if soft < 0 or soft >= need:
@@ -111,7 +111,7 @@ def open_files(plan: Plan, soft: int) -> Verdict:
     return fail("open files", finding, f"ulimit -n {max(need, 65536)}, in the shell that starts it")
 
 
-def instructions(base: Path = Path("/"), machine: str = platform.machine()) -> Verdict:
+def instructions(base: Path = Path("/"), machine: str = platform.machine()) -> CheckResult:
     """AVX2, without which the CPU engine does not run (vLLM docs/getting_started/installation/cpu.x86.inc.md)."""
     if machine not in ("x86_64", "AMD64"):
         return fail("instructions", f"{machine}: the pinned CPU engine is for x86-64", "run it on an x86-64 machine")
@@ -122,7 +122,7 @@ def instructions(base: Path = Path("/"), machine: str = platform.machine()) -> V
     return ok("instructions", "AVX2 and AVX-512" if "avx512f" in flags else "AVX2 (AVX-512 would be faster)")
 
 
-def compiler(engine_python: Path) -> Verdict:
+def compiler(engine_python: Path) -> CheckResult:
     """A C++ compiler and Python's headers: the CPU engine compiles the model at its first start."""
     found = next((name for name in COMPILERS if shutil.which(name)), None)
     if found is None:
@@ -146,7 +146,7 @@ def _headers(program: Path) -> Path | None:
     return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
 
 
-def windows(root: Path, base: Path = Path("/")) -> list[Verdict]:
+def windows(root: Path, base: Path = Path("/")) -> list[CheckResult]:
     """Nothing, unless this is Linux in Windows (WSL2)."""
     if "microsoft" not in _text(base / "proc/version").lower():
         return []

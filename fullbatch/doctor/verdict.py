@@ -11,7 +11,7 @@ _INDENT = " " * 6
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """`fail`: something will not work; `warn`: it works, but not as well or not for all. `fix` says what to do."""
 
     check: str
@@ -20,22 +20,22 @@ class Verdict:
     fix: str = ""
 
 
-def ok(check: str, finding: str) -> Verdict:
+def ok(check: str, finding: str) -> CheckResult:
     """Nothing to do."""
-    return Verdict(check, "ok", finding)
+    return CheckResult(check, "ok", finding)
 
 
-def warn(check: str, finding: str, fix: str) -> Verdict:
+def warn(check: str, finding: str, fix: str) -> CheckResult:
     """It works, though not as well or not always."""
-    return Verdict(check, "warn", finding, fix)
+    return CheckResult(check, "warn", finding, fix)
 
 
-def fail(check: str, finding: str, fix: str) -> Verdict:
+def fail(check: str, finding: str, fix: str) -> CheckResult:
     """It will not work."""
-    return Verdict(check, "fail", finding, fix)
+    return CheckResult(check, "fail", finding, fix)
 
 
-def as_text(verdicts: list[Verdict]) -> str:
+def as_text(verdicts: list[CheckResult]) -> str:
     """One line each, the fix below."""
     lines = []
     for one in verdicts:
@@ -45,12 +45,12 @@ def as_text(verdicts: list[Verdict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(profile: str | None, runtime: str, verdicts: list[Verdict]) -> dict[str, Any]:
+def as_json(profile: str | None, runtime: str, verdicts: list[CheckResult]) -> dict[str, Any]:
     """For other programs; `works` is false when a check failed."""
     checks = [dataclasses.asdict(one) for one in verdicts]
     return {"profile": profile, "runtime": runtime, "works": works(verdicts), "checks": checks}
 
 
-def works(verdicts: list[Verdict]) -> bool:
+def works(verdicts: list[CheckResult]) -> bool:
     """Whether no check failed."""
     return all(one.severity != "fail" for one in verdicts)

@@ -13,7 +13,7 @@ from fullbatch.core.errors import StateError, UsageError
 from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.plan_facts import Facts
+from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime import Running, Say, compose, process, state
 from fullbatch.runtime.compose import ComposeDeployment, running_profile
 from fullbatch.runtime.process import Ports, ProcessDeployment, tail
@@ -97,7 +97,7 @@ def gateway_program(root: Path, name: str | None, module: str, words: Sequence[s
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile")
 
 
-def _only(root: Path, name: str | None, how: str) -> state.State | None:
+def _only(root: Path, name: str | None, how: str) -> state.ProcessRun | None:
     """The process deployment `name`, or the only one there is; None when there is none."""
     running = [one for one in state.running(root) if name in (None, one.profile)]
     if len(running) > 1:
@@ -140,7 +140,7 @@ def _dying_containers() -> list[list[str]]:
     ]
 
 
-def failures(name: str, logs: list[list[str]], known: Facts | None) -> list[dict[str, str]]:
+def failures(name: str, logs: list[list[str]], known: PlanFacts | None) -> list[dict[str, str]]:
     """Cause and change for each log of an engine that has died."""
     found = []
     for log in logs:
@@ -151,7 +151,7 @@ def failures(name: str, logs: list[list[str]], known: Facts | None) -> list[dict
     return found
 
 
-def _status(name: str, runtime: str, url: str, known: Facts | None) -> dict[str, Any]:
+def _status(name: str, runtime: str, url: str, known: PlanFacts | None) -> dict[str, Any]:
     health = http.get(f"{url}/health")
     return {
         "profile": name,

@@ -14,7 +14,7 @@ import yaml
 
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.plan_facts import Facts
+from fullbatch.planning.plan_facts import PlanFacts
 
 # A traceback's frames stand this many lines or fewer before the exception.
 TRACEBACK_LINES = 120
@@ -60,12 +60,12 @@ def patterns() -> tuple[Pattern, ...]:
     return tuple(Pattern(**entry) for entry in entries)
 
 
-def findings(log: list[str], known: Plan | Facts) -> list[Finding]:
+def findings(log: list[str], known: Plan | PlanFacts) -> list[Finding]:
     """What the log names, in its order: the first is the root, since the engine's processes fail in turn.
 
     `known`: the plan, or what is kept of it where it was started. Empty when the log names nothing known.
     """
-    about = known if isinstance(known, Facts) else plan_facts.of(known)
+    about = known if isinstance(known, PlanFacts) else plan_facts.of(known)
     lines = [_PREFIX.sub("", line.rstrip()) for line in log]
     clear: dict[str, Finding] = {}
     vague: dict[str, Finding] = {}

@@ -33,7 +33,7 @@ _LOGGED = {
 
 
 @dataclass(frozen=True)
-class Said:
+class EngineReport:
     """What a running deployment says: its engines' /metrics, the first one's log, and the main memory of all, GiB."""
 
     metrics: str
@@ -41,18 +41,18 @@ class Said:
     process_gib: float | None
 
 
-def running(root: Path, name: str | None) -> tuple[str, Said]:
+def running(root: Path, name: str | None) -> tuple[str, EngineReport]:
     """The profile that runs (`name`, or the only one), and what its engines say; StateError when none does."""
     found = [one for one in state.running(root) if name in (None, one.profile)]
     if found:
         return found[0].profile, _processes(found[0])
     in_docker = compose.running_profile()
     if in_docker and name in (None, in_docker):
-        return in_docker, Said(compose.engine_metrics(), _container_log(), None)
+        return in_docker, EngineReport(compose.engine_metrics(), _container_log(), None)
     raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start a profile first")
 
 
-def measure(plan: Plan, said: Said, today: datetime.date) -> dict[str, Any]:
+def measure(plan: Plan, said: EngineReport, today: datetime.date) -> dict[str, Any]:
     """One run: tokens predicted and reported, their difference, and where memory went; StateError when it is early.
 
     `beside_gib`: main memory of the processes that is neither weights nor KV cache, a negative number where the pool
@@ -106,11 +106,11 @@ def as_text(run: dict[str, Any]) -> str:
     )
 
 
-def _processes(known: state.State) -> Said:
+def _processes(known: state.ProcessRun) -> EngineReport:
     engines = [started for started in known.processes if started.name in known.engine_urls]
     metrics = "".join(http.get(f"{url}/metrics").text for url in known.engine_urls.values())
     log = tail(Path(engines[0].log), LOG_LINES) if engines else []
-    return Said(metrics, log, sum(_proportional_gib(process) for one in engines for process in one.session()))
+    return EngineReport(metrics, log, sum(_proportional_gib(process) for one in engines for process in one.session()))
 
 
 def _proportional_gib(process: psutil.Process) -> float:

@@ -20,7 +20,7 @@ _ENGINE_PORTS = 20
 
 
 @dataclass(frozen=True)
-class Request:
+class ComparisonRequest:
     """How to start profiles, words for the load test, and where the report goes (None: reports/ and the time)."""
 
     options: deployment.Options
@@ -28,7 +28,7 @@ class Request:
     out: Path | None = None
 
 
-def run(root: Path, plans: Mapping[str, Plan], sides: Sequence[str], request: Request, say: Say) -> int:
+def run(root: Path, plans: Mapping[str, Plan], sides: Sequence[str], request: ComparisonRequest, say: Say) -> int:
     """The load test's exit code. `plans`: of the sides that are profiles. Whatever happens, all of them are stopped.
 
     All sides are up during the whole run, so that stages can take turns; an idle engine takes memory, not time.
@@ -57,7 +57,7 @@ def _side_name(profile: str) -> str:
     return profile.replace(".", "-")
 
 
-def _started(root: Path, plan: Plan, request: Request, stack: ExitStack, place: tuple[int, Path, Say]) -> str:
+def _started(root: Path, plan: Plan, request: ComparisonRequest, stack: ExitStack, place: tuple[int, Path, Say]) -> str:
     """Brings a profile up and says it in the load test's words. Its end is the stack's."""
     number, out, say = place
     first = request.options.ports

@@ -14,7 +14,7 @@ from fullbatch.runtime.process import ProcessDeployment
 
 
 @dataclass(frozen=True)
-class Load:
+class ConcurrencyPlan:
     """The concurrency plan: users per stage, and requests each of them sends. Tokens are per request."""
 
     users: str = "1,5,10,50"
@@ -23,7 +23,7 @@ class Load:
     max_tokens: int = 64
 
 
-def run(root: Path, plan: Plan, options: deployment.Options, load: Load, say: Say) -> int:
+def run(root: Path, plan: Plan, options: deployment.Options, load: ConcurrencyPlan, say: Say) -> int:
     """The load test's exit code. Whatever happens, what was started is stopped."""
     running = ProcessDeployment(root, plan, options.ports)
     began = time.monotonic()
@@ -40,7 +40,7 @@ def run(root: Path, plan: Plan, options: deployment.Options, load: Load, say: Sa
     return code
 
 
-def _words(running: ProcessDeployment, plan: Plan, load: Load, out: Path) -> list[str]:
+def _words(running: ProcessDeployment, plan: Plan, load: ConcurrencyPlan, out: Path) -> list[str]:
     words = [
         "run",
         "--base-url", running.gateway_url,

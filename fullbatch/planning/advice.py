@@ -11,7 +11,7 @@ from fullbatch import catalog
 from fullbatch.catalog import Model
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import sizing
-from fullbatch.planning.feasible import FP8_CAPABILITY, TooLarge
+from fullbatch.planning.feasible import FP8_CAPABILITY, DoesNotFit
 from fullbatch.planning.plan import Plan, make
 from fullbatch.planning.profile import Profile, parse
 
@@ -39,7 +39,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Advice:
     """`gives_first`: a sentence. `step_ms`: the least milliseconds of a decoding step with all users, None unknown."""
 
     gives_first: str
@@ -51,19 +51,19 @@ def plan(name: str, profile: Profile, own: Model | None = None) -> Plan:
     """`plan.make`; what does not fit is refused with the smallest changes that would."""
     try:
         return make(name, profile, own)
-    except TooLarge as refusal:
+    except DoesNotFit as refusal:
         changes = smallest_changes(profile, own)
         if not changes:
             raise
-        raise TooLarge(name, f"{refusal.reason}; this would work: {', or '.join(changes)}") from refusal
+        raise DoesNotFit(name, f"{refusal.reason}; this would work: {', or '.join(changes)}") from refusal
 
 
-def answer(made: Plan, profile: Profile, own: Model | None = None) -> Answer:
+def advise(made: Plan, profile: Profile, own: Model | None = None) -> Advice:
     """What limits `made`, and every single change that holds more requests at once, the most effective last."""
     now = made.capacity.concurrency_worst
     found = [choice for choice in _choices(made, profile, own) if choice.concurrency_worst > now]
     better = tuple(sorted(found, key=lambda one: one.concurrency_worst))
-    return Answer(_gives_first(made, made.step_ms), made.step_ms, better)
+    return Advice(_gives_first(made, made.step_ms), made.step_ms, better)
 
 
 def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:

@@ -33,7 +33,7 @@ _WHY = {
 
 
 @dataclass(frozen=True)
-class Batch:
+class EngineStep:
     """`sequences` and `tokens` of a step of one engine, and why."""
 
     sequences: int
@@ -48,7 +48,7 @@ def defaults_class(profile: Profile) -> str:
     return card.defaults_class if card else "cpu"
 
 
-def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
+def choose(name: str, profile: Profile, model: catalog.Model) -> EngineStep:
     """The step before the KV cache is known: for throughput its seats are the engine's own default."""
     share = -(-profile.users // profile.hardware.replicas)
     default = catalog.engine().default_max_num_seqs[defaults_class(profile)]
@@ -58,7 +58,7 @@ def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
     tokens = _tokens(profile, model)
     if profile.engine.args.get("enable-chunked-prefill") is False:  # as the engine does (engine/arg_utils.py:3136)
         tokens = max(tokens, count(name, profile, "max-model-len", profile.context))
-    return Batch(
+    return EngineStep(
         sequences=count(name, profile, "max-num-seqs", seats),
         tokens=count(name, profile, "max-num-batched-tokens", tokens),
         why_sequences=why,
@@ -66,13 +66,13 @@ def choose(name: str, profile: Profile, model: catalog.Model) -> Batch:
     )
 
 
-def seated(name: str, profile: Profile, batch: Batch, capacity: sizing.Capacity) -> Batch:
+def seated(name: str, profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
     """For throughput no more seats than requests of half the context fit the KV cache: more would only be preempted."""
     fit = max(8, -(-int(capacity.concurrency_typical) // 8) * 8)
     if profile.goal != "throughput" or fit >= batch.sequences:
         return batch
     why = "goal: throughput: as many as the KV cache holds at half the context, rounded up to 8"
-    return Batch(count(name, profile, "max-num-seqs", fit), batch.tokens, why, batch.why_tokens)
+    return EngineStep(count(name, profile, "max-num-seqs", fit), batch.tokens, why, batch.why_tokens)
 
 
 def _why_seats(profile: Profile, share: int) -> str:

@@ -10,7 +10,7 @@ from fullbatch.planning.plan import Plan
 
 
 @dataclass(frozen=True)
-class Line:
+class FlagVerdict:
     """One flag: its verdict here (default, kept, stale, harmful, gone), and why; `source` is where that is written."""
 
     flag: str
@@ -19,30 +19,32 @@ class Line:
     source: str
 
 
-def lines(made: Plan) -> tuple[Line, ...]:
+def lines(made: Plan) -> tuple[FlagVerdict, ...]:
     """Every flag of the research note, then what else the profile gives the engine, then what is refused today."""
     facts = catalog.flags()
     noted = [_noted(name, fact, made) for name, fact in facts["flags"].items()]
     ours = [
-        Line(flag.name, "kept", f"{flag.shown()}: {flag.reason}", "the plan")
+        FlagVerdict(flag.name, "kept", f"{flag.shown()}: {flag.reason}", "the plan")
         for flag in made.engines[0].flags
         if flag.name not in facts["flags"]
     ]
-    gone = [Line(name, "gone", fact["instead"], fact["source"]) for name, fact in facts["gone"].items()]
+    gone = [FlagVerdict(name, "gone", fact["instead"], fact["source"]) for name, fact in facts["gone"].items()]
     return (*noted, *ours, *gone)
 
 
-def _noted(name: str, fact: dict[str, Any], made: Plan) -> Line:
+def _noted(name: str, fact: dict[str, Any], made: Plan) -> FlagVerdict:
     takes = f"the note's {fact['takes']}: " if "takes" in fact else ""
     text, source = str(fact["text"]), str(fact["source"])
     given = {flag.name: flag for flag in made.engines[0].flags}.get(name)
     if given is None:
         left = dict(made.left_to_engine).get(name)
-        return Line(name, str(fact["verdict"]), f"not given here. {takes}{text}" if left else f"{takes}{text}", source)
+        return FlagVerdict(
+            name, str(fact["verdict"]), f"not given here. {takes}{text}" if left else f"{takes}{text}", source
+        )
     if "set in the profile" in given.reason:
         verdict = _own_verdict(given.value, fact)
-        return Line(name, verdict, f"this profile gives {given.value}. {takes}{text}", source)
-    return Line(name, "kept", f"{given.value} here: {given.reason}. {takes}{text}", source)
+        return FlagVerdict(name, verdict, f"this profile gives {given.value}. {takes}{text}", source)
+    return FlagVerdict(name, "kept", f"{given.value} here: {given.reason}. {takes}{text}", source)
 
 
 def _own_verdict(value: object, fact: dict[str, Any]) -> str:
@@ -53,6 +55,6 @@ def _own_verdict(value: object, fact: dict[str, Any]) -> str:
     return "harmful" if str(value).isdecimal() and int(str(value)) >= limit else "kept"
 
 
-def as_json(found: tuple[Line, ...]) -> list[dict[str, str]]:
+def as_json(found: tuple[FlagVerdict, ...]) -> list[dict[str, str]]:
     """The same for other programs."""
     return [asdict(line) for line in found]

@@ -31,7 +31,7 @@ class CannotWork(UsageError):
         self.reason = reason
 
 
-class TooLarge(CannotWork):
+class DoesNotFit(CannotWork):
     """Weights, or one request, do not fit the memory."""
 
 
@@ -74,17 +74,17 @@ def refuse_length(name: str, profile: Profile, model: Model, step_tokens: int, l
 
 
 def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
-    """TooLarge when weights, or one request of `length` tokens, do not fit."""
+    """DoesNotFit when weights, or one request of `length` tokens, do not fit."""
     if capacity.longest >= length:
         return
     if budget.kv_gib <= 0:
-        raise TooLarge(
+        raise DoesNotFit(
             name,
             f"{profile.model} needs {budget.weights_gib:.1f} GiB for its weights and about "
             f"{budget.overhead_gib:.1f} GiB beside them, the engine may use {budget.usable_gib:.1f} GiB: it does not "
             "fit; choose a smaller model or more cards (hardware.count)",
         )
-    raise TooLarge(
+    raise DoesNotFit(
         name,
         f"context: {length} tokens do not fit the KV cache, which holds a request of {capacity.longest}; "
         f"write at most {capacity.longest}",

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from fullbatch import catalog
 from fullbatch.planning import engine_args
-from fullbatch.planning.engine_step import Batch, defaults_class
+from fullbatch.planning.engine_step import EngineStep, defaults_class
 from fullbatch.planning.profile import Card, Profile
 
 Value = JsonValue
@@ -42,7 +42,7 @@ class Flag:
         return text if len(text) <= 60 else "{...}"
 
 
-def choose(profile: Profile, step: Batch, held: int) -> tuple[Flag, ...]:
+def choose(profile: Profile, step: EngineStep, held: int) -> tuple[Flag, ...]:
     """Every flag that is given; `held`: requests the engine holds itself at most."""
     own = [
         Flag("max-model-len", profile.context, "the longest request you asked for (profile: context)"),
@@ -65,7 +65,7 @@ def choose(profile: Profile, step: Batch, held: int) -> tuple[Flag, ...]:
     return tuple(chosen.values())
 
 
-def _step(profile: Profile, step: Batch) -> list[Flag]:
+def _step(profile: Profile, step: EngineStep) -> list[Flag]:
     """What differs from the engine's own default only."""
     pinned, kind = catalog.engine(), defaults_class(profile)
     found = []
@@ -118,7 +118,7 @@ def _special(profile: Profile) -> list[Flag]:
     return found
 
 
-def left_to_engine(profile: Profile, step: Batch, given: tuple[Flag, ...]) -> tuple[tuple[str, str], ...]:
+def left_to_engine(profile: Profile, step: EngineStep, given: tuple[Flag, ...]) -> tuple[tuple[str, str], ...]:
     """What is not given because the engine does it anyway, and what it does."""
     left = [
         ("max-num-batched-tokens", f"{step.tokens}: prompts are cut into chunks of this, answers go on"),

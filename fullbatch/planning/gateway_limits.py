@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fullbatch.catalog import Workload
+from fullbatch.catalog import WorkloadShape
 
 # Requests held by the gateway for each seat in the engine's batch at the least: one decoding, three waiting.
 IN_FLIGHT_PER_SEAT = 4
@@ -34,7 +34,7 @@ class GatewayLimits:
 
 
 @dataclass(frozen=True)
-class Admission:
+class AdmissionBounds:
     """Of a model's pool of engines: requests in them at once, requests waiting for a place, seconds of waiting.
 
     `max_running`: however short they are; `max_running_each`: the share of one engine, which is what the gateway is
@@ -52,7 +52,7 @@ class Admission:
 
 
 @dataclass(frozen=True)
-class Pool:
+class EnginePool:
     """The engines behind a model. `seats`, `fit` (requests of half the context in the KV cache) and `kv_tokens` are one
     engine's.
 
@@ -71,7 +71,7 @@ class Pool:
         return self.engines * max(1, min(self.seats, self.fit))
 
 
-def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admission:
+def admission(pool: EnginePool, users: int, name: str, workload: WorkloadShape) -> AdmissionBounds:
     """Bounds for `users` people whose requests look like `workload`, which the profile calls `name`."""
     each = pool.seats + -(-pool.seats // HEADROOM_PART)
     asked = users * workload.requests_each - pool.served
@@ -90,7 +90,7 @@ def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admissio
             users,
             f"one for each of {users} users; more would not be served in {workload.queue_timeout_s:g} s",
         )
-    return Admission(
+    return AdmissionBounds(
         users=users,
         max_running=each * pool.engines,
         max_running_each=each,
@@ -102,7 +102,7 @@ def admission(pool: Pool, users: int, name: str, workload: Workload) -> Admissio
     )
 
 
-def _why_running(pool: Pool) -> str:
+def _why_running(pool: EnginePool) -> str:
     """In words that are true: what fits is counted in tokens."""
     held = pool.engines * pool.kv_tokens
     fits = " or ".join(f"about {held // tokens:,} of {tokens:,} tokens" for tokens in EXAMPLES)
@@ -113,14 +113,14 @@ def _why_running(pool: Pool) -> str:
     )
 
 
-def drained(pool: Pool, workload: Workload) -> int | None:
+def drained(pool: EnginePool, workload: WorkloadShape) -> int | None:
     """The most requests the engines can finish while one waits in the queue; None where their speed is not known."""
     if pool.step_s is None:
         return None
     return int(pool.served / (workload.answer_tokens * pool.step_s) * workload.queue_timeout_s)
 
 
-def limits(seats: int, allowed: Admission) -> GatewayLimits:
+def limits(seats: int, allowed: AdmissionBounds) -> GatewayLimits:
     """`seats`: those of all engines together."""
     return GatewayLimits(max_in_flight=max(seats * IN_FLIGHT_PER_SEAT, allowed.max_running + allowed.max_queued))
 

@@ -13,7 +13,7 @@ from fullbatch import catalog
 from fullbatch.catalog import Model, engine_flags
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import engine_args, feasible, kvcache, sizing
-from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile
 
 # Places for adapters and their rank by default (vllm/config/lora.py).
@@ -30,7 +30,9 @@ def overridden(profile: Profile, model: Model) -> Model:
     return replace(model, native_context=longest, sliding_layers=sliding)
 
 
-def sizes(name: str, profile: Profile, model: Model, step: Batch, length: int) -> tuple[sizing.Budget, sizing.Capacity]:
+def sizes(
+    name: str, profile: Profile, model: Model, step: EngineStep, length: int
+) -> tuple[sizing.Budget, sizing.Capacity]:
     """Memory and capacity of one engine; UsageError for a value of `engine.args` that is none."""
     budget = _budget(name, profile, model, step)
     cache = cache_of(name, profile, model, step.tokens)
@@ -92,7 +94,7 @@ def unsized(profile: Profile, model: Model) -> list[str]:
     return said
 
 
-def _budget(name: str, profile: Profile, model: Model, step: Batch) -> sizing.Budget:
+def _budget(name: str, profile: Profile, model: Model, step: EngineStep) -> sizing.Budget:
     hardware = profile.hardware
     knobs = sizing.Knobs(
         precision=precision(profile, model),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fullbatch import catalog
 from fullbatch.planning import engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
-from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
-from fullbatch.planning.gateway_limits import Admission, GatewayLimits
+from fullbatch.planning.gateway_limits import AdmissionBounds, GatewayLimits
 from fullbatch.planning.profile import Card, Profile
 
 
@@ -83,7 +83,7 @@ class Plan:
     engine_version: str
     engines: tuple[EnginePlan, ...]
     limits: GatewayLimits
-    admission: Admission
+    admission: AdmissionBounds
     drain_seconds: int
     left_to_engine: tuple[tuple[str, str], ...]
     assumptions: tuple[str, ...]
@@ -126,7 +126,7 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     step, engine = _engine(name, profile, model)
     copies = profile.hardware.replicas
     least = _step_ms(profile, model, engine)
-    pool = gateway_limits.Pool(
+    pool = gateway_limits.EnginePool(
         copies,
         engine.max_num_seqs,
         int(engine.capacity.concurrency_typical),
@@ -152,7 +152,7 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     )
 
 
-def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[Batch, EnginePlan]:
+def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[EngineStep, EnginePlan]:
     """One engine, its flags still to come, and the step it makes."""
     pinned, hardware = catalog.engine(), profile.hardware
     device = "cuda" if hardware.gpu else "cpu"

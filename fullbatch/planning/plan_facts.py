@@ -13,7 +13,7 @@ from fullbatch.planning.plan import EnginePlan, Plan
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlanFacts:
     """`device`: cuda or cpu. `kv_tokens`: planned, of all engines. `drain_seconds`: so long an engine may go on after
     it was told to stop. `words`: what the texts of diagnoses.yaml name."""
 
@@ -27,18 +27,18 @@ class Facts:
         return json.dumps(dataclasses.asdict(self), separators=(",", ":"), sort_keys=True)
 
 
-def of(plan: Plan) -> Facts:
+def of(plan: Plan) -> PlanFacts:
     """What is kept of `plan`."""
     engine = plan.engines[0]
-    return Facts(engine.device, plan.capacity.kv_tokens, plan.drain_seconds, _words(plan, engine))
+    return PlanFacts(engine.device, plan.capacity.kv_tokens, plan.drain_seconds, _words(plan, engine))
 
 
-def read(data: Any) -> Facts | None:
+def read(data: Any) -> PlanFacts | None:
     """Facts from what JSON made of them, or from their text; None when it is none of ours, or an older one's."""
     try:
         found = json.loads(data) if isinstance(data, str) else data
         words = {str(name): str(value) for name, value in found["words"].items()}
-        return Facts(str(found["device"]), int(found["kv_tokens"]), int(found["drain_seconds"]), words)
+        return PlanFacts(str(found["device"]), int(found["kv_tokens"]), int(found["drain_seconds"]), words)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

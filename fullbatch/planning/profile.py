@@ -128,7 +128,7 @@ class Hardware(_Strict):
         return self.gpu.facts if self.gpu else None
 
 
-class EngineSettings(_Strict):
+class EngineOverrides(_Strict):
     """The way out when the plan does not say what you need: flags and environment for vLLM, as they are."""
 
     args: dict[str, JsonValue] = Field(
@@ -156,7 +156,7 @@ class Profile(_Strict):
     kv_cache: Literal["auto", "fp8"] = Field(
         default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
     )
-    engine: EngineSettings = Field(default_factory=EngineSettings)
+    engine: EngineOverrides = Field(default_factory=EngineOverrides)
     aliases: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
@@ -251,7 +251,7 @@ def _line(source: str, fault: Any) -> str:
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:
     model: type[BaseModel] = Profile
-    children: dict[str, type[BaseModel]] = {"hardware": Hardware, "cpu": Cpu, "gpu": Card, "engine": EngineSettings}
+    children: dict[str, type[BaseModel]] = {"hardware": Hardware, "cpu": Cpu, "gpu": Card, "engine": EngineOverrides}
     for part in location:
         model = children.get(str(part), model)
     return list(model.model_fields)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fullbatch.catalog import Calibration, Engine, Gpu, Model
+from fullbatch.catalog import Calibration, Gpu, Model, PinnedEngine
 from fullbatch.planning import kvcache
 
 GIB = 2**30
@@ -100,7 +100,7 @@ class Machine:
 
     gpu: Gpu
     cards: int
-    engine: Engine
+    engine: PinnedEngine
     calibration: Calibration
 
 

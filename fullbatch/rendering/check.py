@@ -21,14 +21,14 @@ _ADDRESSES = {"NODE0_ADDRESS": "192.0.2.1", "NODE_ADDRESS": "192.0.2.2"}
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckedFiles:
     """`problems`: what is wrong, a line each. `skipped`: what could not be looked at here, and why."""
 
     problems: tuple[str, ...]
     skipped: tuple[str, ...]
 
 
-def check(root: Path, names: list[str]) -> Result:
+def check(root: Path, names: list[str]) -> CheckedFiles:
     """Check the rendered files of the profiles `names`."""
     problems = [f"{path}: stale or missing; run `fullbatch render`" for path in files.stale(root, names)]
     problems += [f"{path}: its profile is gone; remove the folder" for path in files.orphans(root)]
@@ -38,7 +38,7 @@ def check(root: Path, names: list[str]) -> Result:
             problems += found
             skipped += missed
         problems += _service_twins(root, names)
-    return Result(tuple(problems), tuple(skipped))
+    return CheckedFiles(tuple(problems), tuple(skipped))
 
 
 def engine_commands(root: Path, name: str) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from fullbatch.core import host
 from fullbatch.core.errors import HostError, StateError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.plan_facts import Facts
+from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.rendering.templates import METRICS_PORT, STORE
 from fullbatch.runtime import Say, dotenv, requirements
 
@@ -200,7 +200,7 @@ def running_profile() -> str | None:
     return None
 
 
-def running_facts() -> Facts | None:
+def running_facts() -> PlanFacts | None:
     """What the engine's container says of the plan that it was started by."""
     for container in engine_containers():
         return plan_facts.read(container.labels.get(FACTS_LABEL))

@@ -21,7 +21,7 @@ from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.rendering import templates
 from fullbatch.runtime import Say, interrupts, niceness, requirements, sockets, state, tinymodel, weights
-from fullbatch.runtime.state import Started, State
+from fullbatch.runtime.state import ProcessRun, Started
 from fullbatch.runtime.stopping import stop
 
 LOOPBACK = "127.0.0.1"
@@ -51,7 +51,7 @@ class ProcessDeployment:
         self.ports = ports
         self.directory = state.run_dir(root, plan.name)
         self.gateway_url = f"http://{LOOPBACK}:{ports.gateway}"
-        self._state = State(
+        self._state = ProcessRun(
             profile=plan.name,
             gateway_url=self.gateway_url,
             engine_urls={

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from fullbatch.planning import plan_facts
-from fullbatch.planning.plan_facts import Facts
+from fullbatch.planning.plan_facts import PlanFacts
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
 
 
 @dataclass(frozen=True)
-class State:
+class ProcessRun:
     """A deployment run as plain processes. `sockets`: the folder of its engines' sockets; `facts`: of its plan."""
 
     profile: str
@@ -68,7 +68,7 @@ class State:
     api_keys_file: str
     processes: tuple[Started, ...] = ()
     sockets: str = ""
-    facts: Facts | None = None
+    facts: PlanFacts | None = None
 
     def alive(self) -> list[Started]:
         """Those of its processes that live, or have left children behind."""
@@ -85,7 +85,7 @@ def store_of(root: Path, profile: str) -> Path:
     return run_dir(root, profile) / "store"
 
 
-def write(root: Path, state: State) -> None:
+def write(root: Path, state: ProcessRun) -> None:
     """Replace the state file in one step: a reader never sees half of it."""
     path = run_dir(root, state.profile) / "state.json"
     temporary = path.with_suffix(".new")
@@ -93,13 +93,13 @@ def write(root: Path, state: State) -> None:
     temporary.replace(path)
 
 
-def read(root: Path, profile: str) -> State | None:
+def read(root: Path, profile: str) -> ProcessRun | None:
     """The state of `profile`; None when it was never started or the file is not one of ours."""
     try:
         data = json.loads((run_dir(root, profile) / "state.json").read_text(encoding="utf-8"))
         processes = tuple(Started(**entry) for entry in data.pop("processes"))
         known = plan_facts.read(data.pop("facts", None))
-        return State(**data, processes=processes, facts=known)
+        return ProcessRun(**data, processes=processes, facts=known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -109,7 +109,7 @@ def forget(root: Path, profile: str) -> None:
     (run_dir(root, profile) / "state.json").unlink(missing_ok=True)
 
 
-def running(root: Path) -> list[State]:
+def running(root: Path) -> list[ProcessRun]:
     """Every deployment of this checkout that has a live process."""
     found = (read(root, path.parent.name) for path in sorted((root / ".fullbatch" / "run").glob("*/state.json")))
     return [state for state in found if state and state.alive()]

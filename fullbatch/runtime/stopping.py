@@ -11,14 +11,14 @@ import psutil
 
 from fullbatch.planning.flags import DRAIN_SECONDS
 from fullbatch.runtime import Say, sockets, state
-from fullbatch.runtime.state import Started, State
+from fullbatch.runtime.state import ProcessRun, Started
 
 # vLLM ends its children itself; what is left after this many seconds is killed.
 KILL_AFTER_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
-def stop(root: Path, known: State, say: Say, patience: float | None = None) -> None:
+def stop(root: Path, known: ProcessRun, say: Say, patience: float | None = None) -> None:
     """End every process of `known` with its children: the gateway, and then all engines at once.
 
     `patience`: seconds until what does not go is killed; None: what its engines may take, and a little more.

@@ -11,7 +11,7 @@ from typing import Any
 
 from fullbatch.top.figures import Figures, figures
 from fullbatch.top.reading import Reading, read
-from fullbatch.top.sources import Source
+from fullbatch.top.sources import MetricsSource
 
 # Rates and quantiles are over this long: enough to hold some first tokens, short enough to follow.
 WINDOW_SECONDS = 15.0
@@ -26,7 +26,7 @@ class Frame:
     history: tuple[float, ...]
 
 
-def frames(source: Source, interval: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[Frame]:
+def frames(source: MetricsSource, interval: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[Frame]:
     """A frame every `interval` seconds, for ever; the first after one interval, since rates need two readings."""
     readings = deque([_read(source)])
     history: deque[float] = deque(maxlen=HISTORY)
@@ -40,11 +40,11 @@ def frames(source: Source, interval: float, sleep: Callable[[float], None] = tim
         yield Frame(figures(readings[0], readings[-1]), tuple(history))
 
 
-def _read(source: Source) -> Reading:
+def _read(source: MetricsSource) -> Reading:
     return read(time.monotonic(), source.read_gateway(), source.read_engines())
 
 
-def as_json(source: Source, now: Figures) -> dict[str, Any]:
+def as_json(source: MetricsSource, now: Figures) -> dict[str, Any]:
     """For other programs: the figures as they are, in their own units."""
     where = {"profile": source.profile, "runtime": source.runtime, "gateway_url": source.gateway_url}
     return where | dataclasses.asdict(now)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fullbatch.top.figures import Figures
-from fullbatch.top.sources import Source
+from fullbatch.top.sources import MetricsSource
 
 if TYPE_CHECKING:  # loaded when something is drawn: every other command answers faster without it
     from rich.console import Group, RenderableType
@@ -19,7 +19,7 @@ _SPARKS = " ▁▂▃▄▅▆▇█"
 _COLOURS = {"idle": "dim", "room left": "green", "KV cache full": "yellow", "all slots taken": "blue"}
 
 
-def picture(source: Source, now: Figures, history: Sequence[float], width: int, height: int = 50) -> Group:
+def picture(source: MetricsSource, now: Figures, history: Sequence[float], width: int, height: int = 50) -> Group:
     """What fills a terminal of `width` columns and `height` lines. `history`: tokens per second, oldest first."""
     from rich.console import Group
     from rich.text import Text
@@ -34,7 +34,7 @@ def picture(source: Source, now: Figures, history: Sequence[float], width: int, 
     return Group(*parts)
 
 
-def _headline(source: Source, now: Figures) -> Text:
+def _headline(source: MetricsSource, now: Figures) -> Text:
     from rich.text import Text
 
     line = Text(f"{source.profile}", style="bold", overflow="ellipsis", no_wrap=True)

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Source:
+class MetricsSource:
     """A running deployment. Each of `read_*` gives Prometheus text, empty when nothing answers."""
 
     profile: str
@@ -25,7 +25,7 @@ class Source:
     read_engines: Callable[[], str]
 
 
-def find(root: Path, profile: str | None) -> Source:
+def find(root: Path, profile: str | None) -> MetricsSource:
     """The one that runs, or `profile`; StateError when that is none, or when it has to be chosen."""
     found = [_of_processes(one) for one in state.running(root)]
     in_docker = compose.running_profile()
@@ -40,18 +40,18 @@ def find(root: Path, profile: str | None) -> Source:
     return found[0]
 
 
-def _of_processes(known: state.State) -> Source:
+def _of_processes(known: state.ProcessRun) -> MetricsSource:
     urls = list(known.engine_urls.values())
-    return Source(
+    return MetricsSource(
         known.profile, "process", known.gateway_url,
         read_gateway=lambda: _metrics(known.gateway_url),
         read_engines=lambda: "".join(_metrics(url) for url in urls),
     )  # fmt: skip
 
 
-def _of_containers(profile: str) -> Source:
+def _of_containers(profile: str) -> MetricsSource:
     url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
-    return Source(
+    return MetricsSource(
         profile, "compose", url,
         # A gateway from before an update has its one port only.
         read_gateway=lambda: compose.gateway_metrics() or _metrics(url),

@@ -99,7 +99,7 @@ class Vllm:
     def facts(self) -> dict[str, Any]:
         metrics = http.get(f"{self.deployment.engine_urls()[0]}/metrics").text
         log = self.deployment.log_tail(20_000)
-        run = calibrate.measure(self.plan, calibrate.Said(metrics, log, None), datetime.now(UTC).date())
+        run = calibrate.measure(self.plan, calibrate.EngineReport(metrics, log, None), datetime.now(UTC).date())
         return {
             "engine": self.version(),
             "command": " ".join(self.deployment.engine_command("vllm", 0)),

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from fullbatch.top.loop import frames
-from fullbatch.top.sources import Source
+from fullbatch.top.sources import MetricsSource
 from grafana.dashboards import ALL
 from grafana.panels import Panel
 from grafana.queries.hardware import NO_CARDS
@@ -140,7 +140,7 @@ def test_the_recording_is_what_this_engine_exposes(stack: Stack, tmp_path: Path)
 
 @pytest.mark.usefixtures("overload")
 def test_fullbatch_top_sees_the_same_without_prometheus(stack: Stack) -> None:
-    source = Source(
+    source = MetricsSource(
         stack.plan.name, "process", stack.gateway, partial(exposed, stack.gateway), partial(exposed, stack.engine)
     )
     figures = (frame.figures for frame in frames(source, 1.0))

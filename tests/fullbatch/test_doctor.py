@@ -12,7 +12,7 @@ import pytest
 from fullbatch import doctor
 from fullbatch.cli import commands
 from fullbatch.core import host
-from fullbatch.doctor.verdict import Verdict
+from fullbatch.doctor.verdict import CheckResult
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime.process import Ports
 from tests.fullbatch.doctor.test_nvidia import ANSWERS
@@ -42,7 +42,7 @@ def ports(free_port: Callable[[], int]) -> Ports:
     return Ports(free_port(), free_port())
 
 
-def _by_check(found: list[Verdict]) -> dict[str, Verdict]:
+def _by_check(found: list[CheckResult]) -> dict[str, CheckResult]:
     return {one.check: one for one in found}
 
 

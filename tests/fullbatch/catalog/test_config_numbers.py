@@ -46,7 +46,7 @@ def _plan(data: dict[str, Any]) -> None:
     model = config_json.parse(data, Path("config.json"))
     asked = {"description": "d", "model": model.name, "hardware": {"gpu": "h200"}, "context": 256}
     made = profile.parse(asked, "x", {model.name: model})
-    advice.answer(advice.plan("x", made, model), made, model)
+    advice.advise(advice.plan("x", made, model), made, model)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

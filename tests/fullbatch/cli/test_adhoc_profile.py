@@ -80,7 +80,7 @@ def test_any_card_by_its_figures() -> None:
     assert {"max-num-seqs", "max-num-batched-tokens"} <= {flag.name for flag in made.engines[0].flags}
     unnamed = adhoc_profile.plan_of(_ask(model="Qwen/Qwen2.5-1.5B-Instruct", **given))
     assert any("compute capability taken as 8.0" in line for line in unnamed.assumptions)
-    other = advice.answer(made, asked.profile)
+    other = advice.advise(made, asked.profile)
     assert any("cut over 2" in choice.title for choice in other.better)
 
 
@@ -136,7 +136,7 @@ def test_a_mixture_of_experts_has_no_known_step(tmp_path: Path) -> None:
     data = tinymodel.CONFIG | {"num_local_experts": 8, "architectures": ["MixtralForCausalLM"]}
     (tmp_path / "config.json").write_text(json.dumps(data), encoding="utf-8")
     asked = _ask(model=str(tmp_path), gpu="rtx4090")
-    assert advice.answer(adhoc_profile.plan_of(asked), asked.profile, asked.own).step_ms is None
+    assert advice.advise(adhoc_profile.plan_of(asked), asked.profile, asked.own).step_ms is None
 
 
 def test_a_path_that_leads_nowhere() -> None:

@@ -51,7 +51,7 @@ def test_post_carries_key_and_body() -> None:
 
 def test_an_error_status_is_an_answer() -> None:
     with _server(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy") as (url, _):
-        assert http.get(url) == http.Answer(503, "busy")
+        assert http.get(url) == http.HttpResponse(503, "busy")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("text", ["", "no json", "[1]", "null", "{"])
 def test_a_body_that_is_no_object_is_empty(text: str) -> None:
-    assert http.Answer(200, text).json() == {}
+    assert http.HttpResponse(200, text).json() == {}
 
 
 @pytest.mark.parametrize("at", ["", "/health", "/v1/models"])

@@ -9,7 +9,7 @@ import pytest
 
 from fullbatch.doctor import cards, nvidia
 from fullbatch.doctor.nvidia import Nvidia
-from fullbatch.doctor.verdict import Verdict
+from fullbatch.doctor.verdict import CheckResult
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.plan import Plan
 from tests.fullbatch.doctor.test_nvidia import text
@@ -25,7 +25,7 @@ def plan(plan_of: Callable[[str], Plan]) -> Plan:
     return plan_of(BIG)
 
 
-def _named(found: list[Verdict], check: str) -> Verdict:
+def _named(found: list[CheckResult], check: str) -> CheckResult:
     (one,) = [one for one in found if one.check == check]
     return one
 

@@ -140,7 +140,7 @@ def test_status_says_why_an_engine_has_died(
         )
         urls = {"engine": "http://127.0.0.1:1"}
         known = plan_facts.of(plan_of("cpu"))
-        state.write(tmp_path, state.State("cpu", "http://127.0.0.1:1", urls, "keys", processes, facts=known))
+        state.write(tmp_path, state.ProcessRun("cpu", "http://127.0.0.1:1", urls, "keys", processes, facts=known))
         (found,) = deployment.status(tmp_path)
         gateway.communicate(b"")
     assert not found["healthy"]

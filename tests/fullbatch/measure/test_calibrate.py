@@ -9,7 +9,7 @@ import yaml
 
 from fullbatch.core.errors import StateError
 from fullbatch.measure import calibrate
-from fullbatch.measure.calibrate import Said
+from fullbatch.measure.calibrate import EngineReport
 from fullbatch.planning.plan import Plan
 from tests.fullbatch.checkout import REPOSITORY, Checkout
 
@@ -27,7 +27,7 @@ CARD_LOG = [
 
 
 def test_an_exact_run(plan_of: Callable[[str], Plan]) -> None:
-    run = calibrate.measure(plan_of("cpu-tiny"), Said(METRICS, [], 1.75), TODAY)
+    run = calibrate.measure(plan_of("cpu-tiny"), EngineReport(METRICS, [], 1.75), TODAY)
     assert run["date"] == "2026-11-23"
     assert (run["kv_tokens_predicted"], run["kv_tokens_reported"], run["error"]) == (524_288, 524_288, 0.0)
     assert run["beside_gib"] == pytest.approx(1.75 - 1.0065, abs=0.01)
@@ -35,7 +35,7 @@ def test_an_exact_run(plan_of: Callable[[str], Plan]) -> None:
 
 
 def test_a_run_that_is_off_says_by_how_much(plan_of: Callable[[str], Plan]) -> None:
-    run = calibrate.measure(plan_of("cpu-tiny"), Said(METRICS.replace("524288", "498073"), [], None), TODAY)
+    run = calibrate.measure(plan_of("cpu-tiny"), EngineReport(METRICS.replace("524288", "498073"), [], None), TODAY)
     assert run["error"] == -0.05
     assert "beside_gib" not in run
 
@@ -50,14 +50,14 @@ def test_what_the_log_of_a_card_names() -> None:
 
 def test_an_engine_that_is_not_up_yet(plan_of: Callable[[str], Plan]) -> None:
     with pytest.raises(StateError, match="reports no KV cache yet"):
-        calibrate.measure(plan_of("cpu-tiny"), Said("", [], None), TODAY)
+        calibrate.measure(plan_of("cpu-tiny"), EngineReport("", [], None), TODAY)
 
 
 def test_a_kept_run_is_the_last_of_the_file(plan_of: Callable[[str], Plan], tmp_path: Path) -> None:
     path = tmp_path / "calibration.yaml"
     path.write_text((REPOSITORY / "fullbatch/catalog/calibration.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    run = calibrate.measure(plan_of("cpu-tiny"), Said(METRICS, CARD_LOG, None), TODAY)
+    run = calibrate.measure(plan_of("cpu-tiny"), EngineReport(METRICS, CARD_LOG, None), TODAY)
     assert calibrate.keep(run, path) == path
     after = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert after["runs"] == [*(before["runs"] or []), run]

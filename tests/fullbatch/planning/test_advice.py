@@ -22,9 +22,9 @@ def _profile(model: str = LLAMA_8B, gpu: str = "rtx4090", **changes: Any) -> pro
     return profile.parse({"description": "d", "model": model, "hardware": hardware} | changes, "x")
 
 
-def _answer(**changes: Any) -> advice.Answer:
+def _answer(**changes: Any) -> advice.Advice:
     asked = _profile(**changes)
-    return advice.answer(make("x", asked), asked)
+    return advice.advise(make("x", asked), asked)
 
 
 def _with(asked: profile.Profile, settings: dict[str, Any]) -> profile.Profile:
@@ -45,7 +45,7 @@ def test_fifty_chats_of_2048_tokens_on_a_4090() -> None:
 def test_what_each_choice_says_is_what_its_settings_give() -> None:
     asked = _profile(users=50, context=2048)
     now = make("x", asked).capacity
-    for choice in advice.answer(make("x", asked), asked).better:
+    for choice in advice.advise(make("x", asked), asked).better:
         held = make("x", _with(asked, choice.settings)).capacity
         assert (held.kv_tokens, held.concurrency_worst) == (choice.kv_tokens, choice.concurrency_worst)
         assert held.concurrency_worst > now.concurrency_worst
@@ -53,7 +53,7 @@ def test_what_each_choice_says_is_what_its_settings_give() -> None:
 
 def test_the_shorter_context_holds_everybody() -> None:
     asked = _profile(users=50, context=8192)
-    shorter = next(one for one in advice.answer(make("x", asked), asked).better if "context" in one.settings)
+    shorter = next(one for one in advice.advise(make("x", asked), asked).better if "context" in one.settings)
     assert shorter.concurrency_worst >= 50
     longer = make("x", _with(asked, {"context": shorter.settings["context"] + 512}))
     assert longer.engines[0].capacity.concurrency_worst < 50
@@ -81,7 +81,7 @@ def test_a_step_is_bounded_by_what_it_reads() -> None:
 def test_on_the_processor_only_the_context_is_a_choice() -> None:
     data = {"description": "d", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}, "context": 8192}
     asked = profile.parse(data | {"users": 200}, "x")
-    found = advice.answer(make("x", asked), asked)
+    found = advice.advise(make("x", asked), asked)
     assert [list(choice.settings) for choice in found.better] == [["context"]]
     assert found.step_ms is None
 
@@ -131,7 +131,7 @@ def test_every_pair_gets_an_answer_or_a_way_out(model: str, gpu: str, count: int
     except CannotWork as refusal:
         assert "this would work: " in str(refusal) or "evenly; write " in str(refusal)
         return
-    found = advice.answer(made, asked)
+    found = advice.advise(made, asked)
     assert found.gives_first
     worst = [choice.concurrency_worst for choice in found.better]
     assert worst == sorted(worst)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fullbatch import catalog
 from fullbatch.planning import engine_step, profile, sizing
-from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.engine_step import EngineStep
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
 LLAMA_70B = "RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8"
@@ -22,7 +22,7 @@ def _profile(gpu: str = "rtx4090", **changes: Any) -> profile.Profile:
     return profile.parse({"description": "d", "model": QWEN_7B, "hardware": hardware} | changes, "x")
 
 
-def _choose(gpu: str = "rtx4090", **changes: Any) -> Batch:
+def _choose(gpu: str = "rtx4090", **changes: Any) -> EngineStep:
     asked = _profile(gpu, **changes)
     return engine_step.choose("x", asked, catalog.models()[asked.model])
 
@@ -81,7 +81,7 @@ def test_what_the_profile_sets_itself_wins() -> None:
 @given(st.floats(0, 2000), st.integers(1, 256))
 def test_for_throughput_no_more_seats_than_fit(typical: float, seats: int) -> None:
     asked = _profile(goal="throughput")
-    kept = engine_step.seated("x", asked, Batch(seats, 8192, "why it is so", "why"), _capacity(typical))
+    kept = engine_step.seated("x", asked, EngineStep(seats, 8192, "why it is so", "why"), _capacity(typical))
     assert kept.sequences <= seats
     assert kept.sequences in (seats, max(8, -(-int(typical) // 8) * 8))
 

@@ -21,11 +21,11 @@ SEED_ARGS = {
 }  # fmt: skip
 
 
-def _lines(plan: Plan) -> dict[str, explain.Line]:
+def _lines(plan: Plan) -> dict[str, explain.FlagVerdict]:
     return {line.flag: line for line in explain.lines(plan)}
 
 
-def _own(**args: Any) -> dict[str, explain.Line]:
+def _own(**args: Any) -> dict[str, explain.FlagVerdict]:
     data = {"description": "d", "model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "rtx4090"}}
     return _lines(make("x", profile.parse(data | {"engine": {"args": args}}, "x")))
 

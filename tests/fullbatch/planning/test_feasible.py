@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import profile
-from fullbatch.planning.feasible import CannotWork, TooLarge
+from fullbatch.planning.feasible import CannotWork, DoesNotFit
 from fullbatch.planning.plan import Plan, make
 
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
@@ -166,7 +166,7 @@ def test_an_odd_user_has_a_seat_too() -> None:
 
 def test_two_machines_share_the_layers() -> None:
     model = "meta-llama/Llama-3.1-405B-Instruct"
-    with pytest.raises(TooLarge):
+    with pytest.raises(DoesNotFit):
         _plan(model, "h100", count=8, context=8192)
     engine = _plan(model, "h100", count=8, nodes=2, context=8192).engines[0]
     flags = {flag.name: flag.value for flag in engine.flags}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fullbatch.planning import flags, profile
-from fullbatch.planning.engine_step import Batch
+from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import Flag
 
 
@@ -14,11 +14,11 @@ def _profile(**changes: Any) -> profile.Profile:
     return profile.parse(data | changes, "x")
 
 
-def _given(step: Batch, **changes: Any) -> dict[str, Any]:
+def _given(step: EngineStep, **changes: Any) -> dict[str, Any]:
     return {flag.name: flag.value for flag in flags.choose(_profile(**changes), step, 100)}
 
 
-DEFAULT = Batch(256, 2048, "as many as there are", "as it comes")
+DEFAULT = EngineStep(256, 2048, "as many as there are", "as it comes")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,16 @@ def test_a_flag_as_words(value: Any, words: list[str]) -> None:
 def test_what_equals_the_engines_default_is_not_given() -> None:
     found = _given(DEFAULT, goal="throughput")
     assert not {"max-num-seqs", "max-num-batched-tokens", "gpu-memory-utilization"} & set(found)
-    assert _given(Batch(56, 4096, "w" * 20, "w" * 20))["max-num-batched-tokens"] == 4096
+    assert _given(EngineStep(56, 4096, "w" * 20, "w" * 20))["max-num-batched-tokens"] == 4096
 
 
 def test_fewer_seats_do_not_narrow_the_cuda_graphs() -> None:
     """The engine ends them at twice the seats, and short prompts are longer than that."""
-    assert _given(Batch(56, 2048, "w" * 20, "w" * 20))["max-cudagraph-capture-size"] == 512
+    assert _given(EngineStep(56, 2048, "w" * 20, "w" * 20))["max-cudagraph-capture-size"] == 512
     assert "max-cudagraph-capture-size" not in _given(DEFAULT)
-    assert "max-cudagraph-capture-size" not in _given(Batch(8, 2048, "w", "w"), hardware={"cpu": {"kv_cache_gib": 1}})
+    assert "max-cudagraph-capture-size" not in _given(
+        EngineStep(8, 2048, "w", "w"), hardware={"cpu": {"kv_cache_gib": 1}}
+    )
 
 
 def test_the_engines_own_bound_is_what_it_is_told() -> None:

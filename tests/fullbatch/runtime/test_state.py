@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from fullbatch.runtime import state
-from fullbatch.runtime.state import Started, State
+from fullbatch.runtime.state import ProcessRun, Started
 from tests.fullbatch.checkout import eventually_gone
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -43,8 +43,8 @@ def _started(pid: int, created: float | None = None) -> Started:
     return Started("engine", pid, psutil.Process(pid).create_time() if created is None else created, "/log")
 
 
-def _state(*processes: Started) -> State:
-    return State("cpu", "http://127.0.0.1:8080", {"engine": "http://127.0.0.1:8100"}, "/keys", processes)
+def _state(*processes: Started) -> ProcessRun:
+    return ProcessRun("cpu", "http://127.0.0.1:8080", {"engine": "http://127.0.0.1:8100"}, "/keys", processes)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_only_deployments_with_a_live_process_run(tmp_path: Path) -> None:
     with _process(SLEEP) as (process, _):
         for profile, pid in (("a", process.pid), ("b", 2**22 + 1)):
             state.run_dir(tmp_path, profile).mkdir(parents=True)
-            found = State(
+            found = ProcessRun(
                 profile, "u", {}, "k", (Started("engine", pid, psutil.Process(process.pid).create_time(), ""),)
             )
             state.write(tmp_path, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from fullbatch.runtime import state, stopping
-from fullbatch.runtime.state import Started, State
+from fullbatch.runtime.state import ProcessRun, Started
 
 # Takes two seconds to end once it was asked, as an engine that lets answers end.
 SLOW_TO_GO = """
@@ -33,7 +33,7 @@ def test_eight_engines_end_as_fast_as_one(tmp_path: Path) -> None:
     processes, started = zip(
         *(_started(name, SLOW_TO_GO) for name in ("gateway", *(f"engine-{n}" for n in range(8)))), strict=True
     )
-    known = State("p", "http://127.0.0.1:1", {}, "keys", started)
+    known = ProcessRun("p", "http://127.0.0.1:1", {}, "keys", started)
     said: list[str] = []
     began = time.monotonic()
     stopping.stop(tmp_path, known, said.append)
@@ -49,7 +49,7 @@ def test_what_does_not_hear_is_killed(tmp_path: Path) -> None:
     process, started = _started("engine", DEAF)
     folder = state.run_dir(tmp_path, "p")
     folder.mkdir(parents=True)
-    known = State("p", "http://127.0.0.1:1", {}, "keys", (started,), sockets=str(folder / "ipc"))
+    known = ProcessRun("p", "http://127.0.0.1:1", {}, "keys", (started,), sockets=str(folder / "ipc"))
     (folder / "ipc").mkdir()
     state.write(tmp_path, known)
     stopping.stop(tmp_path, known, lambda _text: None, patience=0.5)

@@ -6,7 +6,7 @@ from itertools import count, islice
 import pytest
 
 from fullbatch.top.loop import as_json, frames
-from fullbatch.top.sources import Source
+from fullbatch.top.sources import MetricsSource
 
 
 def engine(tokens: float) -> str:
@@ -16,7 +16,7 @@ def engine(tokens: float) -> str:
 def test_the_first_frame_already_has_rates_and_history_grows() -> None:
     numbers = count(0, 50)
     slept: list[float] = []
-    source = Source("p", "process", "http://127.0.0.1:1", lambda: "", lambda: engine(next(numbers)))
+    source = MetricsSource("p", "process", "http://127.0.0.1:1", lambda: "", lambda: engine(next(numbers)))
     seen = list(islice(frames(source, 0.5, slept.append), 3))
     assert slept == [0.5, 0.5, 0.5]
     assert [len(frame.history) for frame in seen] == [1, 2, 3]
@@ -25,7 +25,7 @@ def test_the_first_frame_already_has_rates_and_history_grows() -> None:
 
 def test_an_engine_that_dies_and_comes_back_ends_nothing() -> None:
     texts = iter([engine(5), "", "", engine(1), engine(9)])
-    source = Source("p", "process", "http://127.0.0.1:1", lambda: "", lambda: next(texts))
+    source = MetricsSource("p", "process", "http://127.0.0.1:1", lambda: "", lambda: next(texts))
     seen = [frame.figures for frame in islice(frames(source, 0.2, lambda _: None), 4)]
     assert [one.engine_answers for one in seen] == [False, False, True, True]
     assert seen[0].output_tokens_per_s is None
@@ -33,7 +33,7 @@ def test_an_engine_that_dies_and_comes_back_ends_nothing() -> None:
 
 
 def test_json_holds_every_figure_and_where_it_is_from() -> None:
-    source = Source("p", "compose", "http://127.0.0.1:1", lambda: "", lambda: engine(1))
+    source = MetricsSource("p", "compose", "http://127.0.0.1:1", lambda: "", lambda: engine(1))
     frame = next(frames(source, 0.2, lambda _: None))
     told = json.loads(json.dumps(as_json(source, frame.figures)))
     assert (told["profile"], told["runtime"], told["limit"], told["keys"]) == ("p", "compose", "idle", [])
@@ -42,5 +42,5 @@ def test_json_holds_every_figure_and_where_it_is_from() -> None:
 
 @pytest.mark.parametrize("text", ["garbage", "<html>"])
 def test_a_stranger_on_the_port_is_no_answer(text: str) -> None:
-    source = Source("p", "process", "http://127.0.0.1:1", lambda: text, lambda: text)
+    source = MetricsSource("p", "process", "http://127.0.0.1:1", lambda: text, lambda: text)
     assert next(frames(source, 0.2, lambda _: None)).figures.limit == "nothing answers"
