@@ -55,7 +55,7 @@ def plan(name: str, profile: Profile, own: Model | None = None) -> Plan:
         changes = smallest_changes(profile, own)
         if not changes:
             raise
-        raise DoesNotFit(name, f"{refusal.reason}; this would work: {', or '.join(changes)}") from refusal
+        raise DoesNotFit(f"{refusal.reason}; this would work: {', or '.join(changes)}", refusal.source) from refusal
 
 
 def advise(made: Plan, profile: Profile, own: Model | None = None) -> Advice:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fullbatch import catalog
-from fullbatch.core.errors import UsageError
 from fullbatch.planning import engine_args, sizing
+from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.profile import Profile
 
 # Tokens of a step by goal, workload, and whether the card is a large one (70 GiB and more, but not the A100).
@@ -48,7 +48,7 @@ def defaults_class(profile: Profile) -> str:
     return card.defaults_class if card else "cpu"
 
 
-def choose(name: str, profile: Profile, model: catalog.Model) -> EngineStep:
+def choose(profile: Profile, model: catalog.Model) -> EngineStep:
     """The step before the KV cache is known: for throughput its seats are the engine's own default."""
     share = -(-profile.users // profile.hardware.replicas)
     default = catalog.engine().default_max_num_seqs[defaults_class(profile)]
@@ -57,22 +57,22 @@ def choose(name: str, profile: Profile, model: catalog.Model) -> EngineStep:
         seats, why = default, "goal: throughput: as many as the engine takes"
     tokens = _tokens(profile, model)
     if profile.engine.args.get("enable-chunked-prefill") is False:  # as the engine does (engine/arg_utils.py:3136)
-        tokens = max(tokens, count(name, profile, "max-model-len", profile.context))
+        tokens = max(tokens, count(profile, "max-model-len", profile.context))
     return EngineStep(
-        sequences=count(name, profile, "max-num-seqs", seats),
-        tokens=count(name, profile, "max-num-batched-tokens", tokens),
+        sequences=count(profile, "max-num-seqs", seats),
+        tokens=count(profile, "max-num-batched-tokens", tokens),
         why_sequences=why,
         why_tokens=f"goal: {profile.goal}, workload: {profile.workload}: {_WHY[profile.workload]}",
     )
 
 
-def seated(name: str, profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
+def seated(profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
     """For throughput no more seats than requests of half the context fit the KV cache: more would only be preempted."""
     fit = max(8, -(-int(capacity.concurrency_typical) // 8) * 8)
     if profile.goal != "throughput" or fit >= batch.sequences:
         return batch
     why = "goal: throughput: as many as the KV cache holds at half the context, rounded up to 8"
-    return EngineStep(count(name, profile, "max-num-seqs", fit), batch.tokens, why, batch.why_tokens)
+    return EngineStep(count(profile, "max-num-seqs", fit), batch.tokens, why, batch.why_tokens)
 
 
 def _why_seats(profile: Profile, share: int) -> str:
@@ -92,10 +92,10 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
     return _TOKENS[profile.goal, profile.workload][large]
 
 
-def count(name: str, profile: Profile, flag: str, planned: int) -> int:
+def count(profile: Profile, flag: str, planned: int) -> int:
     """What the profile sets for `flag` itself, else what is planned; the gateway and the dashboards need a number."""
     value = profile.engine.args.get(flag, planned)
     number = engine_args.whole(value)
     if number is None:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
+        raise CannotWork(f"engine.args.{flag}: {value!r}: write a whole number above 0")
     return number

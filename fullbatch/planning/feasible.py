@@ -24,22 +24,29 @@ _ONLY_CARDS = {
 
 
 class CannotWork(UsageError):
-    """This profile cannot run on its hardware; `reason` is the message without the file's name."""
+    """This profile cannot run on its hardware. `source`: its file, which the message begins with; `reason`: the rest.
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"profiles/{name}.yaml: {reason}")
-        self.reason = reason
+    Who finds the fault knows no file: `plan.make` says it, once for all.
+    """
+
+    def __init__(self, reason: str, source: str = "") -> None:
+        super().__init__(f"{source}: {reason}" if source else reason)
+        self.reason, self.source = reason, source
+
+    def of(self, source: str) -> CannotWork:
+        """The same, told of the profile in the file `source`."""
+        return type(self)(self.reason, source)
 
 
 class DoesNotFit(CannotWork):
     """Weights, or one request, do not fit the memory."""
 
 
-def refuse_settings(name: str, profile: Profile, model: Model) -> None:
+def refuse_settings(profile: Profile, model: Model) -> None:
     """CannotWork for settings that the engine, the card or the model's shape rules out."""
     for reason in _reasons(profile, model):
         if reason:
-            raise CannotWork(name, reason)
+            raise CannotWork(reason)
 
 
 def _reasons(profile: Profile, model: Model) -> list[str | None]:
@@ -47,45 +54,40 @@ def _reasons(profile: Profile, model: Model) -> list[str | None]:
     return [_cpu(profile), _nodes(profile, model), weights, _quantization(profile, model), _card(profile, model)]
 
 
-def refuse_batch(name: str, sequences: int, batched_tokens: int) -> None:
+def refuse_batch(sequences: int, batched_tokens: int) -> None:
     """CannotWork when a step cannot give each sequence one token: the engine does not start."""
     if sequences > batched_tokens:
         raise CannotWork(
-            name,
             f"max-num-seqs {sequences} is more than max-num-batched-tokens {batched_tokens}: a step gives each "
             f"sequence a token at least; raise the second to {sequences}",
         )
 
 
-def refuse_length(name: str, profile: Profile, model: Model, step_tokens: int, length: int) -> None:
+def refuse_length(profile: Profile, model: Model, step_tokens: int, length: int) -> None:
     """CannotWork for a request longer than the model, or than a step where prompts are not cut."""
     if length > model.native_context:
         raise CannotWork(
-            name,
             f"engine.args.max-model-len: {length} is more than {profile.model} was made for ({model.native_context}); "
             "write no more, or raise it in hf-overrides (max_position_embeddings) where its card says how",
         )
     if profile.engine.args.get("enable-chunked-prefill") is False and step_tokens < length:
         raise CannotWork(
-            name,
             f"engine.args.enable-chunked-prefill: without it a step holds a whole prompt: max-num-batched-tokens "
             f"{step_tokens} is less than {length}; raise it to {length}, or remove this flag",
         )
 
 
-def refuse_size(name: str, profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
+def refuse_size(profile: Profile, length: int, budget: sizing.Budget, capacity: sizing.Capacity) -> None:
     """DoesNotFit when weights, or one request of `length` tokens, do not fit."""
     if capacity.longest >= length:
         return
     if budget.kv_gib <= 0:
         raise DoesNotFit(
-            name,
             f"{profile.model} needs {budget.weights_gib:.1f} GiB for its weights and about "
             f"{budget.overhead_gib:.1f} GiB beside them, the engine may use {budget.usable_gib:.1f} GiB: it does not "
             "fit; choose a smaller model or more cards (hardware.count)",
         )
     raise DoesNotFit(
-        name,
         f"context: {length} tokens do not fit the KV cache, which holds a request of {capacity.longest}; "
         f"write at most {capacity.longest}",
     )

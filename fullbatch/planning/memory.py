@@ -11,7 +11,6 @@ from typing import Any
 
 from fullbatch import catalog
 from fullbatch.catalog import Model, engine_flags
-from fullbatch.core.errors import UsageError
 from fullbatch.planning import engine_args, feasible, kvcache, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile
@@ -30,15 +29,13 @@ def overridden(profile: Profile, model: Model) -> Model:
     return replace(model, native_context=longest, sliding_layers=sliding)
 
 
-def sizes(
-    name: str, profile: Profile, model: Model, step: EngineStep, length: int
-) -> tuple[sizing.Budget, sizing.Capacity]:
-    """Memory and capacity of one engine; UsageError for a value of `engine.args` that is none."""
-    budget = _budget(name, profile, model, step)
-    cache = cache_of(name, profile, model, step.tokens)
-    blocks = _number(name, profile, "num-gpu-blocks-override")
+def sizes(profile: Profile, model: Model, step: EngineStep, length: int) -> tuple[sizing.Budget, sizing.Capacity]:
+    """Memory and capacity of one engine; CannotWork for a value of `engine.args` that is none."""
+    budget = _budget(profile, model, step)
+    cache = cache_of(profile, model, step.tokens)
+    blocks = _number(profile, "num-gpu-blocks-override")
     if blocks is not None:
-        budget = _fixed(name, budget, blocks * kvcache.layout(model, cache).block_bytes / sizing.GIB)
+        budget = _fixed(budget, blocks * kvcache.layout(model, cache).block_bytes / sizing.GIB)
     return budget, sizing.capacity(budget, model, length, cache, blocks)
 
 
@@ -51,7 +48,7 @@ def precision(profile: Profile, model: Model) -> str:
     return model.precision if profile.weights == "checkpoint" or method else profile.weights
 
 
-def cache_of(name: str, profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
+def cache_of(profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
     """How the engine will keep its KV cache; `tokens` of a step."""
     pinned, hardware, args = catalog.engine(), profile.hardware, profile.engine.args
     device = "cuda" if hardware.gpu else "cpu"
@@ -59,7 +56,7 @@ def cache_of(name: str, profile: Profile, model: Model, tokens: int) -> kvcache.
     if device == "cuda" and isinstance(args.get("async-scheduling"), bool):
         at_once = 2 if args["async-scheduling"] else 1
     dtype = feasible.kv_cache_dtype(profile)
-    block = _number(name, profile, "block-size")
+    block = _number(profile, "block-size")
     return kvcache.Cache(
         dtype="float32" if dtype == "auto" and feasible.wide(profile) else dtype,
         tensor=hardware.count if hardware.gpu else 1,
@@ -94,18 +91,18 @@ def unsized(profile: Profile, model: Model) -> list[str]:
     return said
 
 
-def _budget(name: str, profile: Profile, model: Model, step: EngineStep) -> sizing.Budget:
+def _budget(profile: Profile, model: Model, step: EngineStep) -> sizing.Budget:
     hardware = profile.hardware
     knobs = sizing.Knobs(
         precision=precision(profile, model),
-        utilization=_share(name, profile, "gpu-memory-utilization"),
+        utilization=_share(profile, "gpu-memory-utilization"),
         batched_tokens=step.tokens,
         sequences=step.sequences,
         tensor=hardware.count,
         wide=feasible.wide(profile),
         graphs=profile.engine.args.get("enforce-eager") is not True,
-        offload_gib=_gib(name, profile, "cpu-offload-gb"),
-        adapters=_adapters(name, profile),
+        offload_gib=_gib(profile, "cpu-offload-gb"),
+        adapters=_adapters(profile),
     )
     if hardware.cpu:
         return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model, knobs)
@@ -113,59 +110,58 @@ def _budget(name: str, profile: Profile, model: Model, step: EngineStep) -> sizi
     cards = hardware.count * hardware.nodes
     machine = sizing.Machine(hardware.card, cards, catalog.engine(), catalog.calibration())
     budget = sizing.gpu_budget(machine, model, knobs)
-    fixed = _number(name, profile, "kv-cache-memory-bytes")
+    fixed = _number(profile, "kv-cache-memory-bytes")
     if fixed is None:
         return budget
     # The engine asks nobody then, the utilisation included: what is there beside weights and step is what can be had.
     whole = replace(budget, usable_gib=budget.total_gib, kv_gib=budget.total_gib - budget.usable_gib + budget.kv_gib)
-    return _fixed(name, whole, fixed * cards / sizing.GIB, "kv-cache-memory-bytes")
+    return _fixed(whole, fixed * cards / sizing.GIB, "kv-cache-memory-bytes")
 
 
-def _fixed(name: str, budget: sizing.Budget, wanted: float, flag: str = "num-gpu-blocks-override") -> sizing.Budget:
+def _fixed(budget: sizing.Budget, wanted: float, flag: str = "num-gpu-blocks-override") -> sizing.Budget:
     """The budget with a KV cache of `wanted` GiB; CannotWork when it is more than there is."""
     if wanted > budget.kv_gib > 0:
         raise feasible.CannotWork(
-            name,
             f"engine.args.{flag}: a KV cache of {wanted:.1f} GiB does not fit, {budget.kv_gib:.1f} GiB are left beside "
             "the weights; write less, or remove it",
         )
     return replace(budget, kv_gib=min(wanted, budget.kv_gib), usable_gib=budget.usable_gib - budget.kv_gib + wanted)
 
 
-def _adapters(name: str, profile: Profile) -> sizing.Adapters | None:
+def _adapters(profile: Profile) -> sizing.Adapters | None:
     if profile.engine.args.get("enable-lora") is not True:
         return None
-    places, rank = (_number(name, profile, flag) for flag in ("max-loras", "max-lora-rank"))
+    places, rank = (_number(profile, flag) for flag in ("max-loras", "max-lora-rank"))
     return sizing.Adapters(places or _LORA_PLACES, rank or _LORA_RANK)
 
 
-def _number(name: str, profile: Profile, flag: str) -> int | None:
+def _number(profile: Profile, flag: str) -> int | None:
     """A count that the profile sets for `flag`; None where it does not."""
     value = profile.engine.args.get(flag)
     if value is None:
         return None
     found = engine_args.whole(value)
     if found is None:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a whole number above 0")
+        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write a whole number above 0")
     return found
 
 
-def _share(name: str, profile: Profile, flag: str) -> float | None:
+def _share(profile: Profile, flag: str) -> float | None:
     """A part of the whole that the profile sets for `flag` itself; None where it does not."""
     value = profile.engine.args.get(flag)
     if value is None:
         return None
     found = _float(value)
     if found is None or not 0 < found <= 1:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write a number above 0, at most 1")
+        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write a number above 0, at most 1")
     return found
 
 
-def _gib(name: str, profile: Profile, flag: str) -> float:
+def _gib(profile: Profile, flag: str) -> float:
     value = profile.engine.args.get(flag, 0.0)
     found = _float(value)
     if found is None or not 0 <= found < 1e6:
-        raise UsageError(f"profiles/{name}.yaml: engine.args.{flag}: {value!r}: write GiB, 0 or more")
+        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write GiB, 0 or more")
     return found
 
 

@@ -117,13 +117,20 @@ class Plan:
 
 
 def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
-    """The plan for `profile`; UsageError when the model cannot work on that hardware.
+    """The plan for `profile`; CannotWork, which names its file, when the model cannot work on that hardware.
 
     `own`: the facts of a model that the catalog does not know.
     """
+    try:
+        return _make(name, profile, own)
+    except feasible.CannotWork as refusal:
+        raise refusal.of(f"profiles/{name}.yaml") from None
+
+
+def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
     model = memory.overridden(profile, own or catalog.models()[profile.model])
-    feasible.refuse_settings(name, profile, model)
-    step, engine = _engine(name, profile, model)
+    feasible.refuse_settings(profile, model)
+    step, engine = _engine(profile, model)
     copies = profile.hardware.replicas
     least = _step_ms(profile, model, engine)
     pool = gateway_limits.EnginePool(
@@ -152,18 +159,18 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     )
 
 
-def _engine(name: str, profile: Profile, model: catalog.Model) -> tuple[EngineStep, EnginePlan]:
+def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EnginePlan]:
     """One engine, its flags still to come, and the step it makes."""
     pinned, hardware = catalog.engine(), profile.hardware
     device = "cuda" if hardware.gpu else "cpu"
-    length = engine_step.count(name, profile, "max-model-len", profile.context)
-    step = engine_step.choose(name, profile, model)
-    budget, capacity = memory.sizes(name, profile, model, step, length)
-    step = engine_step.seated(name, profile, step, capacity)
-    budget, capacity = memory.sizes(name, profile, model, step, length)
-    feasible.refuse_length(name, profile, model, step.tokens, length)
-    feasible.refuse_batch(name, step.sequences, step.tokens)
-    feasible.refuse_size(name, profile, length, budget, capacity)
+    length = engine_step.count(profile, "max-model-len", profile.context)
+    step = engine_step.choose(profile, model)
+    budget, capacity = memory.sizes(profile, model, step, length)
+    step = engine_step.seated(profile, step, capacity)
+    budget, capacity = memory.sizes(profile, model, step, length)
+    feasible.refuse_length(profile, model, step.tokens, length)
+    feasible.refuse_batch(step.sequences, step.tokens)
+    feasible.refuse_size(profile, length, budget, capacity)
     return step, EnginePlan(
         service="engine",
         device=device,

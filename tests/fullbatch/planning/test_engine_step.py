@@ -24,7 +24,7 @@ def _profile(gpu: str = "rtx4090", **changes: Any) -> profile.Profile:
 
 def _choose(gpu: str = "rtx4090", **changes: Any) -> EngineStep:
     asked = _profile(gpu, **changes)
-    return engine_step.choose("x", asked, catalog.models()[asked.model])
+    return engine_step.choose(asked, catalog.models()[asked.model])
 
 
 def _capacity(typical: float) -> sizing.Capacity:
@@ -81,16 +81,16 @@ def test_what_the_profile_sets_itself_wins() -> None:
 @given(st.floats(0, 2000), st.integers(1, 256))
 def test_for_throughput_no_more_seats_than_fit(typical: float, seats: int) -> None:
     asked = _profile(goal="throughput")
-    kept = engine_step.seated("x", asked, EngineStep(seats, 8192, "why it is so", "why"), _capacity(typical))
+    kept = engine_step.seated(asked, EngineStep(seats, 8192, "why it is so", "why"), _capacity(typical))
     assert kept.sequences <= seats
     assert kept.sequences in (seats, max(8, -(-int(typical) // 8) * 8))
 
 
 def test_for_latency_the_seats_are_the_users() -> None:
     asked = _profile(users=50)
-    step = engine_step.choose("x", asked, catalog.models()[QWEN_7B])
+    step = engine_step.choose(asked, catalog.models()[QWEN_7B])
     assert step.sequences == 56
-    assert engine_step.seated("x", asked, step, _capacity(3)) == step
+    assert engine_step.seated(asked, step, _capacity(3)) == step
 
 
 def test_each_copy_seats_its_share() -> None:
@@ -101,5 +101,5 @@ def test_each_copy_seats_its_share() -> None:
 def test_the_processor_keeps_its_default_step() -> None:
     data = {"description": "d", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}, "goal": "throughput"}
     asked = profile.parse(data | {"workload": "batch"}, "x")
-    step = engine_step.choose("x", asked, catalog.models()["tiny"])
+    step = engine_step.choose(asked, catalog.models()["tiny"])
     assert (step.sequences, step.tokens) == (128, 2048)
