@@ -17,14 +17,15 @@ from types import FrameType
 from fullbatch import doctor
 from fullbatch.cli import adhoc_profile, describe, follow
 from fullbatch.cli.options import keys_profile, parser
+from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, UsageError
-from fullbatch.doctor import verdict
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, compare, demo, launcher
 from fullbatch.planning import advice, explain, plan, profile
 from fullbatch.rendering import check, files
-from fullbatch.runtime import Say, compose, dotenv
-from fullbatch.runtime.process import Ports
+from fullbatch.runtime import Say, dotenv
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.process.deployment import Ports
 from fullbatch.top import sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,10 +145,10 @@ def _doctor(args: argparse.Namespace) -> int:
     made = _plan(args.profile) if args.profile else None
     runtime, found = doctor.examine(ROOT, made, args.runtime, _ports(args))
     if args.json:
-        print(json.dumps(verdict.as_json(args.profile, runtime, found), indent=2))
+        print(json.dumps(check_result.as_json(args.profile, runtime, found), indent=2))
     else:
-        print(verdict.as_text(found), end="")
-    return OK if verdict.works(found) else FAILED
+        print(check_result.as_text(found), end="")
+    return OK if check_result.works(found) else FAILED
 
 
 def _up(args: argparse.Namespace) -> int:

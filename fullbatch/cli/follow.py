@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from fullbatch.core.errors import StateError
-from fullbatch.runtime import compose, state
-from fullbatch.runtime.process import tail
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import tail
 from fullbatch.top import keys, loop, sources
 from fullbatch.top.screen import picture
 

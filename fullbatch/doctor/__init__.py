@@ -7,11 +7,13 @@ import resource
 from pathlib import Path
 
 from fullbatch.core import host
-from fullbatch.doctor import cards, containers, nvidia, serving, system
-from fullbatch.doctor.verdict import CheckResult, ok, warn
+from fullbatch.core.check_result import CheckResult, ok, warn
+from fullbatch.doctor import cards, nvidia, serving, system
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import compose, state
-from fullbatch.runtime.process import Ports
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.compose import docker_info
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import Ports
 
 
 def runtime_of(asked: str, docker: host.Docker) -> str:
@@ -35,7 +37,7 @@ def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[st
 
 def _docker(docker: host.Docker, runtime: str, plan: Plan | None) -> list[CheckResult]:
     if runtime == "compose" or not docker.problem:
-        return containers.judge(docker, None if docker.problem else containers.read(), plan)
+        return docker_info.judge(docker, None if docker.problem else docker_info.read(), plan)
     finding, _, fix = docker.problem.partition("; ")
     return [warn("docker", f"{finding}; profiles run as plain processes", fix.partition(", or use")[0])]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from fullbatch import catalog
+from fullbatch.core.check_result import CheckResult, fail, ok, warn
 from fullbatch.doctor.nvidia import Holder, InstalledCard, Nvidia
-from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
 from fullbatch.planning.plan import EnginePlan, Plan
 
 # CUDA 13 of the engine's image and wheel; CUDA 12.x of the -cu129 image by minor-version compatibility

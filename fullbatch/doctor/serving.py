@@ -10,11 +10,12 @@ from pathlib import Path
 
 from fullbatch import catalog
 from fullbatch.core import host
-from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
+from fullbatch.core.check_result import CheckResult, fail, ok, warn
 from fullbatch.lifecycle import diagnosis
 from fullbatch.planning.plan import EnginePlan, Plan
-from fullbatch.runtime import requirements, state
-from fullbatch.runtime.process import LOOPBACK, Ports, tail
+from fullbatch.runtime import requirements
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import LOOPBACK, Ports, tail
 
 # compose.yaml publishes them on loopback; the environment may say otherwise.
 COMPOSE_PORTS = (("Prometheus", 9090, "PROMETHEUS_PORT"), ("Grafana", 3000, "GRAFANA_PORT"))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from fullbatch.core import host
-from fullbatch.doctor.verdict import CheckResult, fail, ok, warn
+from fullbatch.core.check_result import CheckResult, fail, ok, warn
 from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import requirements
 

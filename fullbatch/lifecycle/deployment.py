@@ -14,10 +14,13 @@ from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
-from fullbatch.runtime import Running, Say, compose, process, state
-from fullbatch.runtime.compose import ComposeDeployment, running_profile
-from fullbatch.runtime.process import Ports, ProcessDeployment, tail
-from fullbatch.runtime.stopping import stop
+from fullbatch.runtime import Running, Say
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.compose.deployment import ComposeDeployment, running_profile
+from fullbatch.runtime.process import deployment as process
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import Ports, ProcessDeployment, tail
+from fullbatch.runtime.process.stopping import stop
 
 Deployment = ProcessDeployment | ComposeDeployment
 

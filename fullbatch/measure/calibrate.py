@@ -17,8 +17,9 @@ from fullbatch.core import host, http
 from fullbatch.core.errors import StateError
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import compose, state
-from fullbatch.runtime.process import tail
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import tail
 
 LOG_LINES = 20_000
 # What 0.32's worker writes while it starts, and the name it gets in a run; GiB (v1/worker/gpu_worker.py).

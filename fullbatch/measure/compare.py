@@ -13,7 +13,7 @@ from fullbatch.lifecycle import deployment
 from fullbatch.measure import launcher
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import Say
-from fullbatch.runtime.process import Ports, ProcessDeployment
+from fullbatch.runtime.process.deployment import Ports, ProcessDeployment
 
 # Ports of one side's engines, so that the next side's do not touch them.
 _ENGINE_PORTS = 20

@@ -10,7 +10,7 @@ from fullbatch.lifecycle import deployment
 from fullbatch.measure import launcher
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import Say
-from fullbatch.runtime.process import ProcessDeployment
+from fullbatch.runtime.process.deployment import ProcessDeployment
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 from fullbatch.core import host, http
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import interrupts, state
-from fullbatch.runtime.process import ProcessDeployment
+from fullbatch.runtime import interrupts
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import ProcessDeployment
 
 # What the load test may take to write its report after Ctrl-C.
 PATIENCE_SECONDS = 20.0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fullbatch.planning import plan, profile
-from fullbatch.rendering import templates
+from fullbatch.runtime import templates
 
 
 def wanted(root: Path, names: list[str]) -> dict[Path, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fullbatch.core import http
 from fullbatch.core.errors import StateError
-from fullbatch.runtime import compose, state
-from fullbatch.runtime.process import Ports
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.deployment import Ports
 
 TIMEOUT_SECONDS = 3.0
 

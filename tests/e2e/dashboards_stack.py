@@ -19,7 +19,7 @@ import yaml
 
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
-from fullbatch.rendering import templates
+from fullbatch.runtime import templates
 from fullbatch.runtime.tinymodel import write_if_missing
 from tests.e2e.docker_stack import free_port, wait_for
 from tests.prometheus.live import ROOT, Prometheus

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from fullbatch.runtime import niceness
+from fullbatch.runtime.process import niceness
 from tests.gateway.harness import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,10 @@ import pytest
 from fullbatch import doctor
 from fullbatch.cli import commands
 from fullbatch.core import host
-from fullbatch.doctor.verdict import CheckResult
+from fullbatch.core.check_result import CheckResult
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.process import Ports
+from fullbatch.runtime.compose import docker_info
+from fullbatch.runtime.process.deployment import Ports
 from tests.fullbatch.doctor.test_nvidia import ANSWERS
 
 # The Docker SDK leaves its socket open when nothing answers.
@@ -123,6 +124,6 @@ def test_an_unknown_profile_is_a_mistake_of_the_person(capsys: pytest.CaptureFix
 def test_every_problem_docker_has_comes_with_a_fix(programs: Programs) -> None:
     programs("docker", "echo 'no such command' >&2; exit 1")
     problem = str(host.docker().problem)
-    (found,) = doctor.containers.judge(host.docker(), None, None)
+    (found,) = docker_info.judge(host.docker(), None, None)
     assert problem.startswith(found.finding)
     assert found.fix

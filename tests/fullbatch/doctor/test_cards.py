@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fullbatch.core.check_result import CheckResult
 from fullbatch.doctor import cards, nvidia
 from fullbatch.doctor.nvidia import Nvidia
-from fullbatch.doctor.verdict import CheckResult
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.plan import Plan
 from tests.fullbatch.doctor.test_nvidia import text

@@ -10,7 +10,7 @@ import pytest
 from fullbatch.core import host
 from fullbatch.doctor import serving
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.process import Ports
+from fullbatch.runtime.process.deployment import Ports
 
 PlanOf = Callable[[str], Plan]
 LLAMA = "rtx4090-llama3.1-8b"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fullbatch.core.errors import StateError
-from fullbatch.runtime import compose
+from fullbatch.runtime.compose import deployment as compose
 from fullbatch.top import sources
 from tests.fullbatch.checkout import Checkout
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 
 from fullbatch.planning.flags import DRAIN_SECONDS
-from fullbatch.runtime import Say, sockets, state
-from fullbatch.runtime.state import ProcessRun, Started
+from fullbatch.runtime import Say
+from fullbatch.runtime.process import sockets, state
+from fullbatch.runtime.process.state import ProcessRun, Started
 
 # vLLM ends its children itself; what is left after this many seconds is killed.
 KILL_AFTER_SECONDS = 5.0

@@ -19,8 +19,8 @@ from fullbatch.core.errors import HostError, StateError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
-from fullbatch.rendering.templates import METRICS_PORT, STORE
 from fullbatch.runtime import Say, dotenv, requirements
+from fullbatch.runtime.templates import METRICS_PORT, STORE
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -29,7 +29,7 @@ KEY_FILE = "/run/fullbatch/api_keys"
 # Through `exec`, whose output no log driver keeps.
 SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
 PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 DIGEST = "FULLBATCH_CONFIG_DIGEST"
 # Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
 # container's environment must not be asked.

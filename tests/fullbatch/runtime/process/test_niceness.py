@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fullbatch.runtime import niceness
+from fullbatch.runtime.process import niceness
 
 
 def test_a_process_and_its_session_give_way() -> None:

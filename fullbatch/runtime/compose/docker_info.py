@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core import host
-from fullbatch.doctor.verdict import CheckResult, fail, ok
+from fullbatch.core.check_result import CheckResult, fail, ok
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 

@@ -12,8 +12,8 @@ import pytest
 
 from fullbatch.core import host
 from fullbatch.core.host import Docker
-from fullbatch.doctor import containers
 from fullbatch.planning.plan import Plan
+from fullbatch.runtime.compose import docker_info
 
 PlanOf = Callable[[str], Plan]
 GPU = "rtx4090-qwen2.5-7b"
@@ -26,36 +26,36 @@ def _info(**more: Any) -> str:
     return json.dumps({"ServerVersion": "28.5.1", "Runtimes": runtimes, "DockerRootDir": "/nowhere/docker"} | more)
 
 
-PLAIN = containers.parse(_info())
+PLAIN = docker_info.parse(_info())
 
 
 def test_what_is_read() -> None:
-    assert PLAIN == containers.Info("28.5.1", ("io.containerd.runc.v2", "runc"), False, Path("/nowhere/docker"))
+    assert PLAIN == docker_info.Info("28.5.1", ("io.containerd.runc.v2", "runc"), False, Path("/nowhere/docker"))
 
 
 @pytest.mark.parametrize("text", ["", "no json", "[]", "null", '{"DiscoveredDevices": [1]}'])
 def test_what_is_no_answer(text: str) -> None:
-    assert containers.parse(text) is None
+    assert docker_info.parse(text) is None
 
 
 def test_docker_and_compose_without_a_profile() -> None:
-    (found,) = containers.judge(FINE, PLAIN, None)
+    (found,) = docker_info.judge(FINE, PLAIN, None)
     assert (found.severity, found.finding) == ("ok", "Docker Engine 28.5.1, Compose 2.40.0")
 
 
 def test_what_is_wrong_with_docker_is_passed_on() -> None:
-    (found,) = containers.judge(Docker("Docker Compose is 2.17.3, at least 2.32.2 is needed; update it"), None, None)
+    (found,) = docker_info.judge(Docker("Docker Compose is 2.17.3, at least 2.32.2 is needed; update it"), None, None)
     assert (found.severity, found.fix) == ("fail", "update it")
     assert found.finding == "Docker Compose is 2.17.3, at least 2.32.2 is needed"
 
 
 def test_docker_that_stopped_answering() -> None:
-    (found,) = containers.judge(FINE, None, None)
+    (found,) = docker_info.judge(FINE, None, None)
     assert found.severity == "fail"
 
 
 def test_cards_need_the_toolkit(plan_of: PlanOf) -> None:
-    _, toolkit = containers.judge(FINE, PLAIN, plan_of(GPU))
+    _, toolkit = docker_info.judge(FINE, PLAIN, plan_of(GPU))
     assert toolkit.severity == "fail"
     assert "its runtimes: io.containerd.runc.v2, runc" in toolkit.finding
     assert "nvidia-ctk runtime configure --runtime=docker" in toolkit.fix
@@ -69,29 +69,29 @@ def test_cards_need_the_toolkit(plan_of: PlanOf) -> None:
     ],
 )
 def test_the_toolkit_of_either_kind(more: dict[str, Any], plan_of: PlanOf) -> None:
-    _, toolkit = containers.judge(FINE, containers.parse(_info(**more)), plan_of(GPU))
+    _, toolkit = docker_info.judge(FINE, docker_info.parse(_info(**more)), plan_of(GPU))
     assert toolkit.severity == "ok"
 
 
 def test_a_cpu_profile_needs_no_toolkit(plan_of: PlanOf) -> None:
-    assert [one.check for one in containers.judge(FINE, PLAIN, plan_of("cpu-tiny"))] == ["docker"]
+    assert [one.check for one in docker_info.judge(FINE, PLAIN, plan_of("cpu-tiny"))] == ["docker"]
 
 
 def test_dockers_disk(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert PLAIN is not None
     here = dataclasses.replace(PLAIN, data=tmp_path)
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.5)
-    _, disk = containers.judge(FINE, here, plan_of("cpu"))
+    _, disk = docker_info.judge(FINE, here, plan_of("cpu"))
     assert (disk.severity, "docker system prune" in disk.fix) == ("fail", True)
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 100.0)
-    _, disk = containers.judge(FINE, here, plan_of("cpu"))
+    _, disk = docker_info.judge(FINE, here, plan_of("cpu"))
     assert disk.severity == "ok"
 
 
 def test_asking_docker(programs: Callable[[str, str], None], tmp_path: Path) -> None:
-    assert containers.read() is None
+    assert docker_info.read() is None
     (tmp_path / "info.json").write_text(_info(), encoding="utf-8")
     programs("docker", f"/bin/cat {tmp_path}/info.json")
-    assert containers.read() == PLAIN
+    assert docker_info.read() == PLAIN
     programs("docker", f"/bin/cat {tmp_path}/info.json; exit 1")
-    assert containers.read() is None
+    assert docker_info.read() is None

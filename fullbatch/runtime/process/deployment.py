@@ -19,10 +19,10 @@ from fullbatch.core import host, http
 from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import EnginePlan, Plan
-from fullbatch.rendering import templates
-from fullbatch.runtime import Say, interrupts, niceness, requirements, sockets, state, tinymodel, weights
-from fullbatch.runtime.state import ProcessRun, Started
-from fullbatch.runtime.stopping import stop
+from fullbatch.runtime import Say, interrupts, requirements, templates, tinymodel
+from fullbatch.runtime.process import niceness, sockets, state, weights
+from fullbatch.runtime.process.state import ProcessRun, Started
+from fullbatch.runtime.process.stopping import stop
 
 LOOPBACK = "127.0.0.1"
 LOG_TAIL_BYTES = 256 * 1024

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from fullbatch.runtime import state, stopping
-from fullbatch.runtime.state import ProcessRun, Started
+from fullbatch.runtime.process import state, stopping
+from fullbatch.runtime.process.state import ProcessRun, Started
 
 # Takes two seconds to end once it was asked, as an engine that lets answers end.
 SLOW_TO_GO = """

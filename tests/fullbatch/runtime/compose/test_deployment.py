@@ -18,8 +18,8 @@ from fullbatch.core.errors import HostError, StateError
 from fullbatch.lifecycle.deployment import down, status
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import compose
-from fullbatch.runtime.compose import ComposeDeployment
+from fullbatch.runtime.compose import deployment as compose
+from fullbatch.runtime.compose.deployment import ComposeDeployment
 
 # The Docker SDK leaves its socket open when nothing answers.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from fullbatch.doctor import verdict
+from fullbatch.core import check_result
 
-FOUND = [verdict.ok("python", "3.12.1"), verdict.warn("docker", "absent", "install it")]
+FOUND = [check_result.ok("python", "3.12.1"), check_result.warn("docker", "absent", "install it")]
 
 
 def test_one_line_each_and_the_fix_below() -> None:
-    assert verdict.as_text(FOUND).splitlines() == [
+    assert check_result.as_text(FOUND).splitlines() == [
         "ok    python          3.12.1",
         "warn  docker          absent",
         "                      fix: install it",
@@ -14,11 +14,11 @@ def test_one_line_each_and_the_fix_below() -> None:
 
 
 def test_a_warning_is_no_failure() -> None:
-    assert verdict.works(FOUND)
-    assert not verdict.works([*FOUND, verdict.fail("port", "taken", "free it")])
+    assert check_result.works(FOUND)
+    assert not check_result.works([*FOUND, check_result.fail("port", "taken", "free it")])
 
 
 def test_as_json() -> None:
-    said = verdict.as_json("cpu", "process", FOUND)
+    said = check_result.as_json("cpu", "process", FOUND)
     assert (said["profile"], said["runtime"], said["works"]) == ("cpu", "process", True)
     assert said["checks"][1] == {"check": "docker", "severity": "warn", "finding": "absent", "fix": "install it"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fullbatch.runtime import state
-from fullbatch.runtime.state import ProcessRun, Started
+from fullbatch.runtime.process import state
+from fullbatch.runtime.process.state import ProcessRun, Started
 from tests.fullbatch.checkout import eventually_gone
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"

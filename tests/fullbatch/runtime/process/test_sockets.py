@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch.runtime import sockets
+from fullbatch.runtime.process import sockets
 
 
 @pytest.mark.parametrize("deep", [False, True])

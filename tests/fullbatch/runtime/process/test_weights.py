@@ -10,7 +10,8 @@ import pytest
 
 from fullbatch.core.errors import HostError
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import fetch, weights
+from fullbatch.runtime import fetch
+from fullbatch.runtime.process import weights
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
-from fullbatch.rendering import templates
+from fullbatch.runtime import templates
 from tests.fullbatch.checkout import REPOSITORY
 
 TRICKY = [

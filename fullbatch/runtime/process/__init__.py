@@ -1,0 +1,1 @@
+"""The process runtime: plain processes, for machines without Docker."""
