@@ -55,7 +55,7 @@ NO_MIRROR = {
     "fullbatch/core/errors.py": "only names and exit codes; tests/fullbatch/cli/test_commands.py sees each of them",
     "fullbatch/cli/options.py": "tests/fullbatch/cli/test_commands.py, through the command line",
     "fullbatch/cli/follow.py": "tests/fullbatch/cli/test_commands.py and tests/fullbatch/top, through the command line",
-    "fullbatch/runtime/__init__.py": "only a protocol",
+    "fullbatch/runtime/base.py": "only protocols and fields; tests/fullbatch/runtime/test_registry.py fills them",
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/call.py": "only fields; tests/gateway/dialects fill them",
     "gateway/bench/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",

@@ -23,9 +23,8 @@ from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, compare, demo, launcher
 from fullbatch.planning import advice, explain, plan, profile
 from fullbatch.rendering import check, files
-from fullbatch.runtime import Say, dotenv
-from fullbatch.runtime.compose import deployment as compose
-from fullbatch.runtime.process.deployment import Ports
+from fullbatch.runtime import dotenv
+from fullbatch.runtime.base import Ports, Say
 from fullbatch.top import sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +155,7 @@ def _up(args: argparse.Namespace) -> int:
     running = deployment.choose(ROOT, made, options)
     seconds = deployment.up(running, made, options, say)
     say(f"{made.name} is up: the first token came back through the gateway after {seconds:.0f} s")
-    kept = running.remember() if isinstance(running, compose.ComposeDeployment) else False
+    kept = running.remember()
     print(describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=kept), end="")
     return OK
 
@@ -211,7 +210,7 @@ def _usage(args: argparse.Namespace) -> int:
 
 
 def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
-    return deployment.gateway_program(ROOT, name, module, words)
+    return deployment.run_gateway_module(ROOT, name, module, words)
 
 
 def _demo(args: argparse.Namespace) -> int:

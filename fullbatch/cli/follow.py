@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 
 from fullbatch.core.errors import StateError
-from fullbatch.runtime.compose import deployment as compose
-from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import tail
+from fullbatch.runtime import registry
 from fullbatch.top import keys, loop, sources
 from fullbatch.top.screen import picture
 
@@ -38,33 +36,13 @@ def look(source: sources.MetricsSource, interval: float, *, once: bool, as_json:
 
 def logs(root: Path, profile: str | None, lines: int, following: bool) -> int:
     """The last `lines` of what runs, or of the last run of `profile`, and what comes after if asked; an exit code."""
-    known = [one for one in state.running(root) if profile in (None, one.profile)]
-    in_docker = None if known else compose.running_profile()
-    if in_docker and profile in (None, in_docker):
-        return compose.logs(root, following)
-    known = known or [one for one in [state.read(root, profile or "")] if one]
-    if not known:
+    found = registry.only(root, profile, "fullbatch logs PROFILE")
+    found = found or (registry.stopped(root, profile) if profile else None)
+    if found is None:
         raise StateError("nothing is running; logs of the last run are in .fullbatch/run/PROFILE/")
-    for started in known[0].processes:
-        for line in tail(Path(started.log), 1_000_000 if following else lines):
-            sys.stdout.write(f"{started.name:8}| {line}\n")
-    if following:
-        follow(known[0])
-    return 0
+    return found.show_logs(lines, following, _write)
 
 
-def follow(known: state.ProcessRun) -> None:
-    """Further lines of all logs, as they come, while anything runs."""
-    with contextlib.ExitStack() as stack:
-        files = {
-            started.name: stack.enter_context(Path(started.log).open(encoding="utf-8", errors="replace"))
-            for started in known.processes
-        }
-        for file in files.values():
-            file.seek(0, 2)
-        while known.alive():
-            for name, file in files.items():
-                for line in file.readlines():
-                    sys.stdout.write(f"{name:8}| {line}")
-            sys.stdout.flush()
-            time.sleep(0.3)
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
+from fullbatch.runtime import registry
 
 EPILOG = """\
 A first look:
@@ -219,7 +220,7 @@ def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:
     if runtime:
         _add_runtime(command)
     else:
-        command.set_defaults(runtime="process")
+        command.set_defaults(runtime="auto")
     _add_ports(command)
     command.add_argument(
         "--timeout", type=_positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
@@ -228,8 +229,8 @@ def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:
 
 def _add_runtime(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--runtime", choices=("auto", "compose", "process"), default="auto",
-        help="Docker Compose, plain processes, or Compose where Docker answers (default: auto)",
+        "--runtime", choices=("auto", *registry.names()), default="auto",
+        help=f"what runs it; auto (default): {registry.AUTO_IN_WORDS}",
     )  # fmt: skip
 
 

@@ -43,6 +43,12 @@ def get(url: str, timeout: float = 5.0) -> HttpResponse:
     return _send(urllib.request.Request(url), timeout)
 
 
+def metrics(url: str, timeout: float = 5.0) -> str:
+    """The `/metrics` of a server; empty when it does not answer."""
+    answer = get(f"{url}/metrics", timeout)
+    return answer.text if answer.status == 200 else ""
+
+
 def post(url: str, body: dict[str, Any], key: str, timeout: float) -> HttpResponse:
     """POST `body` as JSON with the API key."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}

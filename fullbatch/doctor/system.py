@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import math
 import platform
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from fullbatch.core import host
 from fullbatch.core.check_result import CheckResult, fail, ok, warn
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 
 MINIMUM_PYTHON = (3, 11)
-# Files beside the sockets: logs, weights, libraries.
-FILES_BESIDE = 256
-COMPILERS = ("g++", "clang++", "c++")
 _GIB = 2**30
 # "No limit" of cgroup v1 is the largest number of pages.
 _NO_LIMIT = 2**60
-_TIMEOUT = 20.0
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> CheckResult:
@@ -92,25 +86,6 @@ def cores(plan: Plan | None, usable: int, base: Path = Path("/")) -> CheckResult
     return warn("processor", f"{said}; the engine runs well from {wanted}", "give this machine or container more cores")
 
 
-def shared_memory(engine: EnginePlan) -> CheckResult:
-    """/dev/shm, through which an engine's processes talk; for engines that run as processes."""
-    free = host.free_disk_gib(requirements.SHARED_MEMORY)
-    said = f"/dev/shm has {free:.2f} GiB free"
-    if engine.gpus == 1 or free >= requirements.SHARED_MEMORY_GIB:
-        return ok("shared memory", said)
-    finding = f"{said}, the engine's processes need {requirements.SHARED_MEMORY_GIB:g}"
-    return fail("shared memory", finding, "start this container with --shm-size=1g")
-
-
-def open_files(plan: Plan, soft: int) -> CheckResult:
-    """The limit of open files: the gateway holds two connections for each request."""
-    need = 2 * plan.limits.max_in_flight + FILES_BESIDE
-    if soft < 0 or soft >= need:
-        return ok("open files", f"up to {soft if soft >= 0 else 'any number of'} for each process")
-    finding = f"{soft} for each process, {plan.limits.max_in_flight} requests at once need {need}"
-    return fail("open files", finding, f"ulimit -n {max(need, 65536)}, in the shell that starts it")
-
-
 def instructions(base: Path = Path("/"), machine: str = platform.machine()) -> CheckResult:
     """AVX2, without which the CPU engine does not run (vLLM docs/getting_started/installation/cpu.x86.inc.md)."""
     if machine not in ("x86_64", "AMD64"):
@@ -120,30 +95,6 @@ def instructions(base: Path = Path("/"), machine: str = platform.machine()) -> C
         fix = "take a processor of 2013 or newer; in a virtual machine pass the host's through (cpu: host)"
         return fail("instructions", "no AVX2: the CPU engine does not run", fix)
     return ok("instructions", "AVX2 and AVX-512" if "avx512f" in flags else "AVX2 (AVX-512 would be faster)")
-
-
-def compiler(engine_python: Path) -> CheckResult:
-    """A C++ compiler and Python's headers: the CPU engine compiles the model at its first start."""
-    found = next((name for name in COMPILERS if shutil.which(name)), None)
-    if found is None:
-        return fail("compiler", "no C++ compiler", "Debian, Ubuntu: sudo apt-get install g++")
-    headers = _headers(engine_python)
-    if headers is not None and not (headers / "Python.h").exists():
-        return fail(
-            "compiler", f"{found}, but no {headers}/Python.h", "Debian, Ubuntu: sudo apt-get install python3-dev"
-        )
-    return ok("compiler", found)
-
-
-def _headers(program: Path) -> Path | None:
-    code = "import sysconfig; print(sysconfig.get_paths()['include'])"
-    try:
-        answer = subprocess.run(
-            [program, "-c", code], capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
 
 
 def windows(root: Path, base: Path = Path("/")) -> list[CheckResult]:

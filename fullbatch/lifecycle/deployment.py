@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fullbatch.core import host, http
-from fullbatch.core.errors import StateError, UsageError
+from fullbatch.core import http
+from fullbatch.core.errors import StateError
 from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
-from fullbatch.runtime import Running, Say
-from fullbatch.runtime.compose import deployment as compose
-from fullbatch.runtime.compose.deployment import ComposeDeployment, running_profile
-from fullbatch.runtime.process import deployment as process
-from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import Ports, ProcessDeployment, tail
-from fullbatch.runtime.process.stopping import stop
-
-Deployment = ProcessDeployment | ComposeDeployment
+from fullbatch.runtime import registry
+from fullbatch.runtime.base import Awaited, Deployment, Ports, RunningDeployment, Say
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a plan: `runtime` is compose, process or auto; seconds until a token must have come back."""
+    """How to run a plan: `runtime` is a name or auto; seconds until a token must have come back."""
 
     runtime: str = "auto"
     ports: Ports = Ports()
@@ -35,10 +30,8 @@ class Options:
 
 
 def choose(root: Path, plan: Plan, options: Options) -> Deployment:
-    """Compose where Docker answers, plain processes elsewhere, or what was asked for."""
-    if options.runtime == "process" or (options.runtime == "auto" and host.docker().problem):
-        return ProcessDeployment(root, plan, options.ports)
-    return ComposeDeployment(root, plan, options.ports.gateway)
+    """`plan` in the runtime that was asked for, or in the one that this machine has."""
+    return registry.choose(options.runtime).deployment(root, plan, options.ports)
 
 
 def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
@@ -52,61 +45,38 @@ def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
         raise
 
 
-def wait(running: Running, plan: Plan, options: Options, say: Say) -> float:
+def wait(deployment: Awaited, plan: Plan, options: Options, say: Say) -> float:
     """Wait for the first token of a deployment that was started."""
-    return until_token(running, plan, say, options.timeout)
+    return until_token(deployment, plan, say, options.timeout)
 
 
 def down(root: Path, name: str | None, say: Say, *, volumes: bool = False) -> None:
-    """Stop the process deployment `name` (or the only one there is), else the one in Docker.
+    """Stop the deployment `name`, or the only one there is.
 
-    It goes by what was written when it started: the profile may be changed, broken or gone. `volumes`: in Docker,
-    weights, keys and history too.
+    It goes by what was written when it started: the profile may be changed, broken or gone. `volumes`: weights, keys
+    and history too, also of what has ended and left them.
     """
-    running = _only(root, name, "fullbatch down PROFILE")
-    if running and volumes:
-        raise UsageError(
-            f"--volumes: '{running.profile}' runs as processes and has none; its keys and logs are in "
-            f"{state.run_dir(root, running.profile)}"
-        )
-    if running:
-        stop(root, running, say)
-        return
-    in_docker = running_profile()
-    if in_docker and name in (None, in_docker):
-        compose.down(root, say, volumes=volumes)
-        return
-    if volumes and name is None and compose.containers():  # nothing runs any more, and something is left
-        compose.down(root, say, volumes=True)
-        return
-    raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
+    found = registry.only(root, name, "fullbatch down PROFILE")
+    if found is None and volumes and name is None:
+        found = registry.stopped(root, None)
+    if found is None:
+        raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
+    found.stop(say, volumes=volumes)
 
 
-def gateway_program(root: Path, name: str | None, module: str, words: Sequence[str]) -> int:
+def run_gateway_module(root: Path, name: str | None, module: str, words: Sequence[str]) -> int:
     """Run a program of the gateway's (`gateway.keys`, `gateway.usage`) on the key store of `name`, or of what runs.
 
-    Returns its exit code. A profile that ran as processes and is stopped still has its keys and its usage.
+    Returns its exit code. A profile that is stopped may still have its keys and its usage.
     """
     if "--help" in words or "-h" in words:  # needs nothing that runs
-        return process.gateway_program(root, name or "none", module, words)
-    running = _only(root, name, "--profile PROFILE")
-    if running:
-        return process.gateway_program(root, running.profile, module, words)
-    in_docker = running_profile()
-    if in_docker and name in (None, in_docker):
-        return compose.gateway_program(root, module, words)
-    if name and state.store_of(root, name).exists():
-        return process.gateway_program(root, name, module, words)
-    raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile")
-
-
-def _only(root: Path, name: str | None, how: str) -> state.ProcessRun | None:
-    """The process deployment `name`, or the only one there is; None when there is none."""
-    running = [one for one in state.running(root) if name in (None, one.profile)]
-    if len(running) > 1:
-        listing = ", ".join(one.profile for one in running)
-        raise StateError(f"several profiles are running ({listing}); say which: {how}")
-    return running[0] if running else None
+        return subprocess.run([sys.executable, "-m", module, *words], cwd=root, check=False).returncode
+    found = registry.only(root, name, "--profile PROFILE") or (registry.stopped(root, name) if name else None)
+    if found is None:
+        raise StateError(
+            f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile"
+        )
+    return found.run_gateway_module(module, words)
 
 
 def status(root: Path) -> list[dict[str, Any]]:
@@ -114,33 +84,24 @@ def status(root: Path) -> list[dict[str, Any]]:
 
     `failures` holds cause and change for each engine that has died or keeps dying. No profile is read.
     """
-    found = []
-    for one in state.running(root):
-        found.append(_status(one.profile, "process", one.gateway_url, one.facts))
-        metrics = "".join(http.get(f"{url}/metrics").text for url in one.engine_urls.values())
-        found[-1]["kv_tokens_reported"] = kv_tokens_reported(metrics)
-        found[-1]["processes"] = {started.name: started.pid for started in one.alive()}
-        dead = [started for started in one.processes if started.name in one.engine_urls and not started.process()]
-        logs = [tail(Path(started.log), CAUSE_LINES) for started in dead]
-        found[-1]["failures"] = failures(one.profile, logs, one.facts)
-    in_docker = running_profile()
-    if in_docker:
-        url = compose.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
-        known = compose.running_facts()
-        found.append(_status(in_docker, "compose", url, known))
-        found[-1]["kv_tokens_reported"] = kv_tokens_reported(compose.engine_metrics())
-        logs = [] if found[-1]["healthy"] else _dying_containers()
-        found[-1]["failures"] = failures(in_docker, logs, known)
-    return found
+    return [_status(one) for one in registry.running(root)]
 
 
-def _dying_containers() -> list[list[str]]:
-    """The log of each engine container that has died and was started again."""
-    return [
-        container.logs(tail=CAUSE_LINES).decode("utf-8", "replace").splitlines()
-        for container in compose.engine_containers()
-        if container.attrs.get("RestartCount", 0) > 0
-    ]
+def _status(one: RunningDeployment) -> dict[str, Any]:
+    health = http.get(f"{one.gateway_url}/health")
+    answers = health.status == 200
+    found = {
+        "profile": one.profile,
+        "runtime": one.runtime,
+        "gateway_url": one.gateway_url,
+        "healthy": answers,
+        "health": health.json() or health.text,
+        "kv_tokens_planned": one.facts.kv_tokens if one.facts else None,
+        "kv_tokens_reported": kv_tokens_reported(one.engine_metrics()),
+        "failures": failures(one.profile, one.dead_engine_logs(CAUSE_LINES, answers), one.facts),
+    }
+    parts = one.parts()
+    return found | ({"processes": parts} if parts else {})
 
 
 def failures(name: str, logs: list[list[str]], known: PlanFacts | None) -> list[dict[str, str]]:
@@ -152,18 +113,6 @@ def failures(name: str, logs: list[list[str]], known: PlanFacts | None) -> list[
         change = named[0].change if named else f"read its log: fullbatch logs {name}"
         found.append({"cause": cause[:400], "change": change})
     return found
-
-
-def _status(name: str, runtime: str, url: str, known: PlanFacts | None) -> dict[str, Any]:
-    health = http.get(f"{url}/health")
-    return {
-        "profile": name,
-        "runtime": runtime,
-        "gateway_url": url,
-        "healthy": health.status == 200,
-        "health": health.json() or health.text,
-        "kv_tokens_planned": known.kv_tokens if known else None,
-    }
 
 
 def kv_tokens_reported(metrics: str) -> int | None:

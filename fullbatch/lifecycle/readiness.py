@@ -9,7 +9,7 @@ from fullbatch.core import http
 from fullbatch.core.errors import EngineError
 from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import Running, Say
+from fullbatch.runtime.base import Awaited, Say
 
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
@@ -23,7 +23,7 @@ FINDINGS = 2
 
 
 def until_token(
-    running: Running, plan: Plan, say: Say, limit: float, clock: Callable[[], float] = time.monotonic
+    running: Awaited, plan: Plan, say: Say, limit: float, clock: Callable[[], float] = time.monotonic
 ) -> float:
     """Seconds until the first token came back.
 
@@ -54,7 +54,7 @@ def until_token(
         time.sleep(POLL_SECONDS)
 
 
-def _has_answered(running: Running, model: str) -> bool:
+def _has_answered(running: Awaited, model: str) -> bool:
     if http.get(f"{running.gateway_url}/health").status != 200:
         return False
     body = {"model": model, "prompt": "Hello", "max_tokens": 1}
@@ -65,14 +65,14 @@ def _has_answered(running: Running, model: str) -> bool:
     return answer.status == 200 and usage.get("completion_tokens", 0) >= 1
 
 
-def _doing(running: Running, plan: Plan) -> str:
+def _doing(running: Awaited, plan: Plan) -> str:
     late = running.unready() if len(plan.engines) > 1 else []
     if late and len(late) < len(plan.engines):
         return f"waiting for {', '.join(late)}"
     return engine_log.stage(running.log_tail(LOG_LINES)) or "starting vLLM"
 
 
-def _tail(running: Running, plan: Plan) -> list[str]:
+def _tail(running: Awaited, plan: Plan) -> list[str]:
     log = [line for line in running.log_tail(CAUSE_LINES) if line.strip()]
     return [*_why(log, plan), "the engine's log ends:", *(f"  {line[:300]}" for line in log[-TAIL_LINES:])]
 

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from fullbatch import catalog
-from fullbatch.core import host, http
+from fullbatch.core import host
 from fullbatch.core.errors import StateError
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.compose import deployment as compose
-from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import tail
+from fullbatch.runtime import registry
 
 LOG_LINES = 20_000
 # What 0.32's worker writes while it starts, and the name it gets in a run; GiB (v1/worker/gpu_worker.py).
@@ -44,13 +41,10 @@ class EngineReport:
 
 def running(root: Path, name: str | None) -> tuple[str, EngineReport]:
     """The profile that runs (`name`, or the only one), and what its engines say; StateError when none does."""
-    found = [one for one in state.running(root) if name in (None, one.profile)]
-    if found:
-        return found[0].profile, _processes(found[0])
-    in_docker = compose.running_profile()
-    if in_docker and name in (None, in_docker):
-        return in_docker, EngineReport(compose.engine_metrics(), _container_log(), None)
-    raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start a profile first")
+    found = registry.only(root, name, "fullbatch calibrate PROFILE")
+    if found is None:
+        raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start a profile first")
+    return found.profile, EngineReport(found.engine_metrics(), found.engine_log(LOG_LINES), found.engine_memory_gib())
 
 
 def measure(plan: Plan, said: EngineReport, today: datetime.date) -> dict[str, Any]:
@@ -105,25 +99,3 @@ def as_text(run: dict[str, Any]) -> str:
     return "\n".join(
         f"{name:22}{value:+.2%}" if name == "error" else f"{name:22}{value}" for name, value in run.items()
     )
-
-
-def _processes(known: state.ProcessRun) -> EngineReport:
-    engines = [started for started in known.processes if started.name in known.engine_urls]
-    metrics = "".join(http.get(f"{url}/metrics").text for url in known.engine_urls.values())
-    log = tail(Path(engines[0].log), LOG_LINES) if engines else []
-    return EngineReport(metrics, log, sum(_proportional_gib(process) for one in engines for process in one.session()))
-
-
-def _proportional_gib(process: psutil.Process) -> float:
-    """Main memory of a process, what it shares with others counted in part."""
-    try:
-        return float(process.memory_full_info().pss) / 2**30
-    except (psutil.Error, AttributeError):
-        return 0.0
-
-
-def _container_log() -> list[str]:
-    for container in compose.engine_containers():
-        text: bytes = container.logs(tail=LOG_LINES)
-        return text.decode("utf-8", "replace").splitlines()
-    return []

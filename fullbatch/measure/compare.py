@@ -1,4 +1,4 @@
-"""Several sides under the same load in one run: profiles started as processes, or any server at an address."""
+"""Several sides under the same load in one run: profiles started beside each other, or any server at an address."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fullbatch.core.errors import UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import launcher
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import Say
-from fullbatch.runtime.process.deployment import Ports, ProcessDeployment
+from fullbatch.runtime import registry
+from fullbatch.runtime.base import Ports, Say
 
 # Ports of one side's engines, so that the next side's do not touch them.
 _ENGINE_PORTS = 20
@@ -63,7 +63,7 @@ def _started(root: Path, plan: Plan, request: ComparisonRequest, stack: ExitStac
     first = request.options.ports
     engine = None if first.engine is None else first.engine + number * _ENGINE_PORTS
     options = replace(request.options, ports=Ports(first.gateway + number, engine))
-    running = ProcessDeployment(root, plan, options.ports)
+    running = registry.measuring().deployment(root, plan, options.ports)
     say(f"side {plan.name}")
     seconds = deployment.up(running, plan, options, say)
     stack.callback(running.stop, say)

@@ -9,8 +9,8 @@ from pathlib import Path
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import launcher
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import Say
-from fullbatch.runtime.process.deployment import ProcessDeployment
+from fullbatch.runtime import registry
+from fullbatch.runtime.base import MeasuredDeployment, Say
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ConcurrencyPlan:
 
 def run(root: Path, plan: Plan, options: deployment.Options, load: ConcurrencyPlan, say: Say) -> int:
     """The load test's exit code. Whatever happens, what was started is stopped."""
-    running = ProcessDeployment(root, plan, options.ports)
+    running = registry.measuring().deployment(root, plan, options.ports)
     began = time.monotonic()
     seconds = deployment.up(running, plan, options, say)
     try:
@@ -40,7 +40,7 @@ def run(root: Path, plan: Plan, options: deployment.Options, load: ConcurrencyPl
     return code
 
 
-def _words(running: ProcessDeployment, plan: Plan, load: ConcurrencyPlan, out: Path) -> list[str]:
+def _words(running: MeasuredDeployment, plan: Plan, load: ConcurrencyPlan, out: Path) -> list[str]:
     words = [
         "run",
         "--base-url", running.gateway_url,

@@ -12,9 +12,8 @@ from pathlib import Path
 from fullbatch.core import host, http
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import interrupts
-from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import ProcessDeployment
+from fullbatch.runtime import interrupts, registry
+from fullbatch.runtime.base import MeasuredDeployment
 
 # What the load test may take to write its report after Ctrl-C.
 PATIENCE_SECONDS = 20.0
@@ -26,9 +25,9 @@ MAX_LAG_MS = 10
 def loadtest(words: Sequence[str], root: Path, typed: str = "fullbatch loadtest") -> int:
     """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report.
 
-    `typed`: what its usage lines call it. What runs here as processes is what it asks when nothing else is said.
+    `typed`: what its usage lines call it. What runs here is what it asks when nothing else is said.
     """
-    environment = state.surroundings(root) | {"FULLBATCH_TYPED": typed}
+    environment = registry.client_environment(root) | {"FULLBATCH_TYPED": typed}
     try:
         with interrupts.deferred():
             process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], cwd=root, env=environment)
@@ -62,14 +61,14 @@ def _from(here: Path, word: str, before: str) -> str:
     return str(here / word) if before in ("--html", "--csv") or (here / word).exists() else word
 
 
-def write_meta(path: Path, plan: Plan, running: ProcessDeployment, startup_seconds: float) -> None:
+def write_meta(path: Path, plan: Plan, running: MeasuredDeployment, startup_seconds: float) -> None:
     """What of a deployment shapes the numbers: engine, flags, environment, KV cache, machine."""
     engine = plan.engines[0]
-    metrics = "".join(http.get(f"{url}/metrics").text for url in running.engine_urls())
+    metrics = "".join(http.metrics(url) for url in running.engine_urls())
     said = {
         "profile": plan.name,
         "description": plan.description,
-        "runtime": "process",
+        "runtime": registry.measuring().name,
         "engine": f"vLLM {plan.engine_version} ({engine.device})",
         "model": engine.model,
         # Without the address, which says nothing about speed.

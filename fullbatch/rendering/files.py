@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fullbatch.planning import plan, profile
-from fullbatch.runtime import templates
+from fullbatch.runtime import registry
 
 
 def wanted(root: Path, names: list[str]) -> dict[Path, str]:
@@ -14,8 +14,9 @@ def wanted(root: Path, names: list[str]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for name in names:
         made = plan.make(name, profile.load(root, name))
-        for file_name, text in templates.files(root, made).items():
-            found[Path("rendered") / name / file_name] = text
+        for runtime in registry.RUNTIMES:
+            for file_name, text in runtime.files(root, made).items():
+                found[Path("rendered") / name / file_name] = text
     found[Path("profiles/schema.json")] = schema()
     return found
 

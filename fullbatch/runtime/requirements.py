@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fullbatch import catalog
 from fullbatch.core import host
+from fullbatch.core.check_result import CheckResult, fail, ok
 from fullbatch.planning.plan import EnginePlan, Plan
 
 # GiB of disk to leave beside the weights.
@@ -67,6 +68,17 @@ def hf_token() -> bool:
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
     kept = Path(os.environ.get("HF_TOKEN_PATH", home / "token")).expanduser()
     return bool(os.environ.get("HF_TOKEN", "").strip()) or (kept.is_file() and kept.stat().st_size > 0)
+
+
+def token(engine: EnginePlan) -> list[CheckResult]:
+    """A gated model wants a token to be fetched with; nothing for any other."""
+    model = catalog.models().get(engine.model)
+    if model is None or not model.gated:
+        return []
+    if hf_token():
+        return [ok("token", f"there is one; {engine.model} is gated, its page must have let you in too")]
+    fix = f"accept the licence on the page of {engine.model} at Hugging Face, then set HF_TOKEN=hf_..."
+    return [fail("token", f"{engine.model} is gated, and there is no Hugging Face token", fix)]
 
 
 def proxies() -> dict[str, str]:

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import plan_facts
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 
 if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
     import jinja2
-
-# Inside the containers.
-ENGINE_PORT = 8000
-GATEWAY_PORT = 8080
-# Tells of keys and addresses without asking for a key: for the stack's own Prometheus, and not published.
-METRICS_PORT = 9091
-# On a volume of its own: the only thing that the gateway writes.
-STORE = "/var/lib/fullbatch/store"
-# Docker kills at this many seconds after the engine's own drain has ended.
-STOP_MARGIN_SECONDS = 10
-
-FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
-# The name compose.yaml gives the first of several machines, for those inside the Compose network.
-FIRST_NODE = "node-0"
 
 
 @dataclass(frozen=True)
@@ -46,26 +31,8 @@ class Addresses:
     tiny_model: str
 
 
-def compose_addresses(plan: Plan) -> Addresses:
-    """Inside the Compose network each engine is reached by its service name."""
-    return Addresses(
-        listen_host="0.0.0.0",
-        listen_port=GATEWAY_PORT,
-        metrics_port=METRICS_PORT,
-        api_keys_file="/run/fullbatch/api_keys",
-        store=STORE,
-        engine_host="0.0.0.0",
-        engine_port=ENGINE_PORT,
-        engine_urls={
-            engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
-            for engine in plan.engines
-        },
-        tiny_model="/models/cpu-tiny",
-    )
-
-
-def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int = 0) -> str:
-    """`templates/<template>.j2` filled in for machine `rank`.
+def text(root: Path, template: str, plan: Plan, addresses: Addresses, more: Mapping[str, Any] | None = None) -> str:
+    """`templates/<template>.j2` filled in; `more`: what else of names the templates of one runtime use.
 
     UsageError naming template and line when it asks for what is not there.
     """
@@ -76,11 +43,7 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int 
         "plan": plan,
         "addresses": addresses,
         "limits": dataclasses.asdict(plan.limits),
-        "rank": rank,
-        "fetched": _fetched(plan.engines[0]),
-        "facts": plan_facts.of(plan).as_text(),
-        "commands": {engine.service: _command(engine, addresses) for engine in plan.engines},
-        "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
+        **(more or {}),
     }
     name = f"{template}.j2"
     try:
@@ -91,28 +54,6 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, rank: int 
         raise UsageError(f"templates/{error.name or name}: line {error.lineno}: {error.message}") from error
     except jinja2.UndefinedError as error:
         raise UsageError(f"templates/{name}: line {_template_line(error, name)}: {error.message}") from error
-
-
-def files(root: Path, plan: Plan) -> dict[str, str]:
-    """What `rendered/<profile>/` holds: file name -> text."""
-    addresses = compose_addresses(plan)
-    found = {name: text(root, name, plan, addresses) for name in FILES}
-    for rank in range(1, plan.engines[0].nodes):
-        found[f"node-{rank}.yaml"] = text(root, "node.yaml", plan, addresses, rank)
-    return found
-
-
-def _fetched(engine: EnginePlan) -> str:
-    """What the one-shot `model` is told to fetch, as words of a shell in a Compose file."""
-    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
-    return shlex.join(words).replace("$", "$$")
-
-
-def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:
-    """With several machines addresses are known where it is started only: the template adds them as variables."""
-    if engine.nodes > 1:
-        return engine.worker_command(addresses.tiny_model)
-    return engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)
 
 
 def _environment(root: Path) -> jinja2.Environment:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fullbatch import catalog
 from fullbatch.core.errors import FullbatchError, HostError, UsageError
-from fullbatch.runtime.process.deployment import Ports
+from fullbatch.runtime.base import Ports
 from scripts.gpubench import matrix as matrices
 from scripts.gpubench import models, plans, predict, run, table
 from scripts.gpubench.matrix import Cell, Matrix

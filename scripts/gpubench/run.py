@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core.errors import EngineError, FullbatchError
-from fullbatch.runtime import Say
-from fullbatch.runtime.process.deployment import Ports
+from fullbatch.runtime.base import Ports, Say
 from scripts.gpubench import models, plans
 from scripts.gpubench.matrix import Cell, Matrix
 from scripts.gpubench.sides import Llama, LlamaProgram, Running, Vllm, forget

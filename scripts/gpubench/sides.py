@@ -20,9 +20,9 @@ from fullbatch.core.errors import EngineError, HostError
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, launcher
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import Say
+from fullbatch.runtime.base import Ports, Say
 from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import Ports, ProcessDeployment, tail
+from fullbatch.runtime.process.deployment import ProcessDeployment, tail
 from fullbatch.runtime.process.stopping import stop
 from scripts.gpubench.matrix import Side
 

@@ -20,6 +20,7 @@ import yaml
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
 from fullbatch.runtime import templates
+from fullbatch.runtime.compose import files
 from fullbatch.runtime.tinymodel import write_if_missing
 from tests.e2e.docker_stack import free_port, wait_for
 from tests.prometheus.live import ROOT, Prometheus
@@ -159,7 +160,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[st
 
 def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
     """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second."""
-    config: dict[str, Any] = yaml.safe_load(templates.files(ROOT, plan)["prometheus.yaml"])
+    config: dict[str, Any] = yaml.safe_load(files.files(ROOT, plan)["prometheus.yaml"])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
     config.pop("alerting")

@@ -14,8 +14,8 @@ from fullbatch.cli import commands
 from fullbatch.core import host
 from fullbatch.core.check_result import CheckResult
 from fullbatch.planning.plan import Plan
+from fullbatch.runtime.base import Ports
 from fullbatch.runtime.compose import docker_info
-from fullbatch.runtime.process.deployment import Ports
 from tests.fullbatch.doctor.test_nvidia import ANSWERS
 
 # The Docker SDK leaves its socket open when nothing answers.

@@ -19,8 +19,9 @@ from fullbatch.core.errors import HostError, StateError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
-from fullbatch.runtime import Say, dotenv, requirements
-from fullbatch.runtime.templates import METRICS_PORT, STORE
+from fullbatch.runtime import dotenv, requirements
+from fullbatch.runtime.base import Deployment, Say
+from fullbatch.runtime.compose.files import METRICS_PORT, STORE
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -44,7 +45,7 @@ READ_GATEWAY_METRICS = (
 )
 
 
-class ComposeDeployment:
+class ComposeDeployment(Deployment):
     """A plan run by Docker Compose. `gateway_url` is the published port on this machine."""
 
     def __init__(self, root: Path, plan: Plan, gateway_port: int) -> None:

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,30 +18,19 @@ from fullbatch.core import host, http
 from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import EnginePlan, Plan
-from fullbatch.runtime import Say, interrupts, requirements, templates, tinymodel
+from fullbatch.runtime import interrupts, requirements, templates, tinymodel
+from fullbatch.runtime.base import MeasuredDeployment, Ports, Say
+from fullbatch.runtime.port_check import LOOPBACK
 from fullbatch.runtime.process import niceness, sockets, state, weights
 from fullbatch.runtime.process.state import ProcessRun, Started
 from fullbatch.runtime.process.stopping import stop
 
-LOOPBACK = "127.0.0.1"
 LOG_TAIL_BYTES = 256 * 1024
 # Of the key that is made at the first start: so usage, logs and dashboards call it.
 FIRST_KEY = "first"
 
 
-@dataclass(frozen=True)
-class Ports:
-    """Loopback ports. `engine`: the first engine's, the others count up; None: sockets that nobody else can reach."""
-
-    gateway: int = 8080
-    engine: int | None = None
-
-    def engines(self, count: int) -> list[int]:
-        """Those of `count` engines; none where they listen on sockets."""
-        return [] if self.engine is None else [self.engine + number for number in range(count)]
-
-
-class ProcessDeployment:
+class ProcessDeployment(MeasuredDeployment):
     """A plan run as processes of this machine: the gateway on loopback, the engines behind sockets of ours."""
 
     def __init__(self, root: Path, plan: Plan, ports: Ports) -> None:

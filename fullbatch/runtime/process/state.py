@@ -115,10 +115,9 @@ def running(root: Path) -> list[ProcessRun]:
     return [state for state in found if state and state.alive()]
 
 
-def surroundings(root: Path) -> dict[str, str]:
-    """The environment of a client that is to find what runs here: address and key file of the one deployment that runs
-    as processes, unless the environment itself says otherwise."""
+def client_settings(root: Path) -> dict[str, str]:
+    """Address and key file of the one deployment that runs as processes, as the load test's variables; none of more."""
     found = running(root)
-    if len(found) != 1 or {"FULLBATCH_HOST", "FULLBATCH_KEY_FILE"} & os.environ.keys():
-        return dict(os.environ)
-    return {"FULLBATCH_HOST": found[0].gateway_url, "FULLBATCH_KEY_FILE": found[0].api_keys_file} | os.environ
+    if len(found) != 1:
+        return {}
+    return {"FULLBATCH_HOST": found[0].gateway_url, "FULLBATCH_KEY_FILE": found[0].api_keys_file}

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from fullbatch.planning.flags import DRAIN_SECONDS
-from fullbatch.runtime import Say
+from fullbatch.runtime.base import Say
 from fullbatch.runtime.process import sockets, state
 from fullbatch.runtime.process.state import ProcessRun, Started
 

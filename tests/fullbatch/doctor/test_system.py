@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from fullbatch.core import host
 from fullbatch.doctor import system
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import requirements
 
 PlanOf = Callable[[str], Plan]
 GIB = 2**30
@@ -98,22 +96,6 @@ def test_cores(plan_of: PlanOf, tmp_path: Path) -> None:
     )
 
 
-def test_shared_memory(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == requirements.SHARED_MEMORY else 100.0)
-    found = system.shared_memory(plan_of("cpu").engines[0])
-    assert (found.severity, found.fix) == ("fail", "start this container with --shm-size=1g")
-    assert system.shared_memory(plan_of("rtx4090-qwen2.5-7b").engines[0]).severity == "ok"
-
-
-def test_open_files(plan_of: PlanOf) -> None:
-    plan = plan_of("cpu")
-    need = 2 * plan.limits.max_in_flight + system.FILES_BESIDE
-    assert system.open_files(plan, need).severity == "ok"
-    assert system.open_files(plan, -1).severity == "ok"
-    found = system.open_files(plan, need - 1)
-    assert (found.severity, found.fix.startswith("ulimit -n 65536")) == ("fail", True)
-
-
 @pytest.mark.parametrize(
     ("flags", "severity", "said"),
     [("fpu avx avx2 avx512f", "ok", "AVX-512"), ("fpu avx avx2", "ok", "would be faster"), ("fpu avx", "fail", "no")],
@@ -124,21 +106,6 @@ def test_instructions(flags: str, severity: str, said: str, tmp_path: Path) -> N
     assert found.severity == severity
     assert said in found.finding
     assert system.instructions(base, "aarch64").severity == "fail"
-
-
-def test_compiler_and_headers(programs: Callable[[str, str], None], tmp_path: Path) -> None:
-    assert system.compiler(Path(sys.executable)).finding == "no C++ compiler"
-    programs("g++", "exit 0")
-    engine = tmp_path / "python"
-    engine.write_text(f"#!/bin/sh\necho {tmp_path}/include\n", encoding="utf-8")
-    engine.chmod(0o755)
-    found = system.compiler(engine)
-    assert (found.severity, f"no {tmp_path}/include/Python.h" in found.finding) == ("fail", True)
-    assert "python3-dev" in found.fix
-    _write(tmp_path, {"include/Python.h": ""})
-    assert system.compiler(engine).severity == "ok"
-    # Without an engine its headers are nobody's concern yet: that it is missing is told elsewhere.
-    assert system.compiler(tmp_path / "absent").severity == "ok"
 
 
 def test_windows(tmp_path: Path) -> None:

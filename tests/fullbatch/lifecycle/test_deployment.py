@@ -14,10 +14,10 @@ from fullbatch.lifecycle import deployment
 from fullbatch.lifecycle.deployment import Options
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import Say
+from fullbatch.runtime.base import Ports, Say
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import Ports, ProcessDeployment
+from fullbatch.runtime.process.deployment import ProcessDeployment
 from tests.fullbatch.checkout import REPOSITORY
 
 # The Docker SDK leaves its socket open when nothing answers.

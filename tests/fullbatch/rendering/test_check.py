@@ -10,6 +10,7 @@ import yaml
 from fullbatch.core.errors import HostError
 from fullbatch.planning import profile
 from fullbatch.rendering import check, files
+from fullbatch.runtime.compose import config
 from tests.fullbatch.checkout import REPOSITORY
 
 FIXED = """\
@@ -89,30 +90,14 @@ def test_a_dollar_that_compose_would_eat_is_told(root: Path) -> None:
 def test_a_dollar_in_a_profile_comes_through_compose(root: Path) -> None:
     _add_profile(root, "dollar", "engine: {args: {tokenizer: 'a$b ${HOME}'}, env: {COST: '$5'}}\n")
     assert check.check(root, ["dollar"]).problems == ()
-    assert "a$b ${HOME}" in check.engine_commands(root, "dollar")["engine"]
-
-
-def test_only_engines_are_engine_commands(root: Path) -> None:
-    """The one-shot `model` has a command too, of another program."""
-    assert set(check.engine_commands(root, "cpu-tiny")) == {"engine"}
+    assert "a$b ${HOME}" in config.engine_commands(root, "dollar")["engine"]
 
 
 def test_without_compose_it_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert check.compose_program() is None
+    assert config.compose_program() is None
     assert "compose.yaml: Docker Compose is not installed here, so it was not asked" in check.check(root, []).skipped
-
-
-@pytest.mark.parametrize(("code", "usable"), [(0, True), (1, False)])
-def test_the_plugin_is_used_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, usable: bool
-) -> None:
-    (tmp_path / "docker").write_text(f"#!/bin/sh\nexit {code}\n", encoding="utf-8")
-    (tmp_path / "docker").chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert check.compose_program() == ([str(tmp_path / "docker"), "compose"] if usable else None)
 
 
 def test_an_engine_environment_that_does_not_start_is_one_line(tmp_path: Path) -> None:

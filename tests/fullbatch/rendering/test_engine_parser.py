@@ -10,6 +10,7 @@ from fullbatch import catalog
 from fullbatch.catalog import engine_flags
 from fullbatch.planning import engine_args, profile
 from fullbatch.rendering import check
+from fullbatch.runtime.compose import config
 from tests.fullbatch.checkout import REPOSITORY
 
 PYTHON = REPOSITORY / ".fullbatch" / "engine" / "bin" / "python"
@@ -60,7 +61,7 @@ def verdicts() -> dict[str, str | None]:
         {
             f"{name}: {service}": words
             for name in profile.names(REPOSITORY)
-            for service, words in check.engine_commands(REPOSITORY, name).items()
+            for service, words in config.engine_commands(REPOSITORY, name).items()
         }
         | WRONG
         | GONE

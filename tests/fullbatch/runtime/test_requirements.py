@@ -75,3 +75,25 @@ def test_the_disk_holds_the_checkpoint_once_and_as_it_was_published(plan_of: Cal
     cards = dataclasses.replace(engine.budget, weights_gib=7.6)
     assert requirements.checkpoint_gib(dataclasses.replace(engine, budget=cards)) == engine.budget.weights_gib
     assert requirements.checkpoint_gib(dataclasses.replace(engine, model="/models/own", budget=cards)) == 7.6
+
+
+LLAMA = "rtx4090-llama3.1-8b"
+
+
+def test_a_gated_model_wants_a_token(
+    plan_of: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    (token,) = requirements.token(plan_of(LLAMA).engines[0])
+    assert token.severity == "fail"
+    assert "meta-llama/Llama-3.1-8B-Instruct is gated" in token.finding
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text("hf_x", encoding="utf-8")
+    assert requirements.token(plan_of(LLAMA).engines[0])[0].severity == "ok"
+    (tmp_path / "hf" / "token").unlink()
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    assert requirements.token(plan_of(LLAMA).engines[0])[0].severity == "ok"
+    monkeypatch.setenv("HF_TOKEN", " ")
+    assert requirements.token(plan_of(LLAMA).engines[0])[0].severity == "fail"

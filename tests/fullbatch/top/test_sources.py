@@ -103,6 +103,7 @@ def test_containers_are_read_inside_themselves_as_the_published_port_names_no_ke
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(compose, "running_profile", lambda: "cpu")
     monkeypatch.setattr(compose, "published_gateway", lambda: url)
+    monkeypatch.setattr(compose, "running_facts", lambda: None)
     monkeypatch.setattr(compose, "gateway_metrics", lambda: "gateway_connections 1\n")
     monkeypatch.setattr(compose, "engine_metrics", lambda: "vllm:num_requests_running 3\n")
     found = sources.find(tmp_path, None)

@@ -20,8 +20,9 @@ import pytest
 
 from fullbatch.core.errors import HostError, UsageError
 from fullbatch.planning.plan import Plan
-from fullbatch.rendering.check import engine_commands
-from fullbatch.runtime.process.deployment import Ports, ProcessDeployment, engine_program, tail
+from fullbatch.runtime.base import Ports
+from fullbatch.runtime.compose.config import engine_commands
+from fullbatch.runtime.process.deployment import ProcessDeployment, engine_program, tail
 from tests.fullbatch.checkout import Checkout, read_until, rest
 
 # Never opens its port, as an engine that compiles for minutes.

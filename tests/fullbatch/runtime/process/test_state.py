@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fullbatch.runtime import registry
 from fullbatch.runtime.process import state
 from fullbatch.runtime.process.state import ProcessRun, Started
 from tests.fullbatch.checkout import eventually_gone
@@ -134,13 +135,13 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 def test_a_client_is_told_of_the_one_deployment_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FULLBATCH_HOST", "FULLBATCH_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
-    assert "FULLBATCH_HOST" not in state.surroundings(tmp_path)
+    assert "FULLBATCH_HOST" not in registry.client_environment(tmp_path)
     with _process(SLEEP) as (process, _):
         state.run_dir(tmp_path, "cpu").mkdir(parents=True)
         state.write(tmp_path, _state(_started(process.pid)))
-        told = state.surroundings(tmp_path)
+        told = registry.client_environment(tmp_path)
         assert (told["FULLBATCH_HOST"], told["FULLBATCH_KEY_FILE"]) == ("http://127.0.0.1:8080", "/keys")
         assert told["PATH"] == os.environ["PATH"]
         monkeypatch.setenv("FULLBATCH_HOST", "http://elsewhere:1")
-        other = state.surroundings(tmp_path)
+        other = registry.client_environment(tmp_path)
         assert other["FULLBATCH_HOST"] == "http://elsewhere:1" and "FULLBATCH_KEY_FILE" not in other

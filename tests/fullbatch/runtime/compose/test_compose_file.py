@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from fullbatch.rendering import check
+from fullbatch.runtime.compose import config
 from tests.fullbatch.checkout import REPOSITORY
 
 
 def _service(name: str, service: str, monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, Any]:
     """A service of a shipped profile as Compose sees it with these variables."""
-    command = check.compose_program()
+    command = config.compose_program()
     if command is None:
         pytest.skip("Docker Compose is not installed here")
     for variable in ("HF_ENDPOINT", "HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "https_proxy", "http_proxy"):

@@ -1,0 +1,192 @@
+"""What a runtime is, to everybody above: how a plan is started, and how what runs is found again without its profile.
+
+A further runtime derives from `Runtime`, `Deployment` and `RunningDeployment`, says what it has to say, and is one line
+in `registry`. What has a body here need not be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fullbatch.core.check_result import CheckResult
+from fullbatch.planning.plan import Plan
+from fullbatch.planning.plan_facts import PlanFacts
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Loopback ports. `engine`: the first engine's, the others count up; None: sockets that nobody else can reach."""
+
+    gateway: int = 8080
+    engine: int | None = None
+
+    def engines(self, count: int) -> list[int]:
+        """Those of `count` engines; none where they listen on sockets."""
+        return [] if self.engine is None else [self.engine + number for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What of this machine is ours: `processes` by pid, `published` ports of containers; each with its profile."""
+
+    processes: Mapping[int, str] = field(default_factory=dict)
+    published: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """`problems`: what is wrong, a line each. `skipped`: what could not be looked at here, and why."""
+
+    problems: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+class Awaited(Protocol):
+    """What was started, while it is waited for until a real token has come back."""
+
+    gateway_url: str
+
+    def api_key(self) -> str:
+        """The key a client needs; read anew each time."""
+
+    def log_tail(self, lines: int) -> list[str]:
+        """The engine's last lines of log."""
+
+    def unready(self) -> list[str]:
+        """The engines that do not answer yet, of several; with one alone the token says it."""
+        return []
+
+    def failure(self) -> str | None:
+        """Why it can no longer become ready, in one line; None while it may."""
+
+
+class Deployment(Awaited, Protocol):
+    """A plan that is started here and waited for."""
+
+    @property
+    def where_the_key_is(self) -> str:
+        """What shows the API key, for a person."""
+
+    def preflight(self) -> None:
+        """HostError or StateError, with all reasons at once, when it cannot be started here."""
+
+    def start(self, say: Say) -> None:
+        """Start everything; HostError when that fails."""
+
+    def stop(self, say: Say) -> None:
+        """End everything that was started; also after `start` has failed half-way."""
+
+    def remember(self) -> bool:
+        """Make the runtime's own commands mean what was started; whether that changed anything."""
+        return False
+
+
+class MeasuredDeployment(Deployment, Protocol):
+    """One that a load test measures from this machine."""
+
+    @property
+    def api_keys_file(self) -> Path:
+        """The file with the API key."""
+
+    def engine_urls(self) -> list[str]:
+        """Where the engines answer, once they are started."""
+
+    def engine_pids(self) -> list[int]:
+        """The roots of the engines' process trees."""
+
+
+class RunningDeployment(Protocol):
+    """What runs, or has run, known by what was written when it was started: its profile may be changed or gone."""
+
+    profile: str
+    runtime: str
+    gateway_url: str
+    facts: PlanFacts | None
+
+    def gateway_metrics(self) -> str:
+        """The gateway's `/metrics`; empty when it does not answer."""
+
+    def engine_metrics(self) -> str:
+        """The `/metrics` of every engine, one after the other; empty when none answers."""
+
+    def engine_log(self, lines: int) -> list[str]:
+        """The first engine's last `lines` of log."""
+
+    def dead_engine_logs(self, lines: int, answers: bool) -> list[list[str]]:
+        """The log of each engine that has died. `answers`: whether the gateway is healthy."""
+        return []
+
+    def engine_memory_gib(self) -> float | None:
+        """Main memory of all engines, GiB; None where it cannot be told."""
+        return None
+
+    def parts(self) -> dict[str, int]:
+        """Its processes of this machine by name; empty where there are none."""
+        return {}
+
+    def show_logs(self, lines: int, following: bool, write: Callable[[str], object]) -> int:
+        """Write the last `lines` of each part, and what comes after if asked; an exit code."""
+
+    def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
+        """Run a program of the gateway's, such as `gateway.keys`, on its key store; its exit code."""
+
+    def stop(self, say: Say, *, volumes: bool = False) -> None:
+        """End it. `volumes`: weights, keys and history too; UsageError where it has none."""
+
+
+class Runtime(Protocol):
+    """A way to run plans. `name`: what `--runtime` calls it; `about`: what plans then run as, for a person."""
+
+    name: str
+    about: str
+
+    def problem(self) -> str | None:
+        """Why it cannot be used on this machine, `finding; fix` in one line; None when it can."""
+        return None
+
+    def deployment(self, root: Path, plan: Plan, ports: Ports) -> Deployment:
+        """`plan`, to be started in the checkout at `root`."""
+
+    def running(self, root: Path) -> Sequence[RunningDeployment]:
+        """Everything that this checkout runs so."""
+
+    def stopped(self, root: Path, profile: str | None) -> RunningDeployment | None:
+        """What is left of `profile` (None: of anything) though it does not run: keys, usage, logs, volumes."""
+        return None
+
+    def files(self, root: Path, plan: Plan) -> dict[str, str]:
+        """What of it is committed: paths below `rendered/PROFILE/` -> text."""
+        return {}
+
+    def check_files(self, root: Path, names: Sequence[str]) -> CheckedFiles:
+        """Faults of the committed files of the profiles `names`, beside being stale."""
+        return CheckedFiles()
+
+    def engine_commands(self, root: Path, name: str) -> dict[str, list[str]]:
+        """The engine commands in the committed files of a profile, as an engine would get them: where -> words."""
+        return {}
+
+    def present(self, plan: Plan | None, instead: str | None) -> list[CheckResult]:
+        """What of this machine it needs. `instead`: what plans run as, when another runtime was chosen."""
+        return []
+
+    def examine(self, root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResult]:
+        """What would keep `plan` from running so. `held`: what is ours already."""
+        return []
+
+    def held(self, root: Path) -> Held:
+        """Processes and ports of this machine that it holds now."""
+        return Held()
+
+    def last_log(self, root: Path, plan: Plan, lines: int) -> list[str]:
+        """The engine's log of the last run of `plan`, when that is over; empty without one."""
+        return []
+
+    def client_settings(self, root: Path) -> dict[str, str]:
+        """Variables by which a load test of this checkout finds what runs, where that is one deployment alone."""
+        return {}

@@ -1,0 +1,78 @@
+"""What Compose reads of a plan: the files of `rendered/PROFILE/`, and where things listen inside its network."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from fullbatch.planning import plan_facts
+from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.runtime import templates
+from fullbatch.runtime.templates import Addresses
+
+# Inside the containers.
+ENGINE_PORT = 8000
+GATEWAY_PORT = 8080
+# Tells of keys and addresses without asking for a key: for the stack's own Prometheus, and not published.
+METRICS_PORT = 9091
+# On a volume of its own: the only thing that the gateway writes.
+STORE = "/var/lib/fullbatch/store"
+# Docker kills at this many seconds after the engine's own drain has ended.
+STOP_MARGIN_SECONDS = 10
+
+FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
+# The name compose.yaml gives the first of several machines, for those inside the Compose network.
+FIRST_NODE = "node-0"
+
+
+def addresses(plan: Plan) -> Addresses:
+    """Inside the Compose network each engine is reached by its service name."""
+    return Addresses(
+        listen_host="0.0.0.0",
+        listen_port=GATEWAY_PORT,
+        metrics_port=METRICS_PORT,
+        api_keys_file="/run/fullbatch/api_keys",
+        store=STORE,
+        engine_host="0.0.0.0",
+        engine_port=ENGINE_PORT,
+        engine_urls={
+            engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
+            for engine in plan.engines
+        },
+        tiny_model="/models/cpu-tiny",
+    )
+
+
+def files(root: Path, plan: Plan) -> dict[str, str]:
+    """What `rendered/<profile>/` holds: file name -> text."""
+    found = {name: _text(root, name, plan, 0) for name in FILES}
+    for rank in range(1, plan.engines[0].nodes):
+        found[f"node-{rank}.yaml"] = _text(root, "node.yaml", plan, rank)
+    return found
+
+
+def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
+    """One file, of machine `rank`. gateway.yaml is the same in every runtime."""
+    here = addresses(plan)
+    template = name if name == "gateway.yaml" else f"compose/{name}"
+    more = {
+        "rank": rank,
+        "fetched": _fetched(plan.engines[0]),
+        "facts": plan_facts.of(plan).as_text(),
+        "commands": {engine.service: _command(engine, here) for engine in plan.engines},
+        "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
+    }
+    return templates.text(root, template, plan, here, more)
+
+
+def _fetched(engine: EnginePlan) -> str:
+    """What the one-shot `model` is told to fetch, as words of a shell in a Compose file."""
+    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
+    return shlex.join(words).replace("$", "$$")
+
+
+def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:
+    """With several machines addresses are known where it is started only: the template adds them as variables."""
+    if engine.nodes > 1:
+        return engine.worker_command(addresses.tiny_model)
+    return engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)

@@ -1,0 +1,67 @@
+"""What the registry is told of Docker Compose, with containers of the test's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fullbatch.core import host
+from fullbatch.planning.plan import Plan
+from fullbatch.runtime.base import Held, Ports
+from fullbatch.runtime.compose import deployment
+from fullbatch.runtime.compose.runtime import ComposeRunning, ComposeRuntime
+
+
+def test_without_docker_it_says_why_and_what_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "docker", lambda: host.Docker("Docker is not installed; install it, or use X"))
+    assert ComposeRuntime().problem() == "Docker is not installed; install it, or use X"
+    (missed,) = ComposeRuntime().present(None, "plain processes")
+    assert (missed.severity, missed.fix) == ("warn", "install it")
+    assert missed.finding == "Docker is not installed; profiles run as plain processes"
+    assert ComposeRuntime().present(None, None)[0].severity == "fail"
+
+
+def test_its_ports_are_the_gateways_and_those_of_the_fixed_services(
+    plan_of: Callable[[str], Plan], free_port: Callable[[], int], tmp_path: Path
+) -> None:
+    found = ComposeRuntime().examine(tmp_path, plan_of("cpu"), Ports(gateway=free_port()), Held())
+    assert [one.finding.rpartition(" ")[2] for one in found if one.severity == "ok"][:1] == ["gateway"]
+    assert len(found) == 3
+
+
+def test_an_engine_that_was_started_again_has_died_unless_the_gateway_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def container(restarts: int, text: bytes) -> SimpleNamespace:
+        return SimpleNamespace(attrs={"RestartCount": restarts}, logs=lambda tail: text, labels={})  # noqa: ARG005
+
+    engines = [container(0, b"well\n"), container(2, b"out of memory\n")]
+    monkeypatch.setattr(deployment, "engine_containers", lambda: engines)
+    monkeypatch.setattr(deployment, "containers", lambda *_: [])
+    running = ComposeRunning(tmp_path, "cpu")
+    assert running.dead_engine_logs(10, answers=False) == [["out of memory"]]
+    assert running.dead_engine_logs(10, answers=True) == []
+    assert running.engine_log(10) == ["well"]
+    assert running.gateway_url == "http://127.0.0.1:8080", "where it is published by default"
+
+
+def test_only_of_no_name_in_particular_something_may_be_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(deployment, "containers", lambda *_: [])
+    assert ComposeRuntime().stopped(tmp_path, None) is None
+    exited = SimpleNamespace(status="exited", labels={}, attrs={"NetworkSettings": {"Ports": {}}})
+    monkeypatch.setattr(deployment, "containers", lambda *_: [exited])
+    assert ComposeRuntime().running(tmp_path) == []
+    assert ComposeRuntime().stopped(tmp_path, "cpu") is None
+    assert ComposeRuntime().stopped(tmp_path, None) is not None
+
+
+def test_what_is_committed_is_complete_for_every_machine(plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of("cpu-tiny")
+    two = dataclasses.replace(plan, engines=(dataclasses.replace(plan.engines[0], nodes=2),))
+    root = Path(__file__).resolve().parents[4]
+    assert set(ComposeRuntime().files(root, plan)) == {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
+    assert set(ComposeRuntime().files(root, two)) - set(ComposeRuntime().files(root, plan)) == {"node-1.yaml"}
