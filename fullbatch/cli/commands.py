@@ -15,11 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 from fullbatch import doctor
-from fullbatch.cli import adhoc_profile, describe, follow
+from fullbatch.cli import adhoc_profile, describe, follow, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, UsageError
 from fullbatch.lifecycle import deployment
+from fullbatch.lifecycle import weights as stored
 from fullbatch.measure import calibrate, compare, demo, launcher
 from fullbatch.planning import advice, explain, plan, profile
 from fullbatch.rendering import check, files
@@ -242,6 +243,31 @@ def _calibrate(args: argparse.Namespace) -> int:
     return OK
 
 
+def _weights(args: argparse.Namespace) -> int:
+    found = stored.inventory(ROOT)
+    if args.action == "list":
+        print(json.dumps(weights.as_json(found.kept), indent=2) if args.json else weights.as_text(found).rstrip())
+        return OK
+    chosen = stored.prunable(found, args.models)
+    if not args.json:
+        print("".join(f"{one.store.where}:{weights.line(one)}\n" for one in chosen) or "nothing to remove\n", end="")
+    freed = 0
+    if chosen and not args.dry_run and _agreed(args, weights.question(chosen)):
+        freed = stored.remove(chosen)
+        print(f"freed {freed / 2**30:.2f} GiB", file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps({"revisions": weights.as_json(chosen), "bytes_freed": freed}, indent=2))
+    return OK
+
+
+def _agreed(args: argparse.Namespace, question: str) -> bool:
+    if args.yes:
+        return True
+    if args.json or not sys.stdin.isatty():
+        raise UsageError("weights prune: there is nobody to ask; add --yes, or --dry-run to see only")
+    return input(question).strip().lower() in ("y", "yes")
+
+
 def _profiles(_args: argparse.Namespace) -> int:
     width = max(map(len, profile.names(ROOT)), default=0) + 2
     for name in profile.names(ROOT):
@@ -268,4 +294,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "loadtest": _loadtest,
     "report": _report,
     "calibrate": _calibrate,
+    "weights": _weights,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
+from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.runtime import registry
 
 EPILOG = """\
@@ -72,6 +73,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
         words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
         words.add_argument("words", nargs=argparse.REMAINDER)
     _add_calibrate(commands)
+    _add_weights(commands)
     return top
 
 
@@ -86,14 +88,14 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser], listing: str) -> No
     made.add_argument(
         "--gpu", metavar="CARD", help=f"{', '.join(catalog.gpus())}, or any other with --memory and --bandwidth"
     )
-    made.add_argument("--memory", type=_measure, metavar="GIB", help="of one card, as nvidia-smi shows it")
-    made.add_argument("--bandwidth", type=_measure, metavar="GBS", help="of its memory, as its data sheet says")
+    made.add_argument("--memory", type=measure, metavar="GIB", help="of one card, as nvidia-smi shows it")
+    made.add_argument("--bandwidth", type=measure, metavar="GBS", help="of its memory, as its data sheet says")
     made.add_argument("--capability", metavar="X.Y", help="its compute capability (nvidia-smi: compute_cap)")
-    made.add_argument("--gpus", type=_positive, metavar="N", help="cards that share the model (default: 1)")
-    made.add_argument("--replicas", type=_positive, metavar="N", help="copies of the model (default: 1)")
-    made.add_argument("--nodes", type=_positive, metavar="N", help="machines that share the model (default: 1)")
-    made.add_argument("--users", type=_positive, metavar="N", help="people served at the same time (default: 10)")
-    made.add_argument("--context", type=_positive, metavar="N", help="tokens of a request at most (default: 4096)")
+    made.add_argument("--gpus", type=positive, metavar="N", help="cards that share the model (default: 1)")
+    made.add_argument("--replicas", type=positive, metavar="N", help="copies of the model (default: 1)")
+    made.add_argument("--nodes", type=positive, metavar="N", help="machines that share the model (default: 1)")
+    made.add_argument("--users", type=positive, metavar="N", help="people served at the same time (default: 10)")
+    made.add_argument("--context", type=positive, metavar="N", help="tokens of a request at most (default: 4096)")
     made.add_argument("--goal", choices=("latency", "throughput"), help="default: latency")
     made.add_argument(
         "--workload", choices=("chat", "rag", "batch"), help="what most requests look like (default: chat)"
@@ -137,11 +139,11 @@ def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) ->
     top.add_argument("profile", nargs="?", help="which, when several are running")
     top.add_argument("--once", action="store_true", help="print one snapshot and exit (status 1 if nothing answers)")
     top.add_argument("--json", action="store_true", help="for other programs: one object a line")
-    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between looks (default: 1)")
+    top.add_argument("--interval", type=seconds, default=1.0, metavar="SECONDS", help="between looks (default: 1)")
     logs = commands.add_parser("logs", help="show the logs of engine and gateway")
     logs.add_argument("profile", nargs="?", help="which, when several are running")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
-    logs.add_argument("--tail", type=_positive, default=50, metavar="N", help="last N lines of each (default: 50)")
+    logs.add_argument("--tail", type=positive, default=50, metavar="N", help="last N lines of each (default: 50)")
 
 
 def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -188,15 +190,32 @@ def _add_calibrate(commands: argparse._SubParsersAction[_Parser]) -> None:
     measured.add_argument("--json", action="store_true", help="for other programs")
 
 
+def _add_weights(commands: argparse._SubParsersAction[_Parser]) -> None:
+    weights = commands.add_parser("weights", help="which weights lie on this machine; remove what no profile wants")
+    actions = weights.add_subparsers(dest="action", required=True, metavar="list|prune")
+    listed = actions.add_parser("list", help="model, revision, size, last use, and the profiles that want it")
+    prune = actions.add_parser(
+        "prune",
+        help="remove what no profile wants, after a question; never what runs",
+        description="Remove revisions that no profile wants, after a question; never what runs. In a cache that other "
+        "programs use too, a model that is not in the catalog goes only when it is named.",
+    )
+    prune.add_argument("models", nargs="*", metavar="MODEL[@REVISION]", help="these only (default: all unwanted)")
+    prune.add_argument("--dry-run", action="store_true", help="show what would go, remove nothing")
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+    for one in (listed, prune):
+        one.add_argument("--json", action="store_true", help="for other programs")
+
+
 def _add_demo(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     demo = commands.add_parser("demo", help="start a profile as processes, drive the concurrency plan, report, stop")
     demo.add_argument("profile", nargs="?", default="cpu-tiny", help=f"{listing} (default: cpu-tiny)")
     demo.add_argument(
-        "--users", type=_users, default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)"
+        "--users", type=users, default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)"
     )
-    demo.add_argument("--requests-per-user", type=_positive, default=8, metavar="N", help="in each stage (default: 8)")
-    demo.add_argument("--prompt-tokens", type=_positive, default=128, metavar="N", help="about (default: 128)")
-    demo.add_argument("--max-tokens", type=_positive, default=128, metavar="N", help="exactly (default: 128)")
+    demo.add_argument("--requests-per-user", type=positive, default=8, metavar="N", help="in each stage (default: 8)")
+    demo.add_argument("--prompt-tokens", type=positive, default=128, metavar="N", help="about (default: 128)")
+    demo.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="exactly (default: 128)")
     _add_how(demo, runtime=False)
 
 
@@ -223,7 +242,7 @@ def _add_how(command: argparse.ArgumentParser, runtime: bool = True) -> None:
         command.set_defaults(runtime="auto")
     _add_ports(command)
     command.add_argument(
-        "--timeout", type=_positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
+        "--timeout", type=positive, default=1800, metavar="SECONDS", help="until the first token (default: 1800)"
     )
 
 
@@ -237,53 +256,14 @@ def _add_runtime(command: argparse.ArgumentParser) -> None:
 def _add_ports(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--gateway-port",
-        type=_port,
+        type=port,
         metavar="PORT",
         help="on loopback (default: GATEWAY_PORT of shell or .env, else 8080)",
     )
     command.add_argument(
         "--engine-port",
-        type=_port,
+        type=port,
         metavar="PORT",
         help="processes only: engines on loopback from this port on, open to every user of this machine "
         "(default: sockets that only you can reach)",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0")
-    return int(text)
-
-
-def _measure(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}': write a number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.2 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"'{text}': write seconds from 0.2 to 3600")
-    return value
-
-
-def _users(text: str) -> str:
-    # Looked at here, before an engine is started for nothing; the load test reads it again.
-    if not all(part.isdigit() and int(part) >= 1 for part in text.split(",")):
-        raise argparse.ArgumentTypeError(f"'{text}': write numbers of users with commas between, such as 1,5,10,50")
-    return text
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}': write a port from 1 to 65535")
-    return int(text)

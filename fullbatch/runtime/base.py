@@ -14,6 +14,7 @@ from typing import Protocol
 from fullbatch.core.check_result import CheckResult
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
+from fullbatch.runtime.hub_cache import Revision
 
 Say = Callable[[str], None]
 
@@ -139,6 +140,19 @@ class RunningDeployment(Protocol):
         """End it. `volumes`: weights, keys and history too; UsageError where it has none."""
 
 
+class WeightStore(Protocol):
+    """A place that keeps weights. `shared`: other programs keep theirs there too."""
+
+    where: str
+    shared: bool
+
+    def revisions(self) -> list[Revision]:
+        """What lies there."""
+
+    def remove(self, chosen: Sequence[tuple[str, str]]) -> int:
+        """Take away these revisions (name, revision); bytes freed."""
+
+
 class Runtime(Protocol):
     """A way to run plans. `name`: what `--runtime` calls it; `about`: what plans then run as, for a person."""
 
@@ -185,6 +199,10 @@ class Runtime(Protocol):
 
     def last_log(self, root: Path, plan: Plan, lines: int) -> list[str]:
         """The engine's log of the last run of `plan`, when that is over; empty without one."""
+        return []
+
+    def weights(self, root: Path) -> list[WeightStore]:
+        """Where the weights of its engines lie; empty where there is no such place yet."""
         return []
 
     def client_settings(self, root: Path) -> dict[str, str]:

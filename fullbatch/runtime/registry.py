@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fullbatch.core.errors import StateError, UsageError, did_you_mean
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.base import Held, MeasuredDeployment, Ports, RunningDeployment, Runtime
+from fullbatch.runtime.base import Held, MeasuredDeployment, Ports, RunningDeployment, Runtime, WeightStore
 from fullbatch.runtime.compose.runtime import ComposeRuntime
 from fullbatch.runtime.process.runtime import ProcessRuntime
 
@@ -88,6 +88,12 @@ def held(root: Path) -> Held:
         {pid: profile for one in found for pid, profile in one.processes.items()},
         {port: profile for one in found for port, profile in one.published.items()},
     )
+
+
+def weight_stores(root: Path) -> list[WeightStore]:
+    """Every place with weights; one that several runtimes use once."""
+    stores = {store.where: store for one in RUNTIMES for store in one.weights(root)}
+    return list(stores.values())
 
 
 def client_environment(root: Path) -> dict[str, str]:

@@ -52,8 +52,14 @@ def memory_gib(plan: Plan) -> float:
 
 def weights_folder(engine: EnginePlan) -> Path:
     """Where Hugging Face's library keeps the checkpoint of `engine` on this machine."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return home / "hub" / f"models--{engine.model.replace('/', '--')}"
+    return hub_folder() / f"models--{engine.model.replace('/', '--')}"
+
+
+def hub_folder() -> Path:
+    """The cache of Hugging Face's library on this machine, as its own variables have it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    home = Path(os.environ.get("HF_HOME", cache / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
 
 
 def checkpoint_gib(engine: EnginePlan) -> float:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from fullbatch.core import host, http
 from fullbatch.core.check_result import CheckResult, warn
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import requirements
-from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say
+from fullbatch.runtime import dotenv, requirements
+from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.compose import config, deployment, docker_info, files
 from fullbatch.runtime.compose.deployment import ComposeDeployment
+from fullbatch.runtime.compose.volume import VolumeStore
+from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.port_check import PortWanted, judge
 
 if TYPE_CHECKING:
@@ -101,6 +103,13 @@ class ComposeRuntime(Runtime):
         wanted = [PortWanted("gateway", ports.gateway, "choose another: --gateway-port PORT")]
         wanted += [PortWanted(name, number, f"choose another: {variable}=PORT") for name, number, variable in _PORTS]
         return [*requirements.token(plan.engines[0]), *judge(wanted, held)]
+
+    def weights(self, root: Path) -> list[WeightStore]:
+        home = dotenv.value(root, "FULLBATCH_HF_HOME")
+        if home:
+            return [HubFolder(root / Path(home).expanduser() / "hub")]
+        store = VolumeStore(root)
+        return [store] if store.exists() else []
 
     def held(self, root: Path) -> Held:  # noqa: ARG002
         return Held(published=deployment.published_ports())

@@ -13,7 +13,9 @@ from fullbatch.core import http
 from fullbatch.core.check_result import CheckResult
 from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say
+from fullbatch.runtime import requirements
+from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say, WeightStore
+from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.process import examine, state
 from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program, tail
 from fullbatch.runtime.process.state import ProcessRun
@@ -135,6 +137,9 @@ class ProcessRuntime(Runtime):
         if any(one.profile == plan.name for one in state.running(root)):
             return []
         return tail(state.run_dir(root, plan.name) / f"{plan.engines[0].service}.log", lines)
+
+    def weights(self, root: Path) -> list[WeightStore]:  # noqa: ARG002
+        return [HubFolder(requirements.hub_folder())]
 
     def client_settings(self, root: Path) -> dict[str, str]:
         return state.client_settings(root)

@@ -97,3 +97,22 @@ def test_a_gated_model_wants_a_token(
     assert requirements.token(plan_of(LLAMA).engines[0])[0].severity == "ok"
     monkeypatch.setenv("HF_TOKEN", " ")
     assert requirements.token(plan_of(LLAMA).engines[0])[0].severity == "fail"
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({}, "~/.cache/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "/c", "HF_HOME": "/h"}, "/h/hub"),
+        ({"HF_HOME": "/h", "HF_HUB_CACHE": "/k"}, "/k"),
+    ],
+)
+def test_the_cache_is_where_the_library_has_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
+) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert requirements.hub_folder() == Path(folder).expanduser()

@@ -1,0 +1,62 @@
+"""`fullbatch weights`: what lies on this machine, and taking away what nobody needs, after a question."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from fullbatch.lifecycle.weights import Inventory, StoredRevision
+
+_GIB = 2**30
+
+
+def as_json(kept: Sequence[StoredRevision]) -> list[dict[str, Any]]:
+    """For other programs: bytes, and times in ISO 8601, UTC."""
+    return [
+        {
+            "model": one.revision.name,
+            "revision": one.revision.revision,
+            "branches": list(one.revision.branches),
+            "bytes": one.revision.size,
+            "bytes_freed_without_it": one.revision.own,
+            "last_used": _day(one).isoformat(timespec="seconds"),
+            "wanted_by": list(one.wanted_by),
+            "in_use_by": one.in_use,
+            "where": one.store.where,
+        }
+        for one in kept
+    ]
+
+
+def as_text(found: Inventory) -> str:
+    """A line for each revision, by where it lies."""
+    lines = [] if found.kept else ["no weights here"]
+    for where in dict.fromkeys(one.store.where for one in found.kept):
+        lines.append(where)
+        lines += [line(one) for one in found.kept if one.store.where == where]
+    total = sum(one.revision.own for one in found.kept)
+    if found.kept:
+        lines.append(f"{len(found.kept)} revision(s), {total / _GIB:.2f} GiB that their removal would free")
+    return "\n".join([*lines, *(f"not read: {text}" for text in (*found.unread, *found.unknown))]) + "\n"
+
+
+def line(one: StoredRevision) -> str:
+    """One revision: size, when it was last used, and who wants it."""
+    wanted = f"wanted by {', '.join(one.wanted_by)}" if one.wanted_by else "no profile wants it"
+    said = f"in use by {one.in_use}" if one.in_use else wanted
+    revision = one.revision.revision[:12] or "unfinished"
+    return (
+        f"  {one.revision.name:44} {revision:12} {one.revision.size / _GIB:8.2f} GiB   "
+        f"used {_day(one):%Y-%m-%d}   {said}"
+    )
+
+
+def question(chosen: Sequence[StoredRevision]) -> str:
+    """What is asked before they go."""
+    freed = sum(one.revision.own for one in chosen) / _GIB
+    return f"remove {len(chosen)} revision(s), {freed:.2f} GiB? [y/N] "
+
+
+def _day(one: StoredRevision) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(one.revision.used, datetime.UTC)
