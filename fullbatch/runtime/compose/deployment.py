@@ -137,9 +137,9 @@ def down(root: Path, say: Say, *, volumes: bool = False) -> None:
     _need(_by_name(root, "down", "--remove-orphans", *(["--volumes"] if volumes else [])), "down")
 
 
-def logs(root: Path, follow: bool) -> int:
-    """Show every service's log; the exit code of `docker compose logs`."""
-    return _by_name(root, "logs", *(["--follow"] if follow else ["--tail", "100"]))
+def logs(root: Path, lines: int, follow: bool) -> int:
+    """Show the last `lines` of every service, or all and what comes; the exit code of `docker compose logs`."""
+    return _by_name(root, "logs", *(["--follow"] if follow else ["--tail", str(lines)]))
 
 
 def gateway_program(root: Path, module: str, words: Sequence[str]) -> int:

@@ -50,7 +50,7 @@ class ComposeRunning(RunningDeployment):
         return [_log(one, lines) for one in found if one.attrs.get("RestartCount", 0) > 0]
 
     def show_logs(self, lines: int, following: bool, write: Callable[[str], object]) -> int:  # noqa: ARG002
-        return deployment.logs(self.root, following)
+        return deployment.logs(self.root, lines, following)
 
     def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
         return deployment.gateway_program(self.root, module, words)

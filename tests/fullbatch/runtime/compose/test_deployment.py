@@ -104,10 +104,10 @@ def test_without_docker_it_is_not_started(deployment: ComposeDeployment) -> None
         deployment.preflight()
 
 
-@pytest.mark.parametrize(("follow", "words"), [(True, "logs --follow"), (False, "logs --tail 100")])
+@pytest.mark.parametrize(("follow", "words"), [(True, "logs --follow"), (False, "logs --tail 7")])
 def test_logs(path: Path, follow: bool, words: str) -> None:
     log = _docker(path, code=3)
-    assert compose.logs(path, follow) == 3
+    assert compose.logs(path, 7, follow) == 3
     assert log.read_text(encoding="utf-8").rstrip().endswith(words)
 
 
