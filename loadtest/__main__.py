@@ -23,10 +23,10 @@ def main() -> int:
     if sys.argv[1:2] in (["run"], ["compare"], ["selfcheck"], ["worker"]):
         import locust  # noqa: F401 - gevent's patch must come before anything that imports socket, ssl or threading
     if worker_process:
-        from loadtest.worker import main as worker
+        from loadtest.runner.worker import main as worker
 
         return worker()
-    from loadtest.cli import main as cli
+    from loadtest.cli.commands import main as cli
 
     return cli(sys.argv[1:])
 

@@ -9,13 +9,13 @@ import logging
 from greenlet import GreenletExit  # type: ignore[import-untyped]
 from locust import LoadTestShape, events
 
-from loadtest import web
-from loadtest.errors import LoadtestError
-from loadtest.settings import add_arguments, calibrated, ladder, servers_and_prompts
-from loadtest.users import SteadyUser
+from loadtest.core.errors import LoadtestError
+from loadtest.live import locust_web
+from loadtest.live.locust_settings import add_arguments, calibrated, ladder, servers_and_prompts
+from loadtest.runner.users import SteadyUser
 
 events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
-web.install(events)
+locust_web.install(events)
 
 
 class Chat(SteadyUser):

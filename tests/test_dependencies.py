@@ -22,6 +22,7 @@ DECLARED_IN = {
     "gateway": ["gateway", "bench"],
     "loadtest": ["loadtest"],
     "grafana": ["dev"],
+    "bench": ["loadtest", "bench"],
 }
 # What runs in the engine's own environment or image, which has them.
 ELSEWHERE = {"huggingface_hub", "vllm"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("fullbatch", "gateway", "loadtest", "grafana")
+PACKAGES = ("bench", "fullbatch", "gateway", "loadtest", "grafana")
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
@@ -22,16 +22,17 @@ EXCEPTIONS: dict[str, str] = {}
 READS_ENVIRONMENT = {
     "fullbatch": "fullbatch/runtime/",
     "gateway": "gateway/settings.py",
-    "loadtest": "loadtest/surroundings.py",
+    "loadtest": "loadtest/runner/defaults.py",
     "grafana": "",
+    "bench": "",
 }
 
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
 RUN_BY_NAME = {
     "gateway/bench/": "python -m gateway.bench and the candidates it starts by name",
-    "loadtest/bench/": "python -m loadtest.bench.truth, which measured docs/decisions/0010-generating-load.md",
-    "loadtest/selfcheck_engine.py": "python -m loadtest.selfcheck_engine, which loadtest/selfcheck.py starts",
-    "loadtest/sampler.py": "python -m loadtest.sampler, a process of its own that loadtest/watch.py starts",
+    "bench/loadtest/": "python -m bench.loadtest.truth, which measured docs/decisions/0010-generating-load.md",
+    "loadtest/selfcheck/engine.py": "python -m loadtest.selfcheck.engine, which loadtest/selfcheck/check.py starts",
+    "loadtest/engines/sampler.py": "a process of its own that loadtest/engines/sampling.py starts",
     "fullbatch/rendering/engine_parser.py": "fullbatch/rendering/check.py hands it to the engine's own Python",
     "fullbatch/runtime/fetch.py": "the one-shot `model` of rendered/, run by the engine's own Python",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
@@ -46,7 +47,7 @@ NO_MIRROR = {
     "gateway/bench/aiohttp_proxy.py": "tests/gateway/bench/test_peers.py starts it",
     "gateway/bench/starlette_proxy.py": "tests/gateway/bench/test_peers.py starts it",
     "gateway/bench/__main__.py": "tests/gateway/bench/test_main.py",
-    "loadtest/errors.py": "only names and exit codes",
+    "loadtest/core/errors.py": "only names and exit codes",
     "grafana/panels.py": "tests/grafana/test_dashboards.py, through the dashboard built from it",
     "grafana/query.py": "tests/grafana/test_contract.py, and tests/prometheus/test_live.py runs everything it makes",
     "grafana/queries/": "tests/grafana/test_contract.py asks a recording for every metric it names",

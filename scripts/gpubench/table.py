@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
-from loadtest.judging import judged
-from loadtest.points import Point, points
-from loadtest.targets import read_target_file
+from loadtest.analysis.points import Point, points
+from loadtest.analysis.target_judge import judged
+from loadtest.analysis.targets import read_target_file
 from scripts.gpubench import predict
 from scripts.gpubench.matrix import Cell, Matrix
 

@@ -17,7 +17,7 @@ import yaml
 
 import gateway.keys
 import gateway.usage
-import loadtest.options
+import loadtest.cli.options
 from fullbatch.cli import options
 from fullbatch.measure import launcher
 from fullbatch.planning import profile
@@ -73,9 +73,9 @@ def _fullbatch(words: list[str]) -> None:
     if len(words) == 1:  # in a sentence: the verb's name
         return
     if words[0] == "loadtest":
-        _accepts(loadtest.options.parser(), words[1:])
+        _accepts(loadtest.cli.options.parser(), words[1:])
     elif words[0] == "report":
-        _accepts(loadtest.options.parser(), launcher.report_words(words[1:], ROOT))
+        _accepts(loadtest.cli.options.parser(), launcher.report_words(words[1:], ROOT))
     else:
         _accepts(parser, words)
         if words[0] == "keys":
@@ -100,7 +100,7 @@ def _module(name: str, words: Sequence[str]) -> None:
     """One whose parser is made within its main: its help has to know each option."""
     if name == "loadtest":
         if words:
-            _accepts(loadtest.options.parser(), words)
+            _accepts(loadtest.cli.options.parser(), words)
         return
     said = _help([sys.executable, "-m", name, "--help"])
     _options_are_in(said, words, f"python -m {name}")

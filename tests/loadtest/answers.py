@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from loadtest.arrivals import StagePlan
-from loadtest.barrier import Stage, Work
-from loadtest.checked import Lag, Row, SelfCheck
-from loadtest.record import Outcome, Record
-from loadtest.stream import Answer, Usage
-from loadtest.workload import Kind
+from loadtest.analysis.selfcheck_result import Lag, Row, SelfCheck
+from loadtest.client.record import Outcome, Record
+from loadtest.client.sse import Answer, Usage
+from loadtest.runner.stage import Stage, Work
+from loadtest.workload.arrivals import StagePlan
+from loadtest.workload.schema import Kind
 
 MS = 1_000_000
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtest.sampler import scrape
+from loadtest.engines.sampler import scrape
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,7 @@ def under_locust(scenario: Callable[..., Any], *arguments: object, **environment
 
 def run_all(runs: list[list[str]]) -> list[tuple[int, str, str]]:
     """Under Locust: (exit code, stdout, stderr) of the load test with each of these arguments, one after the other."""
-    from loadtest.cli import main
+    from loadtest.cli.commands import main
 
     ended = []
     for words in runs:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadtest.arrivals import StagePlan
-from loadtest.health import Pace, judge_client
-from loadtest.judging import judged
-from loadtest.metrics import summarise
-from loadtest.points import Slo
-from loadtest.record import Outcome, Record
-from loadtest.report import Run, StageReport, as_dict
-from loadtest.verdict import StageFacts, Target, judge
-from loadtest.watch import Sample, join
+from loadtest.analysis.client_health import Pace, judge_client
+from loadtest.analysis.metrics import summarise
+from loadtest.analysis.points import Slo
+from loadtest.analysis.target_judge import judged
+from loadtest.analysis.verdict import StageFacts, Target, judge
+from loadtest.client.record import Outcome, Record
+from loadtest.engines.sampling import Sample, join
+from loadtest.report.document import Run, StageReport, as_dict
+from loadtest.workload.arrivals import StagePlan
 from tests.loadtest.answers import failed, good
 
 SECOND = 1_000_000_000

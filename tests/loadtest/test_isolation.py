@@ -10,7 +10,7 @@ from tests.loadtest.programs import ROOT
 
 
 def test_it_imports_neither_gateway_nor_fullbatch() -> None:
-    for path in (ROOT / "loadtest").glob("*.py"):
+    for path in (ROOT / "loadtest").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -1,0 +1,1 @@
+"""What measures the programs themselves; in no image and no wheel."""

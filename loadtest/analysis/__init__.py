@@ -1,0 +1,1 @@
+"""Numbers from records: metrics, intervals, targets, verdict. Pure."""

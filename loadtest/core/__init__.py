@@ -1,0 +1,1 @@
+"""What every room needs: errors, files, text fit to be shown. It knows nothing of load tests."""

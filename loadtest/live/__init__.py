@@ -1,0 +1,1 @@
+"""Numbers while a run lasts: Locust's page and Prometheus."""

@@ -1,0 +1,120 @@
+"""What the locustfile needs to know.
+
+FULLBATCH_HOST, FULLBATCH_MODEL, FULLBATCH_KEY_FILE and FULLBATCH_WEB_HOSTS are the defaults of Locust's own --host and
+of --model, --api-key-file and --web-host-allowed, so an argument, or a field of the web UI, wins over them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+from locust.argument_parser import LocustArgumentParser
+
+from loadtest.client.connection import Server, server_at
+from loadtest.client.preflight import calibrate, served_models
+from loadtest.core.errors import LoadtestError, UsageProblem
+from loadtest.live.host_check import told
+from loadtest.live.stage_shape import SPAWN_RATE, Ladder, climbing
+from loadtest.runner import defaults
+from loadtest.runner.config import read_keys
+from loadtest.workload.prompts import Prompts
+from loadtest.workload.schema import names, read_workload
+
+_ONCE = Lock()
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """For `events.init_command_line_parser`. Arguments of a group would not be in the form of the web UI."""
+    environment = defaults.environment()
+    parser.set_defaults(host=environment.get("FULLBATCH_HOST") or None, spawn_rate=SPAWN_RATE)
+    model, key = environment.get("FULLBATCH_MODEL", ""), environment.get("FULLBATCH_KEY_FILE", "")
+    parser.add_argument("--model", default=model, help="Model name; empty: the first that the server lists")
+    # Not in the form: who may write there would have any file of this machine read and sent to any host.
+    parser.add_argument(
+        "--api-key-file", default=key, include_in_web_ui=False, help="File with one key per line; the first is used"
+    )
+    parser.add_argument(
+        "--web-host-allowed",
+        type=_hosts,
+        default=environment.get("FULLBATCH_WEB_HOSTS", ""),
+        include_in_web_ui=False,
+        help="Hosts by which browsers may ask for this page beside loopback: with commas between, perhaps with a port",
+    )
+    parser.add_argument(
+        "--workload", default="seed", choices=names(), help="What is asked for: loadtest/workload/shipped/"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
+    )
+    parser.add_argument(
+        "--prompt-tokens", "--prompt-words", type=int, default=0,
+        help="About the length of every prompt; 0: as the workload says",
+    )  # fmt: skip
+    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, up to the number of users")
+    parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
+
+
+def _hosts(text: str) -> str:
+    try:
+        told(text)
+    except UsageProblem as problem:
+        raise ArgumentTypeError(str(problem)) from problem
+    return text
+
+
+def ladder(options: Namespace) -> Ladder:
+    """What to climb. UsageProblem when the steps are none."""
+    most = getattr(options, "peak_users", None)
+    rate = options.spawn_rate or SPAWN_RATE
+    return Ladder(climbing(options.steps, most), max(1, options.stage_seconds), rate, options.run_time or None)
+
+
+def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:
+    """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
+    if not host:
+        raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
+    workload = read_workload(options.workload)
+    keys = read_keys(Path(options.api_key_file) if options.api_key_file else None)
+    if workload.keys > len(keys):
+        raise UsageProblem(
+            f"the workload '{workload.name}' needs {workload.keys} keys, and --api-key-file has {len(keys)}"
+        )
+    try:
+        servers = tuple(server_at(host, key) for key in keys)
+    except ValueError as error:
+        raise UsageProblem(f"host: {error}") from error
+    model = options.model or _first_model(servers[0], host)
+    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}
+    changes = {name: value for name, value in lengths.items() if value > 0}
+    kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
+    return servers, Prompts(model, kinds, nonce=secrets.token_hex(8))
+
+
+def calibrated(server: Server, prompts: Prompts) -> Prompts:
+    """With this server's tokens per word: a few requests, once a process, that Locust does not count."""
+    with _ONCE:  # users who begin together wait for the first one's answers
+        return replace(_calibrated(server, replace(prompts, nonce="")), nonce=prompts.nonce)
+
+
+@lru_cache
+def _calibrated(server: Server, prompts: Prompts) -> Prompts:
+    """As they are, where the server cannot answer now: the users' own requests will show why."""
+    try:
+        found = calibrate(server, replace(prompts, nonce=secrets.token_hex(8)), tell=logging.info)
+    except LoadtestError as problem:
+        logging.warning("prompt length not calibrated, a word counts as a token: %s", problem)
+        return prompts
+    logging.info("%s", found.line)
+    return replace(found.prompts, nonce="")
+
+
+@lru_cache
+def _first_model(server: Server, host: str) -> str:
+    """Asked once a process: fifty users who begin together would otherwise ask fifty times."""
+    return next(iter(served_models(server, host)), "")

@@ -1,0 +1,1 @@
+"""The report as data, page, table, charts and CSV."""

@@ -1,0 +1,230 @@
+"""One run from the first check to the finished data: every stage on every side, repeat by repeat."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import resource
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from threading import Event
+from time import perf_counter_ns
+from typing import Any
+
+from loadtest.analysis.client_health import judge_client
+from loadtest.analysis.metrics import summarise
+from loadtest.analysis.verdict import StageFacts, judge
+from loadtest.client.connection import Server, server_at
+from loadtest.client.preflight import calibrate, check_model
+from loadtest.core.errors import UsageProblem
+from loadtest.engines.sampling import Sample, Watch, join
+from loadtest.report.document import Run, StageReport
+from loadtest.report.selfcheck_envelope import doubts
+from loadtest.runner.config import RunConfig, Side
+from loadtest.runner.process_pool import Crew
+from loadtest.runner.progress import Progress
+from loadtest.runner.stage import Stage, Work
+from loadtest.runner.stages import Alone, Climbed, Loads
+from loadtest.runner.users import WARMUP_TOKENS
+from loadtest.workload.arrivals import StagePlan, interleaved, poisson
+from loadtest.workload.prompts import Prompts, spread
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A side that answered: its servers (one for each key), its prompts, and a line about their length."""
+
+    side: Side
+    servers: tuple[Server, ...]
+    prompts: Prompts
+    calibration: str
+
+
+def prepare(config: RunConfig, progress: Progress) -> list[Ready]:
+    """All sides, checked. ServerProblem or UsageProblem when no run can begin."""
+    _allow_many_connections()
+    nonce = secrets.token_hex(8)
+    return [_prepare(side, config, nonce, progress) for side in config.sides]
+
+
+def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> Ready:
+    servers = tuple(_server(side, key, config) for key in side.keys)
+    if config.workload.keys > len(servers):
+        wanted = f"the workload '{config.workload.name}' needs {config.workload.keys} keys"
+        raise UsageProblem(f"--api-key-file: {wanted}, and {side.name} has {len(servers)}")
+    progress.line(f"checking {side.base_url} for model {side.model or 'of any name'}")
+    side = replace(side, model=check_model(servers[0], side.base_url, side.model))
+    salt = side.name if len(config.sides) > 1 else ""
+    prompts = Prompts(side.model, config.workload.kinds, nonce, salt)
+    found = calibrate(servers[0], prompts, config.token_counts, progress.line)
+    progress.line(found.line)
+    servers = tuple(replace(server, reuse=found.reuse) for server in servers)
+    return Ready(side, servers, found.prompts, found.line)
+
+
+def _server(side: Side, key: str | None, config: RunConfig) -> Server:
+    try:
+        return server_at(
+            side.base_url,
+            key,
+            first_token_timeout=config.first_token_timeout,
+            stall_timeout=config.stall_timeout,
+            patience=config.patience,
+        )
+    except ValueError as error:
+        raise UsageProblem(f"--base-url: {error}" if len(config.sides) == 1 else f"{side.name}: {error}") from error
+
+
+def _allow_many_connections() -> None:
+    """An open loop against a server that stalls has a connection for every missing answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop: Event) -> Run:
+    """Climbs all stages; `stop` ends it early, with what there is by then."""
+    started, zero = datetime.now(UTC), perf_counter_ns()
+    config = replace(config, sides=tuple(ready.side for ready in sides))  # with the models they turned out to serve
+    watches = {one.side.name: Watch(one.side.engine_metrics, one.side.pids, config.sample_interval) for one in sides}
+    samples: dict[str, list[Sample]] = {}
+    try:
+        for watch in watches.values():
+            watch.start()
+        climbed, died = _climb(config, sides, watches, progress, stop)
+    finally:
+        for name, watch in watches.items():
+            samples[name] = watch.stop()
+    stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in climbed]
+    facts = [StageFacts(stage.plan.users, stage.client, stage.health, _label(stage.plan, config)) for stage in stages]
+    unsure = died + doubts(config.selfcheck, stages, config.processes)
+    return Run(
+        started_at=started.isoformat(timespec="seconds"),
+        zero=zero,
+        arguments=config.arguments(),
+        workload=_workload(config, sides[0]),
+        meta=config.meta,
+        client=_client() | {"selfcheck": config.selfcheck.model_dump() if config.selfcheck else None},
+        stages=stages,
+        records=[record for one in climbed for record in one.stage.records],
+        samples=samples,
+        verdict=judge(facts, complete=not stop.is_set(), doubts=unsure),
+        sides=[_side(ready) for ready in sides],
+        doubts=unsure,
+    )
+
+
+def _label(plan: StagePlan, config: RunConfig) -> str:
+    side = f"{plan.side}, " if len(config.sides) > 1 else ""
+    return side + plan.label + (f", repeat {plan.repeat}" if config.repeats > 1 else "")
+
+
+def _climb(
+    config: RunConfig, sides: Sequence[Ready], watches: Mapping[str, Watch], progress: Progress, stop: Event
+) -> tuple[list[Climbed], list[str]]:
+    """Stages that were let go, in order, and the client processes that died; the run ends with the first of them.
+
+    A stage that was stopped during its warm-up has nothing to tell.
+    """
+    climbed: list[Climbed] = []
+    loads: Loads = {one.side.name: (one.servers, one.prompts) for one in sides}
+    borders = {name: watch.ask for name, watch in watches.items()}
+    several = config.processes > 1
+    climbers = Crew(loads, borders, stop, config.processes) if several else Alone(loads, borders, stop)
+    nonce = sides[0].prompts.nonce
+    plans = interleaved(config.arrivals, list(loads), config.repeats)
+    try:
+        for plan in plans:
+            stage = Stage(plan, _work(plan, config, nonce))
+            progress.stage_begins(stage, len(plans))
+            one = climbers.climb(stage, progress.tick)
+            if stage.released:
+                climbed.append(one)
+                progress.stage_ends(stage, summarise(stage.records, stage.released))
+            if stop.is_set() or climbers.died:
+                break
+    finally:
+        climbers.close()
+    return climbed, list(climbers.died)
+
+
+def _work(plan: StagePlan, config: RunConfig, nonce: str) -> Work:
+    """The same for the same stage of every side: labels, kinds and arrivals hang on repeat and position alone."""
+    label, kinds = f"{plan.repeat}-{plan.position}", config.workload.kinds
+    if plan.rate is None or plan.seconds is None:
+        return Work(spread(kinds, plan.users or 1), label, config.warmup)
+    source = random.Random(f"{nonce}/{label}")
+    starts = poisson(plan.rate, plan.seconds, source)
+    chosen = source.choices(kinds, weights=[kind.weight for kind in kinds], k=len(starts))
+    return Work(chosen, label, config.warmup, starts)
+
+
+def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: RunConfig) -> StageReport:
+    stage = climbed.stage
+    client = summarise(stage.records, stage.released)
+    failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
+    kinds = [kind.name for kind in config.workload.kinds]
+    return StageReport(
+        plan=stage.plan,
+        planned=stage.planned,
+        complete=stage.complete,
+        warmup_failures=dict(failed_warmups),
+        start_s=(stage.released - zero) / 1e9,
+        end_s=(climbed.ended - zero) / 1e9,
+        client=client,
+        by_kind={
+            kind: summarise([record for record in stage.records if record.kind == kind], stage.released)
+            for kind in (kinds if len(kinds) > 1 else [])
+        },
+        health=judge_client(climbed.pace, stage.records, client, config.max_lag_ms),
+        server=join(samples, stage.released, climbed.ended),
+    )
+
+
+def _workload(config: RunConfig, first: Ready) -> dict[str, Any]:
+    kinds = config.workload.kinds
+    exact = all(kind.exact_length for kind in kinds)
+    return {
+        "name": config.workload.name,
+        "description": config.workload.description,
+        "kinds": [kind.model_dump() for kind in kinds],
+        "arrivals": {name: getattr(config.arrivals, name) for name in config.arrivals.__slots__},
+        "loop": config.arrivals.sentence,
+        "prompt_words": first.prompts.words(kinds[0].prompt_tokens - first.prompts.overhead_tokens),
+        "prompt_calibration": first.calibration,
+        "nonce": first.prompts.nonce,
+        "temperature": first.prompts.temperature,
+        "output_tokens": "fixed by max_tokens, min_tokens and ignore_eos" if exact else "at most max_tokens",
+        "warmup_tokens": WARMUP_TOKENS,
+    }
+
+
+def _side(ready: Ready) -> dict[str, Any]:
+    prompts = ready.prompts
+    return {
+        "name": ready.side.name,
+        "base_url": ready.side.base_url,
+        "model": ready.side.model,
+        "engine_metrics": list(ready.side.engine_metrics),
+        "pids": list(ready.side.pids),
+        "meta": ready.side.meta,
+        "prompt_words": {
+            kind.name: prompts.words(kind.prompt_tokens - prompts.overhead_tokens) for kind in prompts.kinds
+        },
+        "calibration": ready.calibration,
+        "token_counts_asked": prompts.ask_counts,
+    }
+
+
+def _client() -> dict[str, Any]:
+    return {
+        "locust": version("locust"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+    }

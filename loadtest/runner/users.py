@@ -1,0 +1,167 @@
+"""Locust users: one streaming chat request, a conversation, and the user who climbs a stage of the ladder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from time import perf_counter_ns
+from typing import ClassVar
+
+from locust import User, task
+from locust.exception import StopUser
+
+from loadtest.analysis.metrics import e2e_ms
+from loadtest.client.connection import Connection, Server
+from loadtest.client.conversation import Talk
+from loadtest.client.record import Record
+from loadtest.runner.stage import Stage
+from loadtest.workload.prompts import CHAT_PATH, Prompts, spread
+from loadtest.workload.schema import Kind
+
+WARMUP_TOKENS = 8
+_REST_S = 1.0  # a closed loop against a dead server would otherwise fail thousands of times a second
+
+
+class FailedRequest(Exception):
+    """What Locust's failure table shows for a request that is not a success."""
+
+
+class ChatUser(User):
+    """Asks and reads whole streams, one after the other. Subclasses say of whom (one server per key) and what."""
+
+    abstract = True
+    servers: tuple[Server, ...]
+    prompts: Prompts
+
+    _connection: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self.servers[0])
+        return self._connection
+
+    def on_stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def talk(self, kind: Kind, label: str) -> Talk:
+        return Talk(self.prompts, kind, label, self.servers[kind.key - 1])
+
+    def ask(self, request: bytes, record: Record, connection: Connection | None = None) -> Record:
+        """One request, told to Locust once: whole duration, output tokens as its length."""
+        (connection or self.connection).exchange(request, record)
+        whole = e2e_ms(record) if record.ok else (record.end - record.send) / 1e6
+        self.environment.events.request.fire(
+            request_type="stream",
+            name=CHAT_PATH,
+            response_time=whole,
+            response_length=record.tokens,
+            exception=None if record.ok else FailedRequest(f"{record.outcome}: {record.detail}"),
+            context={"record": record},
+        )
+        return record
+
+    def converse(
+        self, talk: Talk, record: Callable[[int], Record], connection: Connection | None = None
+    ) -> Iterator[Record]:
+        """A conversation turn by turn, to its end or its first failure. `record` makes one for an intended start."""
+        request, plan = talk.request(), 0
+        while True:
+            made = record(plan)
+            made.kind, made.turn, made.key = talk.kind.name, talk.turn, talk.kind.key
+            made.max_tokens, made.answer = talk.kind.output_tokens, talk.answer()
+            yield self.ask(request, made, connection)
+            talk.answered = made.ok
+            if not made.ok or not talk.goes_on(made.answer):
+                return
+            plan = made.end + int(talk.kind.think_s * 1e9)
+            request = talk.request()
+            time.sleep(max(0.0, (plan - perf_counter_ns()) / 1e9))
+
+
+class SteadyUser(ChatUser):
+    """Talks for as long as it lives: the closed loop that Locust's web UI drives."""
+
+    abstract = True
+    _numbers: ClassVar[count[int]] = count()
+
+    @task
+    def chat(self) -> None:
+        number = next(self._numbers)
+        kind = spread(self.prompts.kinds, 100)[number % 100]
+        talk = self.talk(kind, f"steady-{number}")
+
+        def record(plan: int) -> Record:
+            return Record(0, 0, number, plan=plan or perf_counter_ns(), send=perf_counter_ns())
+
+        for _ in self.converse(talk, record):
+            pass
+        if not talk.answered:
+            time.sleep(_REST_S)
+
+
+class LadderUser(ChatUser):
+    """Warms up, waits for all others, sends its share, and is gone. The ladder sets `stage` before it spawns."""
+
+    abstract = True
+    stage: ClassVar[Stage]
+    work: ClassVar[Callable[[LadderUser, Stage, int], None]]
+
+    @task
+    def climb(self) -> None:
+        stage = self.stage
+        try:
+            type(self).work(self, stage, stage.join())
+        except Exception as defect:  # noqa: BLE001 - our own defect: told to the ladder, or the stage would hang
+            stage.fail(defect)
+        raise StopUser
+
+    def warm_up(self, stage: Stage, user: int, kind: Kind, connection: Connection | None = None) -> None:
+        for index in range(stage.work.warmup):
+            now = perf_counter_ns()
+            request = self.talk(kind, f"warmup-{stage.work.label}-{user}-{index}").request(WARMUP_TOKENS)
+            record = Record(stage.number, user, index, plan=now, send=now, kind=kind.name, key=kind.key)
+            stage.warmups.append(self.ask(request, record, connection))
+
+
+def closed_loop(user: LadderUser, stage: Stage, number: int) -> None:
+    """One conversation after the other: a fixed number of them, or until the stage's deadline."""
+    kind = stage.work.kinds[number]
+    user.warm_up(stage, number, kind)
+    wanted = stage.plan.requests_per_user
+    talks = [user.talk(kind, f"{stage.work.label}-{number}-{index}") for index in range(wanted or 1)]
+    stage.warm.arrive()
+    connect_early(user.connection)
+    stage.start.arrive()
+    free, deadline = stage.released, stage.deadline
+    for index in count():
+        if index == wanted or (deadline is not None and perf_counter_ns() >= deadline):
+            break
+        talk = talks[index] if index < len(talks) else user.talk(kind, f"{stage.work.label}-{number}-{index}")
+        free = _one_talk(user, stage, talk, (number, index, free))
+        if deadline is not None and not talk.answered:
+            time.sleep(_REST_S)
+    stage.leave()
+
+
+def _one_talk(user: LadderUser, stage: Stage, talk: Talk, place: tuple[int, int, int]) -> int:
+    """Runs it and returns when its user is free again."""
+    number, index, free = place
+
+    def record(plan: int) -> Record:
+        return Record(stage.number, number, index, plan=plan or free, send=plan or free)
+
+    for made in user.converse(talk, record):
+        stage.records.append(made)
+        free = made.end
+    return free
+
+
+def connect_early(connection: Connection) -> None:
+    """So that no handshake falls into the measured time. If it fails, the request itself will say so."""
+    try:
+        connection.ensure_open()
+    except OSError:
+        connection.close()

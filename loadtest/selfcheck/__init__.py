@@ -1,0 +1,1 @@
+"""The client's own error, against a server whose times are known."""

@@ -1,0 +1,129 @@
+"""Reads a workload: what is asked for, by which kinds of requests, and how they arrive. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loadtest.core.errors import UsageProblem
+from loadtest.core.sanitize import one_line
+from loadtest.core.yaml_file import load
+from loadtest.workload.arrivals import OPEN_LOOP, Arrivals, Mode
+
+FOLDER = Path(__file__).parent / "shipped"
+
+MOST = 1_000_000  # tokens, users, requests: beyond any server, and each would be made before the clock starts
+Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+_FROZEN = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kind(BaseModel):
+    """One kind of request. Lengths in tokens; those of prompts are about, of answers exact where `exact_length`.
+
+    `system_tokens` are the same in all requests of this kind, and each request has one of `documents` texts of
+    `document_tokens`: both are there to be found in the engine's prefix cache. `prompt_tokens` are unique.
+    `key`: which key of the key file, from 1. `weight`: its share of the users (closed loop) or of the arrivals.
+    """
+
+    model_config = _FROZEN
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    prompt_tokens: Count
+    output_tokens: Count
+    weight: Count = 1
+    system_tokens: CountOrZero = 0
+    document_tokens: CountOrZero = 0
+    documents: Count = 1
+    turns: Count = 1
+    think_s: float = Field(default=0.0, ge=0, le=MOST)
+    exact_length: bool = True
+    key: Count = 1
+
+
+class ArrivalsSpec(BaseModel):
+    """As in the file; a command line may change each of them."""
+
+    model_config = _FROZEN
+
+    mode: Mode = "closed"
+    users: tuple[Count, ...] = Field(default=(1, 5, 10, 50), min_length=1)
+    requests_per_user: Count = 4
+    rates: tuple[Annotated[float, Field(ge=0, le=MOST)], ...] = ()
+    seconds: float = Field(default=60.0, gt=0, le=MOST)
+
+    @model_validator(mode="after")
+    def _rates_fit(self) -> ArrivalsSpec:
+        fault = rates_fault(self.mode, self.rates, self.seconds)
+        if fault:
+            raise ValueError(fault)
+        return self
+
+    def arrivals(self) -> Arrivals:
+        return Arrivals(self.mode, self.users, self.requests_per_user, self.rates, self.seconds)
+
+
+class Workload(BaseModel):
+    """One file of `loadtest/workload/shipped/`."""
+
+    model_config = _FROZEN
+
+    version: Literal[1]
+    description: str = Field(min_length=1)
+    kinds: tuple[Kind, ...] = Field(min_length=1)
+    arrivals: ArrivalsSpec = Field(default_factory=ArrivalsSpec)
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Workload:
+        names = [kind.name for kind in self.kinds]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"kinds: the name '{twice[0]}' is there twice")
+        return self
+
+    @property
+    def keys(self) -> int:
+        """How many keys it needs."""
+        return max(kind.key for kind in self.kinds)
+
+
+def rates_fault(mode: Mode, rates: tuple[float, ...], seconds: float) -> str | None:
+    """What is wrong with these rates for this mode; None when nothing is."""
+    if mode == "open" and (not rates or min(rates) <= 0):
+        return "mode open needs rates above 0, in requests per second, such as 1,2,4"
+    if mode == "ramp" and (len(rates) != 2 or max(rates) <= 0):
+        return "mode ramp needs two rates, from and to, in requests per second, such as 0.5,8"
+    if mode in OPEN_LOOP and max(rates) * seconds > MOST:
+        return f"{max(rates):g} requests per second for {seconds:g} s are more than {MOST:,} requests"
+    return None
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_workload(name: str) -> Workload:
+    """By the name of a shipped one, or by a path. UsageProblem, in one line with all faults, when it is not right."""
+    is_path = "/" in name or name.endswith((".yaml", ".yml"))
+    path = Path(name) if is_path else FOLDER / f"{name}.yaml"
+    if not is_path and name not in names():
+        raise UsageProblem(f"--workload: there is no '{name}'; there are {', '.join(names())}, or give a file's path")
+    content = load(path, "--workload")
+    if not isinstance(content, dict):
+        raise UsageProblem(f"--workload {path}: a mapping with version, description, kinds and arrivals is expected")
+    try:
+        return Workload.model_validate({**content, "name": path.stem})
+    except ValidationError as error:
+        raise UsageProblem(f"--workload {path}: {_faults(error)}") from error
+
+
+def _faults(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        text = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {text}" if where else text)
+    return one_line("; ".join(lines), 1000)
