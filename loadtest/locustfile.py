@@ -11,7 +11,7 @@ from locust import LoadTestShape, events
 
 from loadtest.core.errors import LoadtestError
 from loadtest.live import locust_web
-from loadtest.live.locust_settings import add_arguments, calibrated, ladder, servers_and_prompts
+from loadtest.live.locust_settings import add_arguments, calibrated, servers_and_prompts, stage_shape
 from loadtest.runner.users import SteadyUser
 
 events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
@@ -34,7 +34,7 @@ class Climb(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         assert self.runner is not None and self.runner.environment.parsed_options is not None
         try:
-            return ladder(self.runner.environment.parsed_options).at(self.get_run_time())  # type: ignore[no-untyped-call]
+            return stage_shape(self.runner.environment.parsed_options).at(self.get_run_time())  # type: ignore[no-untyped-call]
         except LoadtestError as problem:
             logging.error("%s", problem)
             return None

@@ -56,14 +56,14 @@ def _wait_for(url: str) -> None:
 
 def measured(users: int, tokens_per_s: float, processes: int, apart: bool) -> SelfCheck:
     """One load, as the self check measures it. `apart`: the engine on the first core, the client on the others."""
-    from loadtest.selfcheck.check import Load, measure
+    from loadtest.selfcheck.check import CheckLoad, measure
 
     cores = sorted(os.sched_getaffinity(0))
     if apart:
         os.sched_setaffinity(0, cores[1:])
     try:
         with fake_engine(tokens_per_s, cores[:1] if apart else None) as url:
-            return measure(url, f"{url}/fake/truth", Load(users, tokens_per_s, _SECONDS, processes), model="tiny")
+            return measure(url, f"{url}/fake/truth", CheckLoad(users, tokens_per_s, _SECONDS, processes), model="tiny")
     finally:
         os.sched_setaffinity(0, cores)
 

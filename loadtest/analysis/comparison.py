@@ -20,7 +20,7 @@ SHOWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SideBySideRow:
     """One stage of two sides. `cells`: by metric, None where one side does not know it; `unlike`: why not compared."""
 
     own: str
@@ -30,7 +30,7 @@ class Row:
     unlike: str | None
 
 
-def rows(found: Sequence[Point], sides: Sequence[str]) -> list[Row]:
+def rows(found: Sequence[Point], sides: Sequence[str]) -> list[SideBySideRow]:
     """The first side against every other, at every stage that both have."""
     made = []
     for other_side in sides[1:]:
@@ -39,11 +39,11 @@ def rows(found: Sequence[Point], sides: Sequence[str]) -> list[Row]:
             other = others[own.position]
             reason = unlike(own, other)
             cells = tuple(None if reason else compare(own, other, metric) for metric in SHOWN)
-            made.append(Row(own.side, other_side, own.label, cells, reason))
+            made.append(SideBySideRow(own.side, other_side, own.label, cells, reason))
     return made
 
 
-def losses(made: Sequence[Row]) -> list[str]:
+def losses(made: Sequence[SideBySideRow]) -> list[str]:
     """Where the other side is better, in words. Without an interval it is said so: it may be chance."""
     lines = []
     for row in made:

@@ -25,7 +25,7 @@ def _fine(bounds: Sequence[float]) -> list[float]:
 _FINE = _fine(BOUNDS)
 
 
-class Histogram:
+class LatencyHistogram:
     """Counts of values, in seconds. Values above the last bound are counted without a place."""
 
     def __init__(self, counts: Mapping[int, int] | None = None, total: float = 0.0) -> None:
@@ -41,7 +41,7 @@ class Histogram:
         self._counts[place] = self._counts.get(place, 0) + times
         self.sum += seconds * times
 
-    def merge(self, other: Histogram) -> None:
+    def merge(self, other: LatencyHistogram) -> None:
         for place, count in other._counts.items():
             self._counts[place] = self._counts.get(place, 0) + count
         self.sum += other.sum
@@ -75,13 +75,13 @@ class Histogram:
         return [[self.sum], *([float(index), float(count)] for index, count in self._counts.items())]
 
     @classmethod
-    def unpack(cls, packed: Sequence[Sequence[float]]) -> Histogram:
+    def unpack(cls, packed: Sequence[Sequence[float]]) -> LatencyHistogram:
         (total,), *pairs = packed
         return cls({int(index): int(count) for index, count in pairs}, total)
 
 
-def merged(histograms: Iterable[Histogram]) -> Histogram:
-    made = Histogram()
+def merged(histograms: Iterable[LatencyHistogram]) -> LatencyHistogram:
+    made = LatencyHistogram()
     for histogram in histograms:
         made.merge(histogram)
     return made

@@ -32,15 +32,15 @@ def knee(side: str, points: Sequence[Point]) -> Knee:
         counts = point.side == side and point.users is not None and point.mode != "soak" and point.valid
         if counts and point.users is not None and estimate is not None:
             measured[point.users] = max(estimate.value, measured.get(point.users, 0.0))
-    ladder = sorted(measured)
-    if len(ladder) < 3:
+    steps = sorted(measured)
+    if len(steps) < 3:
         return Knee(side, None, "not known: at least three valid stages with different numbers of users are needed")
     highest = max(measured.values())
     if highest <= 0:
         return Knee(side, None, "none: no answer kept the SLO at any number of users")
-    found = next(users for users in ladder if measured[users] >= (1 - GROWTH) * highest)
-    if found == ladder[-1]:
+    found = next(users for users in steps if measured[users] >= (1 - GROWTH) * highest)
+    if found == steps[-1]:
         return Knee(side, None, f"not reached: goodput still grew at {found} users ({measured[found]:.3g} requests/s)")
-    after = ladder[ladder.index(found) + 1]
-    further = " and ".join(f"{measured[users]:.3g} at {users}" for users in dict.fromkeys((after, ladder[-1])))
+    after = steps[steps.index(found) + 1]
+    further = " and ".join(f"{measured[users]:.3g} at {users}" for users in dict.fromkeys((after, steps[-1])))
     return Knee(side, found, f"{found} users ({measured[found]:.3g} requests/s there, {further})")

@@ -14,7 +14,7 @@ SCHEMA: Literal["fullbatch.selfcheck/1"] = "fullbatch.selfcheck/1"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class Row(BaseModel):
+class ClockComparison(BaseModel):
     """One reported number beside the true one, in milliseconds."""
 
     model_config = _STRICT
@@ -28,7 +28,7 @@ class Row(BaseModel):
     ok: bool
 
 
-class Lag(BaseModel):
+class LagQuantiles(BaseModel):
     """Percentiles in milliseconds."""
 
     model_config = _STRICT
@@ -50,9 +50,9 @@ class SelfCheck(BaseModel):
     requests: int
     ok: bool
     problems: tuple[str, ...]
-    rows: tuple[Row, ...]
-    token_lag_ms: Lag
-    send_lag_ms: Lag
+    rows: tuple[ClockComparison, ...]
+    token_lag_ms: LagQuantiles
+    send_lag_ms: LagQuantiles
     loop_lag_p99_ms: float | None
     cpu_share: float | None
     processes: int = 1

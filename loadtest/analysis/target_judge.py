@@ -12,10 +12,10 @@ from typing import Any
 from loadtest.analysis.intervals import Estimate
 from loadtest.analysis.points import Point, Slo, points, side_names, slo_of
 from loadtest.analysis.ratio import Compared, compare, unlike
-from loadtest.analysis.verdict import Judged, Target, conclude, failure_line
+from loadtest.analysis.verdict import Judged, PerformanceTarget, conclude, failure_line
 
 
-def judged(report: Mapping[str, Any], targets: Sequence[Target], slo: Slo | None = None) -> dict[str, Any]:
+def judged(report: Mapping[str, Any], targets: Sequence[PerformanceTarget], slo: Slo | None = None) -> dict[str, Any]:
     """The report with its targets judged, its verdict and exit code to match, and the SLO that goodput is of."""
     marked = {**report, "slo": (slo or slo_of(report)).as_dict()}
     found = points(marked)
@@ -32,7 +32,7 @@ def _failures(stage: Mapping[str, Any]) -> str:
     return failure_line(stage["label"], stage["client"]["failures"], stage["client"]["requests"])
 
 
-def judge(target: Target, report: Mapping[str, Any], found: Sequence[Point]) -> Judged:
+def judge(target: PerformanceTarget, report: Mapping[str, Any], found: Sequence[Point]) -> Judged:
     names = side_names(report)
     side = target.side or names[0]
     if side not in names:
@@ -54,7 +54,7 @@ def judge(target: Target, report: Mapping[str, Any], found: Sequence[Point]) -> 
     return _relative(target, point, other)
 
 
-def _unfit(target: Target, reason: str) -> Judged:
+def _unfit(target: PerformanceTarget, reason: str) -> Judged:
     return Judged(target.name, "not judged", reason)
 
 
@@ -65,7 +65,7 @@ def described(report: Mapping[str, Any], side: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in said.items()}
 
 
-def _elsewhere(target: Target, described: Mapping[str, str]) -> str | None:
+def _elsewhere(target: PerformanceTarget, described: Mapping[str, str]) -> str | None:
     for name, wanted in target.applies_to.items():
         said = described.get(name)
         if said is None:
@@ -75,7 +75,7 @@ def _elsewhere(target: Target, described: Mapping[str, str]) -> str | None:
     return None
 
 
-def _point(target: Target, side: str, found: Sequence[Point]) -> Point | str:
+def _point(target: PerformanceTarget, side: str, found: Sequence[Point]) -> Point | str:
     """The point a target is about, or why there is none."""
     fit = [point for point in found if point.side == side and point.users == target.users]
     if not fit:
@@ -91,7 +91,7 @@ def _point(target: Target, side: str, found: Sequence[Point]) -> Point | str:
     return fit[0]
 
 
-def _absolute(target: Target, point: Point) -> Judged:
+def _absolute(target: PerformanceTarget, point: Point) -> Judged:
     estimate = point.estimate(target.metric)
     wanted = f"{target.metric} at {target.who} {target.bound}"
     if estimate is None:
@@ -107,7 +107,7 @@ def _measured(estimate: Estimate) -> str:
     return f"measured {estimate.value:.4g}{within}"
 
 
-def _relative(target: Target, point: Point, other: Point) -> Judged:
+def _relative(target: PerformanceTarget, point: Point, other: Point) -> Judged:
     """Never compared: answers of other lengths, other plans, a side with failures or without a number."""
     wanted = f"{target.metric} at {target.who} at least {target.times_better:g} times better than {target.baseline}"
     reason = unlike(point, other)

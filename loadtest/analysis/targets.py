@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.analysis.points import METRICS, Slo
-from loadtest.analysis.verdict import Target
+from loadtest.analysis.verdict import PerformanceTarget
 from loadtest.core.errors import UsageProblem
 from loadtest.core.sanitize import one_line
 from loadtest.core.yaml_file import load
 
 _VERSION = 1
 _MOST_TOLD = 1000  # characters of faults
-_KNOWN = tuple(field.name for field in fields(Target))
+_KNOWN = tuple(field.name for field in fields(PerformanceTarget))
 _SLO = tuple(field.name for field in fields(Slo))
 _BOUNDS = ("below", "at_least", "times_better")
 _MODES = ("closed", "burst", "open", "ramp", "soak")
@@ -27,7 +27,7 @@ _TEXTS = ("name", "metric", "baseline", "side", "mode", "source")
 class TargetFile:
     """`slo` is None when the file names none: goodput then is of the default SLO."""
 
-    targets: tuple[Target, ...] = ()
+    targets: tuple[PerformanceTarget, ...] = ()
     slo: Slo | None = None
 
 
@@ -48,9 +48,9 @@ def read_target_file(path: Path) -> TargetFile:
     return TargetFile(tuple(_target(entry) for entry in entries), slo)
 
 
-def _target(entry: Mapping[str, Any]) -> Target:
+def _target(entry: Mapping[str, Any]) -> PerformanceTarget:
     bounds = {name: float(entry[name]) for name in _BOUNDS if name in entry}
-    return Target(**{**entry, **bounds, "applies_to": dict(entry.get("applies_to") or {})})
+    return PerformanceTarget(**{**entry, **bounds, "applies_to": dict(entry.get("applies_to") or {})})
 
 
 def _number(value: float | None) -> float | None:

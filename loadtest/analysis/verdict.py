@@ -9,14 +9,21 @@ from typing import Literal
 from loadtest.analysis.client_health import ClientHealth
 from loadtest.analysis.metrics import ClientMetrics
 
-Kind = Literal["met", "missed", "clean", "failures", "invalid", "incomplete"]
-EXIT_CODES: Mapping[Kind, int] = {"met": 0, "clean": 0, "missed": 1, "failures": 1, "invalid": 3, "incomplete": 130}
+VerdictKind = Literal["met", "missed", "clean", "failures", "invalid", "incomplete"]
+EXIT_CODES: Mapping[VerdictKind, int] = {
+    "met": 0,
+    "clean": 0,
+    "missed": 1,
+    "failures": 1,
+    "invalid": 3,
+    "incomplete": 130,
+}
 
 _REMEDY = "give the load test cores of its own; --max-lag-ms moves the limit, and the report says so"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PerformanceTarget:
     """One promise: at `users`, `metric` is below or at least a bound, or so many times better than that of a baseline.
 
     Exactly one of the three is set. `side`: which is judged, the first when empty; `mode`: the kind of stage.
@@ -71,10 +78,10 @@ class StageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """`headline` is one sentence; `reasons` are the facts behind it, one line each."""
 
-    kind: Kind
+    kind: VerdictKind
     headline: str
     reasons: list[str]
     targets: list[Judged]
@@ -88,7 +95,7 @@ def users_text(users: int) -> str:
     return "1 user" if users == 1 else f"{users} users"
 
 
-def judge(stages: Sequence[StageFacts], complete: bool = True, doubts: Sequence[str] = ()) -> Verdict:
+def judge(stages: Sequence[StageFacts], complete: bool = True, doubts: Sequence[str] = ()) -> RunVerdict:
     """The whole run, before any target. What cannot be believed outranks what is bad, which outranks what is good.
 
     `doubts` are reasons not to believe the run as a whole, beside those of its stages.
@@ -96,19 +103,19 @@ def judge(stages: Sequence[StageFacts], complete: bool = True, doubts: Sequence[
     failures = [failure_line(stage.name, stage.client.failures, stage.client.requests) for stage in stages]
     failures = [line for line in failures if line]
     if not complete:
-        return Verdict("incomplete", "The run was stopped before its end: incomplete.", failures, [])
+        return RunVerdict("incomplete", "The run was stopped before its end: incomplete.", failures, [])
     if not any(stage.client.requests > stage.client.failed for stage in stages):
-        return Verdict("invalid", "Not one good answer: there is nothing to measure.", [*doubts, *failures], [])
+        return RunVerdict("invalid", "Not one good answer: there is nothing to measure.", [*doubts, *failures], [])
     late = [f"{stage.name}: {reason}" for stage in stages for reason in stage.health.reasons]
     if late:
         reasons = [*late, _REMEDY, *doubts, *failures]
-        return Verdict("invalid", "The client was too slow to be believed.", reasons, [])
+        return RunVerdict("invalid", "The client was too slow to be believed.", reasons, [])
     if doubts:
-        return Verdict("invalid", "The numbers cannot be believed or compared.", [*doubts, *failures], [])
+        return RunVerdict("invalid", "The numbers cannot be believed or compared.", [*doubts, *failures], [])
     return conclude(failures, [])
 
 
-def conclude(failures: Sequence[str], judged: Sequence[Judged]) -> Verdict:
+def conclude(failures: Sequence[str], judged: Sequence[Judged]) -> RunVerdict:
     """Of a run that is whole and can be believed."""
     results, lines = list(judged), list(failures)
     missed = [f"{result.target}: {result.reason}" for result in results if result.status == "missed"]
@@ -117,14 +124,16 @@ def conclude(failures: Sequence[str], judged: Sequence[Judged]) -> Verdict:
     judged_count = len(met) + len(missed)
     apart = f" {len(others)} not judged." if others else ""
     if missed:
-        return Verdict("missed", f"{len(missed)} of {judged_count} targets missed.{apart}", missed + lines, results)
+        return RunVerdict("missed", f"{len(missed)} of {judged_count} targets missed.{apart}", missed + lines, results)
     if lines:
-        return Verdict("failures", "Some requests failed.", lines, results)
+        return RunVerdict("failures", "Some requests failed.", lines, results)
     unjudged = [f"{result.target}: {result.status}: {result.reason}" for result in others]
     if met:
-        return Verdict("met", f"{len(met)} of {judged_count} targets met, none missed.{apart}", met + unjudged, results)
+        return RunVerdict(
+            "met", f"{len(met)} of {judged_count} targets met, none missed.{apart}", met + unjudged, results
+        )
     headline = "Ran clean: every request got its whole answer."
-    return Verdict("clean", headline + (" No target applies." if results else ""), unjudged, results)
+    return RunVerdict("clean", headline + (" No target applies." if results else ""), unjudged, results)
 
 
 def failure_line(name: str, failures: Mapping[str, int], requests: int) -> str:

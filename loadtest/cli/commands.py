@@ -24,8 +24,8 @@ from loadtest.live.board import Board
 from loadtest.live.prometheus_exporter import Exporter, serve
 from loadtest.report import csv_files, document, html_page, multi, multi_view, prometheus_range, text_table
 from loadtest.runner import defaults
-from loadtest.runner.config import RunConfig, Side, read_meta, read_side
-from loadtest.runner.progress import Progress
+from loadtest.runner.config import RunConfig, ServerSide, read_meta, read_side
+from loadtest.runner.progress import RunProgress
 from loadtest.selfcheck import compare_clocks
 from loadtest.workload.arrivals import interleaved
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CODES["incomplete"]
 
 
-def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
+def _config(options: argparse.Namespace, sides: tuple[ServerSide, ...]) -> RunConfig:
     wanted = read_target_file(options.target) if options.target else TargetFile()
     workload, arrivals = workload_of(options)
     return RunConfig(
@@ -82,7 +82,7 @@ def _config(options: argparse.Namespace, sides: tuple[Side, ...]) -> RunConfig:
 def _run(options: argparse.Namespace) -> int:
     environment = defaults.environment()
     address = defaults.base_url(options.base_url, environment)
-    side = Side(
+    side = ServerSide(
         name="server",
         base_url=address,
         model=options.model,
@@ -138,7 +138,7 @@ def _print_plan(config: RunConfig) -> int:
 def _selfcheck(options: argparse.Namespace) -> int:
     from loadtest.selfcheck import check
 
-    load = check.Load(options.users, options.tokens_per_s, options.seconds, options.processes)
+    load = check.CheckLoad(options.users, options.tokens_per_s, options.seconds, options.processes)
     found = check.check(load)
     if options.out:
         document.write(options.out, found.model_dump_json(indent=2).encode() + b"\n")
@@ -155,11 +155,11 @@ def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
         signal.signal(name, handler)
 
 
-def _progress(config: RunConfig, options: argparse.Namespace) -> tuple[Progress, Callable[[], None]]:
+def _progress(config: RunConfig, options: argparse.Namespace) -> tuple[RunProgress, Callable[[], None]]:
     """Progress, told to Prometheus too where that was asked for; and what ends the telling."""
     stream, several = sys.stderr if options.json else sys.stdout, len(config.sides) > 1
     if options.export_port is None:
-        return Progress(stream, several), lambda: None
+        return RunProgress(stream, several), lambda: None
     board = Board()
     board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), config.workload.name)
     exporter = Exporter(stream, several, board=board)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from loadtest.core.errors import UsageProblem
 from loadtest.workload.arrivals import MODES, Arrivals
-from loadtest.workload.schema import MOST, Workload, names, rates_fault, read_workload
+from loadtest.workload.schema import MOST, WorkloadFile, names, rates_fault, read_workload
 
 EXIT_CODES = """\
 exit codes: 0 targets met or ran clean; 1 a target missed or requests failed; 2 usage; 3 the run is invalid (client too
@@ -215,7 +215,7 @@ def _selfcheck_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print it as JSON")
 
 
-def workload_of(options: argparse.Namespace) -> tuple[Workload, Arrivals]:
+def workload_of(options: argparse.Namespace) -> tuple[WorkloadFile, Arrivals]:
     """The workload with what the command line changes. UsageProblem where that cannot be."""
     workload = read_workload(options.workload)
     lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import orjson
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from loadtest.client.record import REFUSALS, Outcome, Record, outcome_of_answer, outcome_of_status
-from loadtest.client.sse import Answer, error_text
+from loadtest.client.record import REFUSALS, Record, RequestOutcome, outcome_of_answer, outcome_of_status
+from loadtest.client.sse import StreamedAnswer, error_text
 from loadtest.core.sanitize import one_line
 
 _READ_SIZE = 65536
@@ -104,7 +104,7 @@ class _Response(HTTPResponse):
         return "text/event-stream" in str(self.get("content-type", ""))
 
 
-class Connection:
+class StreamConnection:
     """Reconnects before sending when the idle socket was closed.
 
     Once bytes are out a request is repeated only when the server refused it and named a time to come back.
@@ -153,7 +153,7 @@ class Connection:
             self._send(request, record)
         except OSError as error:
             self.close()
-            record.outcome, record.detail = Outcome.CONNECT, _reason(error)
+            record.outcome, record.detail = RequestOutcome.CONNECT, _reason(error)
         else:
             self._read(record)
 
@@ -181,16 +181,16 @@ class Connection:
                 record.outcome, record.detail = outcome_of_answer(record.answer)
                 self.close()
                 return
-            late = Outcome.TIMEOUT if record.answer.first is None else Outcome.STALLED
-            seconds = self._server.first_token_timeout if late is Outcome.TIMEOUT else self._server.stall_timeout
+            late = RequestOutcome.TIMEOUT if record.answer.first is None else RequestOutcome.STALLED
+            seconds = self._server.first_token_timeout if late is RequestOutcome.TIMEOUT else self._server.stall_timeout
             record.outcome, record.detail = late, f"no text for {seconds:g} s after {record.answer.events} text events"
         except HTTPParseError as error:
-            record.outcome, record.detail = Outcome.MALFORMED, f"not HTTP: {one_line(str(error))}"
+            record.outcome, record.detail = RequestOutcome.MALFORMED, f"not HTTP: {one_line(str(error))}"
         except OSError as error:
-            record.outcome, record.detail = Outcome.CUT, _reason(error)
+            record.outcome, record.detail = RequestOutcome.CUT, _reason(error)
         else:
             record.outcome, record.detail = _judge(response, record)
-        if record.outcome is not Outcome.OK or response.should_close() or not self._server.reuse:
+        if record.outcome is not RequestOutcome.OK or response.should_close() or not self._server.reuse:
             self.close()
 
     def _read_to_end(self, response: _Response, record: Record) -> None:
@@ -232,15 +232,15 @@ class Connection:
             self._socket.settimeout((deadline - now) / 1e9)
 
 
-def _judge(response: _Response, record: Record) -> tuple[Outcome, str]:
+def _judge(response: _Response, record: Record) -> tuple[RequestOutcome, str]:
     if record.status is None:
-        return Outcome.CUT, "the server closed the connection without an answer"
+        return RequestOutcome.CUT, "the server closed the connection without an answer"
     if not 200 <= record.status < 300:
         record.retry_after = _seconds(str(response.get("retry-after", "")))
         return outcome_of_status(record.status), _error_detail(response, record.status)
     if not response.is_stream:
         kind = one_line(str(response.get("content-type", "none")), 80)
-        return Outcome.MALFORMED, f"content type '{kind}', not text/event-stream"
+        return RequestOutcome.MALFORMED, f"content type '{kind}', not text/event-stream"
     return outcome_of_answer(record.answer)
 
 
@@ -265,8 +265,8 @@ def _forget(record: Record, waited: float) -> None:
     record.refusals.append(record.status or 0)
     record.waited += int(max(waited, _LEAST_WAIT) * 1e9)
     record.status, record.wire, record.retry_after = None, None, None
-    record.outcome, record.detail = Outcome.CONNECT, ""
-    record.answer = Answer(kept=None if record.answer.kept is None else [])
+    record.outcome, record.detail = RequestOutcome.CONNECT, ""
+    record.answer = StreamedAnswer(kept=None if record.answer.kept is None else [])
 
 
 def _error_detail(response: _Response, status: int) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from loadtest.client.connection import Server
-from loadtest.client.sse import Answer
+from loadtest.client.sse import StreamedAnswer
 from loadtest.workload.prompts import CHAT_PATH, Prompts
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 
 
-class Talk:
+class OngoingConversation:
     """Built before the clock starts. Its requests carry `X-Request-Id`, so that a slow one is found in a server's log.
 
     The model's own answer goes into the next turn: then an engine can have all of it in its prefix cache.
     """
 
-    def __init__(self, prompts: Prompts, kind: Kind, label: str, server: Server) -> None:
+    def __init__(self, prompts: Prompts, kind: RequestKind, label: str, server: Server) -> None:
         self.kind = kind
         self.turn = 1
         self._prompts = prompts
@@ -32,11 +32,11 @@ class Talk:
         body = self._prompts.body(self._messages, self.kind, max_tokens)
         return self._server.request("POST", CHAT_PATH, body, f"{self._prompts.nonce}-{self._label}-{self.turn}")
 
-    def answer(self) -> Answer:
+    def answer(self) -> StreamedAnswer:
         """An answer to be filled; it keeps its text where another turn follows."""
-        return Answer(kept=[] if self.turn < self.kind.turns else None)
+        return StreamedAnswer(kept=[] if self.turn < self.kind.turns else None)
 
-    def goes_on(self, answer: Answer) -> bool:
+    def goes_on(self, answer: StreamedAnswer) -> bool:
         """Takes the answer in; False when that was the last turn."""
         if self.turn >= self.kind.turns:
             return False

@@ -12,8 +12,8 @@ from time import perf_counter_ns
 
 import orjson
 
-from loadtest.client.connection import Connection, Server, body_message
-from loadtest.client.record import Outcome, Record
+from loadtest.client.connection import Server, StreamConnection, body_message
+from loadtest.client.record import Record, RequestOutcome
 from loadtest.client.token_counts import TokenCounts, several_counted
 from loadtest.core.errors import ServerProblem, UsageProblem
 from loadtest.core.sanitize import one_line
@@ -23,13 +23,13 @@ _SHORT_WORDS, _LONG_WORDS, _LONG_TOKENS = 8, 64, 24
 _PATIENCE_S = 30.0
 _CLOSES_WITHIN_S = 0.1
 _FATAL = (
-    Outcome.CONNECT,
-    Outcome.TIMEOUT,
-    Outcome.UNAUTHORISED,
-    Outcome.FORBIDDEN,
-    Outcome.NOT_FOUND,
-    Outcome.UNAVAILABLE,
-    Outcome.CLIENT_ERROR,
+    RequestOutcome.CONNECT,
+    RequestOutcome.TIMEOUT,
+    RequestOutcome.UNAUTHORISED,
+    RequestOutcome.FORBIDDEN,
+    RequestOutcome.NOT_FOUND,
+    RequestOutcome.UNAVAILABLE,
+    RequestOutcome.CLIENT_ERROR,
 )
 
 
@@ -82,7 +82,7 @@ def calibrate(
         return Calibrated(replace(prompts, ask_counts=counts == "always"), kept, failed)
     asking = replace(prompts, ask_counts=counts != "never")
     long, kept_too = _probe(server, asking, _LONG_WORDS, _LONG_TOKENS)
-    if asking.ask_counts and long.outcome is Outcome.CLIENT_ERROR:  # it does not know that field
+    if asking.ask_counts and long.outcome is RequestOutcome.CLIENT_ERROR:  # it does not know that field
         asking = replace(asking, ask_counts=False)
         long, kept_too = _probe(server, asking, _LONG_WORDS, _LONG_TOKENS)
     failed = _failure(server, long)
@@ -131,7 +131,7 @@ def _waited_for(server: Server, prompts: Prompts, tell: Callable[[str], None]) -
 
 def _probe(server: Server, prompts: Prompts, words: int, tokens: int) -> tuple[Record, bool]:
     """The record, and whether the connection was usable a moment after a good answer that did not announce its end."""
-    connection = Connection(server)
+    connection = StreamConnection(server)
     messages = [{"role": "user", "content": prompts.text(f"probe-{words}", words)}]
     request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=tokens))
     now = perf_counter_ns()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from loadtest.client.sse import Answer
+from loadtest.client.sse import StreamedAnswer
 
 
-class Outcome(StrEnum):
+class RequestOutcome(StrEnum):
     """How a request ended. Only OK counts as success; each failure has one class."""
 
     OK = "ok"
@@ -30,44 +30,44 @@ class Outcome(StrEnum):
 
 
 _BY_STATUS = {
-    401: Outcome.UNAUTHORISED,
-    403: Outcome.FORBIDDEN,
-    404: Outcome.NOT_FOUND,
-    429: Outcome.OVERLOADED,
-    503: Outcome.UNAVAILABLE,
+    401: RequestOutcome.UNAUTHORISED,
+    403: RequestOutcome.FORBIDDEN,
+    404: RequestOutcome.NOT_FOUND,
+    429: RequestOutcome.OVERLOADED,
+    503: RequestOutcome.UNAVAILABLE,
 }
-REFUSALS = (Outcome.OVERLOADED, Outcome.UNAVAILABLE)
+REFUSALS = (RequestOutcome.OVERLOADED, RequestOutcome.UNAVAILABLE)
 
 
-def outcome_of_status(status: int) -> Outcome:
+def outcome_of_status(status: int) -> RequestOutcome:
     """The class of an answer that is not 2xx."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 400 <= status < 500:
-        return Outcome.CLIENT_ERROR
-    return Outcome.SERVER_ERROR if status >= 500 else Outcome.MALFORMED
+        return RequestOutcome.CLIENT_ERROR
+    return RequestOutcome.SERVER_ERROR if status >= 500 else RequestOutcome.MALFORMED
 
 
-def outcome_of_answer(answer: Answer) -> tuple[Outcome, str]:
+def outcome_of_answer(answer: StreamedAnswer) -> tuple[RequestOutcome, str]:
     """Strict success: a finish reason that is not "abort", [DONE], no error event, and at least one token."""
     if answer.error is not None:
-        return Outcome.IN_STREAM, answer.error
+        return RequestOutcome.IN_STREAM, answer.error
     if answer.not_utf8:
-        return Outcome.NOT_UTF8, answer.malformed or ""
+        return RequestOutcome.NOT_UTF8, answer.malformed or ""
     if answer.malformed is not None:
-        return Outcome.MALFORMED, answer.malformed
+        return RequestOutcome.MALFORMED, answer.malformed
     if not answer.done:
-        return Outcome.CUT, f"the stream ended without [DONE] after {answer.events} text events"
+        return RequestOutcome.CUT, f"the stream ended without [DONE] after {answer.events} text events"
     if answer.finish is None:
-        return Outcome.CUT, "[DONE] came without a finish reason"
+        return RequestOutcome.CUT, "[DONE] came without a finish reason"
     if answer.finish == "abort":
-        return Outcome.IN_STREAM, "finish reason is abort"
+        return RequestOutcome.IN_STREAM, "finish reason is abort"
     if tokens_out(answer) < 1:
-        return Outcome.EMPTY, "a proper end, but not one token"
-    return Outcome.OK, ""
+        return RequestOutcome.EMPTY, "a proper end, but not one token"
+    return RequestOutcome.OK, ""
 
 
-def tokens_out(answer: Answer) -> int:
+def tokens_out(answer: StreamedAnswer) -> int:
     """Output tokens by the server's `usage`, else the text events: a chunk may hold several tokens."""
     return answer.usage.output if answer.usage is not None else answer.events
 
@@ -92,9 +92,9 @@ class Record:
     wire: int | None = None
     end: int = 0
     status: int | None = None
-    outcome: Outcome = Outcome.CONNECT
+    outcome: RequestOutcome = RequestOutcome.CONNECT
     detail: str = ""
-    answer: Answer = field(default_factory=Answer)
+    answer: StreamedAnswer = field(default_factory=StreamedAnswer)
     begun: int | None = None
     kind: str = ""
     turn: int = 1
@@ -106,7 +106,7 @@ class Record:
 
     @property
     def ok(self) -> bool:
-        return self.outcome is Outcome.OK
+        return self.outcome is RequestOutcome.OK
 
     @property
     def tokens(self) -> int:

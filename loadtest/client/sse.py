@@ -59,7 +59,7 @@ def is_plain_text(data: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Token counts as the server gives them; `cached` is None when it does not say."""
 
     prompt: int
@@ -68,7 +68,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Answer:
+class StreamedAnswer:
     """What has arrived of one streamed answer. Times are nanoseconds of `time.perf_counter_ns`.
 
     Each gap is (nanoseconds between two reads that carried text, text events in the later read). `counts`: how many
@@ -83,7 +83,7 @@ class Answer:
     reads: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)
     finish: str | None = None
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     counts: list[int] | None = field(default_factory=list)
     error: str | None = None
     malformed: str | None = None
@@ -188,13 +188,13 @@ def _has_text(delta: dict[str, Any]) -> bool:
     return any(delta.get(name) for name in _REASONING_FIELDS) or bool(delta.get("tool_calls"))
 
 
-def _usage(usage: object) -> Usage | None:
+def _usage(usage: object) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     output = _count(usage.get("completion_tokens"))
-    return None if output is None else Usage(_count(usage.get("prompt_tokens")) or 0, output, cached)
+    return None if output is None else TokenUsage(_count(usage.get("prompt_tokens")) or 0, output, cached)
 
 
 def _count(value: object) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from loadtest.client.sse import MOST_TOKENS, Answer
+from loadtest.client.sse import MOST_TOKENS, StreamedAnswer
 
 # Whether to have the server count the tokens of each event; "auto": where they hold several.
 TokenCounts = Literal["auto", "always", "never"]
@@ -29,7 +29,7 @@ class Counting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class AnswerTokens:
     """Of one answer: tokens of the first read with text, then (nanoseconds, tokens) of each later one."""
 
     counting: Counting
@@ -37,35 +37,37 @@ class Tokens:
     gaps: Sequence[tuple[int, float]]
 
 
-def tokens_of(answer: Answer) -> Tokens:
+def tokens_of(answer: StreamedAnswer) -> AnswerTokens:
     """A token without text of its own, such as the one that ends the answer, is in no read; usage counts it."""
     counts = _trusted(answer)
     if counts is not None:
         grown = [later - before for before, later in zip(counts, counts[1:], strict=False)]
         waits = [gap for gap, _ in answer.gaps]
-        return Tokens(Counting.COUNTED, counts[0], list(zip(waits, grown, strict=True)))
+        return AnswerTokens(Counting.COUNTED, counts[0], list(zip(waits, grown, strict=True)))
     if answer.usage is None:
-        return Tokens(Counting.EVENTS, answer.first_events, answer.gaps)
+        return AnswerTokens(Counting.EVENTS, answer.first_events, answer.gaps)
     if not answer.events or abs(answer.usage.output - answer.events) <= 1:
-        return Tokens(Counting.SINGLE, answer.first_events, answer.gaps)
+        return AnswerTokens(Counting.SINGLE, answer.first_events, answer.gaps)
     each = answer.usage.output / answer.events
-    return Tokens(Counting.SHARED, answer.first_events * each, [(gap, events * each) for gap, events in answer.gaps])
+    return AnswerTokens(
+        Counting.SHARED, answer.first_events * each, [(gap, events * each) for gap, events in answer.gaps]
+    )
 
 
-def first_tokens(answer: Answer) -> int:
+def first_tokens(answer: StreamedAnswer) -> int:
     """Tokens of the first read with text: counted by the server, else one for each event, as engines make the first
     token alone."""
     counts = _trusted(answer)
     return answer.first_events if counts is None else counts[0]
 
 
-def several_counted(answer: Answer) -> bool:
+def several_counted(answer: StreamedAnswer) -> bool:
     """Whether this answer's events held several tokens and the server counted them."""
     counts = _trusted(answer)
     return counts is not None and counts[-1] > 1.1 * answer.events + 1
 
 
-def _trusted(answer: Answer) -> Sequence[int] | None:
+def _trusted(answer: StreamedAnswer) -> Sequence[int] | None:
     """The server's counts, where every read has one and they agree with each other and with the final usage."""
     counts, usage = answer.counts, answer.usage
     if not counts or usage is None or len(counts) != answer.reads:

@@ -99,7 +99,7 @@ def _peak(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-class Watch:
+class EngineSampling:
     """The sampler as a child process. Without addresses and pids it does nothing."""
 
     def __init__(self, urls: Sequence[str], pids: Sequence[int], interval: float) -> None:

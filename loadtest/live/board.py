@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.analysis.histogram import Histogram, merged
+from loadtest.analysis.histogram import LatencyHistogram, merged
 from loadtest.client.record import Record
 from loadtest.client.token_counts import between, tokens_of
 
@@ -26,8 +26,8 @@ class Slice:
 
     tokens: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
-    ttft: Histogram = field(default_factory=Histogram)
-    itl: Histogram = field(default_factory=Histogram)
+    ttft: LatencyHistogram = field(default_factory=LatencyHistogram)
+    itl: LatencyHistogram = field(default_factory=LatencyHistogram)
 
     def merge(self, other: Slice) -> None:
         self.tokens += other.tokens
@@ -41,7 +41,7 @@ class Slice:
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> Slice:
         tokens, outcomes, ttft, itl = packed
-        return cls(float(tokens), Counter(outcomes), Histogram.unpack(ttft), Histogram.unpack(itl))
+        return cls(float(tokens), Counter(outcomes), LatencyHistogram.unpack(ttft), LatencyHistogram.unpack(itl))
 
 
 class Collector:
@@ -188,6 +188,6 @@ def _row(stage: LiveStage, now: float) -> dict[str, Any]:
     }
 
 
-def _ms(histogram: Histogram, q: float) -> float | None:
+def _ms(histogram: LatencyHistogram, q: float) -> float | None:
     value = histogram.quantile(q)
     return None if value is None else round(value * 1000, 2)

@@ -20,7 +20,7 @@ from loadtest.client.connection import Server, server_at
 from loadtest.client.preflight import calibrate, served_models
 from loadtest.core.errors import LoadtestError, UsageProblem
 from loadtest.live.host_check import told
-from loadtest.live.stage_shape import SPAWN_RATE, Ladder, climbing
+from loadtest.live.stage_shape import SPAWN_RATE, StageShape, step_users
 from loadtest.runner import defaults
 from loadtest.runner.config import read_keys
 from loadtest.workload.prompts import Prompts
@@ -68,11 +68,11 @@ def _hosts(text: str) -> str:
     return text
 
 
-def ladder(options: Namespace) -> Ladder:
-    """What to climb. UsageProblem when the steps are none."""
+def stage_shape(options: Namespace) -> StageShape:
+    """The steps of users. UsageProblem when the steps are none."""
     most = getattr(options, "peak_users", None)
     rate = options.spawn_rate or SPAWN_RATE
-    return Ladder(climbing(options.steps, most), max(1, options.stage_seconds), rate, options.run_time or None)
+    return StageShape(step_users(options.steps, most), max(1, options.stage_seconds), rate, options.run_time or None)
 
 
 def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector as Registrable
 
-from loadtest.analysis.histogram import Histogram
+from loadtest.analysis.histogram import LatencyHistogram
 from loadtest.analysis.metrics import ClientMetrics
 from loadtest.core.errors import UsageProblem
 from loadtest.live.board import Board, Collector
-from loadtest.runner.progress import Progress
+from loadtest.runner.progress import RunProgress
 from loadtest.runner.stage import Stage
 from loadtest.workload.arrivals import StagePlan
 
@@ -42,7 +42,7 @@ class _Families(Registrable):
         yield from _stage(board)
 
 
-def _histogram(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
+def _histogram(name: str, text: str, histogram: LatencyHistogram) -> HistogramMetricFamily:
     return HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.sum)
 
 
@@ -78,7 +78,7 @@ class _Ends(Protocol):
     def server_close(self) -> None: ...
 
 
-class Exporter(Progress):
+class Exporter(RunProgress):
     """Progress that is also told to Prometheus. Requests count when they are seen to have ended, at most 0.1 s later;
     when more end than there is time for, the rest counts at the end of the stage."""
 

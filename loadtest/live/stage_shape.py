@@ -15,7 +15,7 @@ _COUNTS_OR_ZERO = {"max_tokens": "Max Tokens", "prompt_tokens": "Prompt Tokens"}
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class StageShape:
     """`users` of each step of `stage_s` seconds; the last one lasts until `run_s`, where that is given."""
 
     users: tuple[int, ...]
@@ -40,7 +40,7 @@ def steps(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def climbing(text: str, most: int | None) -> tuple[int, ...]:
+def step_users(text: str, most: int | None) -> tuple[int, ...]:
     """The steps up to the number of users that was asked for, which is the last one; all of them when none was."""
     whole = steps(text)
     return tuple(whole) if most is None else (*(users for users in whole if users < most), most)

@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 
 from loadtest.analysis.client_health import ClientHealth
 from loadtest.analysis.metrics import ClientMetrics
-from loadtest.analysis.verdict import Verdict
+from loadtest.analysis.verdict import RunVerdict
 from loadtest.client.record import Record
 from loadtest.client.token_counts import first_tokens, tokens_of
 from loadtest.core.errors import UsageProblem
@@ -68,7 +68,7 @@ class Run:
     stages: Sequence[StageReport]
     records: Sequence[Record]
     samples: Mapping[str, Sequence[Sample]]
-    verdict: Verdict
+    verdict: RunVerdict
     sides: Sequence[Mapping[str, Any]] = ()
     doubts: Sequence[str] = ()
 

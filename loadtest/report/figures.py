@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtest.analysis.points import Point as Measured
 from loadtest.analysis.points import points, side_names
-from loadtest.report.svg_charts import Axes, Chart, Point, Series, by_category, distribution, over_range
+from loadtest.report.svg_charts import Axes, Chart, ChartPoint, Series, by_category, distribution, over_range
 
 _NOT_WATCHED = "no sample of an engine: give --engine-metrics, or --prometheus to `report`"
 _NO_MEMORY = "no process was watched: give --pid"
@@ -22,15 +22,15 @@ Bands = Sequence[tuple[float, float, str]]
 def figures(report: Mapping[str, Any]) -> list[Chart]:
     found = points(report)
     sides = side_names(report)
-    ladder = _Ladder(found, sides)
+    charts = _StageCharts(found, sides)
     bands = [(stage["start_s"], stage["end_s"], _band(stage, sides)) for stage in report["stages"]]
     samples = {side: [s for s in report["samples"] if s["side"] == side] for side in sides}
     return [
-        ladder.latency("Time to first token", "ttft"),
-        ladder.latency("Time between tokens", "itl"),
-        ladder.rate("Output tokens per second", "output_tokens_per_s", "tokens/s"),
-        ladder.rate("Goodput: answers per second that keep the SLO", "goodput_per_s", "answers/s"),
-        ladder.latency("Whole answer", "e2e"),
+        charts.latency("Time to first token", "ttft"),
+        charts.latency("Time between tokens", "itl"),
+        charts.rate("Output tokens per second", "output_tokens_per_s", "tokens/s"),
+        charts.rate("Goodput: answers per second that keep the SLO", "goodput_per_s", "answers/s"),
+        charts.latency("Whole answer", "e2e"),
         _throughput_against_latency(found, sides),
         _spread("time to first token", "ttft", found, sides),
         _spread("time between tokens", "itl", found, sides),
@@ -44,8 +44,8 @@ def _band(stage: Mapping[str, Any], sides: Sequence[str]) -> str:
     return str(stage["label"]) if len(sides) == 1 else f"{stage['side']}, {stage['label']}"
 
 
-class _Ladder:
-    """Charts whose x axis is the ladder of stages: users at once, or the labels where stages have no such number."""
+class _StageCharts:
+    """Charts whose x axis is the stages: users at once, or the labels where stages have no such number."""
 
     def __init__(self, found: Sequence[Measured], sides: Sequence[str]) -> None:
         self._sides = sides
@@ -78,7 +78,7 @@ class _Ladder:
         return by_category(axes, self._names, series)
 
     def _series(self, side: str, metric: str, name: str, style: int, dashed: bool = False) -> Series:
-        line: list[Point] = []
+        line: list[ChartPoint] = []
         bars = []
         for x, position in enumerate(self._positions):
             point = self._at.get((side, position))
@@ -95,7 +95,7 @@ def _throughput_against_latency(found: Sequence[Measured], sides: Sequence[str])
     )  # fmt: skip
     series = []
     for index, side in enumerate(sides):
-        line: list[Point] = []
+        line: list[ChartPoint] = []
         marks = []
         for point in (point for point in found if point.side == side):
             rate, latency = point.estimate("output_tokens_per_s"), point.estimate("ttft_p95_ms")
@@ -153,5 +153,5 @@ def _over_time(title: str, unit: str, what: tuple[str, float], samples: Mapping[
 
 def _line(name: str, taken: Samples, what: tuple[str, float], style: int, dashed: bool = False) -> Series:
     key, scale = what
-    line: list[Point] = [(s["at_s"], None if s[key] is None else s[key] * scale) for s in taken if s["at_s"] >= 0]
+    line: list[ChartPoint] = [(s["at_s"], None if s[key] is None else s[key] * scale) for s in taken if s["at_s"] >= 0]
     return Series(name, line, style, dashed, dots=len(taken) <= _MAX_DOTS)

@@ -21,7 +21,7 @@ _SEVERITY = (0, 1, 130, 3)  # exit codes, the worst last: what cannot be believe
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MultiReportRow:
     """One model on one server at one stage. Seconds, milliseconds, bytes; `kv_peak` is a share of `kv_tokens`.
 
     `kv_tokens`: what the engine's KV cache holds, as its report's meta says: the engine's own word where
@@ -54,10 +54,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class MultiReport:
     """`verdicts`: of each report by its name; `knees`: (model, server, sentence); `notes`: what makes rows unlike."""
 
-    rows: Sequence[Row]
+    rows: Sequence[MultiReportRow]
     verdicts: Mapping[str, Mapping[str, Any]]
     knees: Sequence[tuple[str, str, str]]
     notes: Sequence[str]
@@ -83,9 +83,9 @@ class Joined:
         }
 
 
-def joined(reports: Mapping[str, Mapping[str, Any]]) -> Joined:
+def joined(reports: Mapping[str, Mapping[str, Any]]) -> MultiReport:
     """`reports` by a name each. Rows of one model stand together, models in the order in which they first come."""
-    rows: list[Row] = []
+    rows: list[MultiReportRow] = []
     knees: list[tuple[str, str, str]] = []
     for name, report in reports.items():
         found, sides = points(report), side_names(report)
@@ -97,15 +97,15 @@ def joined(reports: Mapping[str, Mapping[str, Any]]) -> Joined:
     rows.sort(key=lambda row: order.index(row.model))
     knees.sort(key=lambda one: order.index(one[0]))
     verdicts = {name: report["verdict"] for name, report in reports.items()}
-    return Joined(rows, verdicts, knees, _unlike(reports))
+    return MultiReport(rows, verdicts, knees, _unlike(reports))
 
 
-def _row(point: Point, report: Mapping[str, Any], model: str, place: tuple[str, str]) -> Row:
+def _row(point: Point, report: Mapping[str, Any], model: str, place: tuple[str, str]) -> MultiReportRow:
     server, name = place
     stage, said = merged(point), described(report, point.side)
     client, engine = stage["client"], stage["server"]
     kv_tokens, kv_are = _capacity(said)
-    return Row(
+    return MultiReportRow(
         model=model,
         server=server,
         report=name,

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.core.sanitize import cell
 from loadtest.report import text_table
-from loadtest.report.multi import Joined, Row
+from loadtest.report.multi import MultiReport, MultiReportRow
 
 _TEMPLATES = Path(__file__).parent / "templates"
 HEADINGS = (
@@ -28,11 +28,11 @@ HEADINGS = (
 )
 
 
-def headings(found: Joined) -> list[str]:
+def headings(found: MultiReport) -> list[str]:
     return ["model", *(["server"] if found.several_servers else []), *HEADINGS]
 
 
-def cells(row: Row, found: Joined) -> list[str]:
+def cells(row: MultiReportRow, found: MultiReport) -> list[str]:
     """One row as texts, in the order of the headings."""
     marks = ("" if row.complete else "*") + ("" if row.believed else "!")
     rate = row.output_tokens_per_s
@@ -55,7 +55,7 @@ def _pair(p50: float | None, p95: float | None) -> str:
     return text_table.pair(None if p50 is None or p95 is None else {"p50": p50, "p95": p95})
 
 
-def _kv(row: Row) -> str:
+def _kv(row: MultiReportRow) -> str:
     if row.kv_peak is None and row.kv_tokens is None:
         return text_table.DASH
     peak = text_table.peak(text_table.share(row.kv_peak), row.kv_samples)
@@ -63,7 +63,7 @@ def _kv(row: Row) -> str:
     return f"{peak} of {size}{' planned' if row.kv_tokens_are == 'planned' else ''}"
 
 
-def legend(found: Joined) -> list[str]:
+def legend(found: MultiReport) -> list[str]:
     """What the marks of the rows mean, where there are any."""
     lines = []
     if not all(row.complete for row in found.rows):
@@ -73,7 +73,7 @@ def legend(found: Joined) -> list[str]:
     return lines
 
 
-def text(found: Joined) -> str:
+def text(found: MultiReport) -> str:
     """Models by users; a model's and a server's name stand only where they change."""
     names = _names(found)
     lines_of, before = [headings(found)], [""] * names
@@ -93,11 +93,11 @@ def text(found: Joined) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 
 
-def called(model: str, server: str, found: Joined) -> str:
+def called(model: str, server: str, found: MultiReport) -> str:
     return f"{model}, {server}" if found.several_servers else model
 
 
-def _names(found: Joined) -> int:
+def _names(found: MultiReport) -> int:
     """How many of the first columns are names."""
     return 2 if found.several_servers else 1
 
@@ -115,16 +115,16 @@ def _placed(line: Sequence[str], widths: Sequence[int], names: int) -> list[str]
     return [(value.ljust if at < names else value.rjust)(widths[at]) for at, value in enumerate(line)]
 
 
-def as_csv(found: Joined) -> str:
+def as_csv(found: MultiReport) -> str:
     """Every field of every row; an empty cell is "not known"."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([one.name for one in fields(Row)])
+    writer.writerow([one.name for one in fields(MultiReportRow)])
     writer.writerows([cell(value) for value in astuple(row)] for row in found.rows)
     return stream.getvalue()
 
 
-def as_html(found: Joined) -> str:
+def as_html(found: MultiReport) -> str:
     """One file, nothing fetched, no script."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True

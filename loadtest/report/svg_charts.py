@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 WIDTH, HEIGHT = 480, 264
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 22, 42
 
-Point = tuple[float, float | None]
+ChartPoint = tuple[float, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Series:
     """
 
     name: str
-    points: Sequence[Point]
+    points: Sequence[ChartPoint]
     style: int
     dashed: bool = False
     dots: bool = True
@@ -52,7 +52,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     name: str
     style: int
     dashed: bool
@@ -78,7 +78,7 @@ class Chart:
     title: str
     x_label: str
     y_label: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ChartLine] = field(default_factory=list)
     x_ticks: list[Tick] = field(default_factory=list)
     y_ticks: list[Tick] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
@@ -166,16 +166,16 @@ def over_range(
     return _draw(axes, series, _Frame(place, text, ticks, [_band(place(b), place(e), n) for b, e, n in bands]), y_top)
 
 
-def staircase(values: Iterable[float]) -> list[Point]:
+def staircase(values: Iterable[float]) -> list[ChartPoint]:
     """The share of values at or below each value, in percent, as corners."""
     ranked = sorted(values)
-    corners: list[Point] = []
+    corners: list[ChartPoint] = []
     for index, value in enumerate(ranked):
         corners += [(value, 100 * index / len(ranked)), (value, 100 * (index + 1) / len(ranked))]
     return corners
 
 
-def distribution(values: Iterable[float], points: int = 200, upto: float = 0.995) -> list[Point]:
+def distribution(values: Iterable[float], points: int = 200, upto: float = 0.995) -> list[ChartPoint]:
     """The share of values at or below each value, in percent: every corner of few values, `points` of many.
 
     Of many it ends at the quantile `upto`: the last few would squeeze all others into a corner.
@@ -220,7 +220,7 @@ def _line(
     place: Callable[[float], float],
     rise: Callable[[float], float],
     title: Callable[[str, float, float], str],
-) -> Line:
+) -> ChartLine:
     path: list[str] = []
     dots: list[Dot] = []
     pen = "M"
@@ -234,4 +234,4 @@ def _line(
         dots.append(Dot(at_x, at_y, title(series.name, x, y), mark))
         pen = "L"
     bars = [Bar(round(place(x), 1), round(rise(high), 1), round(rise(low), 1)) for x, low, high in series.bars]
-    return Line(series.name, series.style, series.dashed, "".join(path), dots if series.dots else [], bars)
+    return ChartLine(series.name, series.style, series.dashed, "".join(path), dots if series.dots else [], bars)

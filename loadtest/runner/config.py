@@ -11,18 +11,18 @@ from typing import Any
 
 from loadtest.analysis.points import Slo
 from loadtest.analysis.selfcheck_result import SelfCheck
-from loadtest.analysis.verdict import Target
+from loadtest.analysis.verdict import PerformanceTarget
 from loadtest.client.token_counts import TokenCounts
 from loadtest.core.errors import UsageProblem
 from loadtest.core.files import read_text
 from loadtest.workload.arrivals import OPEN_LOOP, Arrivals
-from loadtest.workload.schema import Workload
+from loadtest.workload.schema import WorkloadFile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ServerSide:
     """One server of a run. The keys are not in its `repr`, and never in a report."""
 
     name: str
@@ -38,8 +38,8 @@ class Side:
 class RunConfig:
     """Times in seconds. `patience`: how long a request may wait in all for `Retry-After`; 0: a refusal is final."""
 
-    sides: tuple[Side, ...]
-    workload: Workload
+    sides: tuple[ServerSide, ...]
+    workload: WorkloadFile
     arrivals: Arrivals
     out: Path
     repeats: int = 1
@@ -53,7 +53,7 @@ class RunConfig:
     processes: int = 1
     token_counts: TokenCounts = "auto"
     meta: dict[str, Any] = field(default_factory=dict)
-    targets: tuple[Target, ...] = ()
+    targets: tuple[PerformanceTarget, ...] = ()
     slo: Slo | None = None
 
     def arguments(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class RunConfig:
         }
 
 
-def read_side(text: str) -> Side:
+def read_side(text: str) -> ServerSide:
     """`name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]`; metrics and pid may be repeated."""
     name, _, rest = text.partition("=")
     url, *parts = rest.split(",")
@@ -92,7 +92,7 @@ def read_side(text: str) -> Side:
         raise UsageProblem(f"side {name}: {twice[0]} is there twice")
     if not all(pid.isdecimal() and int(pid) > 0 for pid in values["pid"]):
         raise UsageProblem(f"side {name}: pid={','.join(values['pid'])}: a whole number above 0 is expected")
-    return Side(
+    return ServerSide(
         name=name,
         base_url=url,
         model="".join(values["model"]),

@@ -13,20 +13,20 @@ from time import perf_counter_ns
 
 from gevent.pool import Group  # type: ignore[import-untyped]
 
-from loadtest.client.connection import Connection
-from loadtest.client.conversation import Talk
+from loadtest.client.connection import StreamConnection
+from loadtest.client.conversation import OngoingConversation
 from loadtest.client.record import Record
 from loadtest.runner.stage import Stage
-from loadtest.runner.users import LadderUser, connect_early
+from loadtest.runner.users import StageUser, connect_early
 
 _MOST_EARLY_CONNECTIONS = 128
 _MOST_WARMING = 16
 
 
-def open_loop(user: LadderUser, stage: Stage, _number: int) -> None:
+def open_loop(user: StageUser, stage: Stage, _number: int) -> None:
     """Sends off every arrival of the stage, then waits for the answers. The user's end ends what still runs."""
     starts = stage.work.starts or ()
-    idle = [Connection(user.servers[0]) for _ in range(_connections(stage))]
+    idle = [StreamConnection(user.servers[0]) for _ in range(_connections(stage))]
     under_way = Group()
     try:
         _warm_up(user, stage, idle)
@@ -48,13 +48,15 @@ def open_loop(user: LadderUser, stage: Stage, _number: int) -> None:
     stage.leave()
 
 
-def _converse(user: LadderUser, stage: Stage, talk: Talk, place: tuple[int, int], idle: list[Connection]) -> None:
-    connection = idle.pop() if idle else Connection(user.servers[0])
+def _converse(
+    user: StageUser, stage: Stage, talk: OngoingConversation, place: tuple[int, int], idle: list[StreamConnection]
+) -> None:
+    connection = idle.pop() if idle else StreamConnection(user.servers[0])
     try:
         for made in user.converse(talk, _maker(stage, *place), connection):
             stage.records.append(made)
         idle.append(connection)
-    except Exception as defect:  # noqa: BLE001 - our own defect: told to the ladder, or it would vanish in a greenlet
+    except Exception as defect:  # noqa: BLE001 - our own defect: told to the runner, or it would vanish
         stage.fail(defect)
 
 
@@ -71,7 +73,7 @@ def _connections(stage: Stage) -> int:
     return min(_MOST_EARLY_CONNECTIONS, max(4, math.ceil(2 * highest)))
 
 
-def _warm_up(user: LadderUser, stage: Stage, idle: list[Connection]) -> None:
+def _warm_up(user: StageUser, stage: Stage, idle: list[StreamConnection]) -> None:
     group = Group()
     kinds = stage.work.kinds
     for number, connection in zip(stage.share, idle[:_MOST_WARMING], strict=False):

@@ -1,8 +1,8 @@
 """Several client processes for one run: each has a share of a stage's users or arrivals, all are let go together.
 
 Locust's own `--processes` has no barrier (its users begin as they are spawned), sends response times rounded to two
-digits, and notices a dead worker by a missed heartbeat; so these are processes of our own, with a `Ladder` each and
-pipes between (docs/decisions/0010-generating-load.md).
+digits, and notices a dead worker by a missed heartbeat; so these are processes of our own, with a `StageRunner` each
+and pipes between (docs/decisions/0010-generating-load.md).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import IO, Any
 from loadtest.analysis.client_health import NOT_MEASURED
 from loadtest.client.record import Record
 from loadtest.runner.stage import Stage
-from loadtest.runner.stages import Climbed, Loads
-from loadtest.runner.worker_protocol import Climb, Connect, Ended, Phase, Release, Stop, packed, receive
+from loadtest.runner.stages import SideLoads, StageResult
+from loadtest.runner.worker_protocol import Connect, Ended, Phase, Release, RunStage, Stop, packed, receive
 
 _POLL_S = 0.1
 _LEAD_NS = 50_000_000  # between telling all workers when to begin, and that moment
 _ANSWER_S = 10.0  # for a worker to end its stage when it is told to
 _END_S = 5.0
 
-Said = Queue[tuple["Worker", Any]]
+WorkerMessages = Queue[tuple["WorkerProcess", Any]]
 
 
-class Worker:
+class WorkerProcess:
     """One process, and how far it is. Numbers are from 1, as a person is told them."""
 
-    def __init__(self, number: int, said: Said) -> None:
+    def __init__(self, number: int, said: WorkerMessages) -> None:
         self.number = number
         self.phase = Phase.OVER
         self.ended: Ended | None = None
@@ -48,7 +48,7 @@ class Worker:
         self._reader = Thread(target=self._listen, args=(said,), daemon=True)
         self._reader.start()
 
-    def _listen(self, said: Said) -> None:
+    def _listen(self, said: WorkerMessages) -> None:
         while (message := receive(self._stdout)) is not None:
             said.put((self, message))
         said.put((self, None))
@@ -80,22 +80,24 @@ class Worker:
         return f"client process {self.number} (pid {self.process.pid}) ended {how}"
 
 
-class Crew:
+class ProcessPool:
     """`borders`: by side, called just before and just after each of its stages. `stop` ends the run early.
 
     `died` names the workers that ended before they were told to; the stage then ends early, with what there is.
     """
 
-    def __init__(self, loads: Loads, borders: Mapping[str, Callable[[], None]], stop: Event, processes: int) -> None:
+    def __init__(
+        self, loads: SideLoads, borders: Mapping[str, Callable[[], None]], stop: Event, processes: int
+    ) -> None:
         self.died: list[str] = []
         self._borders = borders
         self._stop = stop
-        self._said: Said = Queue()
-        self._workers = [Worker(number, self._said) for number in range(1, processes + 1)]
+        self._said: WorkerMessages = Queue()
+        self._workers = [WorkerProcess(number, self._said) for number in range(1, processes + 1)]
         for worker in self._workers:
             worker.tell(dict(loads))
 
-    def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+    def run_stage(self, stage: Stage, tick: Callable[[Stage], None]) -> StageResult:
         working = self._begin(stage)
         border, until = self._borders[stage.plan.side], _Waiting(self, working, stage, tick)
         until(Phase.WARM)
@@ -114,9 +116,9 @@ class Crew:
         if all(worker.ended and worker.ended.complete for worker in working):
             stage.finish()
         paces = [NOT_MEASURED if one is None else one.pace for one in ended]
-        return Climbed(stage, max([stage.released, *(one.at for one in ended if one)]), paces)
+        return StageResult(stage, max([stage.released, *(one.at for one in ended if one)]), paces)
 
-    def _begin(self, stage: Stage) -> list[Worker]:
+    def _begin(self, stage: Stage) -> list[WorkerProcess]:
         """Gives each worker its share; those are left out that have none."""
         working, count = [], len(self._workers)
         for worker in self._workers:
@@ -125,7 +127,7 @@ class Crew:
             if share.share or worker.number == 1:
                 working.append(worker)
                 worker.phase = Phase.WARMING
-                worker.tell(Climb(stage.plan, share))
+                worker.tell(RunStage(stage.plan, share))
         return working
 
     def close(self) -> None:
@@ -147,7 +149,7 @@ class Crew:
         except Empty:
             return
 
-    def _take(self, worker: Worker, said: object, stage: Stage) -> None:
+    def _take(self, worker: WorkerProcess, said: object, stage: Stage) -> None:
         if isinstance(said, Record):
             stage.records.append(said)
         elif isinstance(said, Phase):
@@ -163,8 +165,10 @@ class Crew:
 class _Waiting:
     """Waits until every worker of a stage is as far as wanted; when the run is to end, until all have ended."""
 
-    def __init__(self, crew: Crew, working: list[Worker], stage: Stage, tick: Callable[[Stage], None]) -> None:
-        self._crew = crew
+    def __init__(
+        self, pool: ProcessPool, working: list[WorkerProcess], stage: Stage, tick: Callable[[Stage], None]
+    ) -> None:
+        self._pool = pool
         self._working = working
         self._stage = stage
         self._tick = tick
@@ -173,9 +177,9 @@ class _Waiting:
 
     def __call__(self, phase: Phase) -> None:
         while any(worker.phase < phase for worker in self._working):
-            self._crew.take_in(self._stage)
+            self._pool.take_in(self._stage)
             self._tick(self._stage)
-            if self._crew.ending:
+            if self._pool.ending:
                 self._end()
 
     def _end(self) -> None:

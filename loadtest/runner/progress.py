@@ -16,7 +16,7 @@ from loadtest.runner.stage import Stage
 _QUIET_S = 30.0  # a pipe gets a line at least so often
 
 
-class Progress:
+class RunProgress:
     """Every line is flushed at once, so that whoever reads the pipe sees it. `sides`: each stage tells its side."""
 
     def __init__(self, stream: TextIO, sides: bool = False) -> None:

@@ -22,14 +22,14 @@ from loadtest.analysis.verdict import StageFacts, judge
 from loadtest.client.connection import Server, server_at
 from loadtest.client.preflight import calibrate, check_model
 from loadtest.core.errors import UsageProblem
-from loadtest.engines.sampling import Sample, Watch, join
+from loadtest.engines.sampling import EngineSampling, Sample, join
 from loadtest.report.document import Run, StageReport
 from loadtest.report.selfcheck_envelope import doubts
-from loadtest.runner.config import RunConfig, Side
-from loadtest.runner.process_pool import Crew
-from loadtest.runner.progress import Progress
-from loadtest.runner.stage import Stage, Work
-from loadtest.runner.stages import Alone, Climbed, Loads
+from loadtest.runner.config import RunConfig, ServerSide
+from loadtest.runner.process_pool import ProcessPool
+from loadtest.runner.progress import RunProgress
+from loadtest.runner.stage import Stage, StageWork
+from loadtest.runner.stages import SideLoads, SingleProcess, StageResult
 from loadtest.runner.users import WARMUP_TOKENS
 from loadtest.workload.arrivals import StagePlan, interleaved, poisson
 from loadtest.workload.prompts import Prompts, spread
@@ -39,20 +39,20 @@ from loadtest.workload.prompts import Prompts, spread
 class Ready:
     """A side that answered: its servers (one for each key), its prompts, and a line about their length."""
 
-    side: Side
+    side: ServerSide
     servers: tuple[Server, ...]
     prompts: Prompts
     calibration: str
 
 
-def prepare(config: RunConfig, progress: Progress) -> list[Ready]:
+def prepare(config: RunConfig, progress: RunProgress) -> list[Ready]:
     """All sides, checked. ServerProblem or UsageProblem when no run can begin."""
     _allow_many_connections()
     nonce = secrets.token_hex(8)
     return [_prepare(side, config, nonce, progress) for side in config.sides]
 
 
-def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> Ready:
+def _prepare(side: ServerSide, config: RunConfig, nonce: str, progress: RunProgress) -> Ready:
     servers = tuple(_server(side, key, config) for key in side.keys)
     if config.workload.keys > len(servers):
         wanted = f"the workload '{config.workload.name}' needs {config.workload.keys} keys"
@@ -67,7 +67,7 @@ def _prepare(side: Side, config: RunConfig, nonce: str, progress: Progress) -> R
     return Ready(side, servers, found.prompts, found.line)
 
 
-def _server(side: Side, key: str | None, config: RunConfig) -> Server:
+def _server(side: ServerSide, key: str | None, config: RunConfig) -> Server:
     try:
         return server_at(
             side.base_url,
@@ -87,20 +87,22 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop: Event) -> Run:
+def execute(config: RunConfig, sides: Sequence[Ready], progress: RunProgress, stop: Event) -> Run:
     """Climbs all stages; `stop` ends it early, with what there is by then."""
     started, zero = datetime.now(UTC), perf_counter_ns()
     config = replace(config, sides=tuple(ready.side for ready in sides))  # with the models they turned out to serve
-    watches = {one.side.name: Watch(one.side.engine_metrics, one.side.pids, config.sample_interval) for one in sides}
+    watches = {
+        one.side.name: EngineSampling(one.side.engine_metrics, one.side.pids, config.sample_interval) for one in sides
+    }
     samples: dict[str, list[Sample]] = {}
     try:
         for watch in watches.values():
             watch.start()
-        climbed, died = _climb(config, sides, watches, progress, stop)
+        finished, died = _run_stage(config, sides, watches, progress, stop)
     finally:
         for name, watch in watches.items():
             samples[name] = watch.stop()
-    stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in climbed]
+    stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in finished]
     facts = [StageFacts(stage.plan.users, stage.client, stage.health, _label(stage.plan, config)) for stage in stages]
     unsure = died + doubts(config.selfcheck, stages, config.processes)
     return Run(
@@ -111,7 +113,7 @@ def execute(config: RunConfig, sides: Sequence[Ready], progress: Progress, stop:
         meta=config.meta,
         client=_client() | {"selfcheck": config.selfcheck.model_dump() if config.selfcheck else None},
         stages=stages,
-        records=[record for one in climbed for record in one.stage.records],
+        records=[record for one in finished for record in one.stage.records],
         samples=samples,
         verdict=judge(facts, complete=not stop.is_set(), doubts=unsure),
         sides=[_side(ready) for ready in sides],
@@ -124,48 +126,48 @@ def _label(plan: StagePlan, config: RunConfig) -> str:
     return side + plan.label + (f", repeat {plan.repeat}" if config.repeats > 1 else "")
 
 
-def _climb(
-    config: RunConfig, sides: Sequence[Ready], watches: Mapping[str, Watch], progress: Progress, stop: Event
-) -> tuple[list[Climbed], list[str]]:
+def _run_stage(
+    config: RunConfig, sides: Sequence[Ready], watches: Mapping[str, EngineSampling], progress: RunProgress, stop: Event
+) -> tuple[list[StageResult], list[str]]:
     """Stages that were let go, in order, and the client processes that died; the run ends with the first of them.
 
     A stage that was stopped during its warm-up has nothing to tell.
     """
-    climbed: list[Climbed] = []
-    loads: Loads = {one.side.name: (one.servers, one.prompts) for one in sides}
+    finished: list[StageResult] = []
+    loads: SideLoads = {one.side.name: (one.servers, one.prompts) for one in sides}
     borders = {name: watch.ask for name, watch in watches.items()}
     several = config.processes > 1
-    climbers = Crew(loads, borders, stop, config.processes) if several else Alone(loads, borders, stop)
+    runners = ProcessPool(loads, borders, stop, config.processes) if several else SingleProcess(loads, borders, stop)
     nonce = sides[0].prompts.nonce
     plans = interleaved(config.arrivals, list(loads), config.repeats)
     try:
         for plan in plans:
             stage = Stage(plan, _work(plan, config, nonce))
             progress.stage_begins(stage, len(plans))
-            one = climbers.climb(stage, progress.tick)
+            one = runners.run_stage(stage, progress.tick)
             if stage.released:
-                climbed.append(one)
+                finished.append(one)
                 progress.stage_ends(stage, summarise(stage.records, stage.released))
-            if stop.is_set() or climbers.died:
+            if stop.is_set() or runners.died:
                 break
     finally:
-        climbers.close()
-    return climbed, list(climbers.died)
+        runners.close()
+    return finished, list(runners.died)
 
 
-def _work(plan: StagePlan, config: RunConfig, nonce: str) -> Work:
+def _work(plan: StagePlan, config: RunConfig, nonce: str) -> StageWork:
     """The same for the same stage of every side: labels, kinds and arrivals hang on repeat and position alone."""
     label, kinds = f"{plan.repeat}-{plan.position}", config.workload.kinds
     if plan.rate is None or plan.seconds is None:
-        return Work(spread(kinds, plan.users or 1), label, config.warmup)
+        return StageWork(spread(kinds, plan.users or 1), label, config.warmup)
     source = random.Random(f"{nonce}/{label}")
     starts = poisson(plan.rate, plan.seconds, source)
     chosen = source.choices(kinds, weights=[kind.weight for kind in kinds], k=len(starts))
-    return Work(chosen, label, config.warmup, starts)
+    return StageWork(chosen, label, config.warmup, starts)
 
 
-def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: RunConfig) -> StageReport:
-    stage = climbed.stage
+def _stage_report(finished: StageResult, samples: list[Sample], zero: int, config: RunConfig) -> StageReport:
+    stage = finished.stage
     client = summarise(stage.records, stage.released)
     failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
     kinds = [kind.name for kind in config.workload.kinds]
@@ -175,14 +177,14 @@ def _stage_report(climbed: Climbed, samples: list[Sample], zero: int, config: Ru
         complete=stage.complete,
         warmup_failures=dict(failed_warmups),
         start_s=(stage.released - zero) / 1e9,
-        end_s=(climbed.ended - zero) / 1e9,
+        end_s=(finished.ended - zero) / 1e9,
         client=client,
         by_kind={
             kind: summarise([record for record in stage.records if record.kind == kind], stage.released)
             for kind in (kinds if len(kinds) > 1 else [])
         },
-        health=judge_client(climbed.pace, stage.records, client, config.max_lag_ms),
-        server=join(samples, stage.released, climbed.ended),
+        health=judge_client(finished.pace, stage.records, client, config.max_lag_ms),
+        server=join(samples, stage.released, finished.ended),
     )
 
 

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 
 from loadtest.client.record import Record
 from loadtest.workload.arrivals import StagePlan
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 
 
 class Barrier:
@@ -31,20 +31,20 @@ class Barrier:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StageWork:
     """What a stage sends. Closed loop: one kind for each user; open loop: one for each of `starts` (seconds).
 
     `label` begins the label of each of its requests: the same for the same stage of every side.
     `share`: the numbers of those users or arrivals that this process has, where several processes divide them.
     """
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[RequestKind]
     label: str
     warmup: int = 0
     starts: Sequence[float] | None = None
     share: Sequence[int] | None = None
 
-    def of(self, process: int, processes: int, users: int) -> Work:
+    def of(self, process: int, processes: int, users: int) -> StageWork:
         """What one of several processes does: every so manieth user or arrival, so that the union is the whole."""
         total = users if self.starts is None else len(self.starts)
         return replace(self, share=range(process, total, processes))
@@ -56,7 +56,7 @@ class Stage:
     An open loop has one Locust user, which sends off every arrival on a connection of its own.
     """
 
-    def __init__(self, plan: StagePlan, work: Work) -> None:
+    def __init__(self, plan: StagePlan, work: StageWork) -> None:
         self.plan = plan
         self.work = work
         total = (plan.users or 1) if work.starts is None else len(work.starts)

@@ -1,4 +1,4 @@
-"""Climbs stages on one side with Locust's own runner: spawn, warm up, barrier, release, wait, stop."""
+"""Runs stages on one side with Locust's own runner: spawn, warm up, barrier, release, wait, stop."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from loadtest.analysis.client_health import NOT_MEASURED, Pace, Ticker
 from loadtest.client.connection import Server
 from loadtest.runner.open_loop import open_loop
 from loadtest.runner.stage import Stage
-from loadtest.runner.users import LadderUser, closed_loop
+from loadtest.runner.users import StageUser, closed_loop
 from loadtest.workload.prompts import Prompts
 
 # Of each side by its name: its servers, and what they are asked.
-Loads = Mapping[str, tuple[tuple[Server, ...], Prompts]]
+SideLoads = Mapping[str, tuple[tuple[Server, ...], Prompts]]
 
 _POLL_S = 0.1
 _MAX_SPAWN_RATE = 100  # Locust warns above
 
 
 @dataclass(frozen=True, slots=True)
-class Climbed:
+class StageResult:
     """One stage after its end, or as far as it came. `ended` is perf_counter_ns; `pace` of each client process."""
 
     stage: Stage
@@ -35,8 +35,8 @@ class Climbed:
     pace: Sequence[Pace]
 
 
-class Gate:
-    """What a ladder waits for. `border` is called just before and just after each stage: the sampler's extra sample."""
+class StageGate:
+    """What a stage runner waits for. `border` is called just before and just after each stage: one more sample."""
 
     def __init__(self, border: Callable[[], None]) -> None:
         self._border = border
@@ -53,14 +53,14 @@ class Gate:
         self._border()
 
 
-class Ladder:
+class StageRunner:
     """`tick` is called ten times a second. `servers`: the side's, once for each key.
 
     `stop` ends the run early: what is there is kept.
     """
 
-    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, gate: Gate) -> None:
-        class User(LadderUser):
+    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, gate: StageGate) -> None:
+        class User(StageUser):
             pass
 
         User.servers, User.prompts = servers, prompts
@@ -70,19 +70,19 @@ class Ladder:
         self._stop = stop
         self._gate = gate
 
-    def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+    def run_stage(self, stage: Stage, tick: Callable[[Stage], None]) -> StageResult:
         self._user_class.stage = stage
         self._user_class.work = closed_loop if stage.work.starts is None else open_loop
         self._runner.start(stage.users, min(stage.users, _MAX_SPAWN_RATE))
         try:
-            return self._climb(stage, tick)
+            return self._run_stage(stage, tick)
         finally:
             self._runner.stop()
 
     def close(self) -> None:
         self._runner.quit()
 
-    def _climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
+    def _run_stage(self, stage: Stage, tick: Callable[[Stage], None]) -> StageResult:
         """Both barriers are needed: connections are checked after the slowest warm-up, then all go together."""
         self._wait(stage.warm.full, stage, tick)
         self._gate.warmed()
@@ -92,14 +92,14 @@ class Ladder:
         with _no_garbage_collection():
             at = None if self._stop.is_set() else self._gate.ready()
             if at is None:
-                return Climbed(stage, perf_counter_ns(), [NOT_MEASURED])
+                return StageResult(stage, perf_counter_ns(), [NOT_MEASURED])
             ticker.start()
             stage.release(at)
             self._wait(stage.over, stage, tick)
             ended = perf_counter_ns()
             pace = ticker.stop()
         self._gate.over()
-        return Climbed(stage, ended, [pace])
+        return StageResult(stage, ended, [pace])
 
     def _wait(self, event: Event, stage: Stage, tick: Callable[[Stage], None]) -> None:
         while not event.wait(_POLL_S) and not self._stop.is_set():
@@ -108,22 +108,23 @@ class Ladder:
             raise stage.defect
 
 
-class Alone:
-    """All sides of a run, climbed by this process: a ladder for each."""
+class SingleProcess:
+    """All sides of a run, run by this process: a stage runner for each."""
 
     died: Sequence[str] = ()
 
-    def __init__(self, loads: Loads, borders: Mapping[str, Callable[[], None]], stop: Event) -> None:
-        self._ladders = {
-            side: Ladder(servers, prompts, stop, Gate(borders[side])) for side, (servers, prompts) in loads.items()
+    def __init__(self, loads: SideLoads, borders: Mapping[str, Callable[[], None]], stop: Event) -> None:
+        self._runners = {
+            side: StageRunner(servers, prompts, stop, StageGate(borders[side]))
+            for side, (servers, prompts) in loads.items()
         }
 
-    def climb(self, stage: Stage, tick: Callable[[Stage], None]) -> Climbed:
-        return self._ladders[stage.plan.side].climb(stage, tick)
+    def run_stage(self, stage: Stage, tick: Callable[[Stage], None]) -> StageResult:
+        return self._runners[stage.plan.side].run_stage(stage, tick)
 
     def close(self) -> None:
-        for ladder in self._ladders.values():
-            ladder.close()
+        for runner in self._runners.values():
+            runner.close()
 
 
 @contextmanager

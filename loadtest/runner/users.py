@@ -1,4 +1,4 @@
-"""Locust users: one streaming chat request, a conversation, and the user who climbs a stage of the ladder."""
+"""Locust users: one streaming chat request, a conversation, and the user who works through a stage."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from locust import User, task
 from locust.exception import StopUser
 
 from loadtest.analysis.metrics import e2e_ms
-from loadtest.client.connection import Connection, Server
-from loadtest.client.conversation import Talk
+from loadtest.client.connection import Server, StreamConnection
+from loadtest.client.conversation import OngoingConversation
 from loadtest.client.record import Record
 from loadtest.runner.stage import Stage
 from loadtest.workload.prompts import CHAT_PATH, Prompts, spread
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 
 WARMUP_TOKENS = 8
 _REST_S = 1.0  # a closed loop against a dead server would otherwise fail thousands of times a second
@@ -34,22 +34,22 @@ class ChatUser(User):
     servers: tuple[Server, ...]
     prompts: Prompts
 
-    _connection: Connection | None = None
+    _connection: StreamConnection | None = None
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> StreamConnection:
         if self._connection is None:
-            self._connection = Connection(self.servers[0])
+            self._connection = StreamConnection(self.servers[0])
         return self._connection
 
     def on_stop(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
-    def talk(self, kind: Kind, label: str) -> Talk:
-        return Talk(self.prompts, kind, label, self.servers[kind.key - 1])
+    def talk(self, kind: RequestKind, label: str) -> OngoingConversation:
+        return OngoingConversation(self.prompts, kind, label, self.servers[kind.key - 1])
 
-    def ask(self, request: bytes, record: Record, connection: Connection | None = None) -> Record:
+    def ask(self, request: bytes, record: Record, connection: StreamConnection | None = None) -> Record:
         """One request, told to Locust once: whole duration, output tokens as its length."""
         (connection or self.connection).exchange(request, record)
         whole = e2e_ms(record) if record.ok else (record.end - record.send) / 1e6
@@ -64,7 +64,7 @@ class ChatUser(User):
         return record
 
     def converse(
-        self, talk: Talk, record: Callable[[int], Record], connection: Connection | None = None
+        self, talk: OngoingConversation, record: Callable[[int], Record], connection: StreamConnection | None = None
     ) -> Iterator[Record]:
         """A conversation turn by turn, to its end or its first failure. `record` makes one for an intended start."""
         request, plan = talk.request(), 0
@@ -102,23 +102,23 @@ class SteadyUser(ChatUser):
             time.sleep(_REST_S)
 
 
-class LadderUser(ChatUser):
-    """Warms up, waits for all others, sends its share, and is gone. The ladder sets `stage` before it spawns."""
+class StageUser(ChatUser):
+    """Warms up, waits for all others, sends its share, and is gone. The stage runner sets `stage` before it spawns."""
 
     abstract = True
     stage: ClassVar[Stage]
-    work: ClassVar[Callable[[LadderUser, Stage, int], None]]
+    work: ClassVar[Callable[[StageUser, Stage, int], None]]
 
     @task
-    def climb(self) -> None:
+    def run_stage(self) -> None:
         stage = self.stage
         try:
             type(self).work(self, stage, stage.join())
-        except Exception as defect:  # noqa: BLE001 - our own defect: told to the ladder, or the stage would hang
+        except Exception as defect:  # noqa: BLE001 - our own defect: told to the stage runner, or the stage would hang
             stage.fail(defect)
         raise StopUser
 
-    def warm_up(self, stage: Stage, user: int, kind: Kind, connection: Connection | None = None) -> None:
+    def warm_up(self, stage: Stage, user: int, kind: RequestKind, connection: StreamConnection | None = None) -> None:
         for index in range(stage.work.warmup):
             now = perf_counter_ns()
             request = self.talk(kind, f"warmup-{stage.work.label}-{user}-{index}").request(WARMUP_TOKENS)
@@ -126,7 +126,7 @@ class LadderUser(ChatUser):
             stage.warmups.append(self.ask(request, record, connection))
 
 
-def closed_loop(user: LadderUser, stage: Stage, number: int) -> None:
+def closed_loop(user: StageUser, stage: Stage, number: int) -> None:
     """One conversation after the other: a fixed number of them, or until the stage's deadline."""
     kind = stage.work.kinds[number]
     user.warm_up(stage, number, kind)
@@ -146,7 +146,7 @@ def closed_loop(user: LadderUser, stage: Stage, number: int) -> None:
     stage.leave()
 
 
-def _one_talk(user: LadderUser, stage: Stage, talk: Talk, place: tuple[int, int, int]) -> int:
+def _one_talk(user: StageUser, stage: Stage, talk: OngoingConversation, place: tuple[int, int, int]) -> int:
     """Runs it and returns when its user is free again."""
     number, index, free = place
 
@@ -159,7 +159,7 @@ def _one_talk(user: LadderUser, stage: Stage, talk: Talk, place: tuple[int, int,
     return free
 
 
-def connect_early(connection: Connection) -> None:
+def connect_early(connection: StreamConnection) -> None:
     """So that no handshake falls into the measured time. If it fails, the request itself will say so."""
     try:
         connection.ensure_open()

@@ -16,15 +16,15 @@ from typing import IO, Any
 
 from loadtest.client.record import Record
 from loadtest.runner.stage import Stage
-from loadtest.runner.stages import Gate, Ladder
-from loadtest.runner.worker_protocol import Climb, Connect, Ended, Phase, Release, Stop, packed, receive
+from loadtest.runner.stages import StageGate, StageRunner
+from loadtest.runner.worker_protocol import Connect, Ended, Phase, Release, RunStage, Stop, packed, receive
 
 _POLL_S = 0.1
 _EARLY_NS = 3_000_000
 _PAUSE_S = 0.0005  # what telling may take of the client's loop, ten times a second
 
 
-class Orders:
+class Inbox:
     """What the run has said. `stop` is set by its `Stop`, and by its end."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Orders:
         return None
 
 
-class Telling:
+class Outbox:
     """What goes to the run: `write` takes whole messages."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
@@ -78,10 +78,10 @@ class Telling:
             self._write(b"".join(parts))
 
 
-class SharedGate(Gate):
+class SharedStageGate(StageGate):
     """Waits until every process is as far, and goes at the moment that all were told."""
 
-    def __init__(self, orders: Orders, telling: Telling) -> None:
+    def __init__(self, orders: Inbox, telling: Outbox) -> None:
         super().__init__(lambda: None)
         self._orders = orders
         self._telling = telling
@@ -102,21 +102,23 @@ class SharedGate(Gate):
         return said.at
 
 
-def work(orders: Orders, telling: Telling) -> None:
+def work(orders: Inbox, telling: Outbox) -> None:
     """Stage after stage, until the run is over."""
     loads = orders.next()
     if loads is None:
         return
-    gate = SharedGate(orders, telling)
-    ladders = {side: Ladder(servers, prompts, orders.stop, gate) for side, (servers, prompts) in loads.items()}
-    while isinstance(order := orders.next(), Climb):
+    gate = SharedStageGate(orders, telling)
+    stage_runners = {
+        side: StageRunner(servers, prompts, orders.stop, gate) for side, (servers, prompts) in loads.items()
+    }
+    while isinstance(order := orders.next(), RunStage):
         telling.begin()
         stage = Stage(order.plan, order.work)
-        climbed = ladders[order.plan.side].climb(stage, telling.tell)
+        finished = stage_runners[order.plan.side].run_stage(stage, telling.tell)
         telling.tell(stage, None)
-        telling.say(Ended(climbed.ended, stage.complete, climbed.pace[0], stage.warmups))
-    for ladder in ladders.values():
-        ladder.close()
+        telling.say(Ended(finished.ended, stage.complete, finished.pace[0], stage.warmups))
+    for runner in stage_runners.values():
+        runner.close()
 
 
 def main() -> int:
@@ -131,10 +133,10 @@ def main() -> int:
         stdout.write(message)
         stdout.flush()
 
-    orders = Orders()
+    orders = Inbox()
     Thread(target=orders.listen, args=(stdin,), daemon=True, name="orders").start()
     try:
-        work(orders, Telling(write))
+        work(orders, Outbox(write))
     except BrokenPipeError:
         return 1
     return 0

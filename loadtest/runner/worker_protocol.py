@@ -1,7 +1,7 @@
 """What the client's processes say to each other: Python objects over pipes. Both ends are this program's own.
 
-The first to speak is the run: it tells each worker whom to ask (`ladder.Loads`), then one `Climb` a stage. The worker
-says how far it is, the run lets all go at one moment, and the worker's requests come back whole, as they end.
+The first to speak is the run: it tells each worker whom to ask (`SideLoads`), then a `RunStage` for each stage. The
+worker says how far it is, the run lets all go at one moment, and the worker's requests come back whole, as they end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from loadtest.analysis.client_health import Pace
 from loadtest.client.record import Record
-from loadtest.runner.stage import Work
+from loadtest.runner.stage import StageWork
 from loadtest.workload.arrivals import StagePlan
 
 _LENGTH = struct.Struct("!Q")
@@ -31,11 +31,11 @@ class Phase(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class RunStage:
     """To a worker: its share of a stage."""
 
     plan: StagePlan
-    work: Work
+    work: StageWork
 
 
 @dataclass(frozen=True, slots=True)

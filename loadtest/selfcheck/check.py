@@ -19,13 +19,13 @@ from typing import Any
 
 from loadtest.analysis.client_health import judge_client
 from loadtest.analysis.metrics import summarise
-from loadtest.analysis.selfcheck_result import Row, SelfCheck
+from loadtest.analysis.selfcheck_result import ClockComparison, SelfCheck
 from loadtest.client.connection import server_at
 from loadtest.client.record import Record
 from loadtest.core.errors import ServerProblem
-from loadtest.runner.process_pool import Crew
-from loadtest.runner.stage import Stage, Work
-from loadtest.runner.stages import Alone, Climbed, Loads
+from loadtest.runner.process_pool import ProcessPool
+from loadtest.runner.stage import Stage, StageWork
+from loadtest.runner.stages import SideLoads, SingleProcess, StageResult
 from loadtest.selfcheck import compare_clocks
 from loadtest.workload.arrivals import StagePlan
 from loadtest.workload.prompts import plain, spread
@@ -36,7 +36,7 @@ _END_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class CheckLoad:
     """So many streams at once, each of `tokens_per_s`, for about so many seconds, from so many client processes."""
 
     users: int
@@ -45,45 +45,49 @@ class Load:
     processes: int = 1
 
 
-def check(load: Load) -> SelfCheck:
+def check(load: CheckLoad) -> SelfCheck:
     """What came out, as a report has it."""
     with _engine(load.tokens_per_s) as url:
         return measure(url, f"{url}/truth", load, model="known")
 
 
-def measure(url: str, truth_url: str, load: Load, model: str) -> SelfCheck:
+def measure(url: str, truth_url: str, load: CheckLoad, model: str) -> SelfCheck:
     """The same against any server that keeps the truth."""
-    climbed = _climb(url, load, model)
+    finished = _run_stage(url, load, model)
     with urllib.request.urlopen(truth_url, timeout=10) as response:
         known = json.load(response)
-    return _found(climbed, known, load)
+    return _found(finished, known, load)
 
 
-def _climb(url: str, load: Load, model: str) -> Climbed:
+def _run_stage(url: str, load: CheckLoad, model: str) -> StageResult:
     requests = max(2, round(load.seconds / _ANSWER_S))
     plan = StagePlan(1, 1, 1, "", "closed", users=load.users, requests_per_user=requests)
     prompts = plain(model, 16, max(10, round(load.tokens_per_s * _ANSWER_S)), _NONCE)
-    loads: Loads = {plan.side: ((server_at(url, None),), prompts)}
+    loads: SideLoads = {plan.side: ((server_at(url, None),), prompts)}
     borders, several = {plan.side: lambda: None}, load.processes > 1
-    climbers = Crew(loads, borders, Event(), load.processes) if several else Alone(loads, borders, Event())
+    runners = (
+        ProcessPool(loads, borders, Event(), load.processes) if several else SingleProcess(loads, borders, Event())
+    )
     try:
-        climbed = climbers.climb(Stage(plan, Work(spread(prompts.kinds, load.users), "1", warmup=1)), lambda _: None)
+        finished = runners.run_stage(
+            Stage(plan, StageWork(spread(prompts.kinds, load.users), "1", warmup=1)), lambda _: None
+        )
     finally:
-        climbers.close()
-    if climbers.died:
-        raise ServerProblem(climbers.died[0])
-    return climbed
+        runners.close()
+    if runners.died:
+        raise ServerProblem(runners.died[0])
+    return finished
 
 
-def _found(climbed: Climbed, known: Mapping[str, Any], load: Load) -> SelfCheck:
-    good = [record for record in climbed.stage.records if record.ok]
-    failed = len(climbed.stage.records) - len(good)
+def _found(finished: StageResult, known: Mapping[str, Any], load: CheckLoad) -> SelfCheck:
+    good = [record for record in finished.stage.records if record.ok]
+    failed = len(finished.stage.records) - len(good)
     true = [compare_clocks.true_record(record, known[_request_id(record)]) for record in good]
     rows = compare_clocks.rows(good, true) if good else []
     problems = [_problem(row) for row in rows if not row.ok]
     if failed or not good:
-        problems.append(f"{failed} of {len(climbed.stage.records)} requests failed")
-    health = judge_client(climbed.pace, [], summarise(good, 0))
+        problems.append(f"{failed} of {len(finished.stage.records)} requests failed")
+    health = judge_client(finished.pace, [], summarise(good, 0))
     sent = sorted((seen.send - record.send) / 1e6 for record, seen in zip(good, true, strict=True))
     return SelfCheck(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,7 +105,7 @@ def _found(climbed: Climbed, known: Mapping[str, Any], load: Load) -> SelfCheck:
     )
 
 
-def _problem(row: Row) -> str:
+def _problem(row: ClockComparison) -> str:
     name = f"{row.metric.removesuffix('_ms').upper()} {row.statistic}"
     return f"{name} is {row.error_ms:+.1f} ms off (allowed {row.allowed_ms:.1f} ms)"
 

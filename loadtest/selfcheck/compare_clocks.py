@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadtest.analysis.metrics import NS_PER_MS, Quantiles, percentile, summarise
-from loadtest.analysis.selfcheck_result import Lag, Row, SelfCheck
-from loadtest.client.record import Outcome, Record
-from loadtest.client.sse import Answer, Usage
+from loadtest.analysis.selfcheck_result import ClockComparison, LagQuantiles, SelfCheck
+from loadtest.client.record import Record, RequestOutcome
+from loadtest.client.sse import StreamedAnswer, TokenUsage
 
 ALLOWED_MS, ALLOWED_SHARE = 2.0, 0.02
 _JUDGED = {
@@ -23,10 +23,10 @@ _JUDGED = {
 }
 
 
-def row(metric: str, statistic: str, reported_ms: float, true_ms: float) -> Row:
+def row(metric: str, statistic: str, reported_ms: float, true_ms: float) -> ClockComparison:
     """One number, judged: it may be off by 2 ms or 2 % of the truth, whichever is more."""
     error, allowed = reported_ms - true_ms, max(ALLOWED_MS, ALLOWED_SHARE * true_ms)
-    return Row(
+    return ClockComparison(
         metric=metric,
         statistic=statistic,
         reported_ms=reported_ms,
@@ -40,16 +40,16 @@ def row(metric: str, statistic: str, reported_ms: float, true_ms: float) -> Row:
 def true_record(record: Record, truth: Mapping[str, Any]) -> Record:
     """The same request as its server saw it: begun when it was read, each token at the moment of its write."""
     writes = truth["writes"]
-    answer = Answer(first=writes[0], last=writes[-1], first_events=1, events=len(writes), reads=len(writes))
+    answer = StreamedAnswer(first=writes[0], last=writes[-1], first_events=1, events=len(writes), reads=len(writes))
     answer.gaps = [(later - earlier, 1) for earlier, later in zip(writes, writes[1:], strict=False)]
-    answer.usage = Usage(0, len(writes), None)
+    answer.usage = TokenUsage(0, len(writes), None)
     read = truth["read"]
     return Record(
-        record.stage, record.user, record.index, read, read, end=writes[-1], outcome=Outcome.OK, answer=answer
+        record.stage, record.user, record.index, read, read, end=writes[-1], outcome=RequestOutcome.OK, answer=answer
     )
 
 
-def rows(records: Sequence[Record], true: Sequence[Record]) -> list[Row]:
+def rows(records: Sequence[Record], true: Sequence[Record]) -> list[ClockComparison]:
     """Every judged number of both, by the formulas of the report."""
     start = min(record.send for record in records)
     reported, known = summarise(records, start), summarise(true, start)
@@ -80,9 +80,9 @@ def _moments(record: Record) -> list[int]:
     return moments
 
 
-def spread(values: Sequence[float]) -> Lag:
+def spread(values: Sequence[float]) -> LagQuantiles:
     """Percentiles of sorted values."""
-    return Lag(p50=percentile(values, 0.5), p95=percentile(values, 0.95), p99=percentile(values, 0.99))
+    return LagQuantiles(p50=percentile(values, 0.5), p95=percentile(values, 0.95), p99=percentile(values, 0.99))
 
 
 def text(found: SelfCheck) -> str:
@@ -108,7 +108,7 @@ def _from(processes: int) -> str:
     return f" from {processes} processes" if processes > 1 else ""
 
 
-def _lag(lag: Lag) -> str:
+def _lag(lag: LagQuantiles) -> str:
     return " / ".join(_ms(value) for value in (lag.p50, lag.p95, lag.p99))
 
 

@@ -34,7 +34,7 @@ _TOKEN = _event(_choice({"content": " token"}))
 _LAST = _event(_choice({"content": " token"}, "length"))
 
 
-class Engine:
+class KnownEngine:
     """Steps at a fixed rate while anything runs; `truth` by request id."""
 
     def __init__(self, tokens_per_s: float) -> None:
@@ -84,10 +84,10 @@ class Stream:
         return not last
 
 
-class Connection(asyncio.Protocol):
+class KnownConnection(asyncio.Protocol):
     """Just enough HTTP for our own client: one request at a time, its length in Content-Length."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: KnownEngine) -> None:
         self._engine = engine
         self._buffer = b""
         self._received = 0
@@ -122,8 +122,8 @@ class Connection(asyncio.Protocol):
 
 async def _serve(tokens_per_s: float) -> None:
     loop = asyncio.get_running_loop()
-    engine = Engine(tokens_per_s)
-    server = await loop.create_server(lambda: Connection(engine), "127.0.0.1", 0, backlog=1024)
+    engine = KnownEngine(tokens_per_s)
+    server = await loop.create_server(lambda: KnownConnection(engine), "127.0.0.1", 0, backlog=1024)
     try:
         os.write(1, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n".encode())
     except BrokenPipeError:  # Ctrl-C while we began: whoever started us is gone

@@ -89,7 +89,7 @@ class Arrivals:
 
 
 def interleaved(arrivals: Arrivals, sides: Sequence[str], repeats: int) -> list[StagePlan]:
-    """All stages of a run in the order they are climbed.
+    """All stages of a run in the order they run.
 
     Each stage visits all sides before the next begins, and every other repeat visits them in reverse, so that what
     drifts (temperature, neighbours) falls on all sides alike.

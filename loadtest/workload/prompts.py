@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 
 CHAT_PATH = "/v1/chat/completions"
 _WORDS = (
@@ -34,7 +34,7 @@ class Prompts:
     """
 
     model: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RequestKind, ...]
     nonce: str
     salt: str = ""
     tokens_per_word: float = 1.0
@@ -50,7 +50,7 @@ class Prompts:
         """The same for the same label; its first words are in no text of any other label, side or run."""
         return _text(self.nonce, self.salt, label, words)
 
-    def opening(self, kind: Kind, label: str) -> list[Message]:
+    def opening(self, kind: RequestKind, label: str) -> list[Message]:
         """The messages of a conversation's first turn."""
         messages, overhead = [], self.overhead_tokens
         if kind.system_tokens:
@@ -64,11 +64,11 @@ class Prompts:
             question = f"{document}\n\n{question}"
         return [*messages, {"role": "user", "content": question}]
 
-    def question(self, kind: Kind, label: str, turn: int) -> Message:
+    def question(self, kind: RequestKind, label: str, turn: int) -> Message:
         """What a conversation goes on with."""
         return {"role": "user", "content": self.text(f"{label}/{turn}", self.words(kind.prompt_tokens))}
 
-    def body(self, messages: Sequence[Message], kind: Kind, max_tokens: int | None = None) -> bytes:
+    def body(self, messages: Sequence[Message], kind: RequestKind, max_tokens: int | None = None) -> bytes:
         """`ignore_eos` and `min_tokens` are vLLM's own fields: with them every answer has the same length."""
         tokens = max_tokens or kind.output_tokens
         usage = {"include_usage": True} | ({"continuous_usage_stats": True} if self.ask_counts else {})
@@ -104,10 +104,10 @@ def line_through(short: tuple[int, int], long: tuple[int, int]) -> tuple[float, 
 
 def plain(model: str, prompt_tokens: int, output_tokens: int, nonce: str) -> Prompts:
     """Unique prompts of one kind, without a word about tokens: a word counts as one."""
-    return Prompts(model, (Kind(name="plain", prompt_tokens=prompt_tokens, output_tokens=output_tokens),), nonce)
+    return Prompts(model, (RequestKind(name="plain", prompt_tokens=prompt_tokens, output_tokens=output_tokens),), nonce)
 
 
-def spread(kinds: Sequence[Kind], count: int) -> list[Kind]:
+def spread(kinds: Sequence[RequestKind], count: int) -> list[RequestKind]:
     """So many kinds, in proportion to their weights at every length of the list."""
     total = sum(kind.weight for kind in kinds)
     given = [0] * len(kinds)

@@ -15,12 +15,12 @@ from loadtest.workload.arrivals import OPEN_LOOP, Arrivals, Mode
 FOLDER = Path(__file__).parent / "shipped"
 
 MOST = 1_000_000  # tokens, users, requests: beyond any server, and each would be made before the clock starts
-Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+CountAboveZero = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
 
-class Kind(BaseModel):
+class RequestKind(BaseModel):
     """One kind of request. Lengths in tokens; those of prompts are about, of answers exact where `exact_length`.
 
     `system_tokens` are the same in all requests of this kind, and each request has one of `documents` texts of
@@ -31,16 +31,16 @@ class Kind(BaseModel):
     model_config = _FROZEN
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    prompt_tokens: Count
-    output_tokens: Count
-    weight: Count = 1
+    prompt_tokens: CountAboveZero
+    output_tokens: CountAboveZero
+    weight: CountAboveZero = 1
     system_tokens: CountOrZero = 0
     document_tokens: CountOrZero = 0
-    documents: Count = 1
-    turns: Count = 1
+    documents: CountAboveZero = 1
+    turns: CountAboveZero = 1
     think_s: float = Field(default=0.0, ge=0, le=MOST)
     exact_length: bool = True
-    key: Count = 1
+    key: CountAboveZero = 1
 
 
 class ArrivalsSpec(BaseModel):
@@ -49,8 +49,8 @@ class ArrivalsSpec(BaseModel):
     model_config = _FROZEN
 
     mode: Mode = "closed"
-    users: tuple[Count, ...] = Field(default=(1, 5, 10, 50), min_length=1)
-    requests_per_user: Count = 4
+    users: tuple[CountAboveZero, ...] = Field(default=(1, 5, 10, 50), min_length=1)
+    requests_per_user: CountAboveZero = 4
     rates: tuple[Annotated[float, Field(ge=0, le=MOST)], ...] = ()
     seconds: float = Field(default=60.0, gt=0, le=MOST)
 
@@ -65,19 +65,19 @@ class ArrivalsSpec(BaseModel):
         return Arrivals(self.mode, self.users, self.requests_per_user, self.rates, self.seconds)
 
 
-class Workload(BaseModel):
+class WorkloadFile(BaseModel):
     """One file of `loadtest/workload/shipped/`."""
 
     model_config = _FROZEN
 
     version: Literal[1]
     description: str = Field(min_length=1)
-    kinds: tuple[Kind, ...] = Field(min_length=1)
+    kinds: tuple[RequestKind, ...] = Field(min_length=1)
     arrivals: ArrivalsSpec = Field(default_factory=ArrivalsSpec)
     name: str = ""
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Workload:
+    def _names_differ(self) -> WorkloadFile:
         names = [kind.name for kind in self.kinds]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -105,7 +105,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def read_workload(name: str) -> Workload:
+def read_workload(name: str) -> WorkloadFile:
     """By the name of a shipped one, or by a path. UsageProblem, in one line with all faults, when it is not right."""
     is_path = "/" in name or name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else FOLDER / f"{name}.yaml"
@@ -115,7 +115,7 @@ def read_workload(name: str) -> Workload:
     if not isinstance(content, dict):
         raise UsageProblem(f"--workload {path}: a mapping with version, description, kinds and arrivals is expected")
     try:
-        return Workload.model_validate({**content, "name": path.stem})
+        return WorkloadFile.model_validate({**content, "name": path.stem})
     except ValidationError as error:
         raise UsageProblem(f"--workload {path}: {_faults(error)}") from error
 

@@ -11,8 +11,8 @@ from loadtest.analysis.client_health import Pace, judge_client
 from loadtest.analysis.metrics import summarise
 from loadtest.analysis.points import Slo
 from loadtest.analysis.target_judge import judged
-from loadtest.analysis.verdict import StageFacts, Target, judge
-from loadtest.client.record import Outcome, Record
+from loadtest.analysis.verdict import PerformanceTarget, StageFacts, judge
+from loadtest.client.record import Record, RequestOutcome
 from loadtest.engines.sampling import Sample, join
 from loadtest.report.document import Run, StageReport, as_dict
 from loadtest.workload.arrivals import StagePlan
@@ -41,7 +41,7 @@ def make(
     sides: Sequence[Side] = (Side(),),
     users: Sequence[int] = (1, 5, 10),
     repeats: int = 1,
-    targets: Sequence[Target] = (),
+    targets: Sequence[PerformanceTarget] = (),
     slo: Slo | None = None,
     complete: bool = True,
 ) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _answers(side: Side, plan: StagePlan, begin: float, source: random.Random) -
             answer = replace(answer, stage=plan.number, index=index, plan=answer.send)
             made.append(answer)
             free = answer.end / 1e6
-    refused = replace(failed(begin * 1000, begin * 1000 + 5, Outcome.OVERLOADED), stage=plan.number)
+    refused = replace(failed(begin * 1000, begin * 1000 + 5, RequestOutcome.OVERLOADED), stage=plan.number)
     refused.detail = "HTTP 429 (Retry-After: 7): <full>"
     return made + [refused] * side.failures
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.analysis.histogram import BOUNDS, Histogram, merged
+from loadtest.analysis.histogram import BOUNDS, LatencyHistogram, merged
 from loadtest.analysis.metrics import percentile
 
 VALUES = st.lists(st.floats(0.0011, 100), min_size=1, max_size=200)
 
 
-def of(values: list[float]) -> Histogram:
-    made = Histogram()
+def of(values: list[float]) -> LatencyHistogram:
+    made = LatencyHistogram()
     for value in values:
         made.add(value)
     return made
@@ -38,7 +38,7 @@ def test_many_values_have_the_exact_percentiles_nearly() -> None:
 @given(VALUES, VALUES)
 def test_parts_merge_to_the_whole_also_through_a_message(one: list[float], other: list[float]) -> None:
     whole = of(one + other)
-    part = Histogram.unpack(json.loads(json.dumps(of(other).pack())))
+    part = LatencyHistogram.unpack(json.loads(json.dumps(of(other).pack())))
     both = merged([of(one), part])
     assert both.buckets() == whole.buckets() and both.count == whole.count
     assert both.sum == pytest.approx(whole.sum)
@@ -59,6 +59,6 @@ def test_bounds_are_round_so_that_an_slo_lies_on_one() -> None:
 
 
 def test_nothing_and_too_much() -> None:
-    assert Histogram().quantile(0.5) is None
+    assert LatencyHistogram().quantile(0.5) is None
     assert of([1000.0]).quantile(0.5) == 100.0
     assert of([1000.0]).buckets()[-2:] == [("100.0", 0.0), ("+Inf", 1.0)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.analysis.metrics import itl_ms, percentile, quantiles, steady_rate, summarise, tpot_ms
-from loadtest.client.record import Outcome
+from loadtest.client.record import RequestOutcome
 from tests.loadtest.answers import MS, failed, good
 
 
@@ -60,7 +60,12 @@ def test_total_time_is_from_the_common_start_to_the_last_end() -> None:
 
 
 def test_failures_are_counted_by_class_and_kept_out_of_latencies() -> None:
-    records = [good(0, 20, [(10, 1)]), failed(0, 5000), failed(0, 1, Outcome.OVERLOADED), failed(0, 1, Outcome.CUT)]
+    records = [
+        good(0, 20, [(10, 1)]),
+        failed(0, 5000),
+        failed(0, 1, RequestOutcome.OVERLOADED),
+        failed(0, 1, RequestOutcome.CUT),
+    ]
     stage = summarise(records, released=0)
     assert stage.failures == {"429": 1, "cut": 2}
     assert stage.failed == 3
@@ -103,7 +108,7 @@ def test_times_from_the_plan_hold_the_clients_lateness_and_all_waiting() -> None
 
 
 def test_refusals_are_counted_whether_or_not_a_later_try_was_good() -> None:
-    mended, refused = good(0, 10, [(5, 1)]), failed(0, 1, Outcome.OVERLOADED)
+    mended, refused = good(0, 10, [(5, 1)]), failed(0, 1, RequestOutcome.OVERLOADED)
     mended.refusals, mended.waited = [429, 503], 2_000 * MS
     refused.status, refused.refusals = 429, [429]
     client = summarise([mended, refused, good(0, 10, [])], 0)

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from loadtest.analysis.points import Slo
-from loadtest.analysis.verdict import Target
+from loadtest.analysis.verdict import PerformanceTarget
 from tests.loadtest.reports import Side, make
 
 OWN, OLLAMA = Side("planned", itl_ms=10), Side("ollama", itl_ms=30)
-TWICE = Target("twice", 5, "total_time_s", times_better=2.0, baseline="ollama")
-SEED = Target("five at once", 5, "total_time_s", below=3.0, applies_to={"model": "Qwen 1.5B"})
+TWICE = PerformanceTarget("twice", 5, "total_time_s", times_better=2.0, baseline="ollama")
+SEED = PerformanceTarget("five at once", 5, "total_time_s", below=3.0, applies_to={"model": "Qwen 1.5B"})
 
 
-def judged(target: Target, *sides: Side, **options: Any) -> tuple[str, str]:
+def judged(target: PerformanceTarget, *sides: Side, **options: Any) -> tuple[str, str]:
     (result,) = make(sides or [OWN], targets=[target], **options)["verdict"]["targets"]
     return result["status"], result["reason"]
 
@@ -25,10 +25,10 @@ def test_absolute_bounds_either_way() -> None:
     assert judged(SEED)[0] == "met"
     status, reason = judged(replace(SEED, below=0.1))
     assert status == "missed" and reason.startswith("total_time_s at 5 users < 0.1: measured 0.")
-    assert judged(Target("t", 5, "output_tokens_per_s", at_least=10))[0] == "met"
-    assert judged(Target("t", 5, "output_tokens_per_s", at_least=1e6))[0] == "missed"
-    assert judged(Target("t", 5, "attainment", at_least=0.99))[0] == "met"
-    assert judged(Target("t", 5, "failures", below=1))[0] == "met"
+    assert judged(PerformanceTarget("t", 5, "output_tokens_per_s", at_least=10))[0] == "met"
+    assert judged(PerformanceTarget("t", 5, "output_tokens_per_s", at_least=1e6))[0] == "missed"
+    assert judged(PerformanceTarget("t", 5, "attainment", at_least=0.99))[0] == "met"
+    assert judged(PerformanceTarget("t", 5, "failures", below=1))[0] == "met"
 
 
 def test_repeats_show_their_interval() -> None:

@@ -9,7 +9,7 @@ import pytest
 from loadtest.analysis.client_health import ClientHealth
 from loadtest.analysis.metrics import summarise
 from loadtest.analysis.verdict import Judged, StageFacts, conclude, judge
-from loadtest.client.record import Outcome, Record
+from loadtest.client.record import Record, RequestOutcome
 from tests.loadtest.answers import failed, good
 
 
@@ -23,7 +23,7 @@ FAST = good(0, 100, [(400, 1)])
 def test_a_run_is_clean_or_failed_or_invalid() -> None:
     clean = judge([stage(FAST)])
     assert (clean.kind, clean.exit_code) == ("clean", 0)
-    some = judge([stage(FAST, failed(0, 1, Outcome.OVERLOADED))])
+    some = judge([stage(FAST, failed(0, 1, RequestOutcome.OVERLOADED))])
     assert (some.kind, some.exit_code) == ("failures", 1)
     assert some.reasons == ["5 users: 1 of 2 failed (1 429)"]
     none = judge([stage(failed(0, 1))])
@@ -32,7 +32,7 @@ def test_a_run_is_clean_or_failed_or_invalid() -> None:
 
 
 def test_what_cannot_be_believed_outranks_what_is_bad() -> None:
-    bad = failed(0, 1, Outcome.OVERLOADED)
+    bad = failed(0, 1, RequestOutcome.OVERLOADED)
     slow = judge([stage(FAST, bad, reasons=("the client's loop was late",))], doubts=["outside what was checked"])
     assert (slow.kind, slow.exit_code) == ("invalid", 3)
     assert slow.reasons[0] == "5 users: the client's loop was late" and "--max-lag-ms" in slow.reasons[1]

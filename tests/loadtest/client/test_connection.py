@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from loadtest.analysis.metrics import e2e_ms, itl_ms, tpot_ms, ttft_ms
-from loadtest.client.connection import Connection, Server, server_at
+from loadtest.client.connection import Server, StreamConnection, server_at
 from loadtest.client.record import Record
 from loadtest.workload.prompts import CHAT_PATH, plain
 from tests.loadtest.answers import DONE, event, usage
@@ -22,8 +22,8 @@ BODY = PROMPTS.body(PROMPTS.opening(PROMPTS.kinds[0], "one"), PROMPTS.kinds[0])
 GOOD = event("") + event("a") + event("b", "length") + usage(9, 2) + DONE
 
 
-def ask(server: Server, connection: Connection | None = None) -> Record:
-    used = connection or Connection(server)
+def ask(server: Server, connection: StreamConnection | None = None) -> Record:
+    used = connection or StreamConnection(server)
     now = perf_counter_ns()
     request = server.request("POST", CHAT_PATH, BODY)
     try:
@@ -83,7 +83,7 @@ def test_a_refused_connection_is_named() -> None:
 def test_times_and_counts_of_an_engine_with_known_delays(engine: tuple[str, int]) -> None:
     """40 ms to the first token, then 9 gaps of 10 ms. Bounds are wide: the box is busy, the floor is physics."""
     server = server_at(engine[0], None)
-    connection = Connection(server)
+    connection = StreamConnection(server)
     ask(server, connection)
     record = ask(server, connection)
     connection.close()
@@ -100,7 +100,7 @@ def test_a_kept_connection_that_the_server_closed_is_replaced_before_sending() -
     kept = STREAM_HEAD.replace(b"Connection: close", b"Content-Length: %d" % len(GOOD))
     with scripted(kept, GOOD) as url:
         server = server_at(url, None)
-        connection = Connection(server)
+        connection = StreamConnection(server)
         first = ask(server, connection)
         time.sleep(0.1)
         second = ask(server, connection)
@@ -110,7 +110,7 @@ def test_a_kept_connection_that_the_server_closed_is_replaced_before_sending() -
 
 def test_a_connection_that_may_be_kept_is_kept(engine: tuple[str, int]) -> None:
     server = server_at(engine[0], None)
-    connection = Connection(server)
+    connection = StreamConnection(server)
     before = {one.laddr for one in psutil.Process().net_connections("tcp")}
     ports = set()
     for _ in range(3):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import orjson
 
 from loadtest.client.connection import server_at
-from loadtest.client.conversation import Talk
-from loadtest.client.sse import Answer
+from loadtest.client.conversation import OngoingConversation
+from loadtest.client.sse import StreamedAnswer
 from loadtest.workload.prompts import Prompts
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 from tests.loadtest.answers import DONE, event
 
-KIND = Kind(name="talk", prompt_tokens=10, output_tokens=20, turns=3)
+KIND = RequestKind(name="talk", prompt_tokens=10, output_tokens=20, turns=3)
 SERVER = server_at("http://127.0.0.1:1", "fb-key")
 
 
-def talk(kind: Kind = KIND) -> Talk:
-    return Talk(Prompts("tiny", (kind,), "nonce"), kind, "1-1-0-0", SERVER)
+def talk(kind: RequestKind = KIND) -> OngoingConversation:
+    return OngoingConversation(Prompts("tiny", (kind,), "nonce"), kind, "1-1-0-0", SERVER)
 
 
 def sent(request: bytes) -> tuple[str, list[dict[str, str]], int]:
@@ -25,7 +25,7 @@ def sent(request: bytes) -> tuple[str, list[dict[str, str]], int]:
     return head.decode(), content["messages"], content["max_tokens"]
 
 
-def answered(made: Talk, *texts: str) -> Answer:
+def answered(made: OngoingConversation, *texts: str) -> StreamedAnswer:
     answer = made.answer()
     answer.take(1, b"".join(event(text) for text in texts) + event("", "length") + DONE)
     return answer

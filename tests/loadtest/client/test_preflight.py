@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from loadtest.analysis.metrics import quantiles
-from loadtest.client.connection import Connection, Server, server_at
+from loadtest.client.connection import Server, StreamConnection, server_at
 from loadtest.client.preflight import calibrate, check_model, served_models
 from loadtest.client.record import Record
 from loadtest.core.errors import ServerProblem, UsageProblem
@@ -123,7 +123,7 @@ def test_a_server_that_closes_without_saying_so_gets_a_new_connection_for_each_r
     with scripted(head + stream) as url:
         found = calibrate(server(url), PROMPTS)
         assert not found.reuse and found.line.endswith("so each request has a new one")
-        used, request = Connection(replace(server(url), reuse=False)), PROMPTS.body([], PROMPTS.kinds[0])
+        used, request = StreamConnection(replace(server(url), reuse=False)), PROMPTS.body([], PROMPTS.kinds[0])
         for _ in range(5):
             record = used.exchange(server(url).request("POST", "/v1/chat/completions", request), Record(0, 0, 0, 0, 0))
             assert (record.ok, used.is_open) == (True, False), record.detail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.client.sse import Answer, Framer, data_of, is_plain_text
+from loadtest.client.sse import Framer, StreamedAnswer, data_of, is_plain_text
 from tests.loadtest.answers import DONE, event, usage
 
 STREAM = (
@@ -75,7 +75,7 @@ def test_only_proven_text_is_taken_for_text_without_parsing() -> None:
 
 
 def test_the_role_chunk_and_empty_chunks_are_not_the_first_token() -> None:
-    answer = Answer()
+    answer = StreamedAnswer()
     answer.take(100, event("") + b": comment\n\n")
     answer.take(200, event("Hello"))
     assert (answer.first, answer.events) == (200, 1)
@@ -83,13 +83,13 @@ def test_the_role_chunk_and_empty_chunks_are_not_the_first_token() -> None:
 
 def test_reasoning_and_tool_calls_are_tokens_too() -> None:
     for delta in ({"reasoning_content": "hm"}, {"reasoning": "hm"}, {"tool_calls": [{"index": 0}]}):
-        answer = Answer()
+        answer = StreamedAnswer()
         answer.take(5, event(choices=[{"delta": delta, "finish_reason": None}]))
         assert answer.first == 5
 
 
 def test_events_of_one_read_share_its_time_and_count_one_read() -> None:
-    answer = Answer()
+    answer = StreamedAnswer()
     answer.take(10, event("") + event("a") + event("b"))
     answer.take(40, event("c") + event("d") + event("e"))
     answer.take(50, event("f", "length") + usage(7, 6) + DONE)
@@ -100,19 +100,19 @@ def test_events_of_one_read_share_its_time_and_count_one_read() -> None:
 
 
 def test_an_error_event_is_kept_with_its_message() -> None:
-    answer = Answer()
+    answer = StreamedAnswer()
     answer.take(1, event("a") + b'data: {"error": {"message": "EngineCore died", "code": 500}}\n\n' + DONE)
     assert answer.error == "EngineCore died"
 
 
 def test_what_is_not_json_is_kept_as_malformed() -> None:
     for garbage in (b"data: {not json}\n\n", b"data: [1, 2]\n\n"):
-        answer = Answer()
+        answer = StreamedAnswer()
         answer.take(1, garbage)
         assert answer.malformed is not None
 
 
 def test_nothing_counts_after_done() -> None:
-    answer = Answer()
+    answer = StreamedAnswer()
     answer.take(1, event("a", "stop") + DONE + event("b"))
     assert answer.events == 1

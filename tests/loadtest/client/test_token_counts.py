@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.analysis.metrics import itl_ms, summarise, tpot_ms
-from loadtest.client.record import Outcome, Record
-from loadtest.client.sse import Answer
+from loadtest.client.record import Record, RequestOutcome
+from loadtest.client.sse import StreamedAnswer
 from loadtest.client.token_counts import Counting, between, several_counted, tokens_of, told
 from tests.loadtest.answers import DONE, MS, event, good, usage
 from tests.loadtest.paced import paced
@@ -30,10 +30,10 @@ def counted(text: str, tokens: int, finish: str | None = None) -> bytes:
 
 def answered(*reads: tuple[int, bytes]) -> Record:
     """A good answer of reads at these milliseconds after its send."""
-    answer = Answer()
+    answer = StreamedAnswer()
     for at, data in reads:
         answer.take(at * MS, data)
-    return Record(1, 0, 0, 0, 0, end=answer.last or 0, status=200, outcome=Outcome.OK, answer=answer)
+    return Record(1, 0, 0, 0, 0, end=answer.last or 0, status=200, outcome=RequestOutcome.OK, answer=answer)
 
 
 def test_what_the_server_counts_is_shared_among_the_tokens_of_each_event() -> None:

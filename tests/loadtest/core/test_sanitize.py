@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from loadtest.cli.commands import main
 from loadtest.client.connection import body_message
-from loadtest.client.record import Outcome
-from loadtest.client.sse import Answer, error_text
+from loadtest.client.record import RequestOutcome
+from loadtest.client.sse import StreamedAnswer, error_text
 from loadtest.core.sanitize import cell, one_line, shown
 from loadtest.report import csv_files, html_page, multi_view
 from loadtest.report.multi import joined
@@ -69,7 +69,7 @@ def test_messages_of_a_server_come_without_escapes() -> None:
     ],
 )  # fmt: skip
 def test_a_usage_that_counts_nothing_is_no_traceback(usage: object) -> None:
-    answer = Answer()
+    answer = StreamedAnswer()
     answer.take(1, event("a", "stop", usage=usage) + DONE)
     assert answer.done and (answer.usage is None or answer.usage.output >= 0)
 
@@ -79,7 +79,7 @@ def test_a_usage_that_counts_nothing_is_no_traceback(usage: object) -> None:
     [7, [7], [{"delta": 7}], [{"delta": {"content": 7}, "finish_reason": {"a": 1}}], [{"delta": None}], {"0": {}}],
 )
 def test_choices_of_any_shape_are_no_traceback(choices: object) -> None:
-    answer = Answer(kept=[])
+    answer = StreamedAnswer(kept=[])
     answer.take(1, event(choices=choices) + DONE)
     assert answer.done and isinstance(answer.text(), str) and answer.finish is None
 
@@ -90,7 +90,7 @@ def hostile() -> dict[str, Any]:
     columns = content["records"]["columns"]
     for row in content["records"]["rows"]:
         row[columns.index("finish")] = "=HYPERLINK(1)"
-        if row[columns.index("outcome")] != Outcome.OK:
+        if row[columns.index("outcome")] != RequestOutcome.OK:
             row[columns.index("detail")] = f"=1+1{BAD}"
     content["meta"] = {"engine": BAD, BAD: [BAD]}
     content["verdict"]["reasons"].append(BAD)

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from loadtest.engines.sampling import Sample, Watch, join, read_sample
+from loadtest.engines.sampling import EngineSampling, Sample, join, read_sample
 from loadtest.engines.vllm_metrics import FIELDS
 from tests.loadtest.programs import ROOT
 
@@ -55,7 +55,7 @@ def test_a_sum_with_a_silent_engine_is_unknown() -> None:
 def test_the_sampler_sees_a_live_engine_and_its_memory(engine: tuple[str, int]) -> None:
     url, pid = engine
     children = set(psutil.Process().children())
-    watch = Watch([f"{url}/metrics"], [pid], interval=0.1)
+    watch = EngineSampling([f"{url}/metrics"], [pid], interval=0.1)
     watch.start()
     watch.ask()
     before = time.perf_counter_ns()
@@ -70,7 +70,7 @@ def test_the_sampler_sees_a_live_engine_and_its_memory(engine: tuple[str, int]) 
 
 
 def test_an_engine_that_does_not_answer_is_unknown() -> None:
-    watch = Watch(["http://127.0.0.1:9/metrics"], [], interval=0.1)
+    watch = EngineSampling(["http://127.0.0.1:9/metrics"], [], interval=0.1)
     watch.start()
     watch.ask()
     assert {(one.running, one.kv_usage) for one in watch.stop()} == {(None, None)}
@@ -79,8 +79,8 @@ def test_an_engine_that_does_not_answer_is_unknown() -> None:
 def test_the_sampler_ends_with_its_parent_however_that_ends() -> None:
     """Killed outright, so that nobody can tell the sampler: only its stdin ends."""
     program = (
-        "import time; from loadtest.engines.sampling import Watch\n"
-        "watch = Watch(['http://127.0.0.1:9/metrics'], [], 0.2); watch.start(); watch.ask()\n"
+        "import time; from loadtest.engines.sampling import EngineSampling\n"
+        "watch = EngineSampling(['http://127.0.0.1:9/metrics'], [], 0.2); watch.start(); watch.ask()\n"
         "print('started', flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loadtest.client.record import Outcome, Record
+from loadtest.client.record import Record, RequestOutcome
 from loadtest.live.board import Board, Collector, Slice
 from tests.loadtest.answers import MS, failed, good
 
@@ -35,7 +35,7 @@ def test_tokens_count_in_the_second_in_which_they_came() -> None:
 
 
 def test_failures_count_by_outcome_and_bring_no_times() -> None:
-    (one,) = slices(failed(now_ms(), now_ms(), Outcome.OVERLOADED)).values()
+    (one,) = slices(failed(now_ms(), now_ms(), RequestOutcome.OVERLOADED)).values()
     assert (dict(one.outcomes), one.tokens, one.ttft.count) == ({"429": 1}, 0.0, 0)
 
 

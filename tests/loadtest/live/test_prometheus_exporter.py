@@ -14,7 +14,7 @@ from loadtest.analysis.metrics import summarise
 from loadtest.core.errors import UsageProblem
 from loadtest.live import prometheus_exporter
 from loadtest.live.board import Board
-from loadtest.runner.stage import Stage, Work
+from loadtest.runner.stage import Stage, StageWork
 from loadtest.workload.arrivals import StagePlan
 from tests.loadtest.answers import MS, failed, good
 
@@ -40,7 +40,7 @@ def finished() -> tuple[Board, Stage, prometheus_exporter.Exporter, io.StringIO]
     board, stream = Board(), io.StringIO()
     board.begin("r1", "seed")
     exporter = prometheus_exporter.Exporter(stream, board=board)
-    stage = Stage(StagePlan(1, 1, 1, "server", "closed", 2, 2), Work([], "1"))
+    stage = Stage(StagePlan(1, 1, 1, "server", "closed", 2, 2), StageWork([], "1"))
     exporter.stage_begins(stage, 1)
     exporter.tick(stage)
     assert board.running is None  # warming up

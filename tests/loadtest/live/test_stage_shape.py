@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtest.core.errors import UsageProblem
-from loadtest.live.stage_shape import Ladder, climbing, fault, steps
+from loadtest.live.stage_shape import StageShape, fault, step_users, steps
 
 
 def test_steps_are_users_with_commas_between_and_nonsense_is_one_line() -> None:
@@ -16,21 +16,21 @@ def test_steps_are_users_with_commas_between_and_nonsense_is_one_line() -> None:
 
 
 def test_the_number_of_users_is_the_last_step() -> None:
-    assert climbing("1,5,10,50", None) == (1, 5, 10, 50)
-    assert climbing("1,5,10,50", 50) == (1, 5, 10, 50)
-    assert climbing("1,5,10,50", 20) == (1, 5, 10, 20)
-    assert climbing("1,5,10,50", 100) == (1, 5, 10, 50, 100)
-    assert climbing("1,5,10,50", 1) == (1,)
+    assert step_users("1,5,10,50", None) == (1, 5, 10, 50)
+    assert step_users("1,5,10,50", 50) == (1, 5, 10, 50)
+    assert step_users("1,5,10,50", 20) == (1, 5, 10, 20)
+    assert step_users("1,5,10,50", 100) == (1, 5, 10, 50, 100)
+    assert step_users("1,5,10,50", 1) == (1,)
 
 
 def test_a_step_lasts_its_seconds_and_the_run_ends_after_the_last() -> None:
-    ladder = Ladder((1, 5), 10, 2.0)
-    assert [ladder.at(s) for s in (0, 9.9, 10, 19.9, 20)] == [(1, 2.0), (1, 2.0), (5, 2.0), (5, 2.0), None]
+    runner = StageShape((1, 5), 10, 2.0)
+    assert [runner.at(s) for s in (0, 9.9, 10, 19.9, 20)] == [(1, 2.0), (1, 2.0), (5, 2.0), (5, 2.0), None]
 
 
 def test_a_run_time_ends_the_run_or_prolongs_its_last_step() -> None:
-    assert [Ladder((1, 5), 10, 2.0, 15).at(s) for s in (12, 15)] == [(5, 2.0), None]
-    assert [Ladder((1, 5), 10, 2.0, 60).at(s) for s in (25, 59, 60)] == [(5, 2.0), (5, 2.0), None]
+    assert [StageShape((1, 5), 10, 2.0, 15).at(s) for s in (12, 15)] == [(5, 2.0), None]
+    assert [StageShape((1, 5), 10, 2.0, 60).at(s) for s in (25, 59, 60)] == [(5, 2.0), (5, 2.0), None]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from loadtest.analysis.client_health import Pace, judge_client
 from loadtest.analysis.metrics import summarise
-from loadtest.analysis.verdict import StageFacts, Target, judge
-from loadtest.client.record import Outcome, Record
+from loadtest.analysis.verdict import PerformanceTarget, StageFacts, judge
+from loadtest.client.record import Record, RequestOutcome
 from loadtest.engines.sampling import join
 from loadtest.report import html_page, text_table
 from loadtest.report.document import Run, StageReport, as_dict, read_json, write_json
@@ -68,7 +68,7 @@ def test_shares(value: float | None, text: str) -> None:
 
 
 def test_failures_are_shown_with_what_was_seen() -> None:
-    bad = failed(0, 10, Outcome.OVERLOADED)
+    bad = failed(0, 10, RequestOutcome.OVERLOADED)
     bad.detail = "HTTP 429 (Retry-After: 7): <full>"
     html = html_page.render(report(good(0, 10, [(5, 1)]), bad, bad))
     assert "Some requests failed." in html
@@ -77,7 +77,7 @@ def test_failures_are_shown_with_what_was_seen() -> None:
 
 def test_several_sides_stand_in_one_report_with_their_engines() -> None:
     sides = [Side("planned", itl_ms=10, ttft_ms=60), Side("ollama", itl_ms=30, ttft_ms=20)]
-    target = Target("twice", 5, "total_time_s", times_better=2.0, baseline="ollama")
+    target = PerformanceTarget("twice", 5, "total_time_s", times_better=2.0, baseline="ollama")
     html = html_page.render(make(sides, repeats=3, targets=[target]))
     assert "Load test: planned against ollama" in html and "engine of ollama" in html and "--max-num-seqs 64" in html
     assert "1 of 1 targets met" in html and "3 repeats" in html

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.report.multi import Joined, joined
+from loadtest.report.multi import MultiReport, joined
 from tests.loadtest.reports import Side, make
 
 SMALL, LARGE = "org/Small-0.5B", "org/Large-7B"
@@ -17,21 +17,21 @@ def with_meta(content: dict[str, Any], **meta: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def two() -> Joined:
+def two() -> MultiReport:
     """Two models, each measured by a run of its own; the second with three repeats."""
     small = with_meta(make([Side(model=SMALL)], users=(1, 5, 10)), kv_tokens_reported=120_448)
     large = with_meta(make([Side(model=LARGE, ttft_ms=90)], users=(1, 5), repeats=3), kv_tokens_planned=9000)
     return joined({"small": small, "large": large})
 
 
-def test_a_row_for_each_model_and_number_of_users(two: Joined) -> None:
+def test_a_row_for_each_model_and_number_of_users(two: MultiReport) -> None:
     assert [(row.model, row.users, row.repeats) for row in two.rows] == [
         (SMALL, 1, 1), (SMALL, 5, 1), (SMALL, 10, 1), (LARGE, 1, 3), (LARGE, 5, 3),
     ]  # fmt: skip
     assert not two.several_servers and two.exit_code == 0
 
 
-def test_the_numbers_are_those_of_the_reports(two: Joined) -> None:
+def test_the_numbers_are_those_of_the_reports(two: MultiReport) -> None:
     small, large = two.rows[1], two.rows[4]
     assert 30 < (small.ttft_p50_ms or 0) < 50 < 80 < (large.ttft_p50_ms or 0) < 100
     assert small.memory_peak_bytes == 2 * 2**30 and small.preemptions == large.preemptions == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.analysis.verdict import Target
+from loadtest.analysis.verdict import PerformanceTarget
 from loadtest.report import html_page, multi_view
 from loadtest.report.multi import joined
 from tests.browser import Page, chromium
@@ -21,7 +21,7 @@ LONG = "a-very-long-name-without-a-blank-" * 4
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One side; two sides with repeats, a failure and long words."""
     folder = tmp_path_factory.mktemp("reports")
-    target = Target("five at once, against Ollama", 5, "total_time_s", times_better=2.0, baseline="ollama")
+    target = PerformanceTarget("five at once, against Ollama", 5, "total_time_s", times_better=2.0, baseline="ollama")
     sides = [Side("planned", model=LONG), Side("ollama", itl_ms=25, ttft_ms=20, ttft_ms_per_user=30, failures=1)]
     contents = {"one": make(users=(1, 5, 10, 50)), "two": make(sides, (1, 5, 10, 50), 3, [target])}
     for name, content in contents.items():

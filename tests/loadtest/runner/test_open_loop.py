@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loadtest.runner.stage import Stage
 
 
-def climb(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> dict[str, Any]:
+def run_stage(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> dict[str, Any]:
     """Under Locust: arrivals at these seconds. `disturb`: the server stalls for 1.2 s, or the client is held up."""
     from threading import Event
 
@@ -23,8 +23,8 @@ def climb(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> d
     from loadtest.analysis.metrics import summarise
     from loadtest.client.connection import server_at
     from loadtest.engines.sampler import scrape
-    from loadtest.runner.stage import Stage, Work
-    from loadtest.runner.stages import Gate, Ladder
+    from loadtest.runner.stage import Stage, StageWork
+    from loadtest.runner.stages import StageGate, StageRunner
     from loadtest.workload.arrivals import StagePlan
     from loadtest.workload.prompts import Prompts
 
@@ -43,18 +43,18 @@ def climb(url: str, starts: list[float], disturb: str, stop_after: int = 0) -> d
             stop.set()
 
     plan = StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=3)
-    stage = Stage(plan, Work([KIND] * len(starts), "1", warmup=1, starts=starts))
-    ladder = Ladder((server_at(url, None),), Prompts("tiny", (KIND,), "open"), stop, Gate(lambda: None))
-    climbed = ladder.climb(stage, tick)
+    stage = Stage(plan, StageWork([KIND] * len(starts), "1", warmup=1, starts=starts))
+    runner = StageRunner((server_at(url, None),), Prompts("tiny", (KIND,), "open"), stop, StageGate(lambda: None))
+    finished = runner.run_stage(stage, tick)
     client = summarise(stage.records, stage.released)
-    health = judge_client(climbed.pace, stage.records, client)
+    health = judge_client(finished.pace, stage.records, client)
     running = 1.0
     for _ in range(50):
         running = (scrape(f"{url}/metrics") or {}).get("running") or 0.0
         if not running:
             break
         time.sleep(0.1)
-    ladder.close()
+    runner.close()
     return {
         "plans": [record.plan - stage.released for record in stage.records],
         "lived": [((record.answer.first or 0) - record.plan) / 1e6 for record in stage.records],
@@ -70,7 +70,7 @@ STARTS = [number / 10 for number in range(1, 26)]
 @pytest.fixture(scope="module")
 def stalled() -> dict[str, Any]:
     with fake_engine(ttft_ms=20, itl_ms=2) as (url, _):
-        found: dict[str, Any] = under_locust(climb, url, STARTS, "server")
+        found: dict[str, Any] = under_locust(run_stage, url, STARTS, "server")
     return found
 
 
@@ -89,14 +89,14 @@ def test_a_stall_makes_all_those_late_that_came_meanwhile(stalled: dict[str, Any
 
 def test_a_client_that_was_held_up_is_noticed_and_not_taken_for_the_server() -> None:
     with fake_engine(ttft_ms=20, itl_ms=2) as (url, _):
-        found = under_locust(climb, url, STARTS[:15], "client")
+        found = under_locust(run_stage, url, STARTS[:15], "client")
     assert max(found["late"]) > 100
     assert any("left the client" in reason for reason in found["reasons"])
 
 
 def test_a_stop_ends_what_is_under_way() -> None:
     with fake_engine(ttft_ms=300, itl_ms=100) as (url, _):
-        found = under_locust(climb, url, STARTS, "nothing", 2)
+        found = under_locust(run_stage, url, STARTS, "nothing", 2)
     assert not found["complete"] and len(found["outcomes"]) < 25
     assert found["running"] == 0
 

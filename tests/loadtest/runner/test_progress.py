@@ -7,7 +7,7 @@ import io
 import pytest
 
 from loadtest.analysis.metrics import summarise
-from loadtest.runner.progress import Progress
+from loadtest.runner.progress import RunProgress
 from tests.loadtest.answers import closed, good
 
 
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def one_stage(stream: io.StringIO) -> str:
-    progress, stage = Progress(stream), closed(2, 5, 1)
+    progress, stage = RunProgress(stream), closed(2, 5, 1)
     progress.stage_begins(stage, 4)
     progress.tick(stage)
     stage.released = 1
@@ -46,7 +46,7 @@ def test_a_pipe_gets_a_line_now_and_then_while_nothing_ends(monkeypatch: pytest.
     now = 1000.0
     monkeypatch.setattr("loadtest.runner.progress.time.monotonic", lambda: now)
     stream, stage = io.StringIO(), closed(1, 5, 1)
-    progress = Progress(stream)
+    progress = RunProgress(stream)
     progress.stage_begins(stage, 1)
     for _ in range(650):
         now += 0.1

@@ -1,4 +1,4 @@
-"""Stages climbed by Locust's runner against the fake engine. Locust patches the process, so each climb has its own."""
+"""Stages run by Locust's runner against the fake engine. Locust patches the process, so each run has its own."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
     from loadtest.runner.stage import Stage
 
 
-def climb(
+def run_stage(
     url: str, stages: list[tuple[int, int, int]], tick: Callable[[Stage], None], stop: object = None
 ) -> list[Any]:
-    """Under Locust: one ladder; of each stage plain values, its borders, and what the engine runs after it."""
+    """Under Locust: one runner; of each stage plain values, its borders, and what the engine runs after it."""
     from threading import Event
 
     from loadtest.client.connection import server_at
-    from loadtest.runner.stages import Gate, Ladder
+    from loadtest.runner.stages import StageGate, StageRunner
     from loadtest.workload.prompts import plain
 
     borders: list[int] = []
-    prompts = plain("tiny", 16, 8, nonce="ladder")
+    prompts = plain("tiny", 16, 8, nonce="stages")
     event = stop if isinstance(stop, Event) else Event()
-    gate = Gate(lambda: borders.append(time.perf_counter_ns()))
-    ladder = Ladder((server_at(url, None),), prompts, event, gate)
+    gate = StageGate(lambda: borders.append(time.perf_counter_ns()))
+    runner = StageRunner((server_at(url, None),), prompts, event, gate)
     found = []
     for number, wanted in enumerate(stages, start=1):
         borders.clear()
-        climbed = ladder.climb(closed(number, *wanted), tick)
+        finished = runner.run_stage(closed(number, *wanted), tick)
         around = {
-            "ended": climbed.ended,
-            "lag": climbed.pace[0],
+            "ended": finished.ended,
+            "lag": finished.pace[0],
             "borders": list(borders),
             "running": running_soon(url),
         }
-        found.append(told(climbed.stage) | around)
-    ladder.close()
+        found.append(told(finished.stage) | around)
+    runner.close()
     return found
 
 
@@ -75,23 +75,23 @@ STAGES = [
 ]
 
 
-def whole_ladder(url: str) -> dict[str, Any]:
+def whole_run(url: str) -> dict[str, Any]:
     """Under Locust: both stages, and at each tick whether the garbage collection was on."""
     import gc
 
     collecting: list[tuple[bool, bool]] = []
-    stages = climb(url, STAGES, lambda stage: collecting.append((bool(stage.released), gc.isenabled())))
+    stages = run_stage(url, STAGES, lambda stage: collecting.append((bool(stage.released), gc.isenabled())))
     return {"stages": stages, "collecting": collecting, "after": gc.isenabled()}
 
 
 @pytest.fixture(scope="module")
-def climbed(engine: tuple[str, int]) -> dict[str, Any]:
-    found: dict[str, Any] = under_locust(whole_ladder, engine[0])
+def finished(engine: tuple[str, int]) -> dict[str, Any]:
+    found: dict[str, Any] = under_locust(whole_run, engine[0])
     return found
 
 
-def test_every_user_of_every_stage_gets_all_its_answers(climbed: dict[str, Any]) -> None:
-    for stage, (users, requests, warmup) in zip(climbed["stages"], STAGES, strict=True):
+def test_every_user_of_every_stage_gets_all_its_answers(finished: dict[str, Any]) -> None:
+    for stage, (users, requests, warmup) in zip(finished["stages"], STAGES, strict=True):
         assert stage["complete"]
         assert sorted(record[:2] for record in stage["records"]) == [
             [user, index] for user in range(users) for index in range(requests)
@@ -100,8 +100,8 @@ def test_every_user_of_every_stage_gets_all_its_answers(climbed: dict[str, Any])
         assert [warmup[:2] for warmup in stage["warmups"]] == [["ok", 8]] * users * warmup
 
 
-def test_all_warm_ups_are_over_before_all_users_go_together(climbed: dict[str, Any]) -> None:
-    for stage in climbed["stages"]:
+def test_all_warm_ups_are_over_before_all_users_go_together(finished: dict[str, Any]) -> None:
+    for stage in finished["stages"]:
         first = [record for record in stage["records"] if record[1] == 0]
         assert max(end for _, _, end in stage["warmups"]) < stage["released"]
         assert stage["released"] <= min(record[2] for record in first)
@@ -109,24 +109,24 @@ def test_all_warm_ups_are_over_before_all_users_go_together(climbed: dict[str, A
 
 
 def test_a_stage_lasts_from_its_release_to_its_last_answer_and_lies_between_its_borders(
-    climbed: dict[str, Any],
+    finished: dict[str, Any],
 ) -> None:
-    for stage in climbed["stages"]:
+    for stage in finished["stages"]:
         before, after = stage["borders"]
         assert before < stage["released"]
         assert max(record[3] for record in stage["records"]) <= stage["ended"] < after
-    assert climbed["stages"][0]["borders"][1] < climbed["stages"][1]["borders"][0]
+    assert finished["stages"][0]["borders"][1] < finished["stages"][1]["borders"][0]
 
 
-def test_the_clients_own_lag_is_measured(climbed: dict[str, Any]) -> None:
-    for late_ms, cpu in (stage["lag"] for stage in climbed["stages"]):
+def test_the_clients_own_lag_is_measured(finished: dict[str, Any]) -> None:
+    for late_ms, cpu in (stage["lag"] for stage in finished["stages"]):
         assert late_ms >= 0 and 0 < cpu <= 1.1
 
 
-def test_no_garbage_is_collected_while_a_stage_is_measured(climbed: dict[str, Any]) -> None:
-    measured = {on for released, on in climbed["collecting"] if released}
-    warming = {on for released, on in climbed["collecting"] if not released}
-    assert (measured, warming, climbed["after"]) == ({False}, {True}, True)
+def test_no_garbage_is_collected_while_a_stage_is_measured(finished: dict[str, Any]) -> None:
+    measured = {on for released, on in finished["collecting"] if released}
+    warming = {on for released, on in finished["collecting"] if not released}
+    assert (measured, warming, finished["after"]) == ({False}, {True}, True)
 
 
 def stopped(url: str, warmup: int, by: str) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def stopped(url: str, warmup: int, by: str) -> dict[str, Any]:
             asked[0] = time.monotonic()
             stop.set()
 
-    [stage] = climb(url, [(2, 100, warmup)], tick, stop)
+    [stage] = run_stage(url, [(2, 100, warmup)], tick, stop)
     return {**stage, "took": time.monotonic() - asked[0]}
 
 
@@ -177,7 +177,7 @@ def broken_workload(url: str) -> str:
 
     with patch.object(Prompts, "body", side_effect=RuntimeError("ours")):
         try:
-            climb(url, STAGES, lambda _: None)
+            run_stage(url, STAGES, lambda _: None)
         except RuntimeError as defect:
             return str(defect)
     return "nothing was raised"

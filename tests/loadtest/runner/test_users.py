@@ -45,11 +45,11 @@ def shown(runner: LocalRunner) -> dict[str, Any]:
     }
 
 
-def ladder_user(url: str, warmup: int, requests: int) -> dict[str, Any]:
+def stage_user(url: str, warmup: int, requests: int) -> dict[str, Any]:
     """Under Locust: a stage with this one user, let go after it waited a while."""
-    from loadtest.runner.users import LadderUser, closed_loop
+    from loadtest.runner.users import StageUser, closed_loop
 
-    class User(LadderUser):
+    class User(StageUser):
         stage = closed(3, 1, requests, warmup, tokens=12)
         work = closed_loop
 
@@ -81,39 +81,39 @@ def told(stage: Stage) -> dict[str, Any]:
     }
 
 
-def ladder_users(live: str, dead: str) -> list[dict[str, Any]]:
-    return [ladder_user(live, warmup=2, requests=3), ladder_user(dead, warmup=1, requests=2)]
+def stage_users(live: str, dead: str) -> list[dict[str, Any]]:
+    return [stage_user(live, warmup=2, requests=3), stage_user(dead, warmup=1, requests=2)]
 
 
 @pytest.fixture(scope="module")
 def both(engine: tuple[str, int]) -> list[dict[str, Any]]:
-    """A ladder user of a live server, and one of a dead one."""
-    found: list[dict[str, Any]] = under_locust(ladder_users, engine[0], REFUSED)
+    """A runner user of a live server, and one of a dead one."""
+    found: list[dict[str, Any]] = under_locust(stage_users, engine[0], REFUSED)
     return found
 
 
 @pytest.fixture
-def climbed(both: list[dict[str, Any]]) -> dict[str, Any]:
+def finished(both: list[dict[str, Any]]) -> dict[str, Any]:
     return both[0]
 
 
-def test_a_ladder_user_warms_up_shortly_sends_its_share_and_is_gone(climbed: dict[str, Any]) -> None:
-    assert climbed["warmups"] == [[3, 0, index, "ok", 8] for index in range(2)]
-    assert climbed["records"] == [[3, 0, index, "ok", 12] for index in range(3)]
-    assert (climbed["complete"], climbed["defect"], climbed["left"]) == (True, "None", 0)
+def test_a_stage_user_warms_up_shortly_sends_its_share_and_is_gone(finished: dict[str, Any]) -> None:
+    assert finished["warmups"] == [[3, 0, index, "ok", 8] for index in range(2)]
+    assert finished["records"] == [[3, 0, index, "ok", 12] for index in range(3)]
+    assert (finished["complete"], finished["defect"], finished["left"]) == (True, "None", 0)
 
 
-def test_a_ladder_user_sends_nothing_before_the_release_and_then_one_after_the_other(climbed: dict[str, Any]) -> None:
-    assert climbed["waiting"] == [0, 1]
-    free = climbed["released"]
-    for plan, send, end in climbed["times"]:
+def test_a_stage_user_sends_nothing_before_the_release_and_then_one_after_the_other(finished: dict[str, Any]) -> None:
+    assert finished["waiting"] == [0, 1]
+    free = finished["released"]
+    for plan, send, end in finished["times"]:
         assert plan == free <= send < end
         free = end
 
 
-def test_locusts_table_counts_every_request_once_with_its_whole_time_and_its_tokens(climbed: dict[str, Any]) -> None:
+def test_locusts_table_counts_every_request_once_with_its_whole_time_and_its_tokens(finished: dict[str, Any]) -> None:
     """40 ms and 7 gaps of 10 ms for the shortest; warm-ups are requests too."""
-    shown = climbed["shown"]
+    shown = finished["shown"]
     assert (shown["requests"], shown["failures"], shown["errors"]) == (5, 0, [])
     assert shown["tokens"] == pytest.approx((2 * 8 + 3 * 12) / 5)
     assert shown["fastest_ms"] >= 105
@@ -130,9 +130,9 @@ def test_a_dead_server_is_a_failure_of_each_request_and_not_a_defect(both: list[
 
 def early_connection() -> dict[str, Any]:
     """Under Locust: what a server sees of a user that stands at the start, and after its release."""
-    from loadtest.runner.users import LadderUser, closed_loop
+    from loadtest.runner.users import StageUser, closed_loop
 
-    class User(LadderUser):
+    class User(StageUser):
         stage = closed(1, 1, 1)
         work = closed_loop
 

@@ -18,19 +18,19 @@ from tests.loadtest.programs import under_locust
 
 def heard(*messages: object) -> Any:
     """Orders that have listened to these."""
-    from loadtest.runner.worker import Orders
+    from loadtest.runner.worker import Inbox
 
-    orders = Orders()
+    orders = Inbox()
     orders.listen(io.BytesIO(b"".join(packed(message) for message in messages)))
     return orders
 
 
 def told(stage_records: list[Record], pauses: list[float | None]) -> list[list[Any]]:
     """What each call of `tell` wrote."""
-    from loadtest.runner.worker import Telling
+    from loadtest.runner.worker import Outbox
 
     written: list[bytes] = []
-    telling, stage = Telling(written.append), closed(1, 1, 1)
+    telling, stage = Outbox(written.append), closed(1, 1, 1)
     stage.records += stage_records
     found = []
     for pause in pauses:
@@ -58,20 +58,20 @@ def test_requests_are_told_once_and_for_a_short_while_only() -> None:
 
 
 def gate_of(*messages: object) -> tuple[Any, list[object]]:
-    from loadtest.runner.worker import SharedGate, Telling
+    from loadtest.runner.worker import Outbox, SharedStageGate
 
     said: list[object] = []
-    return SharedGate(heard(*messages), Telling(lambda message: said.append(receive(io.BytesIO(message))))), said
+    return SharedStageGate(heard(*messages), Outbox(lambda message: said.append(receive(io.BytesIO(message))))), said
 
 
 def going_together(lead_ms: int) -> dict[str, Any]:
     at = perf_counter_ns() + lead_ms * 1_000_000
     from gevent.fileobject import FileObject  # type: ignore[import-untyped]
 
-    from loadtest.runner.worker import Orders, SharedGate, Telling
+    from loadtest.runner.worker import Inbox, Outbox, SharedStageGate
 
-    orders, said = Orders(), []
-    gate = SharedGate(orders, Telling(lambda message: said.append(receive(io.BytesIO(message)).name)))
+    orders, said = Inbox(), []
+    gate = SharedStageGate(orders, Outbox(lambda message: said.append(receive(io.BytesIO(message)).name)))
     ours, theirs = os.pipe()  # stays open: its end would be a stop
     Thread(target=orders.listen, args=(FileObject(ours, "rb"),), daemon=True).start()
     os.write(theirs, packed(Connect()) + packed(Release(at)))
@@ -97,10 +97,10 @@ def test_a_stop_opens_every_gate_and_lets_nobody_go() -> None:
 
 
 def ended_before_it_began() -> list[bool]:
-    from loadtest.runner.worker import Telling, work
+    from loadtest.runner.worker import Outbox, work
 
     orders = heard()
-    work(orders, Telling(lambda _: pytest.fail("nothing is to be told")))
+    work(orders, Outbox(lambda _: pytest.fail("nothing is to be told")))
     return [orders.stop.is_set()]
 
 

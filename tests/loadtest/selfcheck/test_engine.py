@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.client.connection import Connection, server_at
-from loadtest.client.conversation import Talk
+from loadtest.client.connection import StreamConnection, server_at
+from loadtest.client.conversation import OngoingConversation
 from loadtest.client.record import Record
 from loadtest.workload.prompts import plain
 from tests.loadtest.programs import ROOT
@@ -33,8 +33,8 @@ def known() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def asked(known: str) -> Record:
     server, prompts = server_at(known, None), plain("known", 16, 20, "check")
-    connection, now = Connection(server), time.perf_counter_ns()
-    talk = Talk(prompts, prompts.kinds[0], "1-0-0", server)
+    connection, now = StreamConnection(server), time.perf_counter_ns()
+    talk = OngoingConversation(prompts, prompts.kinds[0], "1-0-0", server)
     record = connection.exchange(talk.request(), Record(1, 0, 0, plan=now, send=now, answer=talk.answer()))
     connection.close()
     return record

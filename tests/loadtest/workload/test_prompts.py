@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.workload.prompts import Prompts, line_through, plain, spread
-from loadtest.workload.schema import Kind
+from loadtest.workload.schema import RequestKind
 
 ONE = plain("tiny", 100, 64, nonce="one")
 [SHORT] = ONE.kinds
-RAG = Kind(name="rag", system_tokens=50, document_tokens=200, documents=3, prompt_tokens=20, output_tokens=8)
+RAG = RequestKind(name="rag", system_tokens=50, document_tokens=200, documents=3, prompt_tokens=20, output_tokens=8)
 
 
 def prompt(prompts: Prompts, label: str) -> str:
