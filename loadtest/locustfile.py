@@ -11,7 +11,7 @@ from locust import LoadTestShape, events
 
 from loadtest.core.errors import LoadtestError
 from loadtest.live import locust_web
-from loadtest.live.locust_settings import add_arguments, calibrated, servers_and_prompts, stage_shape
+from loadtest.live.locust_settings import add_arguments, calibrated, servers_and_requests, stage_shape
 from loadtest.runner.users import SteadyUser
 
 events.init_command_line_parser.add_listener(add_arguments)  # type: ignore[no-untyped-call]
@@ -21,8 +21,8 @@ locust_web.install(events)
 class Chat(SteadyUser):
     def on_start(self) -> None:
         try:
-            self.servers, prompts = servers_and_prompts(self.host, self.environment.parsed_options)
-            self.prompts = calibrated(self.servers[0], prompts)
+            self.servers, requests = servers_and_requests(self.host, self.environment.parsed_options)
+            self.requests = calibrated(self.servers[0], requests)
         except LoadtestError as problem:
             logging.error("%s", problem)
             raise GreenletExit from problem  # ends this user; Locust would print a traceback for StopUser here

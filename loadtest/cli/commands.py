@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 from loadtest.analysis import diff, selfcheck_result, target_judge
 from loadtest.analysis.targets import TargetFile, read_target_file
 from loadtest.analysis.verdict import EXIT_CODES
-from loadtest.cli.options import parser, workload_of
+from loadtest.cli.options import parser, source_and_arrivals
 from loadtest.core.errors import LoadtestError, UsageProblem
 from loadtest.core.sanitize import shown
 from loadtest.live.board import Board
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _config(options: argparse.Namespace, sides: tuple[ServerSide, ...]) -> RunConfig:
     wanted = read_target_file(options.target) if options.target else TargetFile()
-    workload, arrivals = workload_of(options)
+    source, arrivals = source_and_arrivals(options)
     return RunConfig(
         sides=sides,
-        workload=workload,
+        source=source,
         arrivals=arrivals,
         out=defaults.out(options.out),
         repeats=options.repeats,
@@ -161,7 +161,7 @@ def _progress(config: RunConfig, options: argparse.Namespace) -> tuple[RunProgre
     if options.export_port is None:
         return RunProgress(stream, several), lambda: None
     board = Board()
-    board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), config.workload.name)
+    board.begin(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), config.source.name)
     exporter = Exporter(stream, several, board=board)
     return exporter, serve(board, lambda: exporter.users, options.export_port)
 

@@ -8,7 +8,9 @@ from typing import NoReturn
 
 from loadtest.core.errors import UsageProblem
 from loadtest.workload.arrivals import MODES, Arrivals
-from loadtest.workload.schema import MOST, WorkloadFile, names, rates_fault, read_workload
+from loadtest.workload.registry import make_source, source_options
+from loadtest.workload.schema import MOST, names, rates_fault, read_workload
+from loadtest.workload.source import RequestSource
 
 EXIT_CODES = """\
 exit codes: 0 targets met or ran clean; 1 a target missed or requests failed; 2 usage; 3 the run is invalid (client too
@@ -145,6 +147,8 @@ def _server_arguments(run: argparse.ArgumentParser) -> None:
 
 def _plan_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--workload", default="seed", metavar="NAME", help=f"{', '.join(names())}, or a file's path")
+    for option in source_options():
+        run.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
     run.add_argument("--mode", choices=MODES, help="how requests arrive (default: the workload's)")
     run.add_argument("--users", type=_users, help="one stage for each, such as 1,5,10,50 (default: the workload's)")
     run.add_argument(
@@ -215,16 +219,9 @@ def _selfcheck_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print it as JSON")
 
 
-def workload_of(options: argparse.Namespace) -> tuple[WorkloadFile, Arrivals]:
-    """The workload with what the command line changes. UsageProblem where that cannot be."""
+def source_and_arrivals(options: argparse.Namespace) -> tuple[RequestSource, Arrivals]:
+    """What is asked and how it arrives: the workload with what the command line changes. UsageProblem."""
     workload = read_workload(options.workload)
-    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}
-    changes = {name: value for name, value in lengths.items() if value is not None}
-    if changes and len(workload.kinds) > 1:
-        raise UsageProblem(
-            f"--max-tokens, --prompt-tokens: '{workload.name}' has several kinds; copy and change its file"
-        )
-    kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
     written = workload.arrivals.arrivals()
     mode = options.mode or written.mode
     arrivals = Arrivals(
@@ -237,7 +234,12 @@ def workload_of(options: argparse.Namespace) -> tuple[WorkloadFile, Arrivals]:
     fault = rates_fault(mode, arrivals.rates, arrivals.seconds)
     if fault:
         raise UsageProblem(f"--rates: {fault}")
-    return workload.model_copy(update={"kinds": kinds}), arrivals
+    source = make_source(workload, options)
+    if len(source.kinds) > 1 and (options.max_tokens or options.prompt_tokens):
+        raise UsageProblem(
+            f"--max-tokens, --prompt-tokens: '{source.name}' has several kinds; copy and change its file"
+        )
+    return source, arrivals
 
 
 def _users(text: str) -> tuple[int, ...]:

@@ -1,47 +1,57 @@
-"""One conversation: its messages, which grow by every answer, and the request of each turn."""
+"""One conversation as it goes on: its messages, which grow by every answer, and the request of each turn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loadtest.client.connection import Server
 from loadtest.client.sse import StreamedAnswer
-from loadtest.workload.prompts import CHAT_PATH, Prompts
-from loadtest.workload.schema import RequestKind
+from loadtest.workload.requests import CHAT_PATH, ChatRequests
+from loadtest.workload.source import Message, Place
 
 
 class OngoingConversation:
     """Built before the clock starts. Its requests carry `X-Request-Id`, so that a slow one is found in a server's log.
 
     The model's own answer goes into the next turn: then an engine can have all of it in its prefix cache.
+    `servers`: the side's, once for each key.
     """
 
-    def __init__(self, prompts: Prompts, kind: RequestKind, label: str, server: Server) -> None:
-        self.kind = kind
-        self.turn = 1
-        self._prompts = prompts
-        self._label = label
-        self._server = server
-        self._messages = prompts.opening(kind, label)
-        self._request = self._built()
+    def __init__(self, requests: ChatRequests, place: Place, servers: Sequence[Server]) -> None:
+        self.script = requests.conversation(place)
+        self.number = 1  # of the turn
         self.answered = False  # the last turn was a success
+        self._requests = requests
+        self._label = place.label
+        self._server = servers[self.script.key - 1]
+        self._turn = self.script.turn(1)
+        self._messages: list[Message] = [*self._turn.messages]
+        self._request = self._built(self._turn.output_tokens)
+
+    @property
+    def output_tokens(self) -> int:
+        """Of this turn, as it is asked for."""
+        return self._turn.output_tokens
 
     def request(self, max_tokens: int | None = None) -> bytes:
         """The request of this turn; with `max_tokens` a shorter one, for warming up."""
         return self._request if max_tokens is None else self._built(max_tokens)
 
-    def _built(self, max_tokens: int | None = None) -> bytes:
-        body = self._prompts.body(self._messages, self.kind, max_tokens)
-        return self._server.request("POST", CHAT_PATH, body, f"{self._prompts.nonce}-{self._label}-{self.turn}")
+    def _built(self, output_tokens: int) -> bytes:
+        body = self._requests.body(self._messages, output_tokens, self._turn.exact)
+        request_id = f"{self._requests.run.nonce}-{self._label}-{self.number}"
+        return self._server.request("POST", CHAT_PATH, body, request_id)
 
     def answer(self) -> StreamedAnswer:
         """An answer to be filled; it keeps its text where another turn follows."""
-        return StreamedAnswer(kept=[] if self.turn < self.kind.turns else None)
+        return StreamedAnswer(kept=[] if self.number < self.script.turns else None)
 
     def goes_on(self, answer: StreamedAnswer) -> bool:
         """Takes the answer in; False when that was the last turn."""
-        if self.turn >= self.kind.turns:
+        if self.number >= self.script.turns:
             return False
-        self.turn += 1
-        said = {"role": "assistant", "content": answer.text()}
-        self._messages += [said, self._prompts.question(self.kind, self._label, self.turn)]
-        self._request = self._built()
+        self.number += 1
+        self._turn = self.script.turn(self.number)
+        self._messages += [{"role": "assistant", "content": answer.text()}, *self._turn.messages]
+        self._request = self._built(self._turn.output_tokens)
         return True

@@ -17,7 +17,7 @@ from loadtest.client.record import Record, RequestOutcome
 from loadtest.client.token_counts import TokenCounts, several_counted
 from loadtest.core.errors import ServerProblem, UsageProblem
 from loadtest.core.sanitize import one_line
-from loadtest.workload.prompts import CHAT_PATH, Prompts, line_through
+from loadtest.workload.requests import CHAT_PATH, ChatRequests
 
 _SHORT_WORDS, _LONG_WORDS, _LONG_TOKENS = 8, 64, 24
 _PATIENCE_S = 30.0
@@ -63,24 +63,24 @@ def served_models(server: Server, base_url: str) -> list[str]:
 class Calibrated:
     """`reuse`: a connection can be kept for the next request. `line` is for the report's reader."""
 
-    prompts: Prompts
+    requests: ChatRequests
     reuse: bool
     line: str
 
 
 def calibrate(
-    server: Server, prompts: Prompts, counts: TokenCounts = "auto", tell: Callable[[str], None] = lambda _: None
+    server: Server, requests: ChatRequests, counts: TokenCounts = "auto", tell: Callable[[str], None] = lambda _: None
 ) -> Calibrated:
-    """The prompts with this server's tokens per word, whether it keeps connections, and whether to ask for counts.
+    """The requests with this server's tokens per word, whether it keeps connections, and whether to ask for counts.
 
     Two small requests tell. If they fail in a way that a run should name (cut, stalled, …), the run goes on with one
     token per word; ServerProblem if no run can succeed. `tell` gets a line when the first answer is long in coming.
     """
-    short, kept = _waited_for(server, prompts, tell)
+    short, kept = _waited_for(server, requests, tell)
     failed = _failure(server, short)
     if failed is not None:
-        return Calibrated(replace(prompts, ask_counts=counts == "always"), kept, failed)
-    asking = replace(prompts, ask_counts=counts != "never")
+        return Calibrated(replace(requests, ask_counts=counts == "always"), kept, failed)
+    asking = replace(requests, ask_counts=counts != "never")
     long, kept_too = _probe(server, asking, _LONG_WORDS, _LONG_TOKENS)
     if asking.ask_counts and long.outcome is RequestOutcome.CLIENT_ERROR:  # it does not know that field
         asking = replace(asking, ask_counts=False)
@@ -89,11 +89,11 @@ def calibrate(
     asked = asking.ask_counts and (counts == "always" or several_counted(long.answer))
     reuse = kept and kept_too
     if failed is not None or short.answer.usage is None or long.answer.usage is None:
-        return Calibrated(replace(prompts, ask_counts=asked), reuse, failed or "")
+        return Calibrated(replace(requests, ask_counts=asked), reuse, failed or "")
     per_word, overhead = line_through(
         (_SHORT_WORDS, short.answer.usage.prompt), (_LONG_WORDS, long.answer.usage.prompt)
     )
-    known = replace(prompts, tokens_per_word=per_word, overhead_tokens=overhead, ask_counts=asked)
+    known = replace(requests, source=requests.source.calibrated(per_word, overhead), ask_counts=asked)
     line = f"{per_word:.2f} tokens a word and {overhead:.0f} for the template here"
     line += "; the server counts the tokens of each event" if asked else ""
     closes = "" if reuse else "; it closes each connection after its answer, so each request has a new one"
@@ -109,7 +109,7 @@ def _failure(server: Server, record: Record) -> str | None:
     return None
 
 
-def _waited_for(server: Server, prompts: Prompts, tell: Callable[[str], None]) -> tuple[Record, bool]:
+def _waited_for(server: Server, requests: ChatRequests, tell: Callable[[str], None]) -> tuple[Record, bool]:
     """The first probe. While its answer does not come, a line says so: the wait may be long."""
     over = Event()
 
@@ -123,17 +123,18 @@ def _waited_for(server: Server, prompts: Prompts, tell: Callable[[str], None]) -
     watching = Thread(target=watch, daemon=True, name="waiting for a first answer")
     watching.start()
     try:
-        return _probe(server, prompts, _SHORT_WORDS, 1)
+        return _probe(server, requests, _SHORT_WORDS, 1)
     finally:
         over.set()
         watching.join()
 
 
-def _probe(server: Server, prompts: Prompts, words: int, tokens: int) -> tuple[Record, bool]:
+def _probe(server: Server, requests: ChatRequests, words: int, tokens: int) -> tuple[Record, bool]:
     """The record, and whether the connection was usable a moment after a good answer that did not announce its end."""
     connection = StreamConnection(server)
-    messages = [{"role": "user", "content": prompts.text(f"probe-{words}", words)}]
-    request = server.request("POST", CHAT_PATH, prompts.body(messages, prompts.kinds[0], max_tokens=tokens))
+    messages = [{"role": "user", "content": requests.run.text(f"probe-{words}", words)}]
+    body = requests.body(messages, tokens, requests.source.lengths.exact)
+    request = server.request("POST", CHAT_PATH, body)
     now = perf_counter_ns()
     try:
         record = connection.exchange(request, Record(0, 0, words, plan=now, send=now))
@@ -170,3 +171,12 @@ def _model_names(body: bytes) -> list[str] | None:
         return [str(entry["id"]) for entry in models]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
+
+
+def line_through(short: tuple[int, int], long: tuple[int, int]) -> tuple[float, float]:
+    """(tokens per word, tokens of overhead) through two measured points (words, prompt tokens).
+
+    (1, 0) where the longer prompt is not the one with more tokens: such a server's counts tell nothing.
+    """
+    per_word = (long[1] - short[1]) / (long[0] - short[0])
+    return (per_word, max(0.0, short[1] - short[0] * per_word)) if per_word > 0 else (1.0, 0.0)

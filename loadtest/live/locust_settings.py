@@ -23,8 +23,10 @@ from loadtest.live.host_check import told
 from loadtest.live.stage_shape import SPAWN_RATE, StageShape, step_users
 from loadtest.runner import defaults
 from loadtest.runner.config import read_keys
-from loadtest.workload.prompts import Prompts
+from loadtest.workload.registry import make_source
+from loadtest.workload.requests import ChatRequests
 from loadtest.workload.schema import names, read_workload
+from loadtest.workload.texts import RunTexts
 
 _ONCE = Lock()
 
@@ -75,43 +77,38 @@ def stage_shape(options: Namespace) -> StageShape:
     return StageShape(step_users(options.steps, most), max(1, options.stage_seconds), rate, options.run_time or None)
 
 
-def servers_and_prompts(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], Prompts]:
+def servers_and_requests(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], ChatRequests]:
     """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
     if not host:
         raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
-    workload = read_workload(options.workload)
+    source = make_source(read_workload(options.workload), options)
     keys = read_keys(Path(options.api_key_file) if options.api_key_file else None)
-    if workload.keys > len(keys):
-        raise UsageProblem(
-            f"the workload '{workload.name}' needs {workload.keys} keys, and --api-key-file has {len(keys)}"
-        )
+    if source.keys > len(keys):
+        raise UsageProblem(f"the workload '{source.name}' needs {source.keys} keys, and --api-key-file has {len(keys)}")
     try:
         servers = tuple(server_at(host, key) for key in keys)
     except ValueError as error:
         raise UsageProblem(f"host: {error}") from error
     model = options.model or _first_model(servers[0], host)
-    lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}
-    changes = {name: value for name, value in lengths.items() if value > 0}
-    kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
-    return servers, Prompts(model, kinds, nonce=secrets.token_hex(8))
+    return servers, ChatRequests(model, source, RunTexts(secrets.token_hex(8)))
 
 
-def calibrated(server: Server, prompts: Prompts) -> Prompts:
+def calibrated(server: Server, requests: ChatRequests) -> ChatRequests:
     """With this server's tokens per word: a few requests, once a process, that Locust does not count."""
     with _ONCE:  # users who begin together wait for the first one's answers
-        return replace(_calibrated(server, replace(prompts, nonce="")), nonce=prompts.nonce)
+        return replace(_calibrated(server, replace(requests, run=RunTexts(""))), run=requests.run)
 
 
 @lru_cache
-def _calibrated(server: Server, prompts: Prompts) -> Prompts:
+def _calibrated(server: Server, requests: ChatRequests) -> ChatRequests:
     """As they are, where the server cannot answer now: the users' own requests will show why."""
     try:
-        found = calibrate(server, replace(prompts, nonce=secrets.token_hex(8)), tell=logging.info)
+        found = calibrate(server, replace(requests, run=RunTexts(secrets.token_hex(8))), tell=logging.info)
     except LoadtestError as problem:
         logging.warning("prompt length not calibrated, a word counts as a token: %s", problem)
-        return prompts
+        return requests
     logging.info("%s", found.line)
-    return replace(found.prompts, nonce="")
+    return replace(found.requests, run=requests.run)
 
 
 @lru_cache

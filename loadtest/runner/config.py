@@ -16,7 +16,7 @@ from loadtest.client.token_counts import TokenCounts
 from loadtest.core.errors import UsageProblem
 from loadtest.core.files import read_text
 from loadtest.workload.arrivals import OPEN_LOOP, Arrivals
-from loadtest.workload.schema import WorkloadFile
+from loadtest.workload.source import RequestSource
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -39,7 +39,7 @@ class RunConfig:
     """Times in seconds. `patience`: how long a request may wait in all for `Retry-After`; 0: a refusal is final."""
 
     sides: tuple[ServerSide, ...]
-    workload: WorkloadFile
+    source: RequestSource
     arrivals: Arrivals
     out: Path
     repeats: int = 1
@@ -62,12 +62,12 @@ class RunConfig:
         return {
             "base_url": " and ".join(side.base_url for side in self.sides),
             "model": " and ".join(dict.fromkeys(side.model for side in self.sides)),
-            "workload": self.workload.name,
+            "workload": self.source.name,
             "users": list(self.arrivals.users) if self.arrivals.mode not in OPEN_LOOP else [],
             "requests_per_user": 1 if self.arrivals.mode == "burst" else self.arrivals.requests_per_user,
             "rates": list(self.arrivals.rates),
-            "max_tokens": max(kind.output_tokens for kind in self.workload.kinds),
-            "prompt_tokens": max(kind.prompt_tokens for kind in self.workload.kinds),
+            "max_tokens": self.source.lengths.output,
+            "prompt_tokens": self.source.lengths.prompt,
             "token_counts": self.token_counts,
             **{name: getattr(self, name) for name in names},
         }

@@ -36,10 +36,10 @@ def open_loop(user: StageUser, stage: Stage, _number: int) -> None:
         stage.start.arrive()
         for number in stage.share:
             # Built before it is due: what building costs is not lateness while the server has time to answer.
-            talk = user.talk(stage.work.kinds[number], f"{stage.work.label}-{number}")
+            ongoing = user.conversation(stage.place(number))
             due = stage.released + int(starts[number] * 1e9)
             _sleep_until(due)
-            under_way.spawn(_converse, user, stage, talk, (number, due), idle)
+            under_way.spawn(_converse, user, stage, ongoing, (number, due), idle)
         under_way.join()
     finally:
         under_way.kill()
@@ -49,11 +49,11 @@ def open_loop(user: StageUser, stage: Stage, _number: int) -> None:
 
 
 def _converse(
-    user: StageUser, stage: Stage, talk: OngoingConversation, place: tuple[int, int], idle: list[StreamConnection]
+    user: StageUser, stage: Stage, ongoing: OngoingConversation, place: tuple[int, int], idle: list[StreamConnection]
 ) -> None:
     connection = idle.pop() if idle else StreamConnection(user.servers[0])
     try:
-        for made in user.converse(talk, _maker(stage, *place), connection):
+        for made in user.converse(ongoing, _maker(stage, *place), connection):
             stage.records.append(made)
         idle.append(connection)
     except Exception as defect:  # noqa: BLE001 - our own defect: told to the runner, or it would vanish
@@ -75,9 +75,8 @@ def _connections(stage: Stage) -> int:
 
 def _warm_up(user: StageUser, stage: Stage, idle: list[StreamConnection]) -> None:
     group = Group()
-    kinds = stage.work.kinds
     for number, connection in zip(stage.share, idle[:_MOST_WARMING], strict=False):
-        group.spawn(user.warm_up, stage, number, kinds[number], connection)
+        group.spawn(user.warm_up, stage, number, connection)
     group.join(raise_error=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import random
 import resource
 import secrets
 from collections import Counter
@@ -32,16 +31,18 @@ from loadtest.runner.stage import Stage, StageWork
 from loadtest.runner.stages import SideLoads, SingleProcess, StageResult
 from loadtest.runner.users import WARMUP_TOKENS
 from loadtest.workload.arrivals import StagePlan, interleaved, poisson
-from loadtest.workload.prompts import Prompts, spread
+from loadtest.workload.requests import ChatRequests
+from loadtest.workload.source import Place
+from loadtest.workload.texts import RunTexts
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A side that answered: its servers (one for each key), its prompts, and a line about their length."""
+    """A side that answered: its servers (one for each key), what it is asked, and a line about prompts' length."""
 
     side: ServerSide
     servers: tuple[Server, ...]
-    prompts: Prompts
+    requests: ChatRequests
     calibration: str
 
 
@@ -54,17 +55,17 @@ def prepare(config: RunConfig, progress: RunProgress) -> list[Ready]:
 
 def _prepare(side: ServerSide, config: RunConfig, nonce: str, progress: RunProgress) -> Ready:
     servers = tuple(_server(side, key, config) for key in side.keys)
-    if config.workload.keys > len(servers):
-        wanted = f"the workload '{config.workload.name}' needs {config.workload.keys} keys"
+    if config.source.keys > len(servers):
+        wanted = f"the workload '{config.source.name}' needs {config.source.keys} keys"
         raise UsageProblem(f"--api-key-file: {wanted}, and {side.name} has {len(servers)}")
     progress.line(f"checking {side.base_url} for model {side.model or 'of any name'}")
     side = replace(side, model=check_model(servers[0], side.base_url, side.model))
     salt = side.name if len(config.sides) > 1 else ""
-    prompts = Prompts(side.model, config.workload.kinds, nonce, salt)
-    found = calibrate(servers[0], prompts, config.token_counts, progress.line)
+    requests = ChatRequests(side.model, config.source, RunTexts(nonce, salt))
+    found = calibrate(servers[0], requests, config.token_counts, progress.line)
     progress.line(found.line)
     servers = tuple(replace(server, reuse=found.reuse) for server in servers)
-    return Ready(side, servers, found.prompts, found.line)
+    return Ready(side, servers, found.requests, found.line)
 
 
 def _server(side: ServerSide, key: str | None, config: RunConfig) -> Server:
@@ -134,15 +135,14 @@ def _run_stage(
     A stage that was stopped during its warm-up has nothing to tell.
     """
     finished: list[StageResult] = []
-    loads: SideLoads = {one.side.name: (one.servers, one.prompts) for one in sides}
+    loads: SideLoads = {one.side.name: (one.servers, one.requests) for one in sides}
     borders = {name: watch.ask for name, watch in watches.items()}
     several = config.processes > 1
     runners = ProcessPool(loads, borders, stop, config.processes) if several else SingleProcess(loads, borders, stop)
-    nonce = sides[0].prompts.nonce
     plans = interleaved(config.arrivals, list(loads), config.repeats)
     try:
         for plan in plans:
-            stage = Stage(plan, _work(plan, config, nonce))
+            stage = Stage(plan, _work(plan, config, sides[0].requests))
             progress.stage_begins(stage, len(plans))
             one = runners.run_stage(stage, progress.tick)
             if stage.released:
@@ -155,22 +155,26 @@ def _run_stage(
     return finished, list(runners.died)
 
 
-def _work(plan: StagePlan, config: RunConfig, nonce: str) -> StageWork:
-    """The same for the same stage of every side: labels, kinds and arrivals hang on repeat and position alone."""
-    label, kinds = f"{plan.repeat}-{plan.position}", config.workload.kinds
+def _work(plan: StagePlan, config: RunConfig, requests: ChatRequests) -> StageWork:
+    """The same for the same stage of every side: labels and arrivals hang on repeat and position alone."""
+    label = f"{plan.repeat}-{plan.position}"
     if plan.rate is None or plan.seconds is None:
-        return StageWork(spread(kinds, plan.users or 1), label, config.warmup)
-    source = random.Random(f"{nonce}/{label}")
-    starts = poisson(plan.rate, plan.seconds, source)
-    chosen = source.choices(kinds, weights=[kind.weight for kind in kinds], k=len(starts))
-    return StageWork(chosen, label, config.warmup, starts)
+        each = plan.requests_per_user
+        places = [Place(label, n, plan.users, i) for n in range(plan.users or 1) for i in range(each or 0)]
+        return StageWork(label, config.warmup, planned=None if each is None else _planned(requests, places))
+    starts = poisson(plan.rate, plan.seconds, requests.run.chance(label))
+    return StageWork(label, config.warmup, starts, _planned(requests, [Place(label, n) for n in range(len(starts))]))
+
+
+def _planned(requests: ChatRequests, places: Sequence[Place]) -> int:
+    return sum(requests.conversation(place).turns for place in places)
 
 
 def _stage_report(finished: StageResult, samples: list[Sample], zero: int, config: RunConfig) -> StageReport:
     stage = finished.stage
     client = summarise(stage.records, stage.released)
     failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
-    kinds = [kind.name for kind in config.workload.kinds]
+    kinds = config.source.kinds
     return StageReport(
         plan=stage.plan,
         planned=stage.planned,
@@ -189,25 +193,22 @@ def _stage_report(finished: StageResult, samples: list[Sample], zero: int, confi
 
 
 def _workload(config: RunConfig, first: Ready) -> dict[str, Any]:
-    kinds = config.workload.kinds
-    exact = all(kind.exact_length for kind in kinds)
+    requests, told = first.requests, first.requests.source.describe()
     return {
-        "name": config.workload.name,
-        "description": config.workload.description,
-        "kinds": [kind.model_dump() for kind in kinds],
+        "name": config.source.name,
+        "description": config.source.description,
+        **told,
         "arrivals": {name: getattr(config.arrivals, name) for name in config.arrivals.__slots__},
         "loop": config.arrivals.sentence,
-        "prompt_words": first.prompts.words(kinds[0].prompt_tokens - first.prompts.overhead_tokens),
+        "prompt_words": next(iter(told["prompt_words"].values())),
         "prompt_calibration": first.calibration,
-        "nonce": first.prompts.nonce,
-        "temperature": first.prompts.temperature,
-        "output_tokens": "fixed by max_tokens, min_tokens and ignore_eos" if exact else "at most max_tokens",
+        "nonce": requests.run.nonce,
+        "temperature": requests.temperature,
         "warmup_tokens": WARMUP_TOKENS,
     }
 
 
 def _side(ready: Ready) -> dict[str, Any]:
-    prompts = ready.prompts
     return {
         "name": ready.side.name,
         "base_url": ready.side.base_url,
@@ -215,11 +216,9 @@ def _side(ready: Ready) -> dict[str, Any]:
         "engine_metrics": list(ready.side.engine_metrics),
         "pids": list(ready.side.pids),
         "meta": ready.side.meta,
-        "prompt_words": {
-            kind.name: prompts.words(kind.prompt_tokens - prompts.overhead_tokens) for kind in prompts.kinds
-        },
+        "prompt_words": ready.requests.source.describe()["prompt_words"],
         "calibration": ready.calibration,
-        "token_counts_asked": prompts.ask_counts,
+        "token_counts_asked": ready.requests.ask_counts,
     }
 
 

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 
 from loadtest.client.record import Record
 from loadtest.workload.arrivals import StagePlan
-from loadtest.workload.schema import RequestKind
+from loadtest.workload.source import Place
 
 
 class Barrier:
@@ -32,16 +32,18 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class StageWork:
-    """What a stage sends. Closed loop: one kind for each user; open loop: one for each of `starts` (seconds).
+    """What a stage sends: conversations for its users, or one for each of `starts` (seconds) of an open loop.
 
     `label` begins the label of each of its requests: the same for the same stage of every side.
+    `planned`: requests to be sent when each is answered, since a conversation ends with its first failure; None where
+    the clock decides.
     `share`: the numbers of those users or arrivals that this process has, where several processes divide them.
     """
 
-    kinds: Sequence[RequestKind]
     label: str
     warmup: int = 0
     starts: Sequence[float] | None = None
+    planned: int | None = None
     share: Sequence[int] | None = None
 
     def of(self, process: int, processes: int, users: int) -> StageWork:
@@ -78,11 +80,12 @@ class Stage:
 
     @property
     def planned(self) -> int | None:
-        """Requests to be sent when each is answered: a conversation ends with its first failure. None: by the clock."""
-        turns = sum(kind.turns for kind in self.work.kinds)
-        if self.work.starts is not None:
-            return turns
-        return None if self.plan.requests_per_user is None else turns * self.plan.requests_per_user
+        return self.work.planned
+
+    def place(self, number: int, index: int = 0, warmup: bool = False) -> Place:
+        """Of a user's or an arrival's conversation. What warms up is in no measured request."""
+        users = None if self.work.starts is not None else self.plan.users or 1
+        return Place(f"warmup-{self.work.label}" if warmup else self.work.label, number, users, index)
 
     @property
     def deadline(self) -> int | None:

@@ -17,10 +17,10 @@ from loadtest.client.connection import Server
 from loadtest.runner.open_loop import open_loop
 from loadtest.runner.stage import Stage
 from loadtest.runner.users import StageUser, closed_loop
-from loadtest.workload.prompts import Prompts
+from loadtest.workload.requests import ChatRequests
 
 # Of each side by its name: its servers, and what they are asked.
-SideLoads = Mapping[str, tuple[tuple[Server, ...], Prompts]]
+SideLoads = Mapping[str, tuple[tuple[Server, ...], ChatRequests]]
 
 _POLL_S = 0.1
 _MAX_SPAWN_RATE = 100  # Locust warns above
@@ -59,11 +59,11 @@ class StageRunner:
     `stop` ends the run early: what is there is kept.
     """
 
-    def __init__(self, servers: tuple[Server, ...], prompts: Prompts, stop: Event, gate: StageGate) -> None:
+    def __init__(self, servers: tuple[Server, ...], requests: ChatRequests, stop: Event, gate: StageGate) -> None:
         class User(StageUser):
             pass
 
-        User.servers, User.prompts = servers, prompts
+        User.servers, User.requests = servers, requests
         self._user_class = User
         self.environment = Environment(user_classes=[User], host=servers[0].authority)
         self._runner: LocalRunner = self.environment.create_local_runner()
@@ -115,8 +115,8 @@ class SingleProcess:
 
     def __init__(self, loads: SideLoads, borders: Mapping[str, Callable[[], None]], stop: Event) -> None:
         self._runners = {
-            side: StageRunner(servers, prompts, stop, StageGate(borders[side]))
-            for side, (servers, prompts) in loads.items()
+            side: StageRunner(servers, requests, stop, StageGate(borders[side]))
+            for side, (servers, requests) in loads.items()
         }
 
     def run_stage(self, stage: Stage, tick: Callable[[Stage], None]) -> StageResult:

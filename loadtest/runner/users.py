@@ -16,10 +16,11 @@ from loadtest.client.connection import Server, StreamConnection
 from loadtest.client.conversation import OngoingConversation
 from loadtest.client.record import Record
 from loadtest.runner.stage import Stage
-from loadtest.workload.prompts import CHAT_PATH, Prompts, spread
-from loadtest.workload.schema import RequestKind
+from loadtest.workload.requests import CHAT_PATH, ChatRequests
+from loadtest.workload.source import Place
 
 WARMUP_TOKENS = 8
+_STEADY = 100  # conversations in which all kinds come by their weights
 _REST_S = 1.0  # a closed loop against a dead server would otherwise fail thousands of times a second
 
 
@@ -32,7 +33,7 @@ class ChatUser(User):
 
     abstract = True
     servers: tuple[Server, ...]
-    prompts: Prompts
+    requests: ChatRequests
 
     _connection: StreamConnection | None = None
 
@@ -46,8 +47,8 @@ class ChatUser(User):
         if self._connection is not None:
             self._connection.close()
 
-    def talk(self, kind: RequestKind, label: str) -> OngoingConversation:
-        return OngoingConversation(self.prompts, kind, label, self.servers[kind.key - 1])
+    def conversation(self, place: Place) -> OngoingConversation:
+        return OngoingConversation(self.requests, place, self.servers)
 
     def ask(self, request: bytes, record: Record, connection: StreamConnection | None = None) -> Record:
         """One request, told to Locust once: whole duration, output tokens as its length."""
@@ -64,20 +65,20 @@ class ChatUser(User):
         return record
 
     def converse(
-        self, talk: OngoingConversation, record: Callable[[int], Record], connection: StreamConnection | None = None
+        self, ongoing: OngoingConversation, record: Callable[[int], Record], connection: StreamConnection | None = None
     ) -> Iterator[Record]:
         """A conversation turn by turn, to its end or its first failure. `record` makes one for an intended start."""
-        request, plan = talk.request(), 0
+        script, request, plan = ongoing.script, ongoing.request(), 0
         while True:
             made = record(plan)
-            made.kind, made.turn, made.key = talk.kind.name, talk.turn, talk.kind.key
-            made.max_tokens, made.answer = talk.kind.output_tokens, talk.answer()
+            made.kind, made.turn, made.key = script.kind, ongoing.number, script.key
+            made.max_tokens, made.answer = ongoing.output_tokens, ongoing.answer()
             yield self.ask(request, made, connection)
-            talk.answered = made.ok
-            if not made.ok or not talk.goes_on(made.answer):
+            ongoing.answered = made.ok
+            if not made.ok or not ongoing.goes_on(made.answer):
                 return
-            plan = made.end + int(talk.kind.think_s * 1e9)
-            request = talk.request()
+            plan = made.end + int(script.think_s * 1e9)
+            request = ongoing.request()
             time.sleep(max(0.0, (plan - perf_counter_ns()) / 1e9))
 
 
@@ -90,15 +91,14 @@ class SteadyUser(ChatUser):
     @task
     def chat(self) -> None:
         number = next(self._numbers)
-        kind = spread(self.prompts.kinds, 100)[number % 100]
-        talk = self.talk(kind, f"steady-{number}")
+        ongoing = self.conversation(Place("steady", number % _STEADY, _STEADY, number // _STEADY))
 
         def record(plan: int) -> Record:
             return Record(0, 0, number, plan=plan or perf_counter_ns(), send=perf_counter_ns())
 
-        for _ in self.converse(talk, record):
+        for _ in self.converse(ongoing, record):
             pass
-        if not talk.answered:
+        if not ongoing.answered:
             time.sleep(_REST_S)
 
 
@@ -118,20 +118,21 @@ class StageUser(ChatUser):
             stage.fail(defect)
         raise StopUser
 
-    def warm_up(self, stage: Stage, user: int, kind: RequestKind, connection: StreamConnection | None = None) -> None:
+    def warm_up(self, stage: Stage, user: int, connection: StreamConnection | None = None) -> None:
         for index in range(stage.work.warmup):
             now = perf_counter_ns()
-            request = self.talk(kind, f"warmup-{stage.work.label}-{user}-{index}").request(WARMUP_TOKENS)
-            record = Record(stage.number, user, index, plan=now, send=now, kind=kind.name, key=kind.key)
-            stage.warmups.append(self.ask(request, record, connection))
+            ongoing = self.conversation(stage.place(user, index, warmup=True))
+            record = Record(
+                stage.number, user, index, plan=now, send=now, kind=ongoing.script.kind, key=ongoing.script.key
+            )
+            stage.warmups.append(self.ask(ongoing.request(WARMUP_TOKENS), record, connection))
 
 
 def closed_loop(user: StageUser, stage: Stage, number: int) -> None:
     """One conversation after the other: a fixed number of them, or until the stage's deadline."""
-    kind = stage.work.kinds[number]
-    user.warm_up(stage, number, kind)
+    user.warm_up(stage, number)
     wanted = stage.plan.requests_per_user
-    talks = [user.talk(kind, f"{stage.work.label}-{number}-{index}") for index in range(wanted or 1)]
+    conversations = [user.conversation(stage.place(number, index)) for index in range(wanted or 1)]
     stage.warm.arrive()
     connect_early(user.connection)
     stage.start.arrive()
@@ -139,21 +140,21 @@ def closed_loop(user: StageUser, stage: Stage, number: int) -> None:
     for index in count():
         if index == wanted or (deadline is not None and perf_counter_ns() >= deadline):
             break
-        talk = talks[index] if index < len(talks) else user.talk(kind, f"{stage.work.label}-{number}-{index}")
-        free = _one_talk(user, stage, talk, (number, index, free))
-        if deadline is not None and not talk.answered:
+        ongoing = conversations[index] if index < len(conversations) else user.conversation(stage.place(number, index))
+        free = _one_conversation(user, stage, ongoing, (number, index, free))
+        if deadline is not None and not ongoing.answered:
             time.sleep(_REST_S)
     stage.leave()
 
 
-def _one_talk(user: StageUser, stage: Stage, talk: OngoingConversation, place: tuple[int, int, int]) -> int:
+def _one_conversation(user: StageUser, stage: Stage, ongoing: OngoingConversation, place: tuple[int, int, int]) -> int:
     """Runs it and returns when its user is free again."""
     number, index, free = place
 
     def record(plan: int) -> Record:
         return Record(stage.number, number, index, plan=plan or free, send=plan or free)
 
-    for made in user.converse(talk, record):
+    for made in user.converse(ongoing, record):
         stage.records.append(made)
         free = made.end
     return free

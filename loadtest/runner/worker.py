@@ -109,7 +109,7 @@ def work(orders: Inbox, telling: Outbox) -> None:
         return
     gate = SharedStageGate(orders, telling)
     stage_runners = {
-        side: StageRunner(servers, prompts, orders.stop, gate) for side, (servers, prompts) in loads.items()
+        side: StageRunner(servers, requests, orders.stop, gate) for side, (servers, requests) in loads.items()
     }
     while isinstance(order := orders.next(), RunStage):
         telling.begin()

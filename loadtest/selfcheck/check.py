@@ -28,7 +28,9 @@ from loadtest.runner.stage import Stage, StageWork
 from loadtest.runner.stages import SideLoads, SingleProcess, StageResult
 from loadtest.selfcheck import compare_clocks
 from loadtest.workload.arrivals import StagePlan
-from loadtest.workload.prompts import plain, spread
+from loadtest.workload.requests import ChatRequests
+from loadtest.workload.synthetic import plain
+from loadtest.workload.texts import RunTexts
 
 _NONCE = "selfcheck"
 _ANSWER_S = 1.0
@@ -62,16 +64,14 @@ def measure(url: str, truth_url: str, load: CheckLoad, model: str) -> SelfCheck:
 def _run_stage(url: str, load: CheckLoad, model: str) -> StageResult:
     requests = max(2, round(load.seconds / _ANSWER_S))
     plan = StagePlan(1, 1, 1, "", "closed", users=load.users, requests_per_user=requests)
-    prompts = plain(model, 16, max(10, round(load.tokens_per_s * _ANSWER_S)), _NONCE)
-    loads: SideLoads = {plan.side: ((server_at(url, None),), prompts)}
+    source = plain(16, max(10, round(load.tokens_per_s * _ANSWER_S)))
+    loads: SideLoads = {plan.side: ((server_at(url, None),), ChatRequests(model, source, RunTexts(_NONCE)))}
     borders, several = {plan.side: lambda: None}, load.processes > 1
     runners = (
         ProcessPool(loads, borders, Event(), load.processes) if several else SingleProcess(loads, borders, Event())
     )
     try:
-        finished = runners.run_stage(
-            Stage(plan, StageWork(spread(prompts.kinds, load.users), "1", warmup=1)), lambda _: None
-        )
+        finished = runners.run_stage(Stage(plan, StageWork("1", warmup=1)), lambda _: None)
     finally:
         runners.close()
     if runners.died:

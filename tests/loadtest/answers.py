@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from loadtest.analysis.selfcheck_result import ClockComparison, LagQuantiles, SelfCheck
 from loadtest.client.record import Record, RequestOutcome
 from loadtest.client.sse import StreamedAnswer, TokenUsage
 from loadtest.runner.stage import Stage, StageWork
 from loadtest.workload.arrivals import StagePlan
+from loadtest.workload.requests import ChatRequests
 from loadtest.workload.schema import RequestKind
+from loadtest.workload.synthetic import Synthetic
+from loadtest.workload.texts import RunTexts
 
 MS = 1_000_000
 
@@ -27,14 +31,16 @@ def usage(prompt: int, output: int) -> bytes:
     return b"data: " + json.dumps({"choices": [], "usage": counts}).encode() + b"\n\n"
 
 
-KIND = RequestKind(name="short", prompt_tokens=16, output_tokens=8)
+def asked(prompt_tokens: int = 16, output_tokens: int = 8, nonce: str = "test", **more: Any) -> ChatRequests:
+    """Requests made up for the model `tiny`; `more` are other lengths of their kind."""
+    kind = RequestKind(name="plain", prompt_tokens=prompt_tokens, output_tokens=output_tokens, **more)
+    return ChatRequests("tiny", Synthetic("plain", "of one kind", (kind,)), RunTexts(nonce))
 
 
-def closed(number: int, users: int, requests_per_user: int, warmup: int = 0, tokens: int = 8) -> Stage:
+def closed(number: int, users: int, requests_per_user: int, warmup: int = 0) -> Stage:
     """A stage of a closed loop."""
-    kind = KIND.model_copy(update={"output_tokens": tokens})
     plan = StagePlan(number, number, 1, "server", "closed", users=users, requests_per_user=requests_per_user)
-    return Stage(plan, StageWork([kind] * users, str(number), warmup))
+    return Stage(plan, StageWork(str(number), warmup, planned=users * requests_per_user))
 
 
 DONE = b"data: [DONE]\n\n"

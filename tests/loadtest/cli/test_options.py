@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.cli.options import parser, workload_of
+from loadtest.cli.options import parser, source_and_arrivals
 from loadtest.core.errors import UsageProblem
 
 RUN = ["run", "--base-url", "http://x", "--model", "m", "--out", "o"]
 
 
 def test_without_options_the_workload_says_all() -> None:
-    workload, arrivals = workload_of(parser().parse_args(RUN))
-    assert (workload.name, workload.kinds[0].output_tokens) == ("seed", 64)
+    source, arrivals = source_and_arrivals(parser().parse_args(RUN))
+    assert (source.name, source.lengths.output) == ("seed", 64)
     assert (arrivals.mode, arrivals.users, arrivals.requests_per_user) == ("closed", (1, 5, 10, 50), 4)
 
 
 def test_options_win_over_the_workload() -> None:
     words = ["--workload", "chat", "--mode", "open", "--rates", "2,4", "--seconds", "7", "--max-tokens", "9"]
-    workload, arrivals = workload_of(parser().parse_args([*RUN, *words]))
-    assert (workload.kinds[0].output_tokens, workload.kinds[0].system_tokens) == (9, 600)
+    source, arrivals = source_and_arrivals(parser().parse_args([*RUN, *words]))
+    [kind] = source.describe()["kinds"]
+    assert (source.lengths.output, kind["output_tokens"], kind["system_tokens"]) == (9, 9, 600)
     assert [stage.label for stage in arrivals.stages()] == ["2/s", "4/s"]
     assert {stage.seconds for stage in arrivals.stages()} == {7}
 
@@ -34,7 +35,7 @@ def test_options_win_over_the_workload() -> None:
 )
 def test_what_does_not_fit_together_is_refused(words: list[str], expected: str) -> None:
     with pytest.raises(UsageProblem, match=expected):
-        workload_of(parser().parse_args([*RUN, *words]))
+        source_and_arrivals(parser().parse_args([*RUN, *words]))
 
 
 def test_retry_after_is_obeyed_when_asked_for_with_a_limit_of_its_own_or_the_default() -> None:

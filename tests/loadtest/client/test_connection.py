@@ -12,13 +12,12 @@ import pytest
 from loadtest.analysis.metrics import e2e_ms, itl_ms, tpot_ms, ttft_ms
 from loadtest.client.connection import Server, StreamConnection, server_at
 from loadtest.client.record import Record
-from loadtest.workload.prompts import CHAT_PATH, plain
-from tests.loadtest.answers import DONE, event, usage
+from loadtest.workload.requests import CHAT_PATH
+from tests.loadtest.answers import DONE, asked, event, usage
 from tests.loadtest.paced import paced
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
-PROMPTS = plain("tiny", 20, 10, nonce="test")
-BODY = PROMPTS.body(PROMPTS.opening(PROMPTS.kinds[0], "one"), PROMPTS.kinds[0])
+BODY = asked().body([{"role": "user", "content": "one two three"}], 10)
 GOOD = event("") + event("a") + event("b", "length") + usage(9, 2) + DONE
 
 

@@ -7,16 +7,14 @@ import orjson
 from loadtest.client.connection import server_at
 from loadtest.client.conversation import OngoingConversation
 from loadtest.client.sse import StreamedAnswer
-from loadtest.workload.prompts import Prompts
-from loadtest.workload.schema import RequestKind
-from tests.loadtest.answers import DONE, event
+from loadtest.workload.source import Place
+from tests.loadtest.answers import DONE, asked, event
 
-KIND = RequestKind(name="talk", prompt_tokens=10, output_tokens=20, turns=3)
 SERVER = server_at("http://127.0.0.1:1", "fb-key")
 
 
-def talk(kind: RequestKind = KIND) -> OngoingConversation:
-    return OngoingConversation(Prompts("tiny", (kind,), "nonce"), kind, "1-1-0-0", SERVER)
+def talk(turns: int = 3) -> OngoingConversation:
+    return OngoingConversation(asked(10, 20, "nonce", turns=turns), Place("1-1", 0), [SERVER])
 
 
 def sent(request: bytes) -> tuple[str, list[dict[str, str]], int]:
@@ -44,7 +42,7 @@ def test_each_turn_holds_all_that_was_said_before() -> None:
 
 
 def test_only_what_is_needed_later_is_kept() -> None:
-    single = talk(KIND.model_copy(update={"turns": 1}))
+    single = talk(turns=1)
     answer = answered(single, "long text")
     assert answer.text() == "" and answer.events == 1
     assert not single.goes_on(answer)

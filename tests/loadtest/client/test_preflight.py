@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 
@@ -9,16 +10,16 @@ import pytest
 
 from loadtest.analysis.metrics import quantiles
 from loadtest.client.connection import Server, StreamConnection, server_at
-from loadtest.client.preflight import calibrate, check_model, served_models
+from loadtest.client.preflight import calibrate, check_model, line_through, served_models
 from loadtest.client.record import Record
 from loadtest.core.errors import ServerProblem, UsageProblem
-from loadtest.workload.prompts import plain
-from tests.loadtest.answers import DONE, event, usage
+from loadtest.workload.source import Place
+from tests.loadtest.answers import DONE, asked, event, usage
 from tests.loadtest.paced import paced
 from tests.loadtest.programs import fake_engine
 from tests.loadtest.scripted import SILENCE, STREAM_HEAD, json_answer, scripted
 
-PROMPTS = plain("tiny", 77, 4, nonce="test")
+REQUESTS = asked(77, 4)
 
 
 def server(url: str) -> Server:
@@ -63,14 +64,12 @@ def test_a_server_that_keeps_silent_is_given_up() -> None:
 def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
     """The fake counts a token for four characters: our words must follow that, whatever the tokenizer."""
     with fake_engine(ttft_ms=1, itl_ms=1) as (url, _):
-        found = calibrate(server(url), plain("tiny", tokens, 4, nonce="test"))
-    prompts = found.prompts
-    talks = [prompts.opening(prompts.kinds[0], f"{index}") for index in range(40)]
-    lengths = [len(talk[0]["content"]) // 4 for talk in talks]
+        found = calibrate(server(url), asked(tokens, 4))
+    turns = [found.requests.conversation(Place("1", number)).turn(1) for number in range(40)]
+    lengths = [len(turn.messages[0]["content"]) // 4 for turn in turns]
     middle = quantiles([float(length) for length in lengths])
     assert middle is not None and abs(middle.mean / tokens - 1) < 0.12
-    told = f"{prompts.tokens_per_word:.2f} tokens a word and {prompts.overhead_tokens:.0f} for the template here"
-    assert (found.line, found.reuse) == (told, True)
+    assert found.reuse and re.fullmatch(r"1\.[0-9]{2} tokens a word and [0-9]+ for the template here", found.line)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +83,8 @@ def test_prompts_come_out_at_the_wanted_length(tokens: int) -> None:
 )
 def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], reason: str) -> None:
     with scripted(*script) as url:
-        found = calibrate(server(url), PROMPTS)
-    assert found.prompts.words(128) == 128
+        found = calibrate(server(url), REQUESTS)
+    assert found.requests.source == REQUESTS.source
     assert found.line.startswith("prompt length not calibrated: ") and reason in found.line
 
 
@@ -95,14 +94,14 @@ def test_a_fault_that_a_run_should_name_does_not_stop_it(script: list[bytes], re
 def test_a_refusal_that_every_request_would_get_stops_the_run(status: str) -> None:
     answer = json_answer(status, b'{"error": {"message": "because"}}')
     with scripted(answer) as url, pytest.raises(ServerProblem, match=f"HTTP {status[:3]}: because"):
-        calibrate(server(url), PROMPTS)
+        calibrate(server(url), REQUESTS)
 
 
 def test_a_long_wait_for_the_first_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtest.client.preflight._PATIENCE_S", 0.2)
     lines: list[str] = []
     with paced(lambda _: [(0.7, event("a", "length") + usage(9, 1) + DONE)]) as url:
-        calibrate(server_at(url, None, first_token_timeout=5.0), PROMPTS, tell=lines.append)
+        calibrate(server_at(url, None, first_token_timeout=5.0), REQUESTS, tell=lines.append)
     told = len(lines)
     time.sleep(0.5)
     assert len(lines) == told >= 2, "while the first answer does not come, and no more after it"
@@ -112,7 +111,7 @@ def test_a_long_wait_for_the_first_answer_is_told(monkeypatch: pytest.MonkeyPatc
 def test_a_server_that_answers_nothing_cannot_be_measured() -> None:
     lines: list[str] = []
     with scripted(SILENCE) as url, pytest.raises(ServerProblem, match=r"\(timeout\): no text for 0\.3 s"):
-        calibrate(server(url), PROMPTS, tell=lines.append)
+        calibrate(server(url), REQUESTS, tell=lines.append)
     assert lines == [], "no line of 30 s that were not waited"
 
 
@@ -121,9 +120,13 @@ def test_a_server_that_closes_without_saying_so_gets_a_new_connection_for_each_r
     stream = event("a", "length") + usage(9, 1) + DONE
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(stream)
     with scripted(head + stream) as url:
-        found = calibrate(server(url), PROMPTS)
+        found = calibrate(server(url), REQUESTS)
         assert not found.reuse and found.line.endswith("so each request has a new one")
-        used, request = StreamConnection(replace(server(url), reuse=False)), PROMPTS.body([], PROMPTS.kinds[0])
+        used, request = StreamConnection(replace(server(url), reuse=False)), REQUESTS.body([], 4)
         for _ in range(5):
             record = used.exchange(server(url).request("POST", "/v1/chat/completions", request), Record(0, 0, 0, 0, 0))
             assert (record.ok, used.is_open) == (True, False), record.detail
+
+
+def test_a_server_that_counts_nonsense_gets_one_word_a_token() -> None:
+    assert line_through((8, 50), (40, 50)) == (1.0, 0.0)

@@ -75,17 +75,18 @@ def test_the_environment_gives_the_defaults_and_an_argument_wins() -> None:
 
 def asked(host: str | None, arguments: list[str], times: int = 1) -> list[dict[str, Any]]:
     """Under Locust: what so many users are told. The environment changes after it was read."""
-    from loadtest.live.locust_settings import servers_and_prompts
+    from loadtest.live.locust_settings import servers_and_requests
+    from loadtest.workload.source import Place
 
     options = options_of(arguments)
     found = []
     with patch.dict(os.environ, LATE):
         for _ in range(times):
-            servers, prompts = servers_and_prompts(host or options.host, options)
+            servers, requests = servers_and_requests(host or options.host, options)
             head = servers[0].request("GET", "/").decode().split("\r\n")
-            [kind] = prompts.kinds
-            shape = [prompts.model, kind.output_tokens, kind.prompt_tokens]
-            found.append({"head": head, "shape": shape, "prompt": prompts.opening(kind, "1")[0]["content"]})
+            lengths, first = requests.source.lengths, requests.conversation(Place("1", 0)).turn(1)
+            shape = [requests.model, lengths.output, lengths.prompt]
+            found.append({"head": head, "shape": shape, "prompt": first.messages[0]["content"]})
     return found
 
 
@@ -159,19 +160,27 @@ def calibrated_twice() -> list[Any]:
     logging.disable()
     from loadtest.client.connection import server_at
     from loadtest.live.locust_settings import calibrated
-    from loadtest.workload.prompts import plain
+    from loadtest.workload.requests import ChatRequests
+    from loadtest.workload.synthetic import plain
+    from loadtest.workload.texts import RunTexts
 
     asked: list[dict[str, Any]] = []
+
+    def requests(nonce: str) -> ChatRequests:
+        return ChatRequests("tiny", plain(77, 4), RunTexts(nonce))
+
+    def words_and_nonce(made: ChatRequests) -> tuple[int, str]:
+        return made.source.describe()["prompt_words"]["plain"], made.run.nonce
 
     def script(body: dict[str, Any]) -> list[tuple[float, bytes]]:
         words = len(body["messages"][0]["content"].split())
         return [(0.0, event("a", "length") + usage(3 * words + 5, 1) + DONE)]
 
     with paced(script, asked) as url:
-        both = [calibrated(server_at(url, None), plain("tiny", 77, 4, nonce=nonce)) for nonce in ("one", "two")]
-    gone = calibrated(server_at("http://127.0.0.1:9", None), plain("tiny", 77, 4, nonce="three"))
-    return [[(p.tokens_per_word, p.nonce) for p in both], len(asked), (gone.tokens_per_word, gone.nonce)]
+        both = [calibrated(server_at(url, None), requests(nonce)) for nonce in ("one", "two")]
+    gone = calibrated(server_at("http://127.0.0.1:9", None), requests("three"))
+    return [[words_and_nonce(made) for made in both], len(asked), words_and_nonce(gone)]
 
 
 def test_prompts_are_calibrated_once_a_process_and_a_dead_server_is_left_to_the_users() -> None:
-    assert under_locust(calibrated_twice) == [[[3.0, "one"], [3.0, "two"]], 2, [1.0, "three"]]
+    assert under_locust(calibrated_twice) == [[[24, "one"], [24, "two"]], 2, [77, "three"]]

@@ -40,7 +40,7 @@ def finished() -> tuple[Board, Stage, prometheus_exporter.Exporter, io.StringIO]
     board, stream = Board(), io.StringIO()
     board.begin("r1", "seed")
     exporter = prometheus_exporter.Exporter(stream, board=board)
-    stage = Stage(StagePlan(1, 1, 1, "server", "closed", 2, 2), StageWork([], "1"))
+    stage = Stage(StagePlan(1, 1, 1, "server", "closed", 2, 2), StageWork("1", planned=4))
     exporter.stage_begins(stage, 1)
     exporter.tick(stage)
     assert board.running is None  # warming up

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.loadtest.answers import KIND
+from tests.loadtest.answers import asked
 from tests.loadtest.programs import fake_engine, loadtest, quick, read_report, turn, under_locust
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def run_stage(url: str, starts: list[float], disturb: str, stop_after: int = 0) 
     from loadtest.runner.stage import Stage, StageWork
     from loadtest.runner.stages import StageGate, StageRunner
     from loadtest.workload.arrivals import StagePlan
-    from loadtest.workload.prompts import Prompts
 
     stop, done = Event(), [False]
 
@@ -43,8 +42,8 @@ def run_stage(url: str, starts: list[float], disturb: str, stop_after: int = 0) 
             stop.set()
 
     plan = StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=3)
-    stage = Stage(plan, StageWork([KIND] * len(starts), "1", warmup=1, starts=starts))
-    runner = StageRunner((server_at(url, None),), Prompts("tiny", (KIND,), "open"), stop, StageGate(lambda: None))
+    stage = Stage(plan, StageWork("1", warmup=1, starts=starts))
+    runner = StageRunner((server_at(url, None),), asked(nonce="open"), stop, StageGate(lambda: None))
     finished = runner.run_stage(stage, tick)
     client = summarise(stage.records, stage.released)
     health = judge_client(finished.pace, stage.records, client)

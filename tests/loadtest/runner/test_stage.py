@@ -9,7 +9,8 @@ from time import perf_counter_ns
 from loadtest.client.record import Record
 from loadtest.runner.stage import Barrier, Stage, StageWork
 from loadtest.workload.arrivals import StagePlan
-from tests.loadtest.answers import KIND, closed
+from loadtest.workload.source import Place
+from tests.loadtest.answers import closed
 
 
 def test_nobody_starts_before_the_last_has_arrived() -> None:
@@ -64,7 +65,7 @@ def test_a_barrier_is_full_with_the_last_and_not_before() -> None:
 
 
 def test_shares_of_several_processes_are_the_whole_and_each_part_is_one_processes() -> None:
-    users, arrivals = StageWork([KIND] * 5, "1"), StageWork([KIND] * 7, "1", starts=[0.1 * n for n in range(7)])
+    users, arrivals = StageWork("1"), StageWork("1", starts=[0.1 * n for n in range(7)])
     for work, count in ((users, 5), (arrivals, 7)):
         shares = [work.of(process, 3, users=5).share or () for process in range(3)]
         assert sorted(number for share in shares for number in share) == list(range(count))
@@ -73,23 +74,30 @@ def test_shares_of_several_processes_are_the_whole_and_each_part_is_one_processe
 
 def test_a_stage_of_a_share_has_its_users_and_their_numbers() -> None:
     plan = StagePlan(1, 1, 1, "server", "closed", users=5, requests_per_user=1)
-    stage = Stage(plan, StageWork([KIND] * 5, "1").of(1, 2, users=5))
+    stage = Stage(plan, StageWork("1").of(1, 2, users=5))
     assert stage.users == 2 and [stage.join(), stage.join()] == [1, 3]
     stage.finish()
     assert stage.complete and stage.over.is_set()
 
 
 def test_how_many_requests_are_planned() -> None:
-    talk = KIND.model_copy(update={"turns": 3})
-    ramp = StagePlan(1, 1, 1, "server", "ramp", rate=(1, 2), seconds=10)
     soak = StagePlan(1, 1, 1, "server", "soak", users=2, seconds=10)
     assert closed(1, users=5, requests_per_user=4).planned == 20
-    assert Stage(ramp, StageWork([talk, KIND], "1", starts=[1.0, 2.0])).planned == 4
-    assert Stage(soak, StageWork([talk, talk], "1")).planned is None
+    assert Stage(soak, StageWork("1")).planned is None
+
+
+def test_the_place_of_a_conversation_is_of_its_stage_and_a_warm_up_has_another() -> None:
+    stage, opened = (
+        closed(1, users=5, requests_per_user=4),
+        StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=1),
+    )
+    assert stage.place(3, 2) == Place("1", 3, 5, 2) and stage.place(3, 2).label == "1-3-2"
+    assert stage.place(3, 2, warmup=True) == Place("warmup-1", 3, 5, 2)
+    assert Stage(opened, StageWork("1", starts=[1.0])).place(7) == Place("1", 7, None, 0)
 
 
 def test_an_open_loop_has_one_user_and_a_deadline_counts_from_the_release() -> None:
-    stage = Stage(StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=10), StageWork([KIND], "1", starts=[1.0]))
+    stage = Stage(StagePlan(1, 1, 1, "server", "open", rate=(9, 9), seconds=10), StageWork("1", starts=[1.0]))
     stage.release()
     assert (stage.users, stage.deadline) == (1, stage.released + 10_000_000_000)
     assert closed(1, 5, 1).deadline is None

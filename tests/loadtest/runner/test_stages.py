@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.loadtest.answers import closed
+from tests.loadtest.answers import asked, closed
 from tests.loadtest.programs import under_locust
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ def run_stage(
 
     from loadtest.client.connection import server_at
     from loadtest.runner.stages import StageGate, StageRunner
-    from loadtest.workload.prompts import plain
 
     borders: list[int] = []
-    prompts = plain("tiny", 16, 8, nonce="stages")
     event = stop if isinstance(stop, Event) else Event()
     gate = StageGate(lambda: borders.append(time.perf_counter_ns()))
-    runner = StageRunner((server_at(url, None),), prompts, event, gate)
+    runner = StageRunner((server_at(url, None),), asked(nonce="stages"), event, gate)
     found = []
     for number, wanted in enumerate(stages, start=1):
         borders.clear()
@@ -173,9 +171,9 @@ def broken_workload(url: str) -> str:
     """Under Locust: users who fall over our own mistake after their warm-up."""
     from unittest.mock import patch
 
-    from loadtest.workload.prompts import Prompts
+    from loadtest.workload.requests import ChatRequests
 
-    with patch.object(Prompts, "body", side_effect=RuntimeError("ours")):
+    with patch.object(ChatRequests, "body", side_effect=RuntimeError("ours")):
         try:
             run_stage(url, STAGES, lambda _: None)
         except RuntimeError as defect:

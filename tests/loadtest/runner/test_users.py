@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.loadtest.answers import closed
+from tests.loadtest.answers import asked, closed
 from tests.loadtest.programs import under_locust
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ def spawn(kind: type[ChatUser], url: str, max_tokens: int = 12) -> LocalRunner:
     from locust.env import Environment
 
     from loadtest.client.connection import server_at
-    from loadtest.workload.prompts import plain
 
-    kind.servers, kind.prompts = (server_at(url, None),), plain("tiny", 16, max_tokens, nonce="users")
+    kind.servers, kind.requests = (server_at(url, None),), asked(16, max_tokens, nonce="users")
     runner: LocalRunner = Environment(user_classes=[kind]).create_local_runner()
     runner.start(1, 1)
     return runner
@@ -50,7 +49,7 @@ def stage_user(url: str, warmup: int, requests: int) -> dict[str, Any]:
     from loadtest.runner.users import StageUser, closed_loop
 
     class User(StageUser):
-        stage = closed(3, 1, requests, warmup, tokens=12)
+        stage = closed(3, 1, requests, warmup)
         work = closed_loop
 
     stage = User.stage

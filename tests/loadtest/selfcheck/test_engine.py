@@ -14,7 +14,8 @@ import pytest
 from loadtest.client.connection import StreamConnection, server_at
 from loadtest.client.conversation import OngoingConversation
 from loadtest.client.record import Record
-from loadtest.workload.prompts import plain
+from loadtest.workload.source import Place
+from tests.loadtest.answers import asked as asked_of
 from tests.loadtest.programs import ROOT
 
 
@@ -32,9 +33,9 @@ def known() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def asked(known: str) -> Record:
-    server, prompts = server_at(known, None), plain("known", 16, 20, "check")
+    server = server_at(known, None)
     connection, now = StreamConnection(server), time.perf_counter_ns()
-    talk = OngoingConversation(prompts, prompts.kinds[0], "1-0-0", server)
+    talk = OngoingConversation(asked_of(16, 20, "check"), Place("1", 0), [server])
     record = connection.exchange(talk.request(), Record(1, 0, 0, plan=now, send=now, answer=talk.answer()))
     connection.close()
     return record
