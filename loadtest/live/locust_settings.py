@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
@@ -23,11 +24,17 @@ from loadtest.live.host_check import told
 from loadtest.live.stage_shape import SPAWN_RATE, StageShape, step_users
 from loadtest.runner import defaults
 from loadtest.runner.config import read_keys
-from loadtest.workload.registry import make_source
+from loadtest.workload.registry import make_source, source_options
 from loadtest.workload.requests import ChatRequests
 from loadtest.workload.schema import names, read_workload
+from loadtest.workload.source import RequestSource
 from loadtest.workload.texts import RunTexts
 
+# What a form may say: Locust's own fields, and those of our options that it shows.
+FORM_FIELDS = frozenset(
+    "user_count spawn_rate host run_time user_classes shape_class profile "
+    "model workload max_tokens prompt_tokens steps stage_seconds".split()
+)
 _ONCE = Lock()
 
 
@@ -58,6 +65,10 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         "--prompt-tokens", "--prompt-words", type=int, default=0,
         help="About the length of every prompt; 0: as the workload says",
     )  # fmt: skip
+    for option in source_options():  # not in the form either: such a file of this machine would be sent to any host
+        parser.add_argument(
+            option.flag, type=option.read, metavar=option.metavar, help=option.help, include_in_web_ui=False
+        )
     parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, up to the number of users")
     parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
 
@@ -81,16 +92,50 @@ def servers_and_requests(host: str | None, options: Namespace) -> tuple[tuple[Se
     """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
     if not host:
         raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
-    source = make_source(read_workload(options.workload), options)
-    keys = read_keys(Path(options.api_key_file) if options.api_key_file else None)
+    source = _source(_chosen(options))
+    keys = _keys(host, options)
     if source.keys > len(keys):
         raise UsageProblem(f"the workload '{source.name}' needs {source.keys} keys, and --api-key-file has {len(keys)}")
-    try:
-        servers = tuple(server_at(host, key) for key in keys)
-    except ValueError as error:
-        raise UsageProblem(f"host: {error}") from error
+    servers = tuple(_server(host, key) for key in keys)
     model = options.model or _first_model(servers[0], host)
     return servers, ChatRequests(model, source, RunTexts(secrets.token_hex(8)))
+
+
+def _keys(host: str, options: Namespace) -> tuple[str | None, ...]:
+    """The key file is of the host that Locust was started with: who may open its page may name another host there, and
+    must not get a key by that."""
+    if not options.api_key_file:
+        return (None,)
+    own = getattr(options, "key_host", options.host)
+    if own and _server(own, None) == _server(host, None):
+        return read_keys(Path(options.api_key_file))
+    _warn_once(host)
+    return (None,)
+
+
+@lru_cache
+def _warn_once(host: str) -> None:
+    logging.warning("%s gets no key: --api-key-file is for the host that Locust was started with (--host)", host)
+
+
+def _server(host: str, key: str | None) -> Server:
+    try:
+        return server_at(host, key)
+    except ValueError as error:
+        raise UsageProblem(f"host: {error}") from error
+
+
+def _chosen(options: Namespace) -> tuple[tuple[str, Any], ...]:
+    """What a source is made from, fit to be compared."""
+    known = ("workload", "max_tokens", "prompt_tokens", *(option.name for option in source_options()))
+    return tuple((name, getattr(options, name, None)) for name in known)
+
+
+@lru_cache(maxsize=4)
+def _source(chosen: tuple[tuple[str, Any], ...]) -> RequestSource:
+    """Made once a process: fifty users who begin together would otherwise read a data set fifty times."""
+    options = Namespace(**dict(chosen))
+    return make_source(read_workload(options.workload), options)
 
 
 def calibrated(server: Server, requests: ChatRequests) -> ChatRequests:

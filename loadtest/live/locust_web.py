@@ -28,6 +28,7 @@ from locust.web import WebUI
 from loadtest.live import prometheus_exporter
 from loadtest.live.board import Board, Collector, Slice
 from loadtest.live.host_check import Authority, allowed, authority, same_origin, told
+from loadtest.live.locust_settings import FORM_FIELDS
 from loadtest.live.stage_shape import fault
 
 TAB = "llm"
@@ -61,6 +62,7 @@ def _on_init(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
     if options is not None:  # of the command line, before Locust puts a default in its place
         options.peak_users = options.first_users = options.num_users
+        options.key_host = options.host  # whose keys the key file holds, whatever the form says later
     if environment.web_ui is not None:
         _extend(environment.web_ui, session)
 
@@ -164,9 +166,11 @@ def _guard(web_ui: WebUI) -> Callable[[], Response | None]:
         origin = request.headers.get("Origin")
         if origin is not None and not same_origin(origin, asked):
             return _plain(403, "only this page may do that, not another web site")
-        # The key's file is not to be chosen from a browser: any file's first line could be sent anywhere.
-        if "api_key_file" in request.form:
-            return _plain(400, "the key's file is given on the command line only")
+        # Locust takes every option of its command line from the form: files to read, whose keys or texts could be sent
+        # anywhere, and files to write.
+        taken = sorted(set(request.form) & vars(options).keys() - FORM_FIELDS) if options is not None else []
+        if taken:
+            return _plain(400, f"{taken[0]} is given on the command line only")
         return _wrong(web_ui.environment) if request.endpoint == "locust.swarm" else None
 
     return refused

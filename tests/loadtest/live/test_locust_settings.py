@@ -103,6 +103,23 @@ def test_a_user_is_told_what_the_environment_said_when_it_was_read(tmp_path: Pat
     assert first["prompt"] != second["prompt"]
 
 
+def test_another_host_than_the_one_of_the_start_gets_no_key(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("fb-one\n")
+    words = ["--host", "http://Gateway:8080/v1", "--api-key-file", f"{tmp_path}/keys", "--model", "m"]
+    [own] = under_locust(asked, "http://gateway:8080", words)
+    assert "Authorization: Bearer fb-one" in own["head"]
+    for host in ("http://evil.example", "http://gateway:8081", "https://gateway:8080", "http://gateway.evil:8080"):
+        [other] = under_locust(asked_quietly, host, words)
+        assert not [line for line in other["head"] if "Authorization" in line], host
+    [unsaid] = under_locust(asked_quietly, "http://gateway:8080", words[2:])
+    assert not [line for line in unsaid["head"] if "Authorization" in line], "started without a host, with a key"
+
+
+def asked_quietly(host: str, arguments: list[str]) -> list[dict[str, Any]]:
+    logging.disable()
+    return asked(host, arguments)
+
+
 def first_of_a_list() -> list[Any]:
     """Under Locust: two users' workloads from a server that is gone by the time the second asks."""
     models = b'{"object": "list", "data": [{"id": "first"}, {"id": "second"}]}'
@@ -137,8 +154,8 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
                 (None, []),
                 ("gateway:8080", []),
                 ("http://gateway/chat", []),
-                ("http://gateway", ["--api-key-file", "/nowhere/keys"]),
-                ("http://gateway", ["--api-key-file", f"{tmp_path}/empty"]),
+                (None, ["--host", "http://gateway", "--api-key-file", "/nowhere/keys"]),
+                (None, ["--host", "http://gateway", "--api-key-file", f"{tmp_path}/empty"]),
                 ("http://127.0.0.1:9", []),
                 (closed, []),
             ],

@@ -148,10 +148,37 @@ def test_users_ramp_and_run_time_are_heeded_and_what_cannot_be_is_said(page: str
     wait_for(lambda: [row["users"] for row in statistics(page)["extended_stats"][0]["data"]] == [1])
 
 
-def test_another_web_site_cannot_start_a_run_nor_choose_the_key_s_file(page: str) -> None:
+# Locust takes all of these from a form: files to read and to send anywhere, files to write, and our own safeguards.
+BEYOND_THE_FORM = (
+    b"api_key_file=/etc/passwd", b"dataset=/etc/passwd", b"web_host_allowed=evil.example", b"html_file=/tmp/x",
+    b"csv_prefix=/tmp/x", b"key_host=http://evil.example", b"peak_users=9",
+)  # fmt: skip
+
+
+def test_a_host_that_is_named_in_the_form_gets_no_key(
+    engine: tuple[str, int], tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    (tmp_path / "keys").write_text("fb-secret\n")
+    environment = {"FULLBATCH_HOST": engine[0], "FULLBATCH_MODEL": "tiny", "FULLBATCH_KEY_FILE": f"{tmp_path}/keys"}
+    port = free_port()
+    with (
+        locust(tmp_path, "--web-host", "127.0.0.1", "--web-port", str(port), *QUICK, **environment),
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/"))
+        other.settimeout(20)
+        host = f"http://127.0.0.1:{other.getsockname()[1]}"
+        assert json.loads(get(f"http://127.0.0.1:{port}/swarm", f"steps=1&host={host}".encode()))["success"]
+        connection, _ = other.accept()
+        with connection:
+            request = connection.recv(65536)
+    assert request.startswith(b"POST /v1/chat/completions") and b"fb-secret" not in request
+
+
+def test_another_web_site_cannot_start_a_run_nor_a_form_choose_files(page: str) -> None:
     for headers, body, status in (
         ({"Origin": "http://elsewhere.example"}, b"host=http://elsewhere.example", 403),
-        ({"Origin": page}, b"api_key_file=/etc/passwd", 400),
+        *(({"Origin": page}, body, 400) for body in BEYOND_THE_FORM),
     ):
         request = urllib.request.Request(f"{page}/swarm", body, headers)
         with pytest.raises(urllib.error.HTTPError) as refused:
