@@ -15,6 +15,8 @@ from time import perf_counter, perf_counter_ns, sleep
 from typing import IO, Any
 
 from loadtest.client.record import Record
+from loadtest.core.errors import LoadtestError
+from loadtest.core.sanitize import shown
 from loadtest.runner.stage import Stage
 from loadtest.runner.stages import StageGate, StageRunner
 from loadtest.runner.worker_protocol import Connect, Ended, Phase, Release, RunStage, Stop, packed, receive
@@ -32,7 +34,7 @@ class Inbox:
         self._queue: Queue[Any] = Queue()
 
     def listen(self, stream: IO[bytes]) -> None:
-        while (order := receive(stream)) is not None:
+        while (order := _order(stream)) is not None:
             if isinstance(order, Stop):
                 self.stop.set()
             else:
@@ -51,6 +53,14 @@ class Inbox:
             except Empty:
                 continue
         return None
+
+
+def _order(stream: IO[bytes]) -> Any:
+    """A problem in place of an order that cannot be taken in, as when the file of a data set has changed."""
+    try:
+        return receive(stream)
+    except LoadtestError as problem:
+        return problem
 
 
 class Outbox:
@@ -107,6 +117,8 @@ def work(orders: Inbox, telling: Outbox) -> None:
     loads = orders.next()
     if loads is None:
         return
+    if isinstance(loads, LoadtestError):
+        raise loads
     gate = SharedStageGate(orders, telling)
     stage_runners = {
         side: StageRunner(servers, requests, orders.stop, gate) for side, (servers, requests) in loads.items()
@@ -139,4 +151,7 @@ def main() -> int:
         work(orders, Outbox(write))
     except BrokenPipeError:
         return 1
+    except LoadtestError as problem:
+        os.write(2, shown(f"loadtest: {problem}\n").encode())
+        return problem.exit_code
     return 0

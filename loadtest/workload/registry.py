@@ -6,12 +6,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from loadtest.core.errors import UsageProblem
-from loadtest.workload import synthetic
+from loadtest.workload import dataset, synthetic
 from loadtest.workload.schema import WorkloadFile
 from loadtest.workload.source import RequestSource, SourceEntry, SourceOption
 
 SOURCES: Mapping[str, SourceEntry] = {
     "synthetic": synthetic.ENTRY,
+    "dataset": dataset.ENTRY,
 }
 _DEFAULT = "synthetic"
 

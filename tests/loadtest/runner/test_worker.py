@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+from pathlib import Path
 from threading import Thread
 from time import perf_counter_ns
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from loadtest.client.record import Record
+from loadtest.core.errors import UsageProblem
 from loadtest.runner.worker_protocol import Connect, Phase, Release, Stop, packed, receive
 from tests.loadtest.answers import closed, good
 from tests.loadtest.programs import under_locust
@@ -106,3 +109,28 @@ def ended_before_it_began() -> list[bool]:
 
 def test_a_worker_whose_run_has_ended_ends() -> None:
     assert under_locust(ended_before_it_began) == [True]
+
+
+def changed_data_set(path: str) -> list[Any]:
+    """Under Locust: the file of a data set was written again between the run's reading and the worker's."""
+    from loadtest.runner.worker import Outbox, work
+    from loadtest.workload.dataset import DatasetChoice, read_dataset
+
+    line = json.dumps({"messages": [{"role": "user", "content": "one"}]})
+    Path(path).write_text(line)
+    message = packed({"side": read_dataset(DatasetChoice(Path(path)))})
+    Path(path).write_text(line.replace("one", "two"))
+    from loadtest.runner.worker import Inbox
+
+    orders = Inbox()
+    orders.listen(io.BytesIO(message))
+    try:
+        work(orders, Outbox(lambda _: None))
+    except UsageProblem as problem:
+        return [str(problem)]
+    return []
+
+
+def test_a_worker_that_cannot_take_its_orders_in_says_why(tmp_path: Path) -> None:
+    [why] = under_locust(changed_data_set, str(tmp_path / "data.jsonl"))
+    assert why.endswith("data.jsonl: the file has changed since the run began")
