@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from loadtest.analysis import intervals
+from loadtest.analysis.usage import UsageTotals, usage_totals
 from loadtest.client.record import REFUSALS, Record
 from loadtest.client.token_counts import between, first_tokens, tokens_of
 
@@ -42,6 +43,7 @@ class ClientMetrics:
 
     `…_from_plan_ms` count from the intended start. `refusals`: all 429 and 503 met, also those that a later try made
     good. `no_usage`, `too_long`, `too_short`: good answers without token counts, or of another length than asked for.
+    `usage`: of all requests that told it, as the server counted.
     `counting`: good answers by how the tokens of their events are known (`loadtest.client.token_counts.Counting`).
     """
 
@@ -62,6 +64,7 @@ class ClientMetrics:
     tokens_per_event: float | None
     counting: dict[str, int]
     cached_tokens: int | None
+    usage: UsageTotals
     ttft_from_plan_ms: Quantiles | None
     e2e_from_plan_ms: Quantiles | None
     good: int
@@ -160,6 +163,7 @@ def summarise(records: Sequence[Record], released: int) -> ClientMetrics:
         tokens_per_event=tokens_per_event(good),
         counting=dict(sorted(Counter(str(tokens_of(record.answer).counting) for record in good).items())),
         cached_tokens=_cached(good),
+        usage=usage_totals(records),
         ttft_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.first) for record in good)),
         e2e_from_plan_ms=quantiles(_known(from_plan_ms(record, record.answer.last) for record in good)),
         good=len(good),

@@ -22,7 +22,7 @@ from loadtest.core.errors import LoadtestError, UsageProblem
 from loadtest.core.sanitize import shown
 from loadtest.live.board import Board
 from loadtest.live.prometheus_exporter import Exporter, serve
-from loadtest.report import csv_files, document, html_page, multi, multi_view, prometheus_range, text_table
+from loadtest.report import csv_files, document, html_page, multi, multi_view, prometheus_range, text_table, usage_text
 from loadtest.runner import defaults
 from loadtest.runner.config import RunConfig, ServerSide, read_meta, read_side
 from loadtest.runner.progress import RunProgress
@@ -251,6 +251,7 @@ def _print_result(content: Mapping[str, Any], paths: Sequence[Path], *, as_json:
         return
     print()
     print(shown(text_table.sided(content)))
+    print(shown(usage_text.usage_lines(content)))
     print()
     _print_verdict(verdict, sys.stdout)
     print("report: " + ", ".join(str(path) for path in paths), flush=True)

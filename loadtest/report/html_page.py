@@ -14,7 +14,7 @@ from loadtest.analysis.intervals import Estimate
 from loadtest.analysis.knee import DEFINITION, knee
 from loadtest.analysis.points import Point, points, side_names, slo_of
 from loadtest.client.token_counts import told
-from loadtest.report import document, svg_charts, text_table
+from loadtest.report import document, svg_charts, text_table, usage_text
 from loadtest.report.figures import figures
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -50,6 +50,7 @@ def render(content: Mapping[str, Any]) -> str:
         "memory": text_table.memory,
         "share": text_table.share,
         "number": text_table.number,
+        "usage": usage_text.usage_line,
         "plain": _plain,
         "times": comparison.times,
         "pair": text_table.pair,
