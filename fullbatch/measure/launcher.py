@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,12 +26,16 @@ MAX_LAG_MS = 10
 def loadtest(words: Sequence[str], root: Path, typed: str = "fullbatch loadtest") -> int:
     """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report.
 
-    `typed`: what its usage lines call it. What runs here is what it asks when nothing else is said.
+    Paths among the words are as seen from where one is. `typed`: what its usage lines call it. What runs here is
+    what it asks when nothing else is said.
     """
-    environment = registry.client_environment(root) | {"FULLBATCH_TYPED": typed}
+    environment = registry.client_environment(root)
+    # It runs where the user is, since paths are meant from there; its modules are the checkout's, whatever lies there.
+    path = os.pathsep.join([str(root), *filter(None, [environment.get("PYTHONPATH")])])
+    environment |= {"FULLBATCH_TYPED": typed, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     try:
         with interrupts.deferred():
-            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], cwd=root, env=environment)
+            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], env=environment)
         return process.wait()
     except KeyboardInterrupt:
         # From a terminal it got the same Ctrl-C; a signal sent to us alone must reach it too.

@@ -81,10 +81,10 @@ class Checkout:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "fullbatch", *words]
 
-    def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """`fullbatch WORDS` to its end."""
+    def run(self, *words: str, timeout: float = 60, here: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """`fullbatch WORDS` to its end, typed in the checkout or `here`."""
         return subprocess.run(
-            self.command(*words), cwd=self.root, env=self.environment(),
+            self.command(*words), cwd=here or self.root, env=self.environment(),
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 

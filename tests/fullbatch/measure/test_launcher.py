@@ -28,6 +28,20 @@ def test_its_words_and_its_exit_code_pass_through(
     assert (run.returncode, expected in run.stdout + run.stderr) == (code, True), run.stdout + run.stderr
 
 
+def test_paths_are_meant_from_where_one_is(checkout: Checkout, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "loadtest", checkout.root / "loadtest", ignore=shutil.ignore_patterns("__pycache__"))
+    here = tmp_path / "elsewhere"
+    (here / "loadtest").mkdir(parents=True)
+    (here / "loadtest" / "__init__.py").write_text("raise SystemExit('not ours')")
+    (here / "targets.yaml").write_text("version: 1\ntargets: [{name: a, users: 1, metric: total_time_s, below: 3}]\n")
+    words = ["--base-url", "http://127.0.0.1:9", "--model", "m", "--target", "targets.yaml"]
+    run = checkout.run("loadtest", "run", *words, "--out", "mine", here=here)
+    assert (run.returncode, run.stderr) == (4, "loadtest: http://127.0.0.1:9: cannot be reached: Connection refused\n")
+    assert (here / "mine").is_dir() and not (checkout.root / "mine").exists()
+    run = checkout.run("loadtest", "run", *words, here=here)
+    assert run.returncode == 4 and (here / "reports").is_dir() and not (checkout.root / "reports").exists()
+
+
 def test_report_and_diff_take_folders_as_seen_from_where_one_is(tmp_path: Path) -> None:
     (tmp_path / "before").mkdir()
     (tmp_path / "after").mkdir()
