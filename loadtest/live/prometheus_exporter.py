@@ -6,9 +6,12 @@ A stage's series are there while it runs and vanish when it ends, so that a quer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TextIO
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING, TextIO
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, exposition
+from prometheus_client import CollectorRegistry, exposition, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector as Registrable
 
@@ -16,9 +19,13 @@ from loadtest.analysis.histogram import LatencyHistogram
 from loadtest.analysis.metrics import ClientMetrics
 from loadtest.core.errors import UsageProblem
 from loadtest.live.board import Board, Collector
+from loadtest.live.host_check import authority
 from loadtest.runner.progress import RunProgress
 from loadtest.runner.stage import Stage
 from loadtest.workload.arrivals import StagePlan
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_LATEST
 _PAUSE_S = 0.001  # what a look at finished requests may take of the client's loop, ten times a second
@@ -72,12 +79,6 @@ def text(made: CollectorRegistry) -> bytes:
     return exposition.generate_latest(made)
 
 
-class _Ends(Protocol):
-    def shutdown(self) -> None: ...
-
-    def server_close(self) -> None: ...
-
-
 class Exporter(RunProgress):
     """Progress that is also told to Prometheus. Requests count when they are seen to have ended, at most 0.1 s later;
     when more end than there is time for, the rest counts at the end of the stage."""
@@ -129,15 +130,39 @@ def _users(plan: StagePlan) -> int:
 
 def serve(board: Board, users: Callable[[], int], port: int) -> Callable[[], None]:
     """Answers scrapes on loopback; the function that ends it. UsageProblem when the port is taken."""
+    app = _told_only(make_wsgi_app(registry(board, users)))
     try:
-        server, thread = exposition.start_http_server(port, "127.0.0.1", registry(board, users))
+        server = make_server("127.0.0.1", port, app, _Server, _Quiet)
     except OSError as error:
         raise UsageProblem(f"--export-port {port}: {(error.strerror or str(error)).lower()}") from error
-    ending: _Ends = server
+    thread = Thread(target=server.serve_forever, daemon=True, name="metrics")
+    thread.start()
 
     def stop() -> None:
-        ending.shutdown()
-        ending.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
     return stop
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Scrapes are no news."""
+
+
+def _told_only(app: WSGIApplication) -> WSGIApplication:
+    """Loopback names and addresses alone: a page of another site can point its own name at this machine, not these."""
+
+    def guarded(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        asked = authority(environ.get("HTTP_HOST"))
+        if asked is not None and (asked.is_loopback or asked.is_address):
+            return app(environ, start)
+        start("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"this port answers to localhost and to addresses, not to other names\n"]
+
+    return guarded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import time
 import urllib.request
@@ -85,6 +86,29 @@ def test_an_ended_stage_is_gone_and_its_numbers_stay(
     assert not [name for name, _ in found if name.startswith("loadtest_stage_")]
     assert value(found, "loadtest_requests_total", outcome="ok") == 3 and value(found, "loadtest_users") == 0
     assert "stage 1/1: 2 users" in stream.getvalue()
+
+
+def test_a_name_that_another_site_points_at_us_is_not_answered(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    stop = prometheus_exporter.serve(Board(), lambda: 7, port)
+    statuses = {}
+    try:
+        for host in (
+            f"localhost:{port}",
+            f"127.0.0.1:{port}",
+            "172.17.0.1:9",
+            "[::1]",
+            "evil.example",
+            f"a.b:{port}",
+            "<x>",
+        ):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/metrics", headers={"Host": host})
+            statuses[host] = connection.getresponse().status
+            connection.close()
+    finally:
+        stop()
+    assert list(statuses.values()) == [200, 200, 200, 200, 403, 403, 403], statuses
 
 
 def test_it_is_served_on_loopback_until_it_is_stopped(free_port: Callable[[], int]) -> None:
