@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loadtest.core import faults
 from loadtest.core.errors import UsageProblem
-from loadtest.core.sanitize import one_line
 from loadtest.core.yaml_file import load
 from loadtest.workload.arrivals import OPEN_LOOP, Arrivals, Mode
 
@@ -117,13 +117,4 @@ def read_workload(name: str) -> WorkloadFile:
     try:
         return WorkloadFile.model_validate({**content, "name": path.stem})
     except ValidationError as error:
-        raise UsageProblem(f"--workload {path}: {_faults(error)}") from error
-
-
-def _faults(error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"])
-        text = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}: {text}" if where else text)
-    return one_line("; ".join(lines), 1000)
+        raise UsageProblem(f"--workload {path}: {faults.told(error, WorkloadFile)}") from error
