@@ -115,8 +115,8 @@ class Dataset:
             "context_tokens": choice.context,
             "prompt_words": {_KIND: round(words / len(turns))},
             "output_tokens": "as long as the recorded answers, about" if choice.max_tokens is None else "fixed",
-            "prefix_cache": "nothing is served from an earlier run, stage, side or pass over the file; "
-            "what conversations of the file share can be",
+            "prefix_cache": "nothing is served from an earlier run, stage, side or pass over the file; what the file's "
+            "conversations share can be",
         }
 
     def _turn(self, conversation: RecordedConversation, first_word: str, number: int) -> Turn:

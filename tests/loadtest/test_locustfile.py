@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +33,20 @@ def test_the_shape_climbs_and_every_answer_is_good(engine: tuple[str, int], tmp_
     assert float(row["Average Response Time"]) >= 110
     assert float(row["Average Content Size"]) == 8
     assert urllib.request.urlopen(f"{engine[0]}/health", timeout=5).status == 200
+
+
+def test_a_file_of_conversations_is_asked(engine: tuple[str, int], tmp_path: Path) -> None:
+    said = [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "x" * 20}]
+    (tmp_path / "talks.jsonl").write_text(json.dumps({"conversations": said}))
+    environment = {"FULLBATCH_HOST": engine[0], "FULLBATCH_MODEL": "tiny"}
+    words = ["--stage-seconds", "2", "--steps", "2", "--csv", "out"]
+    done = locust(tmp_path, *words, "--dataset", "talks.jsonl", **environment)
+    assert done.returncode == 0, done.stderr
+    head, first = (tmp_path / "out_stats.csv").read_text().splitlines()[:2]
+    row = dict(zip(head.split(","), first.split(","), strict=True))
+    assert (row["Failure Count"], float(row["Average Content Size"])) == ("0", 5) and int(row["Request Count"]) > 4
+    done = locust(tmp_path, *words, "--dataset", "nowhere.jsonl", **environment)
+    assert "nowhere.jsonl: no such file" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_without_a_host_it_says_what_to_give(tmp_path: Path) -> None:

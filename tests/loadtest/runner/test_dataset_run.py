@@ -56,6 +56,9 @@ def test_a_file_is_asked_turn_by_turn_with_answers_as_long_as_its_own(
         True,
     )
     assert report["arguments"]["workload"].startswith("talks.json (")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Asked: 6 conversations of talks.json. Prefix cache: nothing is served from an earlier run" in page
+    assert f"  3 users: {three['client']['usage']['prompt_tokens']:,} prompt tokens, " in done.stdout
 
 
 def test_an_open_loop_asks_the_file_too(engine: tuple[str, int], tmp_path: Path) -> None:
