@@ -106,10 +106,11 @@ class Address:
         self.tried_at = now
         self.ending = False
         self.stalled_at = 0.0
-        # Of structured output: when it was last asked for and last tried, and why it is taken to be stuck.
+        # Of structured output: when it was last asked for, last tried, and (Unix) stuck since; why it is taken to be.
         self.structured_at = 0.0
         self.structured_tried_at = now
         self.structured_stuck = ""
+        self.structured_stuck_since = 0.0
         self.report: Report | None = None
         self.breaker = Breaker(random.random)
         self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
@@ -213,6 +214,7 @@ class Address:
     def structured_is_stuck(self, why: str) -> None:
         """Plain requests go on; those that wait for a structured answer end."""
         if not self.structured_stuck:
+            self.structured_stuck_since = time.time()
             _log.warning("%s at %s: %s", self.target.label, self.label, why)
         self.structured_stuck = why
         for request in tuple(self.target.underway):

@@ -29,6 +29,7 @@ class Health:
     """An engine as a whole: as good as its best address (`STATES`).
 
     ``reason``: why one of them is not up, for those who run it; ``told``: the same without addresses, for clients.
+    ``stuck``: those whose structured output is stuck, each with the Unix time since when.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Health:
     up: int
     addresses: int
     models: tuple[str, ...]
+    stuck: tuple[tuple[str, float], ...] = ()
 
 
 class Backends:
@@ -253,7 +255,8 @@ class Backends:
         others = {address: why for address, why in others.items() if why}
         told = "; ".join(dict.fromkeys(others.values()))
         reason = "; ".join(f"{address.label}: {why}" for address, why in others.items()) if len(found) > 1 else told
-        return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models)
+        stuck = tuple((address.label, address.structured_stuck_since) for address in up if address.structured_stuck)
+        return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models, stuck)
 
     def _changed(self) -> None:
         self._serving.clear()

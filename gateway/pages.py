@@ -143,9 +143,18 @@ def _health_entry(health: Health, with_addresses: bool) -> dict[str, object]:
     entry: dict[str, object] = {
         "name": health.name,
         "state": health.state,
-        "since": datetime.fromtimestamp(health.since, UTC).isoformat(timespec="seconds"),
+        "since": _time(health.since),
         "addresses": {"up": health.up, "known": health.addresses},
         "models": health.models,
     }
+    if health.stuck:
+        entry["structured"] = "stuck"
+        entry["stuck"] = [
+            {"since": _time(since)} | ({"address": label} if with_addresses else {}) for label, since in health.stuck
+        ]
     reason = health.reason if with_addresses else _ADDRESS.sub("an address", health.reason)
     return entry | ({"reason": reason} if reason else {})
+
+
+def _time(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")

@@ -147,6 +147,8 @@ def _nodes(profile: Profile, model: Model) -> str | None:
         return None
     if profile.hardware.replicas > 1:
         return "hardware: nodes and replicas together are not supported; serve each copy from a checkout of its own"
+    if profile.engine.restart_stuck:
+        return "engine.restart_stuck: its parts on other machines would not start again; remove it, or hardware.nodes"
     if nodes > model.layers:
         return f"hardware.nodes: {nodes} machines cannot share {model.layers} layers; write at most {model.layers}"
     return None

@@ -18,7 +18,7 @@ class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
     `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
-    the first.
+    the first. `restart_stuck`: it is started again when its structured output is stuck.
     """
 
     service: str
@@ -37,6 +37,7 @@ class EnginePlan:
     nodes: int = 1
     card_ids: tuple[int, ...] = ()
     adapters: tuple[str, ...] = ()
+    restart_stuck: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -187,6 +188,7 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         capacity=capacity,
         nodes=hardware.nodes,
         adapters=engine_args.adapters(profile.engine.args),
+        restart_stuck=profile.engine.restart_stuck,
     )
 
 

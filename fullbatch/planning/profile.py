@@ -136,6 +136,10 @@ class EngineOverrides(_Strict):
         description="vLLM flags without the dashes; a list where a flag takes several, a mapping where it takes JSON",
     )
     env: dict[str, str] = Field(default_factory=dict, description="environment variables for the engine")
+    restart_stuck: bool = Field(
+        default=False,
+        description="start an engine again whose structured output has been stuck for a minute; its answers end for it",
+    )
 
 
 class Profile(_Strict):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from tests.gateway.harness import Engine, Gateway, chat, error_of, wait_until
@@ -21,7 +23,7 @@ def stuck(gateway: Gateway) -> float:
     return gateway.metric("gateway_structured_output_stuck")
 
 
-def test_p152_it_is_seen_told_and_kept_from_those_who_would_wait(
+def test_p152_p173_it_is_seen_told_and_kept_from_those_who_would_wait(
     start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway]
 ) -> None:
     engine = start_engine()
@@ -40,11 +42,16 @@ def test_p152_it_is_seen_told_and_kept_from_those_who_would_wait(
         assert refused.headers["retry-after"] == "30"
         # Plain ones go on, and /health says both.
         assert client.post(URL, json=chat()).status_code == 200
-        assert gateway.is_up() and "structured output is stuck" in engine_health(gateway)["reason"]
+        health = engine_health(gateway)
+        assert gateway.is_up() and "structured output is stuck" in health["reason"]
+        # And so that a program beside the engine can end it.
+        assert health["structured"] == "stuck" and health["stuck"][0]["address"] == engine.url.removeprefix("http://")
+        seconds = time.time() - datetime.fromisoformat(health["stuck"][0]["since"]).timestamp()
+        assert -1 < seconds < 30
         engine.turn(fault="none")
         wait_until(lambda: stuck(gateway) == 0, 10, "seen that it is over")
         assert client.post(URL, json=structured()).status_code == 200
-        assert "reason" not in engine_health(gateway)
+        assert {"reason", "structured", "stuck"}.isdisjoint(engine_health(gateway))
 
 
 def test_p152_another_engine_takes_structured_requests(

@@ -61,6 +61,7 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
         "facts": plan_facts.of(plan).as_text(),
         "commands": {engine.service: _command(engine, here) for engine in plan.engines},
         "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
+        "grace_seconds": str(plan.drain_seconds + STOP_MARGIN_SECONDS),
     }
     return templates.text(root, template, plan, here, more)
 

@@ -23,7 +23,7 @@ from fullbatch.runtime.base import MeasuredDeployment, Ports, Say
 from fullbatch.runtime.port_check import LOOPBACK
 from fullbatch.runtime.process import niceness, sockets, state, weights
 from fullbatch.runtime.process.state import ProcessRun, Started
-from fullbatch.runtime.process.stopping import stop
+from fullbatch.runtime.process.stopping import KILL_AFTER_SECONDS, stop
 
 LOG_TAIL_BYTES = 256 * 1024
 # Of the key that is made at the first start: so usage, logs and dashboards call it.
@@ -89,9 +89,8 @@ class ProcessDeployment(MeasuredDeployment):
         self._prepare()
         for number, engine in enumerate(self.plan.engines):
             say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
-            self._start(
-                engine.service, self.engine_command(programs[engine.service], number), self._environment(engine, have)
-            )
+            command = self.kept(engine, self.engine_command(programs[engine.service], number))
+            self._start(engine.service, command, self._environment(engine, have))
             if engine.device == "cpu":
                 niceness.give_way(self._children[-1].pid)
         say(f"starting the gateway on {self.gateway_url}")
@@ -105,6 +104,14 @@ class ProcessDeployment(MeasuredDeployment):
             return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number)]
         path = sockets.path_of(self._state.engine_urls[engine.service])
         return [program, "serve", *engine.worker_command(model), "--uds", str(path)]
+
+    def kept(self, engine: EnginePlan, command: list[str]) -> list[str]:
+        """The command behind the one that starts it again when it is stuck, where the profile wants that."""
+        if not engine.restart_stuck:
+            return command
+        grace = self.plan.drain_seconds + KILL_AFTER_SECONDS
+        where = ["--gateway", f"{self.gateway_url}/health", "--engine", engine.service, "--grace", str(grace)]
+        return [sys.executable, "-m", "fullbatch.runtime.process.keeper", *where, "--", *command]
 
     def api_key(self) -> str:
         """The first key of the key file."""

@@ -179,6 +179,10 @@ def test_several_machines_and_several_copies_are_refused() -> None:
     assert "nodes and replicas together" in _reason(gpu="h100", nodes=2, replicas=2)
 
 
+def test_an_engine_on_several_machines_is_not_started_again_in_parts() -> None:
+    assert "engine.restart_stuck" in _reason(gpu="h100", nodes=2, engine={"restart_stuck": True})
+
+
 def test_an_odd_number_of_layers_is_sized_by_the_larger_stage() -> None:
     """Qwen2.5 1.5B: 28 layers over 3 machines are 10, 9 and 9."""
     one, three = (_plan("Qwen/Qwen2.5-1.5B-Instruct", nodes=nodes).engines[0] for nodes in (1, 3))

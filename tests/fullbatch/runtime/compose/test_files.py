@@ -177,3 +177,19 @@ def test_adapters_and_aliases_are_served_by_the_gateway(modules: Any, names: lis
 def test_without_them_nothing_is_written() -> None:
     gateway = _files(_plan())["gateway.yaml"]
     assert gateway["engines"][0]["models"] == ["tiny"] and "aliases" not in gateway
+
+
+def test_an_engine_that_is_started_again_when_stuck_ends_itself_in_its_health_check() -> None:
+    """Of Docker it needs its restart policy and nothing else: no socket, no capability, no other user."""
+    compose = _files(_plan(restart_stuck=True))["compose.yaml"]["services"]["engine"]
+    check = compose["healthcheck"]["test"]
+    assert check[:3] == ["CMD", "python3", "/fullbatch/stuck.py"]
+    assert check[3:] == [
+        "--engine", "http://127.0.0.1:8000/health", "--gateway", "http://gateway:9091/health", "--port", "8000",
+        "--grace", compose["stop_grace_period"].removesuffix("s"),
+    ]  # fmt: skip
+    (script,) = [one for one in compose["volumes"] if isinstance(one, dict) and one["target"] == "/fullbatch/stuck.py"]
+    assert script["read_only"] and (REPOSITORY / script["source"]).is_file()
+    assert (compose["restart"], compose["user"], compose["cap_drop"]) == ("unless-stopped", "2000:0", ["ALL"])
+    plain = _files(_plan())["compose.yaml"]["services"]["engine"]
+    assert "stuck" not in str(plain)

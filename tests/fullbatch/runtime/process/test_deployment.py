@@ -542,6 +542,26 @@ def test_what_a_killed_run_left_is_gone_at_the_next_start(checkout: Checkout, wo
     assert checkout.run("down").returncode == 0
 
 
+def test_an_engine_that_is_started_again_when_stuck_is_seen_dead_and_stopped_like_any_other(
+    checkout: Checkout, words: Words
+) -> None:
+    checkout.engine()
+    with (checkout.root / "profiles" / "cpu-tiny.yaml").open("a") as profile:
+        profile.write("engine: {restart_stuck: true}\n")
+    up = checkout.run(*words.up())
+    assert up.returncode == 0, up.stderr
+    known = json.loads(_state_file(checkout).read_text())
+    keeper = psutil.Process(next(one["pid"] for one in known["processes"] if one["name"] == "engine"))
+    asked = f"--gateway http://127.0.0.1:{words.gateway}/health --engine engine"
+    assert f"fullbatch.runtime.process.keeper {asked}" in " ".join(keeper.cmdline())
+    (engine,) = keeper.children()
+    engine.kill()
+    (found,) = json.loads(checkout.run("status", "--json").stdout)
+    assert len(found["failures"]) == 1, "its keeper has to end with it"
+    assert checkout.run("down").returncode == 0
+    assert checkout.processes() == []
+
+
 def test_copies_are_processes_of_their_own_behind_one_gateway(checkout: Checkout, words: Words) -> None:
     checkout.engine("--kv-tokens", "524288")
     text = (checkout.root / "profiles/cpu-tiny.yaml").read_text(encoding="utf-8")
