@@ -13,6 +13,7 @@ import uvloop
 from gateway.app import Inputs, serve
 from gateway.keystore import KeyStore, StoreError
 from gateway.metrics_port import CannotListen
+from gateway.settings import Listen
 from gateway.settings_file import SettingsError, load, read_api_keys
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
@@ -39,12 +40,16 @@ def main() -> int:
         name, listen = "listen", settings.listen
         if isinstance(error, CannotListen) and settings.metrics_listen is not None:
             name, listen = "metrics_listen", settings.metrics_listen
-        where = f"{config}: {name}: cannot listen on {listen.host}:{listen.port}"
+        where = f"{config}: {name}: cannot listen on {_address(listen)}"
         taken = error.errno == errno.EADDRINUSE
         why = f"another program does; stop it or set another {name}.port" if taken else error.strerror or str(error)
         _say(f"{where}: {why}")
         return ADDRESS_TAKEN
     return 0
+
+
+def _address(listen: Listen) -> str:
+    return getattr(listen, "socket", "") or f"{listen.host}:{listen.port}"
 
 
 def _say(line: str) -> None:

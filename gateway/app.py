@@ -117,7 +117,7 @@ class Gateway:
         return Parts(
             auth=self._auth,
             tokens=Tokens(self._backends, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger),
-            scrape=Scrape(sources, self._settings.listen.beyond_loopback),
+            scrape=Scrape(sources),
             access_log=self._access_log,
             sweeper=self._sweeper,
             loop=self._loop,
@@ -251,7 +251,8 @@ def _fitted(limits: Limits) -> Limits:
 
 def _rules(settings: Settings) -> Rules:
     by_key = settings.prefix_sharing == "key"
-    return Rules(settings.limits.requests, settings.aliases, by_key, settings.deployment, settings.cors.origins)
+    limits, origins = settings.limits.requests, settings.cors.origins
+    return Rules(limits, settings.aliases, by_key, settings.deployment, origins, settings.operators)
 
 
 async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
@@ -265,7 +266,7 @@ async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:
     models = ", ".join(model for engine in settings.engines for model in engine.models)
     say(f"gateway {__version__} listening on http://{host}:{port} (deployment {settings.deployment}, models: {models})")
     if gateway.metrics_address:
-        say(f"metrics with keys on http://{gateway.metrics_address}/metrics, for everybody who can reach it")
+        say(f"metrics with keys on {gateway.metrics_address}/metrics, for everybody who can reach it")
     asked_to_stop = asyncio.Event()
 
     def stop() -> None:

@@ -16,7 +16,7 @@ class Principal:
 
     ``name``: for metrics, logs and usage; never the key itself. ``priority``: a name in `priority.PRIORITIES`, the most
     urgent that this key may ask for. ``weight``: its share against others'. Limits: None is without limit.
-    ``models``: None is all.
+    ``models``: None is all. ``operator``: may see what all keys use, and where engines are.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Principal:
     tokens_per_minute: int | None = None
     concurrent: int | None = None
     expires: float | None = None
+    operator: bool = False
 
 
 NOBODY = Principal("")

@@ -1,6 +1,7 @@
 """A listener of its own for whoever watches the gateway: /metrics with keys and addresses, and /health with reasons.
 
-It asks for no key, so it has to be where only the watchers are: the Compose stack does not publish its port.
+It asks for no key, so it has to be where only the watchers are: the Compose stack does not publish its port, and as a
+process the gateway has a socket in a folder that only its owner enters.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from gateway.errors import GatewayError, NotFound
 from gateway.frontend import Connection, Context
 from gateway.http1 import Request
 from gateway.reply import Errors, Reply, Surface
-from gateway.settings import Listen
+from gateway.settings import MetricsListen
 
 PATHS = frozenset({b"/metrics", b"/health", b"/livez"})
 # Who comes here may see what a key would show.
-WATCHER = Principal("watcher")
+WATCHER = Principal("watcher", operator=True)
 
 
 class CannotListen(OSError):
@@ -29,7 +30,7 @@ class CannotListen(OSError):
 class MetricsPort:
     """The same pages by another door. Of `frontend.Surface`.
 
-    ``address``: host and port once it listens; empty before, and where there is no such listener.
+    ``address``: its URL once it listens; empty before, and where there is no such listener.
     """
 
     def __init__(self, context: Context) -> None:
@@ -39,18 +40,22 @@ class MetricsPort:
         self._server: asyncio.Server | None = None
         self.address = ""
 
-    async def start(self, listen: Listen) -> None:
+    async def start(self, listen: MetricsListen) -> None:
         """Listen.
 
         Raises:
             CannotListen
         """
         try:
+            if listen.socket:
+                self._server = await self._context.loop.create_unix_server(self._accept, listen.socket)
+                self.address = f"unix:{listen.socket}"
+                return
             self._server = await self._context.loop.create_server(self._accept, listen.host, listen.port)
         except OSError as error:
             raise CannotListen(error.errno, error.strerror or str(error)) from None
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.address = f"{host}:{port}"
+        self.address = f"http://{host}:{port}"
 
     def stop(self) -> None:
         if self._server is not None:

@@ -113,7 +113,8 @@ class Pages:
 
     def _shown_all(self, request: Request) -> bool:
         """Whether this one may see keys and addresses."""
-        return not self._scrape.guarded or bool(request.principal.name)
+        who = request.principal
+        return who.operator or who.name in self._rules().operators
 
     def _models_of(self, request: Request) -> dict[str, EngineSettings]:
         """The models that this key may use."""

@@ -16,7 +16,7 @@ from gateway.supervisor import Supervisor
 POLL_S = 0.25
 LAST_READ_S = 2.0
 # The sections that `Target.use_settings` takes over; a change of anything else needs a restart, and the log says so.
-LIVE = frozenset({"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing"})
+LIVE = frozenset({"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing", "operators"})
 _log = logging.getLogger("gateway")
 
 # What a file is like from outside; None: it is not there.

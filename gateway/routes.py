@@ -51,7 +51,7 @@ Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
 class Route:
     """A path. ``counted``: a request that an engine answers, which metrics and log take note of.
 
-    ``more_with_key``: needs none; where others than this machine can ask, one that is sent is judged, and shows more.
+    ``more_with_key``: needs none; one that is sent is judged, and an operator's shows more.
     ``summary``, ``body``, ``answers``: for the OpenAPI document.
     """
 
@@ -124,7 +124,7 @@ class Routes:
             raise MethodNotAllowed(f"{route.path} takes {allow.decode()} only", allow=allow)
         headers = request.headers
         bearer, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
-        asks_for_more = route.more_with_key and self._parts.scrape.guarded and (bearer or x_api_key)
+        asks_for_more = route.more_with_key and (bearer or x_api_key)
         if route.needs_key or asks_for_more:
             request.principal = self._parts.auth.principal(bearer, x_api_key)
             if self.draining and route.needs_key:

@@ -14,7 +14,7 @@ class Rules:
     """Frozen once made; a reload makes another one.
 
     ``by_key``: keys share no prefix cache (`prefix_sharing: key`). ``deployment``: keeps the salts of two deployments
-    apart. ``origins``: of web pages that may ask; "*" is any.
+    apart. ``origins``: of web pages that may ask; "*" is any. ``operators``: names of keys that may see what all use.
     """
 
     def __init__(
@@ -24,11 +24,13 @@ class Rules:
         by_key: bool = False,
         deployment: str = "",
         origins: Collection[str] = (),
+        operators: Collection[str] = (),
     ) -> None:
         self.limits = limits or RequestLimits()
         self.by_key = by_key
         self.deployment = deployment
         self.origins = frozenset(origin.encode() for origin in origins)
+        self.operators = frozenset(operators)
         self._aliases = dict(aliases)
         beginnings = {alias[:-1]: model for alias, model in aliases.items() if alias.endswith("*")}
         # The longest first: it says most.

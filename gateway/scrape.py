@@ -48,10 +48,8 @@ class Sources:
 class Scrape:
     """Renders all of it."""
 
-    def __init__(self, sources: Sources, guarded: bool = False) -> None:
-        """``guarded``: others than this machine can ask, so `_HIDDEN` labels are for those who give a key."""
+    def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.guarded = guarded
         self._process = CollectorRegistry()
         ProcessCollector(namespace="gateway", registry=self._process)
 

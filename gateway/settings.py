@@ -19,13 +19,20 @@ class Listen(Frozen):
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
-    @property
-    def beyond_loopback(self) -> bool:
-        """Whether other machines may reach it; of a name but `localhost` that is not known here."""
-        try:
-            return not ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host != "localhost"
+
+class MetricsListen(Listen):
+    """Host and port, or ``socket``: the whole path of a Unix socket, which is made."""
+
+    socket: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> MetricsListen:
+        if "socket" in self.model_fields_set:
+            if {"host", "port"} & self.model_fields_set:
+                raise ValueError("give either socket, or host and port")
+            if not self.socket.startswith("/") or len(self.socket.encode()) > _LONGEST_SOCKET_PATH:
+                raise ValueError(f"socket: write a whole path of at most {_LONGEST_SOCKET_PATH} bytes, /PATH/NAME.sock")
+        return self
 
 
 class Limits(Frozen):
@@ -206,11 +213,13 @@ def _port(url: str) -> int | None:
 class Settings(Frozen):
     """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
 
-    ``metrics_listen``: a second listener that tells everything to everybody; None is none.
+    ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
+    that are told everything by the first one.
     """
 
     listen: Listen = Listen()
-    metrics_listen: Listen | None = None
+    metrics_listen: MetricsListen | None = None
+    operators: tuple[Name, ...] = ()
     api_keys_file: File
     store: File | None = None
     deployment: Name
@@ -248,6 +257,7 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
-        if self.metrics_listen is not None and 0 != self.metrics_listen.port == self.listen.port:
+        other = self.metrics_listen
+        if other is not None and not other.socket and 0 != other.port == self.listen.port:
             raise ValueError(f"metrics_listen: port {self.listen.port} is listen's; give another one")
         return self

@@ -23,6 +23,7 @@ class Addresses:
     listen_host: str
     listen_port: int
     metrics_port: int | None
+    metrics_socket: str
     api_keys_file: str
     store: str
     engine_host: str

@@ -150,8 +150,8 @@ def wait_for(port: int, engines: int) -> None:
     """Until all engines are up."""
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            if len(re.findall(rb"^gateway_engine_up{.*} 1\.0$", answer.read(), re.MULTILINE)) == engines:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            if sum(one["addresses"]["up"] for one in json.load(answer)["engines"]) == engines:
                 return
         time.sleep(0.2)
     raise SystemExit("gateway.bench.admission: the engines did not come up within 60 s")

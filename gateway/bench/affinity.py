@@ -8,6 +8,7 @@ prefix cache, and `vllm:prefix_cache_queries_total`, tokens looked for), over al
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import random
@@ -118,11 +119,11 @@ def gateway(engines: list[str], model: str, affinity: bool) -> Iterator[int]:
 
 def _wait_for(port: int, engines: int) -> None:
     """Until all of them are up."""
-    up: list[int] = []
-    while len(up) < engines:
+    up = 0
+    while up < engines:
         time.sleep(0.2)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            up = re.findall(rb"^gateway_engine_up{.*} 1\.0$", answer.read(), re.MULTILINE)
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            up = sum(one["addresses"]["up"] for one in json.load(answer)["engines"])
 
 
 def _round(port: int, engines: list[str], model: str) -> Round:

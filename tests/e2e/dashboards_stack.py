@@ -110,14 +110,14 @@ def tiny_pool() -> Plan:
 @contextmanager
 def running(folder: Path) -> Iterator[Stack]:
     """All of it on free loopback ports; what was started is ended."""
-    plan, engine, gateway, node = tiny_pool(), free_port(), free_port(), free_port()
+    plan, engine, gateway, node, metrics = tiny_pool(), free_port(), free_port(), free_port(), free_port()
     with ExitStack() as stack:
         start(stack, folder, "engine", _engine_command(plan, engine), _engine_environment(plan))
-        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine), dict(os.environ))
+        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine, metrics), dict(os.environ))
         address = f"127.0.0.1:{node}"
         exporter: list[str | Path] = [TOOLS / "node_exporter", *NODE_EXPORTER, f"--web.listen-address={address}"]
         start(stack, folder, "node", exporter, {})
-        prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": gateway, "node": node}))
+        prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": metrics, "node": node}))
         url = f"http://127.0.0.1:{gateway}"
         wait_for(f"the engine; see {folder / 'engine.log'}", 420, lambda: healthy(f"http://127.0.0.1:{engine}"))
         wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: healthy(url))
@@ -136,14 +136,15 @@ def _engine_environment(plan: Plan) -> dict[str, str]:
     return dict(os.environ) | dict(plan.engines[0].environment) | own | {"HF_HUB_OFFLINE": "1"}
 
 
-def gateway_command(folder: Path, plan: Plan, port: int, engine: int) -> list[str | Path]:
+def gateway_command(folder: Path, plan: Plan, port: int, engine: int, metrics: int) -> list[str | Path]:
     keys = folder / "api_keys"
     keys.write_text(f"{KEY}\n")
     keys.chmod(0o600)
     addresses = templates.Addresses(
         listen_host="127.0.0.1",
         listen_port=port,
-        metrics_port=None,
+        metrics_port=metrics,
+        metrics_socket="",
         api_keys_file=str(keys),
         store=str(folder / "store"),
         engine_host="127.0.0.1",

@@ -67,7 +67,7 @@ class Drill:
 @pytest.fixture(scope="module")
 def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     folder, plan = tmp_path_factory.mktemp("drill"), plan_of_one_engine()
-    engine, gateway, alertmanager = free_port(), free_port(), f"127.0.0.1:{free_port()}"
+    engine, gateway, metrics, alertmanager = free_port(), free_port(), free_port(), f"127.0.0.1:{free_port()}"
     fake = [sys.executable, "-m", "tests.fakes.engine", "--host", "127.0.0.1"]
     fake += ["--port", str(engine), "--model", "tiny"]
     sends: list[str | Path] = [
@@ -78,9 +78,9 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     ]  # fmt: skip
     with ExitStack() as stack:
         process = start(stack, folder, "engine", fake, dict(os.environ))
-        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine), dict(os.environ))
+        start(stack, folder, "gateway", gateway_command(folder, plan, gateway, engine, metrics), dict(os.environ))
         start(stack, folder, "alertmanager", sends, dict(os.environ))
-        config = scrapes(plan, {"vllm": engine, "gateway": gateway})
+        config = scrapes(plan, {"vllm": engine, "gateway": metrics})
         config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         prometheus = start_prometheus(stack, folder, config)
         made = Drill(prometheus, f"http://{alertmanager}", f"http://127.0.0.1:{gateway}", process)

@@ -134,7 +134,8 @@ class Gateway(Process):
         stamp = time.time_ns()
         self.config = write_config(folder, engine_urls, f"gateway-{stamp}.yaml", **settings)
         super().__init__("gateway", "--config", str(self.config), log=folder / f"gateway-{stamp}.log")
-        wait_until(lambda: "listening on" in self.stderr() or self._process.poll() is not None, START_S, "gateway up")
+        told = "metrics with keys on"  # the last thing that it says of its start
+        wait_until(lambda: told in self.stderr() or self._process.poll() is not None, START_S, "gateway up")
         self.url = self.stderr().partition("listening on ")[2].split(" ")[0]
         assert self.url, self.stderr()
         self.port = int(self.url.rpartition(":")[2])
@@ -143,8 +144,13 @@ class Gateway(Process):
         headers = {"authorization": f"Bearer {KEY}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
 
+    @property
+    def watched(self) -> str:
+        """The URL that tells everything and asks for no key."""
+        return self.stderr().partition("metrics with keys on ")[2].partition("/metrics")[0]
+
     def metrics(self) -> str:
-        return httpx.get(f"{self.url}/metrics").text
+        return httpx.get(f"{self.watched}/metrics").text
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the series with these labels."""
@@ -188,6 +194,7 @@ def write_config(folder: Path, engine_urls: list[str], name: str = "gateway.yaml
     }
     for section, values in settings.items():
         config[section] = config.get(section, {}) | values if isinstance(values, dict) else values
+    config.setdefault("metrics_listen", {"port": 0})
     path = folder / name
     path.write_text(yaml.safe_dump(config))
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_p165_the_other_port_tells_everything_without_a_key(watched: Gateway, po
     assert "gateway_engine_up{address=" in text
     assert httpx.get(f"{url}/health").json()["status"] == "ok"
     assert httpx.get(f"{url}/livez").status_code == 200
-    assert "alice" not in watched.metrics()
+    assert "alice" not in httpx.get(f"{watched.url}/metrics").text
     assert f"metrics with keys on http://127.0.0.1:{port}/metrics" in watched.stderr()
 
 
@@ -81,3 +82,18 @@ def test_p38_its_address_that_is_taken_is_one_line(tmp_path: Path, engine: Engin
     assert result.returncode == 4
     what = f"metrics_listen: cannot listen on 127.0.0.1:{taken}: another program does; stop it or set another"
     assert result.stderr == f"{config}: {what} metrics_listen.port\n"
+
+
+def test_p165_a_socket_of_this_machine_instead(
+    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "metrics.sock"
+    with socket.socket(socket.AF_UNIX) as before:
+        before.bind(str(path))  # of a run that was killed
+    gateway = start_gateway([engine.url], metrics_listen={"socket": str(path)})
+    gateway.wait_up()
+    assert f"metrics with keys on unix:{path}/metrics" in gateway.stderr()
+    assert not stat.S_IMODE(path.stat().st_mode) & 0o022, "only its owner can connect"
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        assert "gateway_engine_up{address=" in client.get("http://gateway/metrics").text
+        assert client.get("http://gateway/v1/models").status_code == 404

@@ -6,8 +6,10 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.keystore import KeyStore, Terms
@@ -19,6 +21,7 @@ from tests.gateway.harness import (
     Gateway,
     bearer,
     chat,
+    wait_until,
 )
 
 URL = "/v1/chat/completions"
@@ -135,23 +138,31 @@ def test_p162_of_very_many_keys_the_next_to_end_are_told(
     assert _sample(text, EXPIRY, key="key-4") is None
 
 
-def test_p165_without_a_key_others_read_neither_names_nor_use_of_keys_nor_addresses(
-    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_p165_only_an_operator_reads_names_and_use_of_keys_and_addresses(
+    start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path, host: str
 ) -> None:
+    """On loopback too: a proxy with TLS before it makes everybody come from there."""
     store = KeyStore(tmp_path / "store")
-    alice = store.create("alice", Terms(expires=time.time() + 3600))
-    gateway = start_gateway([engine.url], store=str(tmp_path / "store"), listen={"host": "0.0.0.0"})
+    alice, watch = store.create("alice", Terms(expires=time.time() + 3600)), store.create("prometheus", Terms())
+    more: dict[str, Any] = {"store": str(tmp_path / "store"), "operators": ["prometheus", "nobody-yet"]}
+    gateway = start_gateway([engine.url], listen={"host": host}, **more)
     gateway.wait_up()
     with gateway.client() as client:
         assert client.post(URL, json=chat(), headers=bearer(alice)).status_code == 200
-    text = gateway.metrics()
-    assert "alice" not in text and hashlib.sha256(KEY.encode()).hexdigest()[:8] not in text
-    assert engine.url.removeprefix("http://") not in text
-    labels = {label for family in text_string_to_metric_families(text) for s in family.samples for label in s.labels}
-    assert not labels & {"key", "address"}
-    assert _sample(text, "gateway_requests_total", model="tiny", outcome="ok") == 1
-    assert _sample(text, "gateway_fairness_jain_index") == 1
-    for headers in (bearer(alice), {"x-api-key": alice}):
+    # Neither without a key nor with a user's, of the store or of the file.
+    for headers in ({}, bearer(alice), {"x-api-key": alice}, bearer(KEY)):
+        answer = httpx.get(f"{gateway.url}/metrics", headers=headers)
+        text = answer.text
+        assert answer.status_code == 200
+        assert "alice" not in text and hashlib.sha256(KEY.encode()).hexdigest()[:8] not in text
+        assert engine.url.removeprefix("http://") not in text
+        families = text_string_to_metric_families(text)
+        labels = {label for family in families for sample in family.samples for label in sample.labels}
+        assert not labels & {"key", "address"}
+        assert _sample(text, "gateway_requests_total", model="tiny", outcome="ok") == 1
+        assert _sample(text, "gateway_fairness_jain_index") == 1
+    for headers in (bearer(watch), {"x-api-key": watch}):
         full = httpx.get(f"{gateway.url}/metrics", headers=headers)
         assert _sample(full.text, "gateway_key_requests_total", key="alice", outcome="ok") == 1
         assert _sample(full.text, EXPIRY, key="alice") is not None
@@ -159,11 +170,23 @@ def test_p165_without_a_key_others_read_neither_names_nor_use_of_keys_nor_addres
     assert httpx.get(f"{gateway.url}/metrics", headers=bearer("fb-not-ours")).status_code == 401
     assert httpx.get(f"{gateway.url}/health", headers=bearer("fb-not-ours")).status_code == 200
 
+    # An operator's key that has ended is one no more.
+    store.revoke("prometheus")
+    wait_until(
+        lambda: httpx.get(f"{gateway.url}/metrics", headers=bearer(watch)).status_code == 401, 5, "a revoked key"
+    )
 
-def test_p165_on_loopback_a_scrape_needs_no_key_and_judges_none(
-    start_gateway: Callable[..., Gateway], engine: Engine
-) -> None:
+
+def test_p165_operators_change_without_a_restart(start_gateway: Callable[..., Gateway], engine: Engine) -> None:
     gateway = start_gateway([engine.url])
-    answer = httpx.get(f"{gateway.url}/metrics", headers=bearer("fb-not-ours"))
-    assert answer.status_code == 200
-    assert _sample(answer.text, "gateway_engine_up") is not None
+    name = hashlib.sha256(KEY.encode()).hexdigest()[:8]
+
+    def shown() -> bool:
+        return "gateway_engine_up{" in httpx.get(f"{gateway.url}/metrics", headers=bearer(KEY)).text
+
+    assert not shown()
+    before = gateway.config.read_text()
+    gateway.config.write_text(f"{before}\noperators: ['{name}']\n")
+    wait_until(shown, 5, "made an operator")
+    gateway.config.write_text(before)
+    wait_until(lambda: not shown(), 5, "an operator no more")

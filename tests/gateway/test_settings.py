@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.settings import Listen, Settings
+from gateway.settings import Settings
 from gateway.settings_file import SettingsError, load
 from tests.gateway.harness import (
     run,
@@ -170,12 +170,26 @@ def test_p37_very_many_faults_are_not_told_one_by_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "beyond"),
-    [("127.0.0.1", False), ("127.1.2.3", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True),
-     ("10.0.0.1", True), ("gateway", True)],
-)  # fmt: skip
-def test_p165_what_others_can_reach(host: str, beyond: bool) -> None:
-    assert Listen(host=host).beyond_loopback is beyond
+    ("metrics", "said"),
+    [
+        ({"socket": "/run/x/metrics.sock"}, ""),
+        ({"socket": "/run/x/metrics.sock", "port": 9091}, "metrics_listen: give either socket, or host and port"),
+        ({"socket": "metrics.sock"}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
+        ({"socket": ""}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
+        ({"socket": "/" + 107 * "x"}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
+        ({"port": 8080}, "metrics_listen: port 8080 is listen's; give another one"),
+    ],
+)
+def test_p165_where_the_other_listener_may_be(tmp_path: Path, metrics: dict[str, Any], said: str) -> None:
+    config = write_config(tmp_path, ["http://127.0.0.1:9"])
+    content = yaml.safe_load(config.read_text()) | {"listen": {"port": 8080}, "metrics_listen": metrics}
+    config.write_text(yaml.safe_dump(content))
+    if not said:
+        load(config)
+        return
+    with pytest.raises(SettingsError) as error:
+        load(config)
+    assert len(error.value.lines) == 1 and said in error.value.lines[0]
 
 
 ANYTHING = st.recursive(

@@ -31,6 +31,7 @@ def addresses(plan: Plan) -> Addresses:
         listen_host="0.0.0.0",
         listen_port=GATEWAY_PORT,
         metrics_port=METRICS_PORT,
+        metrics_socket="",
         api_keys_file="/run/fullbatch/api_keys",
         store=STORE,
         engine_host="0.0.0.0",

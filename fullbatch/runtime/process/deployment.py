@@ -145,7 +145,8 @@ class ProcessDeployment(MeasuredDeployment):
         return templates.Addresses(
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
-            metrics_port=None,  # on loopback the one port tells everything
+            metrics_port=None,
+            metrics_socket=sockets.path_of(self._state.metrics_url) or "",
             api_keys_file=self._state.api_keys_file,
             store=str(state.store_of(self.root, self.plan.name)),
             engine_host=LOOPBACK,
@@ -192,7 +193,8 @@ class ProcessDeployment(MeasuredDeployment):
         folder = sockets.make(self.directory)
         urls = {engine.service: sockets.address(folder, engine.service) for engine in self.plan.engines}
         self._state = dataclasses.replace(
-            self._state, sockets=str(folder), engine_urls=self._state.engine_urls or urls
+            self._state, sockets=str(folder), engine_urls=self._state.engine_urls or urls,
+            metrics_url=sockets.address(folder, "metrics"),
         )  # fmt: skip
 
     def _environment(self, engine: EnginePlan, have: bool) -> dict[str, str]:

@@ -37,7 +37,7 @@ class ProcessRunning(RunningDeployment):
         self.gateway_url, self.facts = self._known.gateway_url, self._known.facts
 
     def gateway_metrics(self) -> str:
-        return http.metrics(self.gateway_url)
+        return http.metrics(self._known.metrics_url or self.gateway_url)
 
     def engine_metrics(self) -> str:
         return "".join(http.metrics(url) for url in self._known.engine_urls.values())

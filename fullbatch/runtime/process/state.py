@@ -60,7 +60,10 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
 
 @dataclass(frozen=True)
 class ProcessRun:
-    """A deployment run as plain processes. `sockets`: the folder of its engines' sockets; `facts`: of its plan."""
+    """A deployment run as plain processes. `sockets`: the folder of its engines' sockets; `facts`: of its plan.
+
+    `metrics_url`: where the gateway tells everything; empty where it was started by an older version.
+    """
 
     profile: str
     gateway_url: str
@@ -69,6 +72,7 @@ class ProcessRun:
     processes: tuple[Started, ...] = ()
     sockets: str = ""
     facts: PlanFacts | None = None
+    metrics_url: str = ""
 
     def alive(self) -> list[Started]:
         """Those of its processes that live, or have left children behind."""

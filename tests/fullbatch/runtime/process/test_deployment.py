@@ -488,6 +488,12 @@ def test_engines_are_open_to_nobody_else(checkout: Checkout, words: Words) -> No
     family = [engine, *engine.children(recursive=True)]
     listening = [one.laddr for process in family for one in process.net_connections("inet") if one.status == "LISTEN"]
     assert listening == []
+    # Likewise what every key uses: on the gateway's port nobody reads it, `top` does beside the engines.
+    with urllib.request.urlopen(f"http://127.0.0.1:{words.gateway}/metrics", timeout=10) as answer:
+        assert b'key="' not in answer.read()
+    assert Path(known["metrics_url"].removeprefix("unix:")).parent == path.parent
+    told = json.loads(checkout.run("top", "--once", "--json", "--interval", "0.2").stdout)
+    assert [one["name"] for one in told["keys"]] == ["first"] and told["engines_up"] == 1
     assert checkout.run("down").returncode == 0
     assert not path.parent.exists()
 

@@ -35,8 +35,8 @@ class Kept:
         engine = [sys.executable, "-c", program.format(starts=str(self._starts)), "--uds", str(folder / "e.sock")]
         quick = ["--poll", "0.1", "--after", "60", "--not-before", "3", "--grace", "5"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fullbatch.runtime.process.keeper", "--gateway", f"{url}/health", "--engine", "engine",
-             *quick, "--", *engine],
+            [sys.executable, "-m", "fullbatch.runtime.process.keeper", "--gateway", f"{url}/health",
+             "--engine", "engine", *quick, "--", *engine],
             cwd=REPOSITORY, start_new_session=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
