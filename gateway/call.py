@@ -16,7 +16,9 @@ class Principal:
 
     ``name``: for metrics, logs and usage; never the key itself. ``priority``: a name in `priority.PRIORITIES`, the most
     urgent that this key may ask for. ``weight``: its share against others'. Limits: None is without limit.
-    ``models``: None is all. ``operator``: may see what all keys use, and where engines are.
+    ``models``: None is all. ``max_output_tokens``: of all answers to one request; ``max_body_bytes``: of one request;
+    ``structured``: whether answers may have a form that an engine compiles. ``operator``: may see what all keys use,
+    and where engines are.
     """
 
     name: str
@@ -27,6 +29,9 @@ class Principal:
     tokens_per_minute: int | None = None
     concurrent: int | None = None
     expires: float | None = None
+    max_output_tokens: int | None = None
+    max_body_bytes: int | None = None
+    structured: bool = True
     operator: bool = False
 
 

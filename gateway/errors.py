@@ -5,6 +5,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
         BadFraming      400  the HTTP itself is wrong or ambiguous; the connection is closed
     Unauthorized        401  no key, or not one of ours
     Forbidden           403  this key may not use this model
+        StructuredNotAllowed 403 this key's answers may have no form that an engine compiles
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
     NotServed           404  the engine that serves the model does not serve this API for it
@@ -73,6 +74,10 @@ class Unauthorized(GatewayError):
 
 class Forbidden(GatewayError):
     status, kind, code = 403, "invalid_request_error", "model_not_allowed"
+
+
+class StructuredNotAllowed(Forbidden):
+    code = "structured_not_allowed"
 
 
 class NotFound(GatewayError):

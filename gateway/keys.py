@@ -95,8 +95,9 @@ def _list(store: KeyStore, options: argparse.Namespace) -> Said:  # noqa: ARG001
     if not data:
         return "no keys; make one with: create NAME", data
     columns = ("name", "state", "models", "requests_per_minute", "tokens_per_minute", "concurrent", "weight",
-               "priority", "expires", "last_used")  # fmt: skip
-    heads = ("NAME", "STATE", "MODELS", "REQ/MIN", "TOK/MIN", "AT ONCE", "WEIGHT", "PRIORITY", "EXPIRES", "LAST USED")
+               "priority", "max_output_tokens", "max_body_bytes", "structured", "expires", "last_used")  # fmt: skip
+    heads = ("NAME", "STATE", "MODELS", "REQ/MIN", "TOK/MIN", "AT ONCE", "WEIGHT", "PRIORITY", "MAX OUT", "MAX BODY",
+             "STRUCTURED", "EXPIRES", "LAST USED")  # fmt: skip
     rows = [heads, *(tuple(_cell(one[column]) for column in columns) for one in data)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(heads))]
     lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
@@ -138,6 +139,8 @@ def _when(unix_time: float | None) -> str | None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
@@ -189,6 +192,9 @@ def _add_terms(command: argparse.ArgumentParser) -> None:
     add("--concurrent", _limit, "N", "requests at once, waiting ones included; or none")
     add("--weight", _weight, "W", "its share against others'; default 1")
     command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="default normal")
+    add("--max-output-tokens", _limit, "N", "of all answers to one request; or none")
+    add("--max-body-bytes", _limit, "N", "of one request; or none, which is the gateway's own limit")
+    add("--structured", _yes, "yes|no", "answers with a schema or a pattern, strict tools; default yes")
 
 
 def _limit(text: str) -> int | None:
@@ -197,6 +203,12 @@ def _limit(text: str) -> int | None:
     if not text.isdecimal() or not 0 < int(text) < 2**53:
         raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0, or none")
     return int(text)
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"'{text}': write yes or no")
+    return text == "yes"
 
 
 def _weight(text: str) -> float:

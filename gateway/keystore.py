@@ -53,6 +53,9 @@ class Terms:
     concurrent: int | None = None
     weight: float = 1.0
     priority: str = "normal"
+    max_output_tokens: int | None = None
+    max_body_bytes: int | None = None
+    structured: bool = True
 
     def row(self) -> tuple[Any, ...]:
         """As the store keeps them, in the order of `TERMS`."""
@@ -62,7 +65,9 @@ class Terms:
     def of_row(cls, row: Sequence[Any]) -> Terms:
         values = dict(zip(TERMS, row, strict=True))
         models: str | None = values["models"]
-        return cls(**values | {"models": None if models is None else tuple(models.split(","))})
+        values["models"] = None if models is None else tuple(models.split(","))
+        values["structured"] = bool(values["structured"])
+        return cls(**values)
 
     def principal(self, name: str) -> Principal:
         values = self._values()

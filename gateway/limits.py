@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from gateway.call import Call, Principal, Usage
-from gateway.errors import Forbidden, Overloaded
+from gateway.errors import Forbidden, Overloaded, StructuredNotAllowed
 from gateway.state import MINUTE_S, State
 
 _LEFT = b"x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %b\r\n"
@@ -64,15 +64,19 @@ class KeyLimits:
         self._clock = clock
         self._free = _Free()
 
-    def permit(self, who: Principal, model: str) -> None:
-        """Judge the model before anything is said about it.
+    def permit(self, who: Principal, model: str, structured: bool = False) -> None:
+        """Judge the model before anything is said about it, and whether an engine may compile a form for the answer.
 
         Raises:
-            Forbidden: it is not one of the key's.
+            Forbidden: it is not one of the key's; StructuredNotAllowed.
         """
         if who.models is not None and model not in who.models:
             mine = ", ".join(f"'{name}'" for name in sorted(who.models))
             raise Forbidden(f"this key may not use model '{model[:200]}'; it may use {mine}", param="model")
+        if structured and not who.structured:
+            raise StructuredNotAllowed(
+                "this key may not use structured output (a schema, a pattern, a tool that is strict or required)"
+            )
 
     def enter(self, who: Principal, call: Call) -> Paid:
         """Take a request into account. The caller leaves the returned context when the request has ended.

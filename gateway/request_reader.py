@@ -79,6 +79,16 @@ class RequestReader:
         """Bytes of the body as the head says; None for one in chunks, or none."""
         return self._length
 
+    def limit_body(self, most: int) -> None:
+        """Of this request, whose head has come.
+
+        Raises:
+            TooLarge: its head says that it is larger.
+        """
+        self._most_body = min(most, self._max_body_bytes)
+        if self._length is not None and self._length > self._most_body:
+            raise self._too_large()
+
     @property
     def begun(self) -> Request | None:
         """What is there of a request whose head is not accepted yet; its path says in which shape to refuse it."""
@@ -126,6 +136,7 @@ class RequestReader:
         self._codings: tuple[bytes, ...] = ()
         self._length: int | None = None
         self._chunked = False
+        self._most_body = self._max_body_bytes
         self._request = self._nothing
 
     # What httptools calls. An exception raised in here would be swallowed, so faults are kept for `feed`.
@@ -180,9 +191,9 @@ class RequestReader:
         if self._fault is not None:
             return
         request = self._request
-        if len(request.body) + len(data) > self._max_body_bytes:
+        if len(request.body) + len(data) > self._most_body:
             self._fault = self._too_large()
-        elif self._wire_bytes > 2 * self._max_body_bytes + FRAMING_ALLOWANCE:
+        elif self._wire_bytes > 2 * self._most_body + FRAMING_ALLOWANCE:
             self._fault = TooLarge("the chunked body has more framing than content")
         elif not request.body:
             request.body = data
@@ -239,4 +250,5 @@ class RequestReader:
                 raise self._too_large()
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is over the limit of {self._max_body_bytes} bytes (limits.max_body_bytes)")
+        whose = "limits.max_body_bytes" if self._most_body == self._max_body_bytes else "this key's max_body_bytes"
+        return TooLarge(f"the body is over the limit of {self._most_body} bytes ({whose})")

@@ -52,6 +52,10 @@ CREATE TABLE usage (
 STEPS = (
     # Which spilled files of usage are in the sums: `spill` adds each exactly once.
     "CREATE TABLE spilled (id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;",
+    # What one request of a key may ask for at most.
+    "ALTER TABLE keys ADD COLUMN max_output_tokens INTEGER;"
+    "ALTER TABLE keys ADD COLUMN max_body_bytes INTEGER;"
+    "ALTER TABLE keys ADD COLUMN structured INTEGER NOT NULL DEFAULT 1;",
 )
 VERSION = len(STEPS)
 _log = logging.getLogger("gateway")

@@ -46,7 +46,7 @@ class Tokens:
         who = request.principal
         call = dialect.read(request)
         visit.model = call.model if call.model in self.backends.models() else ""
-        self.limits.permit(who, call.model)
+        self.limits.permit(who, call.model, call.structured)
         self.backends.need(call.model)
         if call.structured and (refusal := self.backends.refusal(call)) is not None:
             raise refusal

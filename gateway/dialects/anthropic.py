@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from gateway.call import Call
+from gateway.dialects import key_bounds
 from gateway.dialects.fields import read_object, read_stream
 from gateway.dialects.openai import OpenAI, engine_message
 from gateway.errors import GatewayError
@@ -32,6 +33,7 @@ class Anthropic(OpenAI):
     """Messages."""
 
     name = "Anthropic"
+    length: key_bounds.Length | None = key_bounds.MESSAGE
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body)
@@ -57,6 +59,7 @@ class CountTokens(Anthropic):
     """Counting a prompt's tokens: no step of the model, so nothing is billed."""
 
     cached = False
+    length = None
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)

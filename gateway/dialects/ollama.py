@@ -9,13 +9,13 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, constraints, ollama_answer, prompt
+from gateway.dialects import bounds, constraints, key_bounds, ollama_answer, prompt
 from gateway.dialects import ollama_request as ask
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
 from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape, generate_shape
 from gateway.dialects.ollama_models import resolve
-from gateway.dialects.openai import ABORTED, DONE_EVENT, ERROR_EVENT_START, engine_message
+from gateway.dialects.openai import ABORTED, COMPLETIONS, DONE_EVENT, ERROR_EVENT_START, engine_message
 from gateway.dialects.parts import Parts
 from gateway.errors import BadRequest, GatewayError, UnknownModel
 from gateway.http1 import Request
@@ -83,6 +83,9 @@ class Ollama:
         parts = Parts(body)
         bounds.check_parts(parts, rules.limits)
         structured = constraints.check(body, rules.limits, _CALLED)
+        # As Ollama does with what is too much, `num_predict` is lowered.
+        length = key_bounds.COMPLETION if path == COMPLETIONS else key_bounds.CHAT
+        body |= key_bounds.members(body, request.principal, length, clamp=True)
         body |= self._salt(request)
         sent = orjson.dumps(body)
         session = request.headers.get(b"x-session-id", b"")
@@ -139,7 +142,7 @@ class Generate(Ollama):
         # Plain completions end after 16 tokens where nothing is said; what does not fit is left out by vLLM.
         _, _, context = self.model_of(content)
         body = {"prompt": text, "add_special_tokens": False, "max_tokens": context}
-        return self._written(request, content, body, b"/v1/completions", generate_shape)
+        return self._written(request, content, body, COMPLETIONS, generate_shape)
 
 
 class Embed(Ollama):

@@ -9,7 +9,7 @@ import orjson
 
 from gateway import affinity
 from gateway.call import Call
-from gateway.dialects import bounds, constraints, prompt
+from gateway.dialects import bounds, constraints, key_bounds, prompt
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
 from gateway.dialects.parts import Parts
@@ -18,6 +18,7 @@ from gateway.errors import BadRequest, GatewayError, NotServed
 from gateway.http1 import Request
 from gateway.rules import CurrentRules, Rules
 
+COMPLETIONS = b"/v1/completions"
 DONE_EVENT = b"data: [DONE]\n\n"
 ERROR_EVENT_START = b'data: {"error"'
 ABORTED = b'"finish_reason":"abort"'
@@ -38,6 +39,7 @@ class OpenAI:
 
     name = "OpenAI"
     cached = True  # an engine keeps prefixes of what is asked, and takes `cache_salt`
+    length: key_bounds.Length | None = key_bounds.CHAT  # None: what comes out is no text
 
     def __init__(self, models: Models, rules: CurrentRules = Rules) -> None:
         self.models = models
@@ -88,6 +90,11 @@ class OpenAI:
         parts = Parts(content)
         bounds.check_parts(parts, rules.limits)
         structured = constraints.check(content, rules.limits)
+        if self.length is not None:
+            length = key_bounds.COMPLETION if request.path == COMPLETIONS else self.length
+            kept = key_bounds.members(content, request.principal, length, rules.limits.clamp_max_tokens)
+            members |= kept
+            content |= kept
         salt = content.get("cache_salt")
         if rules.by_key and self.cached:
             members["cache_salt"] = salt = rules.salt(request.principal.name, salt)
@@ -111,6 +118,8 @@ class OpenAI:
 class Texts(OpenAI):
     """Embeddings, scores, classes: texts go in and no token comes out."""
 
+    length = None
+
     def read(self, request: Request) -> Call:
         content = read_object(request.body, '{"model": ..., "input": ...}')
         texts = content.get("input")
@@ -125,6 +134,7 @@ class Tokenizer(OpenAI):
     """What an engine answers without a model's step: nothing of it is billed."""
 
     cached = False
+    length = None
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)
@@ -134,6 +144,8 @@ class Tokenizer(OpenAI):
 
 class Responses(OpenAI):
     """The Responses API, without what needs a store: an engine keeps no responses."""
+
+    length: key_bounds.Length | None = key_bounds.RESPONSE
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body, '{"model": ..., "input": ...}')
