@@ -89,8 +89,9 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
             expected = f"a key is at least {MIN_KEY_CHARS} ASCII characters without spaces, and no placeholder"
             raise SettingsError([f"{path}: line {number}: this key is not usable; {expected}"])
         if name and (not NAME.fullmatch(name) or name in names or name == "other"):
-            expected = "a name is letters, digits, '.', '_' and '-', and no other key's"
-            raise SettingsError([f"{path}: line {number}: '{name}' cannot be the key's name; {expected}"])
+            # Not the word itself: with two keys on a line it is a key.
+            expected = "write KEY NAME; a name is letters, digits, '.', '_' and '-', not 'other', and no other key's"
+            raise SettingsError([f"{path}: line {number}: what stands after the key cannot be its name; {expected}"])
         names.add(name)
         keys.append(f"{key} {name}".strip().encode("ascii"))
     if not keys:
@@ -131,8 +132,14 @@ def _line(fault: Any) -> str:
 
 def _printable(message: str) -> str:
     """A message that may quote what was written: what cannot be printed as its escape, and not without end."""
+    message = _without_password(message)
     plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message[:MAX_MESSAGE])
     return plain if len(message) <= MAX_MESSAGE else f"{plain}…"
+
+
+def _without_password(text: str) -> str:
+    """What stands between a scheme and the last '@' may be a user and a password."""
+    return re.sub(r"//.*@", "//", text)
 
 
 def _shown(fault: Any) -> str:
@@ -144,8 +151,7 @@ def _shown(fault: Any) -> str:
         return "a text"
     if fault["loc"] == ("api_keys_file",):  # a person may have written the key itself here
         return "this"
-    text = str(value) if isinstance(value, date) else repr(value)
-    text = re.sub(r"//.*@", "//", text)
+    text = _without_password(str(value) if isinstance(value, date) else repr(value))
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 

@@ -246,6 +246,8 @@ def _line(source: str, fault: Any) -> str:
         return f"{prefix}this setting is missing; add it"
     if fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
         return f"{prefix}{fault['input']!r}: {_WRITE[location[-1]]}"
+    if location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
+        return f"{prefix}write a text, in quotes if it looks like a number or a date"
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if fault["type"] in ("value_error", "missing"):

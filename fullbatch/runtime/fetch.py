@@ -13,6 +13,7 @@ import argparse
 import errno
 import glob
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -102,6 +103,7 @@ def _fetch(model: str, revision: str | None, endpoint: str) -> int:
     from huggingface_hub import HfApi, errors, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+    endpoint = re.sub(r"//.*@", "//", endpoint)  # as it is told: without user and password
     broken: tuple[type[Exception], ...] = (
         OSError,
         getattr(errors, "HTTPError", OSError),

@@ -98,8 +98,9 @@ def proxies() -> dict[str, str]:
 
 
 def hub() -> str:
-    """Where weights come from, where that is not Hugging Face itself; empty otherwise."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    """Where weights come from, where that is not Hugging Face itself, without user and password; empty otherwise."""
+    scheme, mark, rest = os.environ.get("HF_ENDPOINT", "").rstrip("/").rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def _disk(engine: EnginePlan) -> list[str]:

@@ -59,7 +59,7 @@ class CountTokens(Anthropic):
     """Counting a prompt's tokens: no step of the model, so nothing is billed."""
 
     cached = False
-    length = None
+    length: key_bounds.Length | None = None
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)

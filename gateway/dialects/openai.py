@@ -118,7 +118,7 @@ class OpenAI:
 class Texts(OpenAI):
     """Embeddings, scores, classes: texts go in and no token comes out."""
 
-    length = None
+    length: key_bounds.Length | None = None
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body, '{"model": ..., "input": ...}')
@@ -134,7 +134,7 @@ class Tokenizer(OpenAI):
     """What an engine answers without a model's step: nothing of it is billed."""
 
     cached = False
-    length = None
+    length: key_bounds.Length | None = None
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)

@@ -76,6 +76,8 @@ class Patience(TypedDict, total=False):
 def server_at(base_url: str, api_key: str | None, **timeouts: Unpack[Patience]) -> Server:
     """Reads a base URL such as http://127.0.0.1:8080 (a final /v1 is accepted). ValueError when it is not one."""
     parts = urlsplit(base_url)
+    if "@" in base_url:  # none of it is sent, and reports would repeat it; nor does this message
+        raise ValueError("the address has a user or a password before its host; give http://HOST:PORT alone")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"'{base_url}' is not an http:// or https:// address")
     if parts.path.rstrip("/") not in ("", "/v1"):

@@ -112,6 +112,8 @@ def read_keys(path: Path | None, option: str = "--api-key-file") -> tuple[str | 
     """All lines that are neither empty nor a comment, without a name after the key; one None where there is no file."""
     if path is None:
         return (None,)
+    if "/" not in str(path) and not path.exists():  # without its name: it may be the key itself
+        raise UsageProblem(f"{option}: no such file; give the path of a file with the key, never the key itself")
     lines = [line.split() for line in read_text(path, option).splitlines()]
     words = [each for each in lines if each and not each[0].startswith("#")]
     # Of more than a key and a name it is said that the key holds a blank.

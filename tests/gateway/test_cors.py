@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.setting_types import Cors
-from tests.gateway.harness import Engine, Gateway, chat
+from tests.gateway.harness import Engine, Gateway, chat, run, write_config
 
 PAGE = "https://chat.example"
 CHAT = "/v1/chat/completions"
@@ -78,3 +79,11 @@ def test_p128_any_page(start_engine: Callable[..., Engine], start_gateway: Calla
 def test_p37_what_no_browser_sends_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="is no origin; write https://HOST"):
         Cors(origins=(origin,))
+
+
+def test_p164_a_password_in_an_origin_is_not_repeated(tmp_path: Path) -> None:
+    page = "https://user:SECRETPW@chat.example/x"
+    config = write_config(tmp_path, ["http://127.0.0.1:9"], cors={"origins": [page]})
+    result = run("gateway", "--config", str(config))
+    assert result.returncode == 2 and "//chat.example" in result.stderr
+    assert "SECRETPW" not in result.stderr and "user" not in result.stderr

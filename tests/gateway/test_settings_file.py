@@ -64,8 +64,17 @@ def test_p171_a_name_that_is_none_or_there_twice_is_one_line(tmp_path: Path, lin
     with pytest.raises(SettingsError) as caught:
         read_api_keys(tmp_path / "api_keys")
     (said,) = caught.value.lines
-    assert said.startswith(f"{tmp_path}/api_keys: line 2: ") and "cannot be the key's name; a name is letters" in said
+    assert said.startswith(f"{tmp_path}/api_keys: line 2: what stands after the key cannot be its name; write KEY NAME")
     assert "long-enough" not in said
+
+
+def test_p171_a_second_key_in_a_line_is_not_printed(tmp_path: Path) -> None:
+    secret = "fb-9f8e7d6c5b4a/39281706=="
+    config = write_config(tmp_path, ["http://127.0.0.1:1"])
+    (tmp_path / "api_keys").write_text(f"fb-0123456789abcdef {secret}\n")
+    result = run("gateway", "--config", str(config))
+    assert result.returncode == 2 and "api_keys: line 1: what stands after the key cannot be its name" in result.stderr
+    assert secret not in result.stderr and "0123456789abcdef" not in result.stderr
 
 
 @pytest.mark.parametrize("keys", ["/dev/zero", "/", "/proc/self/mem"])

@@ -31,3 +31,5 @@ def test_proxies_and_a_mirror_are_told_without_their_passwords(monkeypatch: pyte
     assert "secret" not in proxy.finding
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
     assert serving.network()[1].finding == "weights come from https://mirror.example (HF_ENDPOINT)"
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:SECRETPW@mirror.example")
+    assert serving.network()[1].finding == "weights come from https://mirror.example (HF_ENDPOINT)"

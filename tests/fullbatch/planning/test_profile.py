@@ -83,7 +83,7 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"aliases": ["a*b"]}, "aliases: 'a*b': '*' can only stand at the end"),
         ({"aliases": ["a", "a"]}, "aliases: 'a' is there twice; write it once"),
         ({"aliases": ["tiny"]}, "aliases: 'tiny' is served under that name anyway; remove it"),
-        ({"engine": {"env": {"A": 1}}}, "engine.env.A: 1: input should be a valid string"),
+        ({"engine": {"env": {"A": 1}}}, "engine.env.A: write a text, in quotes if it looks like a number or a date"),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_that_says_where_and_what(changes: dict[str, Any], line: str) -> None:

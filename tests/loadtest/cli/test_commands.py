@@ -191,6 +191,8 @@ def test_what_is_wrong_in_an_address_or_a_file_is_one_line_before_anything_is_do
         ("--base-url", "http://"): "--base-url: 'http://' is not an http:// or https:// address",
         ("--base-url", "ftp://a"): "--base-url: 'ftp://a' is not an http:// or https:// address",
         ("--base-url", "http://a/chat"): "--base-url: 'http://a/chat' has a path; give only the address",
+        ("--base-url", "http://u:PW@a"): "--base-url: the address has a user or a password before its host; give http:",
+        ("--api-key", "SECRET"): "--api-key-file: no such file; give the path of a file with the key, never the key",
         ("--base-url", "http://a:99999"): "--base-url: Port out of range 0-65535",
         ("--meta", f"{tmp_path}/list"): f"--meta {tmp_path}/list: a JSON object is expected",
         ("--target", f"{tmp_path}/list"): f"--target {tmp_path}/list: 'version: 1' and a list 'targets' are expected",
@@ -200,6 +202,7 @@ def test_what_is_wrong_in_an_address_or_a_file_is_one_line_before_anything_is_do
     for (code, out, err), line in zip(under_locust(run_each, list(expected)), expected.values(), strict=True):
         assert (code, out, err.count("\n")) == (2, "", 1), err
         assert err.startswith(f"loadtest: {line}")
+        assert not {"PW", "SECRET"} & set(err.replace("@", " ").replace(":", " ").split())
 
 
 @pytest.fixture
