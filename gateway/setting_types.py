@@ -39,7 +39,8 @@ class RequestLimits(Frozen):
     ``max_pattern_bytes``: of its regexes and grammars. ``max_parts``: parts of all messages together; ``max_media``:
     images, sounds and films among them. ``max_options_bytes``: of each object of options for templates and processors.
     ``max_json_weight``: of a whole body, see `json_weight`. ``clamp_max_tokens``: an answer that may be longer than the
-    model's context is asked for with the context as its limit, instead of being refused.
+    model's context is asked for with the context as its limit, instead of being refused. ``chars_per_token``: a prompt
+    of more characters than that times the context is refused (`prompt.must_fit`); 0 is never.
     """
 
     compile_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
@@ -53,6 +54,7 @@ class RequestLimits(Frozen):
     max_options_bytes: Count = 16 * 1024
     max_json_weight: Count = 250_000
     clamp_max_tokens: bool = False
+    chars_per_token: Annotated[int, Field(ge=0, le=MOST)] = 256
 
 
 class Cors(Frozen):

@@ -157,7 +157,7 @@ def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     keys.add_argument("--profile", help=which)
     keys.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="create|list|show|change|rotate|revoke ...", help="what"
+        "words", nargs=argparse.REMAINDER, metavar="create|list|show|change|rotate|revoke|delete ...", help="what"
     )
     usage = commands.add_parser("usage", help="tokens that were used, by key, model or day")
     usage.add_argument("--profile", help=which)

@@ -83,6 +83,8 @@ class Ollama:
         parts = Parts(body)
         bounds.check_parts(parts, rules.limits)
         structured = constraints.check(body, rules.limits, _CALLED)
+        if context is not None:
+            prompt.must_fit(body, context, rules.limits.chars_per_token)
         # As Ollama does with what is too much, `num_predict` is lowered.
         length = key_bounds.COMPLETION if path == COMPLETIONS else key_bounds.CHAT
         body |= key_bounds.members(body, request.principal, length, clamp=True)

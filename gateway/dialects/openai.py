@@ -91,6 +91,8 @@ class OpenAI:
         bounds.check_parts(parts, rules.limits)
         structured = constraints.check(content, rules.limits)
         if self.length is not None:
+            if context is not None:
+                prompt.must_fit(content, context, rules.limits.chars_per_token)
             length = key_bounds.COMPLETION if request.path == COMPLETIONS else self.length
             kept = key_bounds.members(content, request.principal, length, rules.limits.clamp_max_tokens)
             members |= kept

@@ -72,7 +72,7 @@ def test_p172_an_engine_behind_a_socket_is_as_any_other(
         for stream in (True, False):
             answer = client.post("/v1/chat/completions", json=chat(stream))
             assert answer.status_code == 200 and "finish_reason" in answer.text
-        metrics = client.get("/metrics").text
+        metrics = gateway.metrics()
         assert 'address="engine.sock"' in metrics and str(path.parent) not in metrics
         engine.send(signal.SIGKILL)
         wait_until(lambda: client.get("/health").status_code == 503, 10, "its end seen")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
 from gateway.dialects import prompt
 from gateway.dialects.parts import Parts
+from gateway.errors import BadRequest
+from tests.gateway.harness import Engine, Gateway, chat, error_of
 
 
 def estimate(content: dict[str, Any]) -> int:
@@ -77,3 +81,83 @@ def test_p127_an_image_that_has_an_address_costs_tokens_as_well() -> None:
 )
 def test_p110_a_prompt_of_token_ids_is_counted_and_not_estimated(given: Any, tokens: int) -> None:
     assert prompt.given({"prompt": given}) == tokens
+
+
+def _user(content: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+LONG = "x" * 1001
+TOO_LONG = [
+    _user(LONG),
+    _user([{"type": "text", "text": LONG}]),
+    {"messages": [{"role": "user", "content": "x" * 501}] * 2},
+    {"prompt": LONG},
+    {"prompt": ["short", LONG]},
+    {"input": LONG},
+    {"input": [{"role": "user", "content": [{"type": "input_text", "text": LONG}]}]},
+]
+FITS = [
+    _user("x" * 1000),
+    # What a template cuts off or leaves out, or one token holds much of.
+    _user("x" * 1000 + " \n\t\u3000" * 5000),
+    {"messages": [{"role": "assistant", "content": LONG}, {"role": "system", "content": LONG}]},
+    {"tools": [LONG], "metadata": LONG},
+    # Each is a prompt of its own.
+    {"prompt": ["x" * 1000] * 5},
+    {"prompt": [1] * 2000},
+    # No text.
+    _user([{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}}]),
+    # The engine cuts it, or nobody knows what becomes of it.
+    _user(LONG) | {"truncate_prompt_tokens": -1},
+    {"input": LONG, "truncation": "auto"},
+    _user(LONG) | {"chat_template": "{{ messages[-1] }}"},
+    # Not what it should be: the engine has its own words.
+    {"messages": LONG[0], "prompt": {"a": LONG}, "input": 7},
+    {"messages": [LONG, None, {"role": "user", "content": [LONG, {"type": "text", "text": 5}]}]},
+]
+
+
+@pytest.mark.parametrize("content", TOO_LONG)
+def test_p175_what_cannot_fit_the_context_is_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="the model's context is 10 tokens, which can hold 1000 at most") as refused:
+        prompt.must_fit(content, 10, 100)
+    assert refused.value.param in content
+    prompt.must_fit(content, 11, 100)
+    prompt.must_fit(content, 10, 0)
+
+
+@pytest.mark.parametrize("content", FITS)
+def test_p175_what_may_fit_is_let_through(content: dict[str, Any]) -> None:
+    prompt.must_fit(content, 10, 100)
+
+
+def test_p175_it_is_decided_before_an_engine_hears_of_it(client: httpx.Client, engine: Engine) -> None:
+    text = "x" * (4096 * 256 + 1)
+    asked: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": _user(text),
+        "/v1/completions": {"prompt": text},
+        "/v1/responses": {"input": text},
+        "/v1/messages": _user(text) | {"max_tokens": 5},
+        "/api/chat": _user(text),
+        "/api/generate": {"prompt": text, "raw": True},
+    }
+    before = engine.state()["submitted"]
+    for path, body in asked.items():
+        refused = client.post(path, json={"model": "tiny"} | body)
+        assert refused.status_code == 400 and "context is 4096 tokens" in refused.text, path
+        if path == "/v1/chat/completions":
+            assert error_of(refused)["param"] == "messages"
+    assert engine.state()["submitted"] == before
+    # Embeddings may be cut to the context; how, the engine knows.
+    assert client.post("/v1/embeddings", json={"model": "tiny", "input": text}).status_code == 200
+
+
+def test_p175_a_setting_raises_it_or_takes_it_away(start_gateway: Callable[..., Gateway], engine: Engine) -> None:
+    gateway = start_gateway([engine.url], limits={"requests": {"chars_per_token": 0}})
+    gateway.wait_up()
+    with gateway.client() as client:
+        before = engine.paths().get("POST /v1/chat/completions", 0)
+        answer = client.post("/v1/chat/completions", json=chat() | _user("x" * (4096 * 256 + 1)))
+        assert "chars_per_token" not in answer.text, "the engine's own refusal"
+        assert engine.paths()["POST /v1/chat/completions"] == before + 1
