@@ -88,7 +88,7 @@ class Gateway:
         self._routes = Routes(self._parts())
         self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
         self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop, self._bodies)
-        self._metrics_port = MetricsPort(self._context)
+        self._metrics_port = MetricsPort(self._context, self._backends)
 
     def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
         if store is None:

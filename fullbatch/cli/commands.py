@@ -95,7 +95,7 @@ def _options(args: argparse.Namespace) -> deployment.Options:
 
 
 def _ports(args: argparse.Namespace) -> Ports:
-    return Ports(args.gateway_port or dotenv.gateway_port(ROOT), args.engine_port)
+    return Ports(args.gateway_port or dotenv.gateway_port(ROOT), args.engine_port, args.metrics_port)
 
 
 def _render(args: argparse.Namespace) -> int:

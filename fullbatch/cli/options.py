@@ -267,3 +267,10 @@ def _add_ports(command: argparse.ArgumentParser) -> None:
         help="processes only: engines on loopback from this port on, open to every user of this machine "
         "(default: sockets that only you can reach)",
     )
+    command.add_argument(
+        "--metrics-port",
+        type=port,
+        metavar="PORT",
+        help="processes only: metrics of gateway and engines on loopback, for a Prometheus of your own; every user of "
+        "this machine can read them (default: a socket that only you can reach)",
+    )

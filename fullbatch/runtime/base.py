@@ -21,10 +21,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports. `engine`: the first engine's, the others count up; None: sockets that nobody else can reach."""
+    """Loopback ports. `engine`: the first engine's, the others count up; None: sockets that nobody else can reach.
+
+    `metrics`: where gateway and engines tell a Prometheus everything; None: a socket likewise.
+    """
 
     gateway: int = 8080
     engine: int | None = None
+    metrics: int | None = None
 
     def engines(self, count: int) -> list[int]:
         """Those of `count` engines; none where they listen on sockets."""

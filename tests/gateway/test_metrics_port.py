@@ -11,9 +11,22 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.keystore import KeyStore, Terms
-from tests.gateway.harness import Engine, Gateway, bearer, chat, error_of, free_port, run, wait_until, write_config
+from tests.gateway.harness import (
+    KEY,
+    Engine,
+    Gateway,
+    Raw,
+    bearer,
+    chat,
+    error_of,
+    free_port,
+    run,
+    wait_until,
+    write_config,
+)
 
 URL = "/v1/chat/completions"
 
@@ -97,3 +110,31 @@ def test_p165_a_socket_of_this_machine_instead(
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
         assert "gateway_engine_up{address=" in client.get("http://gateway/metrics").text
         assert client.get("http://gateway/v1/models").status_code == 404
+
+
+def test_p176_an_engines_metrics_are_handed_on_and_nothing_else_of_it(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    path = tmp_path / "e.sock"
+    engine = start_engine(uds=path)
+    gateway = start_gateway([f"unix:{path}"])
+    gateway.wait_up()
+    with httpx.Client(base_url=gateway.watched, timeout=15) as client:
+        page = client.get("/engines/engine/metrics?x=1")
+        assert page.status_code == 200 and page.headers["content-type"].startswith("text/plain")
+        assert {"vllm:num_requests_running"} <= {f.name for f in text_string_to_metric_families(page.text)}
+        assert client.head("/engines/engine/metrics").status_code == 200
+        assert client.post("/engines/engine/metrics").status_code == 405
+        for other in (
+            "/engines/engine/health", "/engines/engine/v1/models", "/engines/engine/metrics/", "/engines/engine",
+            "/engines/metrics", "/engines/../metrics", "/engines/engine/../engine/metrics", "/engines/nobody/metrics",
+        ):  # fmt: skip
+            with Raw(int(gateway.watched.rpartition(":")[2])) as raw:
+                raw.send(f"GET {other} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+                assert raw.read_to_close().startswith(b"HTTP/1.1 404 "), other
+        assert "there are 'engine'" in client.get("/engines/nobody/metrics").text
+        # Only there: at the gateway's own port it is no path, whatever the key.
+        assert httpx.get(f"{gateway.url}/engines/engine/metrics", headers=bearer(KEY)).status_code == 404
+        engine.stop()
+        gone = client.get("/engines/engine/metrics")
+        assert gone.status_code == 502 and str(tmp_path) not in gone.text

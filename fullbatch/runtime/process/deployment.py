@@ -77,9 +77,11 @@ class ProcessDeployment(MeasuredDeployment):
         if self.plan.engines[0].nodes > 1:
             which = f"profiles/{self.plan.name}.yaml is for several machines"
             raise UsageError(f"{which}; start it with Docker Compose on each (docs/operating.md)")
-        ports = [port for port, _ in self._wanted_ports()]
-        if len(set(ports)) < len(ports):
-            raise UsageError(f"--gateway-port {ports[0]} is also the engine's port; choose another")
+        taken: dict[int, str] = {}
+        for port, option in self._wanted_ports():
+            if port in taken:
+                raise UsageError(f"{taken[port]} {port} is also wanted by {option}; choose another")
+            taken[port] = option
         self._refuse_host()
 
     def start(self, say: Say) -> None:
@@ -145,7 +147,7 @@ class ProcessDeployment(MeasuredDeployment):
         return templates.Addresses(
             listen_host=LOOPBACK,
             listen_port=self.ports.gateway,
-            metrics_port=None,
+            metrics_port=self.ports.metrics,
             metrics_socket=sockets.path_of(self._state.metrics_url) or "",
             api_keys_file=self._state.api_keys_file,
             store=str(state.store_of(self.root, self.plan.name)),
@@ -171,7 +173,8 @@ class ProcessDeployment(MeasuredDeployment):
 
     def _wanted_ports(self) -> list[tuple[int, str]]:
         engines = self.ports.engines(len(self.plan.engines))
-        return [(self.ports.gateway, "--gateway-port"), *((port, "--engine-port") for port in engines)]
+        metrics = [] if self.ports.metrics is None else [(self.ports.metrics, "--metrics-port")]
+        return [(self.ports.gateway, "--gateway-port"), *((port, "--engine-port") for port in engines), *metrics]
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -194,8 +197,12 @@ class ProcessDeployment(MeasuredDeployment):
         urls = {engine.service: sockets.address(folder, engine.service) for engine in self.plan.engines}
         self._state = dataclasses.replace(
             self._state, sockets=str(folder), engine_urls=self._state.engine_urls or urls,
-            metrics_url=sockets.address(folder, "metrics"),
+            metrics_url=self._metrics_url(folder),
         )  # fmt: skip
+
+    def _metrics_url(self, folder: Path) -> str:
+        port = self.ports.metrics
+        return sockets.address(folder, "metrics") if port is None else f"http://{LOOPBACK}:{port}"
 
     def _environment(self, engine: EnginePlan, have: bool) -> dict[str, str]:
         environment = dict(os.environ) | dict(engine.environment)

@@ -256,7 +256,7 @@ def test_one_port_for_both_is_refused(checkout: Checkout, words: Words) -> None:
     words.engine = words.gateway
     up = checkout.run(*words.up(on_ports=True))
     assert up.returncode == 2
-    assert up.stderr == f"fullbatch: --gateway-port {words.gateway} is also the engine's port; choose another\n"
+    assert up.stderr == f"fullbatch: --gateway-port {words.gateway} is also wanted by --engine-port; choose another\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -496,6 +496,23 @@ def test_engines_are_open_to_nobody_else(checkout: Checkout, words: Words) -> No
     assert [one["name"] for one in told["keys"]] == ["first"] and told["engines_up"] == 1
     assert checkout.run("down").returncode == 0
     assert not path.parent.exists()
+
+
+def test_a_prometheus_of_ones_own_reads_everything_at_one_port(
+    checkout: Checkout, words: Words, free_port: Callable[[], int]
+) -> None:
+    checkout.engine()
+    port = free_port()
+    assert checkout.run(*words.up(), "--metrics-port", str(port)).returncode == 0
+    found = {}
+    for page in ("metrics", "engines/engine/metrics"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+            found[page] = answer.read().decode()
+    assert 'gateway_key_requests_total{deployment="cpu-tiny",key="first"' in found["metrics"]
+    assert "vllm:num_requests_running{" in found["engines/engine/metrics"]
+    told = json.loads(checkout.run("top", "--once", "--json", "--interval", "0.2").stdout)
+    assert told["engines_up"] == 1
+    assert checkout.run("down").returncode == 0
 
 
 def test_engines_on_ports_where_that_was_asked_for(checkout: Checkout, words: Words) -> None:
