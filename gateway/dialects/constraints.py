@@ -21,7 +21,8 @@ _FORMS = ("response_format", "text", "output_config", "output_format", "structur
 _GUIDED = {"guided_json": "json", "guided_regex": "regex", "guided_choice": "choice", "guided_grammar": "grammar"}
 _LOOKED_AT = frozenset((*_FORMS, *_GUIDED, "tools"))
 _SAME: dict[str, str] = {}
-_PLAIN = frozenset({"text", "none", "auto"})
+# No set: what stands there may be anything, a list too.
+_PLAIN = ("text", "none", "auto")
 
 
 def check(content: Mapping[str, Any], limits: RequestLimits, called: Mapping[str, str] = _SAME) -> bool:

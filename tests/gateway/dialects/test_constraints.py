@@ -177,3 +177,10 @@ def test_p120_every_api_refuses_before_the_engine_hears_of_it(
     assert f"'{param}'" in refused.text and "limits.requests" in refused.text
     after = {name: count for name, count in engine.paths().items() if name.startswith("POST")}
     assert sum(after.values()) - sum(before.values()) <= 1  # a canary may have come between
+
+
+@pytest.mark.parametrize("odd", [["json_schema"], {}, 7, True])
+def test_p120_a_type_that_is_no_text_is_left_to_the_engine(odd: Any) -> None:
+    assert constraints.check({"response_format": {"type": odd}}, LIMITS)
+    assert constraints.check({"text": {"format": {"type": odd}}}, LIMITS)
+    assert constraints.check({"tools": [{"name": "f"}], "tool_choice": {"type": odd}}, LIMITS)

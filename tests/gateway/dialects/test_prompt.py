@@ -120,7 +120,9 @@ FITS = [
 
 @pytest.mark.parametrize("content", TOO_LONG)
 def test_p175_what_cannot_fit_the_context_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(BadRequest, match="the model's context is 10 tokens, which can hold 1000 at most") as refused:
+    with pytest.raises(
+        BadRequest, match="has more than 1000 characters besides blanks, and the model's context of 10 tokens"
+    ) as refused:
         prompt.must_fit(content, 10, 100)
     assert refused.value.param in content
     prompt.must_fit(content, 11, 100)
@@ -145,7 +147,7 @@ def test_p175_it_is_decided_before_an_engine_hears_of_it(client: httpx.Client, e
     before = engine.state()["submitted"]
     for path, body in asked.items():
         refused = client.post(path, json={"model": "tiny"} | body)
-        assert refused.status_code == 400 and "context is 4096 tokens" in refused.text, path
+        assert refused.status_code == 400 and "context of 4096 tokens" in refused.text, path
         if path == "/v1/chat/completions":
             assert error_of(refused)["param"] == "messages"
     assert engine.state()["submitted"] == before
