@@ -147,8 +147,9 @@ class Connection(asyncio.Protocol):
             self._deadline = min(self._deadline, now + limit)
         try:
             self._reader.feed(data, now)
-            if self._head is not None and self._reader.length is None:
-                self._grow(self._head)
+            if (head := self._head) is not None and self._reader.length is None:
+                if not self._context.bodies.grow(head, len(head.body)):
+                    raise self._no_room()
         except GatewayError as error:
             self._refuse(error)
 
@@ -159,8 +160,7 @@ class Connection(asyncio.Protocol):
             raise TooManyConnections(f"{_FULL.decode()}; try again in 1 s", retry_after=1)
         if not has_body:
             return
-        if request.principal.max_body_bytes is not None:
-            self._reader.limit_body(request.principal.max_body_bytes)
+        self._reader.limit_body(request.principal.max_body_bytes)
         if self._reply is None:
             self._deadline = self._now + self._context.limits.body_timeout_s
         length = self._reader.length or 0
@@ -192,10 +192,6 @@ class Connection(asyncio.Protocol):
     def _continue(self, request: Request) -> None:
         if self._reply is None and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(CONTINUE)
-
-    def _grow(self, request: Request) -> None:
-        if not self._context.bodies.grow(request, len(request.body)):
-            raise self._no_room()
 
     def _no_room(self) -> TooManyBodies:
         limit = f"{self._context.bodies.limit} bytes (limits.max_body_bytes_in_flight)"

@@ -79,12 +79,14 @@ class RequestReader:
         """Bytes of the body as the head says; None for one in chunks, or none."""
         return self._length
 
-    def limit_body(self, most: int) -> None:
-        """Of this request, whose head has come.
+    def limit_body(self, most: int | None) -> None:
+        """Of this request, whose head has come. ``most``: bytes; None is the limit of all.
 
         Raises:
             TooLarge: its head says that it is larger.
         """
+        if most is None:
+            return
         self._most_body = min(most, self._max_body_bytes)
         if self._length is not None and self._length > self._most_body:
             raise self._too_large()
