@@ -22,8 +22,7 @@ from loadtest.client.record import REFUSALS, Record, RequestOutcome, outcome_of_
 from loadtest.client.sse import StreamedAnswer, error_text
 from loadtest.core.sanitize import one_line
 
-_READ_SIZE = 65536
-_ERROR_BODY_LIMIT = 65536
+_READ_SIZE = _ERROR_BODY_LIMIT = 65536
 _LEAST_WAIT = 0.1  # seconds; "Retry-After: 0" again and again must not become a storm of our own
 _AFTER_DONE_TIMEOUT = 5.0  # seconds; the answer is complete, only HTTP's own end is missing
 
@@ -59,8 +58,7 @@ class Server:
             lines.append(f"Authorization: Bearer {self.api_key}")
         if request_id:
             lines.append(f"X-Request-Id: {request_id}")
-        if body:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
@@ -76,14 +74,14 @@ class Patience(TypedDict, total=False):
 def server_at(base_url: str, api_key: str | None, **timeouts: Unpack[Patience]) -> Server:
     """Reads a base URL such as http://127.0.0.1:8080 (a final /v1 is accepted). ValueError when it is not one."""
     parts = urlsplit(base_url)
-    if "@" in base_url:  # none of it is sent, and reports would repeat it; nor does this message
+    if "@" in base_url:  # it is not sent, and messages and reports would repeat it
         raise ValueError("the address has a user or a password before its host; give http://HOST:PORT alone")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"'{base_url}' is not an http:// or https:// address")
     if parts.path.rstrip("/") not in ("", "/v1"):
         raise ValueError(f"'{base_url}' has a path; give only the address, for example http://127.0.0.1:8080")
-    tls = parts.scheme == "https"
-    return Server(parts.hostname, parts.port or (443 if tls else 80), tls, api_key, **timeouts)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Server(parts.hostname, port, parts.scheme == "https", api_key, **timeouts)
 
 
 class _Response(HTTPResponse):

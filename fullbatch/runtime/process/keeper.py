@@ -1,4 +1,4 @@
-"""``python -m fullbatch.runtime.process.keeper … -- vllm serve …``: an engine as a process, started again when it is stuck.
+"""``python -m fullbatch.runtime.process.keeper … -- vllm serve …``: an engine, started again when stuck.
 
 Only then: an engine that ends by itself ends its keeper with the same exit code, so that `status` finds it dead and its
 log says why. It asks the gateway's /health, which says whether structured output is stuck, and holds nothing else.

@@ -117,7 +117,7 @@ class ToyRuntime(Runtime):
         return _toys(root)
 
     def files(self, root: Path, plan: Plan) -> dict[str, str]:
-        there = templates.Addresses("", 0, None, "", "", "", 0, {}, "")
+        there = templates.Addresses("", 0, None, "", "", "", "", 0, {}, "")
         return {"toy/toy.yaml": templates.text(root, "toy/toy.yaml", plan, there)}
 
     def examine(self, root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResult]:
