@@ -160,7 +160,8 @@ class Connection(asyncio.Protocol):
             raise TooManyConnections(f"{_FULL.decode()}; try again in 1 s", retry_after=1)
         if not has_body:
             return
-        self._reader.limit_body(request.principal.max_body_bytes)
+        if request.principal.max_body_bytes is not None:
+            self._reader.limit_body(request.principal.max_body_bytes)
         if self._reply is None:
             self._deadline = self._now + self._context.limits.body_timeout_s
         length = self._reader.length or 0

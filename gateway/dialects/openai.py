@@ -91,12 +91,14 @@ class OpenAI:
         bounds.check_parts(parts, rules.limits)
         structured = constraints.check(content, rules.limits)
         if self.length is not None:
-            if context is not None:
+            # A body has at least as many bytes as its texts have characters.
+            if context is not None and len(request.body) > context * rules.limits.chars_per_token:
                 prompt.must_fit(content, context, rules.limits.chars_per_token)
-            length = key_bounds.COMPLETION if request.path == COMPLETIONS else self.length
-            kept = key_bounds.members(content, request.principal, length, rules.limits.clamp_max_tokens)
-            members |= kept
-            content |= kept
+            if request.principal.max_output_tokens is not None:
+                length = key_bounds.COMPLETION if request.path == COMPLETIONS else self.length
+                kept = key_bounds.members(content, request.principal, length, rules.limits.clamp_max_tokens)
+                members |= kept
+                content |= kept
         salt = content.get("cache_salt")
         if rules.by_key and self.cached:
             members["cache_salt"] = salt = rules.salt(request.principal.name, salt)
