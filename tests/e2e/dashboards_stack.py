@@ -22,9 +22,10 @@ from fullbatch.planning.plan import Plan, make
 from fullbatch.runtime import templates
 from fullbatch.runtime.compose import files
 from fullbatch.runtime.tinymodel import write_if_missing
-from tests.e2e.docker_stack import free_port, wait_for
+from tests.ports import free_port
 from tests.prometheus.live import ROOT, Prometheus
 from tests.prometheus.promql import PROMETHEUS
+from tests.waiting import wait_for
 
 TOOLS = ROOT / ".fullbatch" / "tools" / "bin"
 ENGINE = ROOT / ".fullbatch" / "engine" / "bin" / "vllm"
@@ -119,8 +120,8 @@ def running(folder: Path) -> Iterator[Stack]:
         start(stack, folder, "node", exporter, {})
         prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": metrics, "node": node}))
         url = f"http://127.0.0.1:{gateway}"
-        wait_for(f"the engine; see {folder / 'engine.log'}", 420, lambda: healthy(f"http://127.0.0.1:{engine}"))
-        wait_for(f"the gateway; see {folder / 'gateway.log'}", 20, lambda: healthy(url))
+        wait_for(lambda: healthy(f"http://127.0.0.1:{engine}"), 420, f"the engine; see {folder / 'engine.log'}")
+        wait_for(lambda: healthy(url), 20, f"the gateway; see {folder / 'gateway.log'}")
         yield Stack(plan, url, f"http://127.0.0.1:{engine}", prometheus)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,13 +42,6 @@ def run(*argv: str, env: Mapping[str, str] | None = None, timeout_s: float = 600
     if done.returncode:
         raise StackFailure(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}\n{done.stderr or ''}")
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -81,15 +75,6 @@ def _ask(request: urllib.request.Request) -> Answer:
 
 def _answer(status: int, headers: Message, body: bytes) -> Answer:
     return Answer(status, {key.lower(): value for key, value in headers.items()}, body.decode())
-
-
-def wait_for(what: str, within_s: float, ask: Callable[[], Any]) -> Any:
-    """Asks until the answer is true; fails with the last answer after `within_s` seconds."""
-    deadline = time.monotonic() + within_s
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what} (last answer: {answer!r})"
-        time.sleep(0.5)
-    return answer
 
 
 class Stack:
@@ -158,10 +143,7 @@ class Stack:
 
     def wait_for_targets(self, job: str, health: list[str]) -> None:
         """Waits a minute at most; a target more or less than in `health` counts as a difference."""
-        deadline = time.monotonic() + 60
-        while (seen := self.targets(job)) != health:
-            assert time.monotonic() < deadline, f"Prometheus' job {job} has the targets {seen}, not {health}"
-            time.sleep(0.5)
+        wait_for(lambda: self.targets(job) == health, 60, lambda: f"{job} with {health}, not {self.targets(job)}")
 
     def gateway_metric(self, name: str) -> list[float]:
         """From the port that is not published, as the stack's Prometheus reads it."""

@@ -33,9 +33,10 @@ from tests.e2e.dashboards_stack import (
     start_prometheus,
 )
 from tests.e2e.dashboards_stack import tiny_pool as plan_of_one_engine
-from tests.e2e.docker_stack import free_port, wait_for
+from tests.ports import free_port
 from tests.prometheus.live import ROOT, Prometheus
 
+from tests.waiting import wait_for
 pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("tools")]
 
 
@@ -84,8 +85,8 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
         config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         prometheus = start_prometheus(stack, folder, config)
         made = Drill(prometheus, f"http://{alertmanager}", f"http://127.0.0.1:{gateway}", process)
-        wait_for("the gateway has found its engine", 30, lambda: healthy(made.gateway))
-        wait_for("Prometheus has seen all", 30, prometheus.ready)
+        wait_for(lambda: healthy(made.gateway), 30, "the gateway has found its engine")
+        wait_for(prometheus.ready, 30, "Prometheus has seen all")
         yield made
 
 
@@ -104,9 +105,9 @@ def test_a_dead_engine_is_told_once_and_what_follows_from_it_is_held_back(drill:
     for _ in range(10):
         assert drill.ask() in {502, 503}
     for alert, patience in (("VllmDown", 100), ("GatewayErrors", 200)):
-        wait_for(f"{alert} fires", patience, partial(first_seen, drill.prometheus, alert, died))
+        wait_for(partial(first_seen, drill.prometheus, alert, died), patience, f"{alert} fires")
         logging.warning("%s fired %.0f s after the engine died", alert, first_seen(drill.prometheus, alert, died))
-    wait_for("Alertmanager has both", 60, lambda: {"VllmDown", "GatewayErrors"} <= drill.told().keys())
+    wait_for(lambda: {"VllmDown", "GatewayErrors"} <= drill.told().keys(), 60, "Alertmanager has both")
     assert (drill.told()["VllmDown"], drill.told()["GatewayErrors"]) == ("active", "suppressed")
 
 

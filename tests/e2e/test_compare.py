@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LLAMA = ROOT / ".fullbatch" / "llama" / "tiny.gguf"
@@ -31,23 +33,17 @@ def llama(port: int, seats: int) -> Iterator[str]:
     process = subprocess.Popen([ROOT / "scripts" / "llama-server", "run", *words], cwd=ROOT, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(f"{url}/health", process)
+        wait_for(partial(_answers, f"{url}/health", process), 60, "llama.cpp's server")
         yield url
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"it ended with {process.returncode}"
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer")
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, f"it ended with {process.returncode}"
+    urllib.request.urlopen(url, timeout=2).close()
+    return True
 
 
 @needs_llama

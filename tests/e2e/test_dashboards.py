@@ -25,11 +25,11 @@ from grafana.panels import Panel
 from grafana.queries.hardware import NO_CARDS
 from grafana.query import Query
 from tests.e2e.dashboards_stack import Stack, Users, exposed, first_seen, running
-from tests.e2e.docker_stack import wait_for
 from tests.prometheus.exposition import ENGINE
 from tests.prometheus.live import ROOT
 from tests.prometheus.promql import rules, substituted
 
+from tests.waiting import wait_for
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500), pytest.mark.usefixtures("tools")]
 
 USERS = 24
@@ -65,8 +65,8 @@ def overload(stack: Stack) -> Iterator[float]:
     past_it.start()
     try:
         for alert in MUST_FIRE:
-            wait_for(f"{alert} fires", PATIENCE_SECONDS, partial(first_seen, stack.prometheus, alert, began))
-        wait_for("somebody waits at the gateway", PATIENCE_SECONDS, partial(stack.prometheus.query, QUEUED))
+            wait_for(partial(first_seen, stack.prometheus, alert, began), PATIENCE_SECONDS, f"{alert} fires")
+        wait_for(partial(stack.prometheus.query, QUEUED), PATIENCE_SECONDS, "somebody waits at the gateway")
         yield began
     finally:
         users.stop()
@@ -89,7 +89,7 @@ def test_what_more_users_need_is_more_kv_memory(stack: Stack) -> None:
     more_kv = "deployment:vllm_next_step:state == 2"
     kv_is_full = "quantile_over_time(0.5, deployment:vllm_limit:state[1m]) == 3"
     for expr in (more_kv, kv_is_full):
-        wait_for(expr, PANEL_PATIENCE_SECONDS, partial(stack.prometheus.query, expr))
+        wait_for(partial(stack.prometheus.query, expr), PANEL_PATIENCE_SECONDS, expr)
 
 
 @pytest.mark.usefixtures("overload")
@@ -122,7 +122,7 @@ def test_every_recorded_series_has_a_value(name: str, stack: Stack) -> None:
 def test_every_panel_has_data_or_says_why_not(panel: Panel, query: Query, stack: Stack) -> None:
     expr = substituted(query.expr, stack.plan.name)
     ask = partial(stack.prometheus.query, expr)
-    found = ask() if query.empty_when else wait_for(f"{panel.title}: {expr}", PANEL_PATIENCE_SECONDS, ask)
+    found = ask() if query.empty_when else wait_for(ask, PANEL_PATIENCE_SECONDS, f"{panel.title}: {expr}")
     assert all(math.isfinite(value) for _, value in found), f"{panel.title}: {found}"
     assert not found or query.empty_when != NO_CARDS
 
@@ -160,5 +160,5 @@ def test_a_number_stands_beside_what_it_is_out_of(title: str, stack: Stack) -> N
     whole = {"Batch": ("slots", "16"), "KV cache": ("thousands", "5"), "Mean step": ("budget", "2048")}[title]
     [panel] = [panel for board in ALL for panel in board.panels() if panel.title == title]
     expr = f"({substituted(panel.queries[0].expr, stack.plan.name)}) > 0"
-    [(labels, _)] = wait_for(expr, PANEL_PATIENCE_SECONDS, partial(stack.prometheus.query, expr))
+    [(labels, _)] = wait_for(partial(stack.prometheus.query, expr), PANEL_PATIENCE_SECONDS, expr)
     assert labels[whole[0]] == whole[1]

@@ -17,7 +17,8 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.e2e.docker_stack import ROOT, Stack, StackFailure, get, post_form, run, wait_for
+from tests.e2e.docker_stack import ROOT, Stack, StackFailure, get, post_form, run
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
 
@@ -158,8 +159,8 @@ def test_keys_are_made_and_usage_is_kept_in_the_gateways_container(stack: Stack)
     bearer = {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
     ask = {"model": "tiny", "prompt": "hello", "max_tokens": 5}
     url = f"{stack.gateway}/v1/completions"
-    wait_for("the new key known", 10, lambda: get(url, data=ask, headers=bearer).status == 200)
-    wait_for("its usage written", 10, lambda: "somebody,1," in stack.fullbatch("usage", "--csv").stdout)
+    wait_for(lambda: get(url, data=ask, headers=bearer).status == 200, 10, "the new key known")
+    wait_for(lambda: "somebody,1," in stack.fullbatch("usage", "--csv").stdout, 10, "its usage written")
 
 
 def test_secrets_survive_a_second_up(stack: Stack) -> None:
@@ -193,20 +194,20 @@ def test_locusts_web_ui_drives_load_through_the_gateway(stack: Stack) -> None:
     started = post_form(f"{stack.locust}/swarm", "user_count=1&spawn_rate=1")
     assert started.json()["success"], started.body
     try:
-        wait_for("ten good answers", 60, lambda: locust_total(stack)["num_requests"] >= 10)
+        wait_for(lambda: locust_total(stack)["num_requests"] >= 10, 60, "ten good answers")
     finally:
         post_form(f"{stack.locust}/stop", "")
     assert locust_total(stack)["num_failures"] == 0
-    wait_for("its tokens under its own name", 10, lambda: "locust," in stack.fullbatch("usage", "--csv").stdout)
+    wait_for(lambda: "locust," in stack.fullbatch("usage", "--csv").stdout, 10, "its tokens under its own name")
 
 
 def test_two_locust_workers_share_the_users(stack: Stack) -> None:
     stack.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=2", "locust-worker")
     try:
-        wait_for("two workers that are ready", 60, lambda: [one["state"] for one in workers(stack)] == ["ready"] * 2)
+        wait_for(lambda: [one["state"] for one in workers(stack)] == ["ready"] * 2, 60, "two workers that are ready")
         assert post_form(f"{stack.locust}/swarm", "steps=4&stage_seconds=300").json()["success"]
-        wait_for("two users in each", 30, lambda: [one["user_count"] for one in workers(stack)] == [2, 2])
-        wait_for("twenty good answers", 60, lambda: locust_total(stack)["num_requests"] >= 20)
+        wait_for(lambda: [one["user_count"] for one in workers(stack)] == [2, 2], 30, "two users in each")
+        wait_for(lambda: locust_total(stack)["num_requests"] >= 20, 60, "twenty good answers")
         assert locust_total(stack)["num_failures"] == 0
     finally:
         post_form(f"{stack.locust}/stop", "")
@@ -229,9 +230,9 @@ def test_prometheus_sees_every_target_up(stack: Stack) -> None:
     for job in ("vllm", "gateway", "loadtest", "prometheus"):
         stack.wait_for_targets(job, ["up"])
     query = f"{stack.prometheus}/api/v1/query?query=vllm:generation_tokens_total"
-    result = wait_for("generated tokens in Prometheus", 30, lambda: get(query).json()["data"]["result"])
+    result = wait_for(lambda: get(query).json()["data"]["result"], 30, "generated tokens in Prometheus")
     assert result[0]["metric"]["deployment"] == "cpu-tiny"
-    wait_for("a count above zero", 30, lambda: float(get(query).json()["data"]["result"][0]["value"][1]) > 0)
+    wait_for(lambda: float(get(query).json()["data"]["result"][0]["value"][1]) > 0, 30, "a count above zero")
 
 
 def test_prometheus_has_loaded_every_rule(stack: Stack) -> None:
@@ -253,7 +254,9 @@ def test_grafana_opens_with_the_generated_password(stack: Stack) -> None:
 def test_a_killed_engine_is_told_and_comes_back_by_itself(stack: Stack) -> None:
     engine = stack.containers("engine")[0]["Id"]
     kill_everything_in(stack, engine)
-    down = wait_for("503 on /health", 20, lambda: (seen := get(f"{stack.gateway}/health")).status == 503 and seen)
+    down = wait_for(
+        lambda: seen if (seen := get(f"{stack.gateway}/health")).status == 503 else None, 20, "503 on /health"
+    )
     assert int(down.headers["retry-after"]) > 0
     assert down.json()["engines"][0]["state"] in ("down", "starting")
     body = {"model": "tiny", "messages": QUESTION, "max_tokens": 1}
@@ -263,7 +266,7 @@ def test_a_killed_engine_is_told_and_comes_back_by_itself(stack: Stack) -> None:
     assert refused.json()["error"]["message"]
     assert stack.gateway_metric("gateway_engine_up") in ([], [0.0])
 
-    wait_for("200 on /health", 240, lambda: get(f"{stack.gateway}/health").status == 200)
+    wait_for(lambda: get(f"{stack.gateway}/health").status == 200, 240, "200 on /health")
     assert get(f"{stack.gateway}/v1/chat/completions", data=body, headers=key).status == 200
     assert stack.containers("engine")[0]["RestartCount"] == 1
 
@@ -276,7 +279,7 @@ def kill_everything_in(stack: Stack, container: str) -> None:
 
 def test_a_second_engine_is_found_by_itself(stack: Stack) -> None:
     stack.up("--scale", "engine=2", "--no-recreate")
-    wait_for("two engines in the gateway", 30, lambda: stack.gateway_metric("gateway_engine_up") == [1.0, 1.0])
+    wait_for(lambda: stack.gateway_metric("gateway_engine_up") == [1.0, 1.0], 30, "two engines in the gateway")
     stack.wait_for_targets("vllm", ["up", "up"])
 
 

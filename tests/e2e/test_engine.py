@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ from typing import Any
 import psutil
 import pytest
 from openai import AuthenticationError, OpenAI
+
+from tests.ports import free_port
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt"
@@ -27,12 +29,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 def fullbatch(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fullbatch", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
-
-
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Up]:
-    gateway, engine = port(), port()
+    gateway, engine = free_port(), free_port()
     words = ["--runtime", "process", "--gateway-port", str(gateway), "--engine-port", str(engine)]
     try:
         answer = fullbatch("up", "cpu-tiny", *words)
@@ -71,13 +67,6 @@ def up() -> Iterator[Up]:
 def status(up: Up) -> dict[str, Any]:
     found: list[dict[str, Any]] = json.loads(fullbatch("status", "--json").stdout)
     return next(one for one in found if one["gateway_url"] == up.gateway)
-
-
-def until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.1)
 
 
 def test_an_answer_comes_whole_and_as_a_stream(up: Up) -> None:
@@ -114,20 +103,20 @@ def test_usage_is_to_the_token_what_the_engine_has_counted(up: Up) -> None:
     before = [counted(up, name) for name in ("prompt_tokens", "generation_tokens")]
     ask: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 9}
     with OpenAI(base_url=f"{up.gateway}/v1", api_key=key["key"], max_retries=5, timeout=60) as api:
-        until(lambda: bool(key_works(api)), 5, "the new key is not known")
+        wait_for(lambda: key_works(api), 5, "the new key known")
         api.chat.completions.create(**ask)
         for event in api.chat.completions.create(**ask, stream=True):
             assert event.usage is None and event.choices
         api.completions.create(model="tiny", prompt="Once", max_tokens=7)
         for part in api.completions.create(model="tiny", prompt="Once upon", max_tokens=7, stream=True):
             assert part.usage is None and part.choices
-        until(lambda: used() != [] and used()[0]["requests"] == 4, 5, f"usage says {used()}")
+        wait_for(lambda: used() != [] and used()[0]["requests"] == 4, 5, lambda: f"four requests; usage says {used()}")
         (line,) = used()
         after = [counted(up, name) for name in ("prompt_tokens", "generation_tokens")]
         assert [line["prompt_tokens"], line["completion_tokens"]] == [a - b for a, b in zip(after, before, strict=True)]
         choices = {event.choices[0].index for event in api.chat.completions.create(**ask, n=2, stream=True)}
         assert choices == {0, 1}
-    until(lambda: used()[0]["requests"] == 5, 5, f"usage says {used()}")
+    wait_for(lambda: used()[0]["requests"] == 5, 5, lambda: f"five requests; usage says {used()}")
     assert used()[0]["completion_tokens"] == counted(up, "generation_tokens") - before[1]
     assert used()[0]["estimated"] == 0
 
@@ -160,9 +149,9 @@ def test_a_client_that_goes_away_frees_its_place_in_the_batch(up: Up) -> None:
             model="tiny", prompt="count", max_tokens=3900, stream=True, extra_body={"ignore_eos": True}
         )
         next(iter(stream))
-        until(lambda: up.running() == 1, 5, "the request never ran")
+        wait_for(lambda: up.running() == 1, 5, "the request running")
         stream.close()
-    until(lambda: up.running() == 0, 5, "the engine goes on for a client that has left")
+    wait_for(lambda: up.running() == 0, 5, "an engine that stops for a client that has left")
 
 
 def test_the_engine_cannot_be_reached_around_the_allow_list(up: Up) -> None:
@@ -203,7 +192,7 @@ def test_a_killed_engine_is_told_and_taken_away(up: Up) -> None:
     engine = psutil.Process(status(up)["processes"]["engine"])
     tree = [engine, *engine.children(recursive=True)]
     engine.kill()
-    until(lambda: not status(up)["healthy"], 10, "the gateway still says that all is well")
+    wait_for(lambda: not status(up)["healthy"], 10, "a gateway that says that its engine is gone")
     assert fullbatch("status").returncode == 1
     down = fullbatch("down", "cpu-tiny")
     assert down.returncode == 0, down.stderr

@@ -7,15 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import psutil
 
 from fullbatch.runtime.process import niceness
-from tests.gateway.harness import free_port
+from tests.ports import free_port
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".fullbatch"
@@ -64,15 +63,11 @@ class VLLM:
         niceness.give_way(self.process.pid)  # at equal priority gateway and test wait for a core for seconds
 
     def wait(self) -> None:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                self.get("/health")
-            except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline, self._log.read_text()[-3000:]
-                time.sleep(0.2)
-            else:
-                return
+        wait_for(self._answers, START_S, lambda: self._log.read_text()[-3000:])
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text()[-3000:]
+        return self.get("/health") == ""
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=20) as answer:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +18,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.metrics import TOKEN_KINDS
+from tests.ports import free_port as free_port
+from tests.waiting import wait_until as wait_until
 
 ROOT = Path(__file__).parents[2]
 KEY = "fb-tests-only-0123456789abcdef"
@@ -28,31 +29,12 @@ START_S = 20.0
 POLLED = {"GET /health", "GET /v1/models", "GET /metrics", "POST /v1/completions"}
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def compiled_modules() -> list[str]:
     """What scripts/compile-gateway compiles, as `admission` and `dialects.openai`."""
     script = (ROOT / "scripts" / "compile-gateway").read_text()
     named = script.partition('modules="')[2].partition('"')[0].split()
     dialects = sorted((ROOT / "gateway" / "dialects").glob("*.py"))
     return [*named, *(f"dialects.{path.stem}" for path in dialects if path.stem != "__init__")]
-
-
-def wait_until(true: Callable[[], bool], within_s: float, what: str) -> float:
-    """Poll until it is so; returns the seconds it took, and fails with ``what`` after the limit.
-
-    The limit is for a machine that has nothing else to do; where others wait for its cores, it is so much longer.
-    """
-    began = time.monotonic()
-    while not true():
-        limit = within_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-        assert time.monotonic() - began < limit, f"not within {limit:.1f} s: {what}"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 class Process:

@@ -2,14 +2,12 @@
 
 import json
 import re
-import socket
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ports import free_port
 from tests.prometheus.promql import PROMETHEUS
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENT = "cpu-tiny"
@@ -127,9 +127,7 @@ def configuration(target: str) -> dict[str, Any]:
 def running(tools: Path, folder: Path, target: str) -> Iterator[Prometheus]:
     config = folder / "prometheus.yaml"
     config.write_text(yaml.safe_dump(configuration(target)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command: list[str | Path] = [
         tools / "prometheus",
         f"--config.file={config}",
@@ -141,14 +139,7 @@ def running(tools: Path, folder: Path, target: str) -> Iterator[Prometheus]:
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             prometheus = Prometheus(f"http://{address}")
-            until(prometheus.ready, 45, lambda: f"Prometheus is not ready: {log.read_text()}")
+            wait_for(prometheus.ready, 45, lambda: f"Prometheus is not ready: {log.read_text()}")
             yield prometheus
         finally:
             process.terminate()
-
-
-def until(condition: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.2)

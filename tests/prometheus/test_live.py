@@ -8,8 +8,9 @@ from grafana.dashboards import ALL
 from grafana.panels import Panel
 from grafana.queries.common import ENGINE_STARTS, STAGE_STARTS
 from grafana.query import Query
-from tests.prometheus.live import DEPLOYMENT, Prometheus, until
+from tests.prometheus.live import DEPLOYMENT, Prometheus
 from tests.prometheus.promql import rules, substituted
+from tests.waiting import wait_for
 
 PANELS = [
     pytest.param(panel, query, id=f"{board.uid}-{panel.title}-{query.legend}")
@@ -23,14 +24,14 @@ def test_prometheus_evaluates_every_rule_without_error(prometheus: Prometheus) -
     def evaluated() -> bool:
         return all(rule["health"] != "unknown" for rule in prometheus.rules())
 
-    until(evaluated, 20, lambda: "rules were not evaluated")
+    wait_for(evaluated, 20, "every rule evaluated")
     assert {rule["name"]: rule.get("lastError") for rule in prometheus.rules() if rule["health"] != "ok"} == {}
     assert {rule["name"] for rule in prometheus.rules()} == rules("record").keys() | rules("alert").keys()
 
 
 @pytest.mark.parametrize("name", rules("record"))
 def test_recorded_series_has_a_finite_value_for_the_deployment(name: str, prometheus: Prometheus) -> None:
-    until(lambda: bool(prometheus.query(name)), 20, lambda: f"{name} has no series")
+    wait_for(lambda: prometheus.query(name), 20, f"a series of {name}")
     [(labels, value)] = prometheus.query(name)
     assert labels == {"__name__": name, "deployment": DEPLOYMENT}
     assert math.isfinite(value) and value >= 0
@@ -40,7 +41,7 @@ def test_recorded_series_has_a_finite_value_for_the_deployment(name: str, promet
 def test_panel_query_returns_series(panel: Panel, query: Query, prometheus: Prometheus) -> None:
     expr = substituted(query.expr, DEPLOYMENT)
     if query.empty_when is None:
-        until(lambda: bool(prometheus.query(expr)), 20, lambda: f"{panel.title}: no series: {expr}")
+        wait_for(lambda: prometheus.query(expr), 20, f"{panel.title}: a series of {expr}")
     for labels, value in prometheus.query(expr):
         assert math.isfinite(value) and value >= 0, f"{panel.title}: {labels} {value}"
 
