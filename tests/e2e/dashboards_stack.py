@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,8 +109,8 @@ def tiny_pool() -> Plan:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Stack]:
-    """All of it on free loopback ports; what was started is ended."""
+def running(folder: Path, hurried: Collection[str]) -> Iterator[Stack]:
+    """All of it on free loopback ports, the alerts named without their `for`; what was started is ended."""
     plan, engine, gateway, node, metrics = tiny_pool(), free_port(), free_port(), free_port(), free_port()
     with ExitStack() as stack:
         start(stack, folder, "engine", _engine_command(plan, engine), _engine_environment(plan))
@@ -118,7 +118,9 @@ def running(folder: Path) -> Iterator[Stack]:
         address = f"127.0.0.1:{node}"
         exporter: list[str | Path] = [TOOLS / "node_exporter", *NODE_EXPORTER, f"--web.listen-address={address}"]
         start(stack, folder, "node", exporter, {})
-        prometheus = start_prometheus(stack, folder, scrapes(plan, {"vllm": engine, "gateway": metrics, "node": node}))
+        prometheus = start_prometheus(
+            stack, folder, scrapes(plan, {"vllm": engine, "gateway": metrics, "node": node}, folder, hurried)
+        )
         url = f"http://127.0.0.1:{gateway}"
         wait_for(lambda: healthy(f"http://127.0.0.1:{engine}"), 420, f"the engine; see {folder / 'engine.log'}")
         wait_for(lambda: healthy(url), 20, f"the gateway; see {folder / 'gateway.log'}")
@@ -160,11 +162,14 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int, metrics: i
     return [sys.executable, "-m", "gateway", "--config", path]
 
 
-def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
-    """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second."""
+def scrapes(plan: Plan, ports: dict[str, int], folder: Path, hurried: Collection[str] = ()) -> dict[str, Any]:
+    """The rendered configuration and the real rules, unchanged but for addresses and a scrape every second.
+
+    The `hurried` alerts fire as soon as their condition holds; that they wait is seen by promtool (prometheus/tests).
+    """
     config: dict[str, Any] = yaml.safe_load(files.files(ROOT, plan)["prometheus.yaml"])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
+    config["rule_files"] = [str(_rules(folder, hurried) / "*.yaml")]
     config.pop("alerting")
     config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in ports]
     for job in config["scrape_configs"]:
@@ -172,6 +177,21 @@ def scrapes(plan: Plan, ports: dict[str, int]) -> dict[str, Any]:
         labels = job.get("static_configs", [{}])[0].get("labels", {})
         job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"], "labels": labels}]
     return config
+
+
+def _rules(folder: Path, hurried: Collection[str]) -> Path:
+    """A folder with the rules as they ship, but for the `for` of the alerts named."""
+    copies, found = folder / "rules", set[str]()
+    copies.mkdir()
+    for path in (PROMETHEUS / "rules").glob("*.yaml"):
+        groups = yaml.safe_load(path.read_text())
+        for rule in (rule for group in groups["groups"] for rule in group["rules"]):
+            if rule.get("alert") in hurried:
+                found.add(rule["alert"])
+                del rule["for"]
+        (copies / path.name).write_text(yaml.safe_dump(groups))
+    assert found == set(hurried)
+    return copies
 
 
 def start_prometheus(stack: ExitStack, folder: Path, config: dict[str, Any]) -> Prometheus:
