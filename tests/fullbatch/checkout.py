@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -33,6 +35,11 @@ os.execv(sys.executable, [sys.executable, "-m", "tests.fakes.engine", *where,
 """
 
 
+@cache
+def _compiled(folder: Path) -> None:
+    compileall.compile_dir(folder, quiet=2)
+
+
 class Checkout:
     """Copies of the program's files below `root`, and ways to run it there."""
 
@@ -43,7 +50,9 @@ class Checkout:
         for name in _COPIED:
             source = REPOSITORY / name
             if source.is_dir():
-                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "bench"))
+                # With what is compiled of it, or every program that is started in here compiles all of it once more.
+                _compiled(source)
+                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.pyc.*", "bench"))
             elif source.exists():
                 shutil.copy(source, root / name)
 
