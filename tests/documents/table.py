@@ -31,7 +31,7 @@ ROWS = (
     Row(r"scripts/check$", "parse"),
     Row(r"scripts/(test|test-compiled)\b", "parse"),
     Row(r"scripts/(calibrate|compile-gateway|grafana-shots|record-metrics) ", "parse"),
-    Row(r"scripts/install-engine$", "covered", f"{E2E}/test_engine.py::test_the_kv_cache_is_exactly_as_planned"),
+    Row(r"scripts/install-engine$", "covered", f"{E2E}/served/test_engine.py::test_the_kv_cache_is_exactly_as_planned"),
     Row(r"scripts/docker-engine (start|stop|env)$", "covered", f"{E2E}/test_docker_stack.py::docker_environment"),
     Row(r"scripts/offline-images --list$", "run"),
     Row(r"scripts/offline-images\b", "covered", f"{E2E}/test_docker_stack.py::stack"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -24,12 +25,14 @@ class StackFailure(AssertionError):
     """A command that failed, with everything it printed."""
 
 
-def run(*argv: str, env: Mapping[str, str] | None = None, timeout_s: float = 600, show: bool = False) -> str:
+def run(
+    *argv: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout_s: float = 600, show: bool = False
+) -> str:
     """The command's standard output. With `show`, what it says on standard error goes to the terminal as it comes."""
     try:
         done = subprocess.run(
             argv,
-            cwd=ROOT,
+            cwd=cwd,
             env=env,
             timeout=timeout_s,
             text=True,
@@ -77,10 +80,23 @@ def _answer(status: int, headers: Message, body: bytes) -> Answer:
     return Answer(status, {key.lower(): value for key, value in headers.items()}, body.decode())
 
 
-class Stack:
-    """`compose.yaml` with profile cpu-tiny and Locust, under a project name of its own and on free ports."""
+def _copy(folder: Path) -> Path:
+    """What git tracks, and what it would track."""
+    for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
 
-    def __init__(self, environment: Mapping[str, str], *, grafana: bool) -> None:
+
+class Stack:
+    """`compose.yaml` with profile cpu-tiny and Locust, under a project name of its own and on free ports.
+
+    In a copy of the checkout: other tests run `fullbatch` in ours, and would be seen by ours and see it.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, *, grafana: bool) -> None:
+        self.root = _copy(folder)
         self.grafana = grafana
         self.project = f"fullbatch-e2e-{os.getpid()}"
         self.gateway = f"http://127.0.0.1:{(gateway := free_port())}"
@@ -103,13 +119,13 @@ class Stack:
         return self.docker("compose", "--project-name", self.project, *files, *arguments, timeout_s=timeout_s)
 
     def docker(self, *arguments: str, timeout_s: float = 60) -> str:
-        return run("docker", *arguments, env=self._env, timeout_s=timeout_s)
+        return run("docker", *arguments, env=self._env, cwd=self.root, timeout_s=timeout_s)
 
     def fullbatch(self, *words: str, project: str | None = None) -> subprocess.CompletedProcess[str]:
         """Our own command line, looking at this project (or at another one on the same ports)."""
         files = {"COMPOSE_FILE": ":".join(self._files), "COMPOSE_PROJECT_NAME": project or self.project}
         return subprocess.run(
-            [sys.executable, "-m", "fullbatch", *words], cwd=ROOT, env=self._env | files,
+            [sys.executable, "-m", "fullbatch", *words], cwd=self.root, env=self._env | files,
             text=True, capture_output=True, timeout=600, check=False,
         )  # fmt: skip
 

@@ -52,9 +52,13 @@ def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) 
 
 @pytest.fixture(scope="module")
 def stack(
-    docker_environment: dict[str, str], in_the_open: Callable[[], AbstractContextManager[None]]
+    docker_environment: dict[str, str],
+    in_the_open: Callable[[], AbstractContextManager[None]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    stack = Stack(docker_environment, grafana=registry_answers(docker_environment))
+    stack = Stack(
+        docker_environment, tmp_path_factory.mktemp("fullbatch"), grafana=registry_answers(docker_environment)
+    )
     if not stack.grafana:
         with in_the_open():
             run("scripts/offline-images", env=docker_environment, timeout_s=1500, show=True)
@@ -292,12 +296,11 @@ def test_fullbatch_up_waits_for_a_token_and_down_takes_everything_away(stack: St
     """After the stack above is gone: the same ports, a project of its own."""
     project = f"{stack.project}-up"
     port = stack.gateway.rsplit(":", 1)[1]
-    kept = (ROOT / ".env").read_bytes() if (ROOT / ".env").exists() else None
     try:
         up = stack.fullbatch("up", "cpu-tiny", "--runtime", "compose", "--gateway-port", port, project=project)
         assert up.returncode == 0, up.stdout + up.stderr
         assert "the first token came back through the gateway" in up.stdout
-        assert "PROFILE=cpu-tiny\n" in (ROOT / ".env").read_text(encoding="utf-8")
+        assert "PROFILE=cpu-tiny\n" in (stack.root / ".env").read_text(encoding="utf-8")
         assert "KV cache is laid out" in up.stdout or "compiling the model" in up.stdout, (
             "it never said what it waits for"
         )
@@ -305,5 +308,4 @@ def test_fullbatch_up_waits_for_a_token_and_down_takes_everything_away(stack: St
         assert down.returncode == 0, down.stdout + down.stderr
         assert stack.fullbatch("status", project=project).returncode == 6
     finally:
-        (ROOT / ".env").unlink(missing_ok=True) if kept is None else (ROOT / ".env").write_bytes(kept)
         stack.docker("compose", "--project-name", project, "down", "--volumes", "--remove-orphans", timeout_s=120)

@@ -16,7 +16,7 @@ from ollama import Client, ResponseError
 from openai import OpenAI
 from openai.types.responses import ResponseCompletedEvent
 
-from tests.e2e.test_engine import Up, up  # noqa: F401 the engine that `fullbatch up` starts
+from tests.e2e.served.up import Up
 from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, exhausted, spoiled
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -25,12 +25,12 @@ MESSAGES = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture(scope="module")
-def http(up: Up) -> Iterator[httpx.Client]:  # noqa: F811
+def http(up: Up) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=up.gateway, headers={"authorization": f"Bearer {up.key}"}, timeout=60) as client:
         yield client
 
 
-def tokens(up: Up) -> tuple[int, int]:  # noqa: F811
+def tokens(up: Up) -> tuple[int, int]:
     """What the gateway has counted: prompt and completion."""
     with urllib.request.urlopen(f"{up.gateway}/metrics", timeout=10) as answer:
         text = str(answer.read(), "utf-8")
@@ -39,7 +39,7 @@ def tokens(up: Up) -> tuple[int, int]:  # noqa: F811
     return (int(float(found[0][1])), int(float(found[1][1]))) if found[0] and found[1] else (0, 0)
 
 
-def test_anthropics_client(up: Up) -> None:  # noqa: F811
+def test_anthropics_client(up: Up) -> None:
     with Anthropic(base_url=up.gateway, api_key=up.key, max_retries=0) as sdk:
         before = tokens(up)
         whole = sdk.messages.create(model="tiny", max_tokens=8, messages=[{"role": "user", "content": "Hello"}])
@@ -56,7 +56,7 @@ def test_anthropics_client(up: Up) -> None:  # noqa: F811
         assert caught.value.type == "invalid_request_error"
 
 
-def test_openais_responses(up: Up) -> None:  # noqa: F811
+def test_openais_responses(up: Up) -> None:
     with up.client() as sdk:
         before = tokens(up)
         whole = sdk.responses.create(model="tiny", input="Hello", max_output_tokens=8)
@@ -69,7 +69,7 @@ def test_openais_responses(up: Up) -> None:  # noqa: F811
     assert after[1] - before[1] == whole.usage.output_tokens + last.output_tokens
 
 
-def test_ollamas_client(up: Up) -> None:  # noqa: F811
+def test_ollamas_client(up: Up) -> None:
     with Client(up.gateway, headers={"authorization": f"Bearer {up.key}"}) as sdk:
         before = tokens(up)
         whole = sdk.chat("tiny:latest", MESSAGES, options={"num_predict": 8, "seed": 3, "top_k": 40, "stop": ["\n\n"]})
@@ -91,7 +91,7 @@ def test_ollamas_client(up: Up) -> None:  # noqa: F811
             sdk.chat("tiny", [{"role": "user", "content": "?", "images": [b"\x89PNG\r\n\x1a\n"]}])
 
 
-def test_openais_client_sees_what_this_model_is_not_for(up: Up, http: httpx.Client) -> None:  # noqa: F811
+def test_openais_client_sees_what_this_model_is_not_for(up: Up, http: httpx.Client) -> None:
     assert http.post("/tokenize", json={"model": "tiny", "prompt": "Hello"}).json()["count"] > 0
     assert isinstance(up.client(), OpenAI)
     for path in ("/v1/embeddings", "/v1/score", "/rerank", "/classify", "/pooling"):

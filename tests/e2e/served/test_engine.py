@@ -4,64 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from openai import AuthenticationError, OpenAI
 
-from tests.ports import free_port
+from tests.e2e.served.up import ROOT, Up, fullbatch
 from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt"
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
-
-
-def fullbatch(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fullbatch", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
-
-
-@dataclass(frozen=True)
-class Up:
-    gateway: str
-    engine: str
-    key: str
-
-    def client(self) -> OpenAI:
-        return OpenAI(base_url=f"{self.gateway}/v1", api_key=self.key, max_retries=0, timeout=60)
-
-    def metrics(self) -> str:
-        with urllib.request.urlopen(f"{self.engine}/metrics", timeout=10) as answer:
-            return str(answer.read(), "utf-8")
-
-    def running(self) -> float:
-        found = re.search(r"^vllm:num_requests_running\{.*\} (\S+)$", self.metrics(), re.MULTILINE)
-        assert found, "the engine reports no num_requests_running"
-        return float(found.group(1))
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    gateway, engine = free_port(), free_port()
-    words = ["--runtime", "process", "--gateway-port", str(gateway), "--engine-port", str(engine)]
-    try:
-        answer = fullbatch("up", "cpu-tiny", *words)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        assert "the first token came back through the gateway" in answer.stdout
-        key = (ROOT / ".fullbatch/run/cpu-tiny/api_keys").read_text().split()[0]
-        yield Up(f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{engine}", key)
-    finally:
-        fullbatch("down", "cpu-tiny")
 
 
 def status(up: Up) -> dict[str, Any]:
