@@ -9,7 +9,7 @@ import pytest
 
 from scripts.gpubench import cli, matrix, run, table
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 
 
 def test_the_list_has_a_line_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
