@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from scripts.suite import durations
+from tests import ports
 
 # Grafana comes in no package that can be had everywhere the tests run; its tests may be skipped in CI too.
 ALLOWED_SKIP = "Grafana:"
@@ -21,18 +23,7 @@ _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that returns another free loopback port each time it is called."""
-    given: set[int] = set()
-
-    def pick() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in given:
-                given.add(port)
-                return port
-
-    return pick
+    return ports.free_port
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +66,13 @@ def pytest_configure() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(ignored) is signal.SIG_IGN:
             signal.signal(ignored, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side the files that take longest come first, or one of them would be what all wait for at the end."""
+    if hasattr(config, "workerinput"):
+        seconds = durations.read()
+        items.sort(key=lambda item: -seconds.get(item.nodeid.partition("::")[0], 0))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bench", "fullbatch", "gateway", "loadtest", "grafana")
+PACKAGES = ("bench", "fullbatch", "gateway", "loadtest", "grafana", "scripts")
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
@@ -25,6 +25,7 @@ READS_ENVIRONMENT = {
     "loadtest": "loadtest/runner/defaults.py",
     "grafana": "",
     "bench": "",
+    "scripts": "scripts/",
 }
 
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
@@ -40,6 +41,11 @@ RUN_BY_NAME = {
     "gateway/keys.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
     "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",
     "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
+    "scripts/gpubench/cli.py": "scripts/gpu-bench",
+    "scripts/gpubench/limits.py": "python -m scripts.gpubench.limits, which scripts/gpubench/cli.py starts",
+    "scripts/llama/cli.py": "scripts/llama-server",
+    "scripts/offline/cli.py": "scripts/docker-engine and scripts/offline-images",
+    "scripts/suite/cli.py": "scripts/test and scripts/record-durations",
     "loadtest/locustfile.py": "locust -f, the service `locust` of compose.yaml",
 }
 
@@ -65,6 +71,24 @@ NO_MIRROR = {
     "gateway/dialects/base.py": "only a protocol",
     "grafana/__main__.py": "tests/grafana/test_main.py",
     "loadtest/__main__.py": "tests/loadtest start it",
+    "scripts/gpubench/limits.py": "needs a card; scripts/gpubench/cli.py starts it as a program of its own",
+    "scripts/gpubench/matrix.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
+    "scripts/gpubench/plans.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
+    "scripts/gpubench/predict.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
+    "scripts/gpubench/run.py": "tests/e2e/test_gpubench.py runs it with two real engines",
+    "scripts/gpubench/sides.py": "tests/e2e/test_gpubench.py runs it with two real engines",
+    "scripts/gpubench/table.py": "tests/scripts/gpubench/test_cli.py",
+    "scripts/llama/blocks.py": "tests/scripts/gpubench/test_models.py reads back what it packs",
+    "scripts/llama/gguf.py": "tests/scripts/gpubench/test_models.py reads back what it writes",
+    "scripts/llama/cli.py": "tests/e2e/test_compare.py starts it",
+    "scripts/llama/server.py": "tests/e2e/test_compare.py starts it",
+    "scripts/offline/cli.py": "tests/scripts/offline/test_engine.py starts it",
+    "scripts/offline/debian.py": "tests/scripts/offline/test_engine.py, and tests/e2e/test_docker_stack.py for real",
+    "scripts/offline/images.py": "tests/scripts/offline/test_engine.py, and tests/e2e/test_docker_stack.py for real",
+    "scripts/offline/process.py": "tests/scripts/offline/test_engine.py",
+    "scripts/offline/standins.py": "tests/scripts/offline/test_engine.py",
+    "scripts/suite/cli.py": "scripts/test itself",
+    "scripts/suite/steps.py": "tests/scripts/suite/test_runner.py",
 }
 
 

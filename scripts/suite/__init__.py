@@ -1,0 +1,1 @@
+"""`scripts/test` without words: everything that CI runs, side by side where it can be."""

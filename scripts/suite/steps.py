@@ -1,0 +1,52 @@
+"""What the whole suite consists of, and what has to be over before each part of it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PYTEST = (".venv/bin/python", "-m", "pytest")
+# The two cores of a small machine are kept busy: many of these tests wait for a timer or for another process.
+WORKERS = "3"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program with a log of its own.
+
+    A step that only prepares may fail: the tests that need it are then skipped and say so, and in CI a skip fails.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    prepares: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def pytest(name: str, *words: str, after: tuple[str, ...]) -> Step:
+    return Step(name, (*PYTEST, f"--junitxml=.fullbatch/suite/{name}.xml", *words), after)
+
+
+def prepares(name: str, *command: str, after: tuple[str, ...] = ()) -> Step:
+    return Step(name, command, after, prepares=True)
+
+
+STEPS = (
+    prepares("programs", "scripts/test-programs"),
+    prepares("prometheus", "scripts/prometheus-tools"),
+    prepares("engine", "scripts/install-engine"),
+    prepares("peers", "scripts/bench-peers", "envoy", "vllm-router", after=("programs",)),
+    prepares("llama", "scripts/llama-server", "install", after=("prometheus",)),
+    Step("check", ("scripts/check",), after=("programs",)),
+    # Beside them the downloads go on.
+    pytest(
+        "side-by-side", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder",
+        "-m", "not engine and not docker",
+        after=("programs", "prometheus", "peers"),
+    ),
+    pytest("engine-tests", "-m", "engine", after=("engine", "llama", "prometheus")),
+    # They start the Docker Engine and build its images themselves.
+    pytest("docker-tests", "-m", "docker", after=("programs",)),
+    Step("compiled", ("scripts/test-compiled",), after=("side-by-side",)),
+)  # fmt: skip
