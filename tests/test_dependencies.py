@@ -23,9 +23,12 @@ DECLARED_IN = {
     "loadtest": ["loadtest"],
     "grafana": ["dev"],
     "bench": ["loadtest", "bench"],
+    # Not installed anywhere: they run from the checkout.
+    "scripts": ["dependencies", "dev"],
+    "tests": ["dependencies", "dev"],
 }
 # What runs in the engine's own environment or image, which has them.
-ELSEWHERE = {"huggingface_hub", "vllm"}
+ELSEWHERE = {"huggingface_hub", "torch", "vllm"}
 
 
 def declared(group: str) -> set[str]:
@@ -42,7 +45,7 @@ def declared(group: str) -> set[str]:
 def imported(package: str) -> dict[str, str]:
     """The packages from elsewhere that it imports, each with a file that does."""
     found = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
+    for path in [*sorted((ROOT / package).rglob("*.py")), *python_scripts(ROOT / package)]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -54,6 +57,12 @@ def imported(package: str) -> dict[str, str]:
                 if top not in sys.stdlib_module_names and top not in DECLARED_IN and top not in ELSEWHERE:
                     found[top] = str(path.relative_to(ROOT))
     return found
+
+
+def python_scripts(folder: Path) -> list[Path]:
+    """Programs in Python whose names have no ending, such as scripts/record-flags."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.suffix]
+    return [path for path in files if "python" in path.read_text().partition("\n")[0]]
 
 
 @pytest.mark.parametrize("package", DECLARED_IN)
