@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ class Users:
     outcomes: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _open: set[http.client.HTTPConnection] = field(default_factory=set)
 
     def start(self) -> None:
         self._threads = [threading.Thread(target=self._user, args=(number,)) for number in range(self.count)]
@@ -55,9 +58,18 @@ class Users:
             thread.start()
 
     def stop(self) -> None:
+        """They leave where they are, also in the middle of an answer or in a queue."""
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                self._hang_up()
+                thread.join(0.1)
+
+    def _hang_up(self) -> None:
+        for connection in list(self._open):
+            if connection.sock is not None:
+                with suppress(OSError):  # its answer has just ended
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _user(self, number: int) -> None:
         turn = 0
@@ -68,24 +80,20 @@ class Users:
             self.outcomes.append(self._ask({"prompt": prompt, "max_tokens": 384, "stream": True, "ignore_eos": True}))
 
     def _ask(self, body: dict[str, Any]) -> str:
-        request = urllib.request.Request(
-            f"{self.url}/v1/completions",
-            json.dumps(body | {"model": "tiny"}).encode(),
-            {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
-        )
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=120)
+        self._open.add(connection)
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                for line in answer:
-                    if line.strip() == b"data: [DONE]":
-                        return "ok"
-                    if self._stop.is_set():
-                        return "left"  # closing the connection is how a person leaves
-            return "cut"
-        except urllib.error.HTTPError as error:
-            with error:
-                return str(error.status)
-        except OSError as error:
+            connection.request("POST", "/v1/completions", json.dumps(body | {"model": "tiny"}), headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                return str(answer.status)
+            return "ok" if any(line.strip() == b"data: [DONE]" for line in answer) else "cut"
+        except (OSError, http.client.HTTPException) as error:
             return type(error).__name__
+        finally:
+            self._open.discard(connection)
+            connection.close()
 
 
 @dataclass(frozen=True)
