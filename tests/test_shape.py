@@ -1,4 +1,4 @@
-"""The numbers the code holds itself to (CONTRIBUTING.md), counted with `ast`, and what no file may contain."""
+"""The numbers the code holds itself to (CONTRIBUTING.md), counted with `ast`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ PACKAGES = ("bench", "fullbatch", "gateway", "loadtest", "grafana", "scripts")
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "tests/fullbatch/runtime/test_process.py": "one runtime from start to stop; to be divided as the runtime is",
+    "tests/fullbatch/test_cli.py": "every verb of the command line; to be divided with it",
+    "tests/gateway/dialects/test_ollama.py": "one dialect, to be divided into requests and answers",
+    "tests/gateway/test_admission.py": "to be divided as admission is",
+    "tests/gateway/test_dispatch.py": "to be divided as dispatch is",
+    "tests/gateway/test_occupancy.py": "to be divided as occupancy is",
+    "tests/gateway/test_poller.py": "to be divided as the poller is",
+}
 
 # Where each program reads its environment; nothing else of it may. A trailing slash means the folder.
 READS_ENVIRONMENT = {
@@ -103,19 +111,19 @@ def _files() -> tuple[Path, ...]:
 
 
 @cache
-def _modules() -> dict[Path, ast.Module]:
+def _modules(*folders: str) -> dict[Path, ast.Module]:
     return {
         path: ast.parse((ROOT / path).read_text(encoding="utf-8"))
         for path in _files()
-        if path.suffix == ".py" and path.parts[0] in PACKAGES
+        if path.suffix == ".py" and path.parts[0] in (folders or PACKAGES)
     }
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _functions() -> Iterator[tuple[str, Function]]:
-    for path, tree in _modules().items():
+def _functions(*folders: str) -> Iterator[tuple[str, Function]]:
+    for path, tree in _modules(*folders).items():
         for node in ast.walk(tree):
             if isinstance(node, Function):
                 yield f"{path}: {node.name}", node
@@ -136,12 +144,14 @@ def test_there_is_something_to_count() -> None:
 
 
 def test_files_are_short() -> None:
-    counted = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in _modules()}
+    both = (*PACKAGES, "tests")
+    counted = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in _modules(*both)}
     _expect_none([f"{path} has {n} lines" for path, n in counted.items() if n > FILE_LINES])
 
 
 def test_functions_are_short() -> None:
-    _expect_none([f"{name} has {_lines(f)} lines" for name, f in _functions() if _lines(f) > FUNCTION_LINES])
+    both = _functions(*PACKAGES, "tests")
+    _expect_none([f"{name} has {_lines(f)} lines" for name, f in both if _lines(f) > FUNCTION_LINES])
 
 
 def test_the_median_function_is_short() -> None:
@@ -262,30 +272,10 @@ def test_the_tables_name_only_what_is_there(table: dict[str, str]) -> None:
 
 
 def test_exceptions_are_still_needed() -> None:
-    assert not [name for name in EXCEPTIONS if not (ROOT / name.split(":")[0]).exists()]
-
-
-# Written in pieces, so that this file does not hold what it looks for.
-REGISTRIES = (
-    *(f"{name}.{zone}" for name, zone in (("docker", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"))),
-    *(f"{name}.{zone}" for name, zone in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))),
-    *(f"{name}.{zone}" for name, zone in (("download.pytorch", "org"), ("registry.k8s", "io"), ("nvcr", "io"))),
-    "registry" + ".npmjs",
-)
-
-
-def test_no_file_names_a_registry() -> None:
-    """Where packages and images come from is the machine's configuration, not ours."""
-    # `docker.io` is also the name of Debian's package; a registry has a path after it or a scheme before.
-    debian = re.compile(r"(?<![/.\w-])docker\.io(?![/\w:])")
-    faults = []
-    for path in _files():
-        try:
-            text = debian.sub("", (ROOT / path).read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            continue
-        faults += [f"{path} names {host}" for host in REGISTRIES if host in text]
-    _expect_none(faults)
+    there = {path for path in _modules(*PACKAGES, "tests")}
+    assert not [name for name in EXCEPTIONS if Path(name.split(":")[0]) not in there]
+    files = [name for name in EXCEPTIONS if ":" not in name]
+    assert not [name for name in files if len((ROOT / name).read_text().splitlines()) <= FILE_LINES]
 
 
 def test_there_is_a_changelog() -> None:

@@ -1,10 +1,40 @@
+"""What several files need: Prometheus' programs, and a Docker Engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.docker_stack import ROOT, StackFailure, run
 from tests.prometheus.live import install_tools
 
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
     return install_tools()
+
+
+@pytest.fixture(scope="module")
+def in_the_open(pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
+    """Lets a long step's progress reach the terminal although pytest captures what tests print."""
+    manager = pytestconfig.pluginmanager.getplugin("capturemanager")
+    return manager.global_and_fixture_disabled if manager else nullcontext
+
+
+@pytest.fixture(scope="module")
+def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) -> Iterator[dict[str, str]]:
+    """A shell's variables for a usable Docker Engine, started when there is none; ended only if it was started here."""
+    pidfile = ROOT / ".fullbatch/docker/dockerd.pid"
+    before = pidfile.read_text() if pidfile.exists() else None
+    try:
+        with in_the_open():
+            run("scripts/docker-engine", "start", show=True)
+    except StackFailure as failure:
+        pytest.skip(f"no usable Docker Engine, and none could be started (its own words are above): {failure}")
+    exports = run("bash", "-c", 'eval "$(scripts/docker-engine env)" && env -0')
+    yield dict(pair.split("=", 1) for pair in exports.split("\0") if "=" in pair)
+    if pidfile.exists() and pidfile.read_text() != before:
+        run("scripts/docker-engine", "stop")

@@ -9,7 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +25,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
 LONG_RUNNING = {"engine", "gateway", "prometheus", "locust"}
 ONE_SHOT = {"model", "secrets"}
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
-
-
-@pytest.fixture(scope="module")
-def in_the_open(pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
-    """Lets a long step's progress reach the terminal although pytest captures what tests print."""
-    manager = pytestconfig.pluginmanager.getplugin("capturemanager")
-    return manager.global_and_fixture_disabled if manager else nullcontext
-
-
-@pytest.fixture(scope="module")
-def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) -> Iterator[dict[str, str]]:
-    """A shell's variables for a usable Docker Engine, started when there is none; ended only if it was started here."""
-    pidfile = ROOT / ".fullbatch/docker/dockerd.pid"
-    before = pidfile.read_text() if pidfile.exists() else None
-    try:
-        with in_the_open():
-            run("scripts/docker-engine", "start", show=True)
-    except StackFailure as failure:
-        pytest.skip(f"no usable Docker Engine, and none could be started (its own words are above): {failure}")
-    exports = run("bash", "-c", 'eval "$(scripts/docker-engine env)" && env -0')
-    yield dict(pair.split("=", 1) for pair in exports.split("\0") if "=" in pair)
-    if pidfile.exists() and pidfile.read_text() != before:
-        run("scripts/docker-engine", "stop")
 
 
 @pytest.fixture(scope="module")
