@@ -25,9 +25,9 @@ def lines(runs: Sequence[Run]) -> Iterator[str]:
     if skipped:
         yield "\n===== skipped, not passed ====="
         yield from skipped
-    yield "\n===== minutes ====="
+    yield "\n===== minutes, and minutes of a core ====="
     for run in sorted(runs, key=lambda run: run.began):
-        yield f"{run.seconds / 60:5.1f}  {run.step.name}"
+        yield f"{run.seconds / 60:5.1f} {run.cpu_seconds / 60:5.1f}  {run.step.name}"
 
 
 def words(run: Run) -> list[str]:

@@ -32,6 +32,15 @@ class Run:
     began: float
     code: int | None = None
     seconds: float = 0.0
+    # Of a core, of it and of all that it has waited for: what the step costs, whatever else the machine does.
+    cpu_seconds: float = 0.0
+
+    def has_ended(self) -> bool:
+        pid, status, used = os.wait4(self.process.pid, os.WNOHANG)
+        if pid:
+            self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu_seconds = used.ru_utime + used.ru_stime
+        return bool(pid)
 
     @property
     def failed(self) -> bool:
@@ -80,8 +89,7 @@ class Runner:
 
     def _see_what_ended(self) -> None:
         for run in self.running():
-            run.code = run.process.poll()
-            if run.code is not None:
+            if run.has_ended():
                 run.seconds = time.monotonic() - run.began
                 self.say(f"{run.step.name}: {_outcome(run)}")
 

@@ -68,6 +68,12 @@ def test_a_step_has_its_own_variables_and_no_input(tmp_path: Path) -> None:
     assert runs["asks"].log.read_text() == "hello\n"
 
 
+def test_what_a_step_costs_is_measured_apart_from_how_long_it_takes(tmp_path: Path) -> None:
+    runs, _ = go(tmp_path, shell("works", f"{sys.executable} -c 'for _ in range(3_000_000): pass'; sleep 1"))
+    assert 0 < runs["works"].cpu_seconds < runs["works"].seconds
+    assert runs["works"].seconds > 1
+
+
 def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SLEEPS, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as suite:
