@@ -16,8 +16,7 @@ from fullbatch.planning import kvcache, sizing
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES: dict[str, Any] = json.loads((ROOT / "tests/fixtures/kv-families.json").read_text(encoding="utf-8"))
-# No usage report, nothing fetched, and the core in this process: it starts in seconds. The first time each architecture
-# is looked up in a process of its own; vLLM keeps what it found in its cache.
+# No usage report, nothing fetched, and the core in this process: it starts in seconds.
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "WARNING",
