@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
+from email.message import Message
+from urllib.error import HTTPError
 
 import pytest
 
@@ -26,6 +29,17 @@ def test_what_does_not_answer_yet_is_asked_again() -> None:
 
     assert wait_until(ask, 10, "an answer") < 10
     assert len(calls) == 3
+
+
+def test_what_refuses_with_a_status_is_asked_again_and_its_socket_closed() -> None:
+    body = io.BytesIO(b"not yet")
+
+    def ask() -> bool:
+        if body.closed:
+            return True
+        raise HTTPError("http://127.0.0.1/", 503, "Service Unavailable", Message(), body)
+
+    wait_until(ask, 10, "an answer")
 
 
 def test_the_limit_says_what_was_waited_for_and_the_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:

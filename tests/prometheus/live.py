@@ -98,11 +98,11 @@ class Prometheus:
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
     def ready(self) -> bool:
-        """Scraped often enough for a rate over four scrapes, and every rule evaluated after that."""
-        try:
-            urllib.request.urlopen(f"{self.url}/-/ready", timeout=10).close()
-        except OSError:  # not listening yet, or 503 while it reads its storage
-            return False
+        """Scraped often enough for a rate over four scrapes, and every rule evaluated after that.
+
+        OSError while it does not listen yet, and while it reads its storage (503).
+        """
+        urllib.request.urlopen(f"{self.url}/-/ready", timeout=10).close()
         scraped = self.query("min(count_over_time(up[1m]))")
         return bool(scraped) and scraped[0][1] >= 6
 
