@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PYTEST = (".venv/bin/python", "-m", "pytest")
 # The two cores of a small machine are kept busy: many of these tests wait for a timer or for another process.
@@ -28,6 +28,15 @@ def pytest(name: str, *words: str, after: tuple[str, ...]) -> Step:
     return Step(name, (*PYTEST, f"--junitxml=.fullbatch/suite/{name}.xml", *words), after)
 
 
+def behind(step: Step) -> Step:
+    """The same, with no more of the cores than a real engine, which gives way as well (fullbatch/runtime/priority.py).
+
+    Linux weighs sessions against each other before it looks at niceness within one: each step is a session.
+    """
+    way = '{ echo 10 > /proc/self/autogroup; } 2>/dev/null; exec nice -n 10 "$@"'
+    return replace(step, command=("sh", "-c", way, "sh", *step.command))
+
+
 def prepares(name: str, *command: str, after: tuple[str, ...] = ()) -> Step:
     return Step(name, command, after, prepares=True)
 
@@ -40,13 +49,15 @@ STEPS = (
     prepares("llama", "scripts/llama-server", "install", after=("prometheus",)),
     Step("check", ("scripts/check",), after=("programs",)),
     # Beside them the downloads go on.
-    pytest(
-        "side-by-side", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder",
-        "-m", "not engine and not docker",
-        after=("programs", "prometheus", "peers"),
+    behind(
+        pytest(
+            "side-by-side", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder",
+            "-m", "not engine and not docker",
+            after=("programs", "prometheus", "peers"),
+        )
     ),
     pytest("engine-tests", "-m", "engine", after=("engine", "llama", "prometheus")),
     # They start the Docker Engine and build its images themselves.
     pytest("docker-tests", "-m", "docker", after=("programs",)),
-    Step("compiled", ("scripts/test-compiled",), after=("side-by-side",)),
+    behind(Step("compiled", ("scripts/test-compiled",), after=("side-by-side",))),
 )  # fmt: skip

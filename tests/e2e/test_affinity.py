@@ -10,7 +10,7 @@ import pytest
 from gateway.bench.affinity import measure
 from tests.e2e.vllm_engines import VLLM
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.vllm_engines import VLLM, reasoning_model
 from tests.gateway.harness import Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 URL = "/v1/chat/completions"
 # 491 is `</think>`: without it all of the answer is reasoning.
 LONG: dict[str, Any] = {"max_tokens": 3900, "ignore_eos": True, "logit_bias": {"491": -100}}

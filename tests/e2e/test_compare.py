@@ -64,7 +64,7 @@ def test_llama_cpp_answers_our_load_in_full(free_port: Callable[[], int], tmp_pa
 
 @needs_llama
 @pytest.mark.engine
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_vllm_and_llama_cpp_in_one_run(free_port: Callable[[], int], tmp_path: Path) -> None:
     with llama(free_port(), seats=5) as url:
         words = ["compare", "cpu-tiny", f"llama={url},model=tiny", "--out", str(tmp_path)]

@@ -28,7 +28,7 @@ users: 8
 context: 4096
 """
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from openai.types.responses import ResponseCompletedEvent
 from tests.e2e.served.up import Up
 from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, exhausted, spoiled
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
