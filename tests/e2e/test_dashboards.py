@@ -1,7 +1,7 @@
 """Dashboards and alerts with real numbers: the real vLLM asked for more than its cache holds, and a real Prometheus.
 
 The rules are those that ship, but that the two alerts of overload fire without their two minutes of patience, which
-promtool sees (prometheus/tests). `pytest -rP` shows when each fired.
+promtool sees (prometheus/tests). `TRUE_WINDOWS=1 pytest -rP` shows when each fires as it ships.
 """
 
 from __future__ import annotations
