@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -57,7 +58,8 @@ class Runner:
 
     def go(self, steps: Sequence[Step]) -> list[Run]:
         """All steps to their ends, in the order in which they began; KeyboardInterrupt ends what runs."""
-        self.logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.logs, ignore_errors=True)  # of the run before
+        self.logs.mkdir(parents=True)
         mark = f"{os.getpid()}-{time.time_ns()}"
         try:
             while len(self.runs) < len(steps) or any(run.code is None for run in self.runs.values()):
