@@ -11,12 +11,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtest.sampler import scrape
 from tests.loadtest.programs import ROOT, fake_engine, quick, read_report, wait_for_tokens
 
 
 def start(url: str, out: Path, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "loadtest", *quick(url, out, engine_metrics=f"{url}/metrics", **options)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def made(url: str) -> int:
+    return int((scrape(f"{url}/metrics") or {}).get("generation_tokens") or 0)
 
 
 def read_until(process: subprocess.Popen[str], start_of_line: str) -> None:
@@ -33,7 +38,7 @@ def test_a_stopped_run_writes_what_it_has(tmp_path: Path, name: signal.Signals) 
     with fake_engine(ttft_ms=5, itl_ms=20) as (url, _):
         process = start(url, tmp_path, users="1,2,50", requests_per_user=2, max_tokens=100, warmup=0)
         read_until(process, "stage 2/3")
-        time.sleep(1)
+        wait_for_tokens(url, made(url) + 20)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(name)
         rest, errors = process.communicate(timeout=20)
