@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtest.sampler import scrape
+from loadtest.engines.sampler import scrape
 from tests.loadtest.programs import ROOT, fake_engine, quick, read_report, wait_for_tokens
 
 
