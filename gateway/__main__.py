@@ -10,11 +10,11 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.api.metrics_port import CannotListen
 from gateway.app import Inputs, serve
-from gateway.keystore import KeyStore, StoreError
-from gateway.metrics_port import CannotListen
-from gateway.settings import Listen
-from gateway.settings_file import SettingsError, load, read_api_keys
+from gateway.config.loader import SettingsError, load, read_api_keys
+from gateway.config.settings import Listen
+from gateway.keys.store import KeyStore, StoreError
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
 

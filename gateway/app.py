@@ -13,34 +13,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import __version__
-from gateway.access_log import AccessLog
-from gateway.admission import Admission
-from gateway.auth import Auth
-from gateway.backends import Backends
-from gateway.body_budget import BodyBudget
-from gateway.bookkeeper import Bookkeeper
-from gateway.dispatch import Dispatch
-from gateway.estimates import Estimates
-from gateway.frontend import Connection, Context
-from gateway.keystore import KeyStore
-from gateway.ledger import Ledger
-from gateway.limits import KeyLimits
-from gateway.metrics import Metrics
-from gateway.metrics_port import MetricsPort
-from gateway.open_files import fitted
-from gateway.proxy import Exchange
-from gateway.reload import Reloader
-from gateway.request_reader import request_ids
-from gateway.retry import RetryBudget
-from gateway.routes import Parts, Routes, stopping
-from gateway.rules import Rules
-from gateway.scrape import Scrape, Sources
-from gateway.settings import Limits, Settings
-from gateway.sockets import see_vanishing
-from gateway.state import LocalState
-from gateway.supervisor import Supervisor
-from gateway.sweeper import Sweeper
-from gateway.tokens import Tokens
+from gateway.admission.controller import Admission
+from gateway.admission.estimates import Estimates
+from gateway.api.metrics_port import MetricsPort
+from gateway.api.routes import Parts, Routes, stopping
+from gateway.config.reloader import Reloader
+from gateway.config.rules import Rules
+from gateway.config.settings import Limits, Settings
+from gateway.core.supervisor import Supervisor
+from gateway.core.ticker import Sweeper
+from gateway.engines.registry import Backends
+from gateway.http.body_budget import BodyBudget
+from gateway.http.open_files import fitted
+from gateway.http.parser import request_ids
+from gateway.http.server import Connection, Context
+from gateway.http.sockets import see_vanishing
+from gateway.keys.auth import Auth
+from gateway.keys.buckets import LocalState
+from gateway.keys.ledger import Ledger
+from gateway.keys.rate_limits import KeyLimits
+from gateway.keys.store import KeyStore
+from gateway.keys.store_sync import Bookkeeper
+from gateway.proxy.dispatch import Dispatch
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.handler import Tokens
+from gateway.proxy.retry_budget import RetryBudget
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.exposition import Scrape, Sources
+from gateway.telemetry.metrics import Metrics
 
 BACKLOG = 2048
 # Requests leave no cycles behind, so Python need not look for them after every 700 objects that are in use.
@@ -160,7 +160,7 @@ class Gateway:
         self._reloader.ask()
 
     def use_settings(self, settings: Settings) -> None:
-        """Of `reload.Target`."""
+        """Of `reloader.Target`."""
         self._settings = settings
         limits = _fitted(settings.limits)
         self._rules = _rules(settings)
@@ -174,11 +174,11 @@ class Gateway:
         self._admission.pump()
 
     def use_keys(self, keys: tuple[bytes, ...]) -> None:
-        """Of `reload.Target`."""
+        """Of `reloader.Target`."""
         self._auth.use_file(keys)
 
     def reloaded(self, result: str) -> None:
-        """Of `reload.Target`."""
+        """Of `reloader.Target`."""
         self._metrics.reloads[result] += 1
 
     def hurry(self) -> None:

@@ -14,9 +14,9 @@ import time
 from datetime import date
 from pathlib import Path
 
-from gateway import spill
-from gateway.keystore import KeyStore, StoreError
-from gateway.ledger import GROUPS, SEPARATOR, Line, day_of, report
+from gateway.keys import spill
+from gateway.keys.ledger import GROUPS, SEPARATOR, Line, day_of, report
+from gateway.keys.store import KeyStore, StoreError
 
 BAD_USE = 2
 BUSY_S = 5.0

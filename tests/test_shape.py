@@ -20,16 +20,16 @@ EXCEPTIONS: dict[str, str] = {
     "tests/fullbatch/runtime/test_process.py": "one runtime from start to stop; to be divided as the runtime is",
     "tests/fullbatch/test_cli.py": "every verb of the command line; to be divided with it",
     "tests/gateway/dialects/test_ollama.py": "one dialect, to be divided into requests and answers",
-    "tests/gateway/test_admission.py": "to be divided as admission is",
-    "tests/gateway/test_dispatch.py": "to be divided as dispatch is",
-    "tests/gateway/test_occupancy.py": "to be divided as occupancy is",
-    "tests/gateway/test_poller.py": "to be divided as the poller is",
+    "tests/gateway/admission/test_controller.py": "to be divided as admission is",
+    "tests/gateway/proxy/test_dispatch.py": "to be divided as dispatch is",
+    "tests/gateway/engines/test_kv_occupancy.py": "to be divided as occupancy is",
+    "tests/gateway/engines/test_health_checker.py": "to be divided as the poller is",
 }
 
 # Where each program reads its environment; nothing else of it may. A trailing slash means the folder.
 READS_ENVIRONMENT = {
     "fullbatch": "fullbatch/runtime/",
-    "gateway": "gateway/settings.py",
+    "gateway": "gateway/config/settings.py",
     "loadtest": "loadtest/runner/defaults.py",
     "grafana": "",
     "bench": "",
@@ -38,7 +38,7 @@ READS_ENVIRONMENT = {
 
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
 RUN_BY_NAME = {
-    "gateway/bench/": "python -m gateway.bench and the candidates it starts by name",
+    "bench/gateway/": "python -m bench.gateway and the candidates it starts by name",
     "bench/loadtest/": "python -m bench.loadtest.truth, which measured docs/decisions/0010-generating-load.md",
     "loadtest/selfcheck/engine.py": "python -m loadtest.selfcheck.engine, which loadtest/selfcheck/check.py starts",
     "loadtest/engines/sampler.py": "a process of its own that loadtest/engines/sampling.py starts",
@@ -46,7 +46,7 @@ RUN_BY_NAME = {
     "fullbatch/runtime/fetch.py": "the one-shot `model` of rendered/, run by the engine's own Python",
     "fullbatch/runtime/process/keeper.py": "python -m, what an engine's command begins with",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
-    "gateway/keys.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
+    "gateway/keys/__main__.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
     "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",
     "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
     "scripts/gpubench/cli.py": "scripts/gpu-bench",
@@ -59,9 +59,9 @@ RUN_BY_NAME = {
 
 # Modules without tests/<path>/test_<module>.py, and where they are tested instead. A trailing slash means the folder.
 NO_MIRROR = {
-    "gateway/bench/aiohttp_proxy.py": "tests/gateway/bench/test_peers.py starts it",
-    "gateway/bench/starlette_proxy.py": "tests/gateway/bench/test_peers.py starts it",
-    "gateway/bench/__main__.py": "tests/gateway/bench/test_main.py",
+    "bench/gateway/aiohttp_proxy.py": "tests/bench/gateway/test_peers.py starts it",
+    "bench/gateway/starlette_proxy.py": "tests/bench/gateway/test_peers.py starts it",
+    "bench/gateway/__main__.py": "tests/bench/gateway/test_main.py",
     "loadtest/core/errors.py": "only names and exit codes",
     "grafana/panels.py": "tests/grafana/test_dashboards.py, through the dashboard built from it",
     "grafana/query.py": "tests/grafana/test_contract.py, and tests/prometheus/test_live.py runs everything it makes",
@@ -74,8 +74,9 @@ NO_MIRROR = {
     "fullbatch/runtime/hub_folder.py": "tests/fullbatch/lifecycle/test_weights.py, which keeps its weights in one",
     "fullbatch/runtime/base.py": "only protocols and fields; tests/fullbatch/runtime/test_registry.py fills them",
     "gateway/__main__.py": "tests/gateway start it",
-    "gateway/call.py": "only fields; tests/gateway/dialects fill them",
-    "gateway/bench/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
+    "gateway/keys/__main__.py": "tests/gateway/keys/test_main.py",
+    "gateway/core/call.py": "only fields; tests/gateway/dialects fill them",
+    "bench/gateway/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
     "gateway/dialects/base.py": "only a protocol",
     "grafana/__main__.py": "tests/grafana/test_main.py",
     "loadtest/__main__.py": "tests/loadtest start it",

@@ -1,6 +1,6 @@
 """What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure.
 
-What an engine has room for is tokens, and that the gateway counts itself, request by request (`gateway/occupancy.py`).
+What an engine has room for is tokens, and that the gateway counts itself, request by request (`gateway/engines/kv_occupancy.py`).
 A plan gives it the tokens, the seats and the people, never a number of requests of some assumed length.
 """
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 
-from gateway.call import Call
+from gateway.core.call import Call
+from gateway.core.errors import GatewayError
 from gateway.dialects import key_bounds
 from gateway.dialects.fields import read_object, read_stream
 from gateway.dialects.openai import OpenAI, engine_message
-from gateway.errors import GatewayError
-from gateway.http1 import Request
+from gateway.http.messages import Request
 
 # https://docs.claude.com/en/api/errors; the SDK chooses its exception by the status.
 _KINDS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from gateway.call import Call
-from gateway.errors import GatewayError
-from gateway.http1 import Request
-from gateway.settings import EngineSettings
+from gateway.config.settings import EngineSettings
+from gateway.core.call import Call
+from gateway.core.errors import GatewayError
+from gateway.http.messages import Request
 
 # Every model that is configured, with the first engine that serves it.
 Models = Callable[[], Mapping[str, EngineSettings]]

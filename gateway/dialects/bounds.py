@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from gateway.config.setting_types import RequestLimits
+from gateway.core.errors import BadRequest
 from gateway.dialects.parts import Parts
-from gateway.errors import BadRequest
-from gateway.setting_types import RequestLimits
 
 # Answers to one request: choices, times prompts.
 MAX_ANSWERS = 128

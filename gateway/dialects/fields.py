@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import BadRequest
+from gateway.core.errors import BadRequest
 
 # vLLM parses with recursion, and answers 500 at a thousand levels; orjson's own writer stops at 254.
 MAX_DEPTH = 254

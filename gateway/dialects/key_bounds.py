@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gateway.call import Principal
-from gateway.errors import BadRequest
+from gateway.core.call import Principal
+from gateway.core.errors import BadRequest
 
 
 class Length(NamedTuple):

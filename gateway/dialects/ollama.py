@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from gateway import affinity
-from gateway.call import Call
+from gateway.config.rules import CurrentRules, Rules
+from gateway.core.call import Call
+from gateway.core.errors import BadRequest, GatewayError, UnknownModel
 from gateway.dialects import bounds, constraints, key_bounds, ollama_answer, prompt
 from gateway.dialects import ollama_request as ask
 from gateway.dialects.base import Models
@@ -17,9 +18,8 @@ from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape
 from gateway.dialects.ollama_models import resolve
 from gateway.dialects.openai import ABORTED, COMPLETIONS, DONE_EVENT, ERROR_EVENT_START, engine_message
 from gateway.dialects.parts import Parts
-from gateway.errors import BadRequest, GatewayError, UnknownModel
-from gateway.http1 import Request
-from gateway.rules import CurrentRules, Rules
+from gateway.engines import prefix_affinity
+from gateway.http.messages import Request
 
 Json = dict[str, Any]
 
@@ -98,7 +98,9 @@ class Ollama:
             sent,
             prompt_tokens=prompt.estimate(len(sent), parts),
             output_tokens=bounds.output_tokens(body),
-            opening=partial(affinity.blocks, body, model, session, request.principal.name, body.get("cache_salt")),
+            opening=partial(
+                prefix_affinity.blocks, body, model, session, request.principal.name, body.get("cache_salt")
+            ),
             session=session,
             translation=Answer(asked, shape),
             structured=structured,

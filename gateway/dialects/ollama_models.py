@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from gateway.settings import EngineSettings
+from gateway.config.settings import EngineSettings
 
 # The release of Ollama whose API this follows; clients look at it to see what they may use.
 OLLAMA_VERSION = "0.32.15"

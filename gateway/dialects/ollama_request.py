@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from gateway.core.errors import BadRequest
 from gateway.dialects.fields import read_dict, read_flag, read_list, read_text
-from gateway.errors import BadRequest
 
 _INTEGERS = {"seed": "seed", "top_k": "top_k"}
 _NUMBERS = {

@@ -7,16 +7,16 @@ from typing import Any
 
 import orjson
 
-from gateway import affinity
-from gateway.call import Call
+from gateway.config.rules import CurrentRules, Rules
+from gateway.core.call import Call
+from gateway.core.errors import BadRequest, GatewayError, NotServed
 from gateway.dialects import bounds, constraints, key_bounds, prompt
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
 from gateway.dialects.parts import Parts
 from gateway.dialects.rewrite import with_members
-from gateway.errors import BadRequest, GatewayError, NotServed
-from gateway.http1 import Request
-from gateway.rules import CurrentRules, Rules
+from gateway.engines import prefix_affinity
+from gateway.http.messages import Request
 
 COMPLETIONS = b"/v1/completions"
 DONE_EVENT = b"data: [DONE]\n\n"
@@ -113,7 +113,7 @@ class OpenAI:
             hides_usage,
             prompt_tokens=prompt.tokens(content, len(request.body), parts),
             output_tokens=bounds.output_tokens(content),
-            opening=partial(affinity.blocks, content, model, session, request.principal.name, salt),
+            opening=partial(prefix_affinity.blocks, content, model, session, request.principal.name, salt),
             session=session,
             structured=structured,
         )

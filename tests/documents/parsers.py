@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-import gateway.keys
+import gateway.keys.__main__
 import gateway.usage
 import loadtest.cli.options
 from fullbatch.cli import options
@@ -79,7 +79,7 @@ def _fullbatch(words: list[str]) -> None:
     else:
         _accepts(parser, words)
         if words[0] == "keys":
-            _accepts(gateway.keys._parser(), ["--store", "s", *words[1:]])
+            _accepts(gateway.keys.__main__._parser(), ["--store", "s", *words[1:]])
         if words[0] == "usage":
             _accepts(gateway.usage._parser(), ["--store", "s", *words[1:]])
 

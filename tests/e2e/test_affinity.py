@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bench.affinity import measure
+from bench.gateway.affinity import measure
 from tests.e2e.vllm_engines import VLLM
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]

@@ -17,7 +17,7 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import TOKEN_KINDS
+from gateway.telemetry.metrics import TOKEN_KINDS
 from tests.ports import free_port as free_port
 from tests.waiting import wait_until as wait_until
 
@@ -30,11 +30,11 @@ POLLED = {"GET /health", "GET /v1/models", "GET /metrics", "POST /v1/completions
 
 
 def compiled_modules() -> list[str]:
-    """What scripts/compile-gateway compiles, as `admission` and `dialects.openai`."""
-    script = (ROOT / "scripts" / "compile-gateway").read_text()
-    named = script.partition('modules="')[2].partition('"')[0].split()
-    dialects = sorted((ROOT / "gateway" / "dialects").glob("*.py"))
-    return [*named, *(f"dialects.{path.stem}" for path in dialects if path.stem != "__init__")]
+    """What scripts/compile-gateway compiles, as `proxy.relay`."""
+    listed = subprocess.run(
+        [ROOT / "scripts" / "compile-gateway", "--list"], check=True, capture_output=True, text=True
+    )
+    return [name.removeprefix("gateway/").removesuffix(".py").replace("/", ".") for name in listed.stdout.split()]
 
 
 class Process:

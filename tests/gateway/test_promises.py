@@ -6,9 +6,8 @@ import re
 
 from pydantic import BaseModel
 
-from gateway.metrics import OUTCOMES
-from gateway.setting_types import Cors, RequestLimits
-from gateway.settings import (
+from gateway.config.setting_types import Cors, RequestLimits
+from gateway.config.settings import (
     AdmissionSettings,
     EngineSettings,
     Limits,
@@ -17,6 +16,7 @@ from gateway.settings import (
     Polling,
     Settings,
 )
+from gateway.telemetry.metrics import OUTCOMES
 from tests.gateway.harness import ROOT
 
 PAGE = (ROOT / "docs" / "gateway-behaviour.md").read_text()

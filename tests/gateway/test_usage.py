@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keystore import KeyStore
-from gateway.ledger import write
+from gateway.keys.ledger import write
+from gateway.keys.store import KeyStore
 from tests.gateway.harness import run, used
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import OUTCOMES
+from gateway.telemetry.metrics import OUTCOMES
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENGINE = FIXTURES / "vllm_metrics_0.32.0.txt"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.metrics import OUTCOMES
+from gateway.telemetry.metrics import OUTCOMES
 from tests.prometheus.exposition import ENGINE, Series, known_series, recorded_series
 from tests.prometheus.promql import PROMETHEUS, REMOVED_FROM_VLLM, complaints, rules
 

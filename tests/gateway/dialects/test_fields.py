@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.errors import BadRequest
 from gateway.dialects import fields
-from gateway.errors import BadRequest
 
 
 def nested(depth: int) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config.settings import EngineSettings
 from gateway.dialects import ollama_models
-from gateway.settings import EngineSettings
 
 
 def engine() -> EngineSettings:

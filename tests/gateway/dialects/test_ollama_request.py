@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.errors import BadRequest
 from gateway.dialects import ollama_request as ask
-from gateway.errors import BadRequest
 
 
 def test_nothing_asked_is_nothing_sent() -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.call import Call
+from gateway.core.call import Call
+from gateway.core.errors import BadRequest
 from gateway.dialects.openai import OpenAI
-from gateway.errors import BadRequest
-from gateway.http1 import Request
+from gateway.http.messages import Request
 
 
 def read(body: bytes) -> Call:

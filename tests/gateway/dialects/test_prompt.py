@@ -10,9 +10,9 @@ import httpx
 import orjson
 import pytest
 
+from gateway.core.errors import BadRequest
 from gateway.dialects import prompt
 from gateway.dialects.parts import Parts
-from gateway.errors import BadRequest
 from tests.gateway.harness import Engine, Gateway, chat, error_of
 
 

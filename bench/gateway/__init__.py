@@ -1,0 +1,1 @@
+"""``python -m bench.gateway``: the gateway beside others, in one run. Not part of the image."""

@@ -1,0 +1,1 @@
+"""Who may go to an engine now, who waits, who is refused."""

@@ -1,0 +1,277 @@
+"""Who may go to an engine now, who waits, and who is refused. A place is given back exactly once.
+
+Requests wait here and not in the engine, where first come is first served. A place is granted together with the
+engine that it is on: one that has room in its KV cache (`kv_occupancy`) and a seat (`concurrency_limit`). `attained_service` says whose turn
+it is, `fair_queue` keeps the order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable
+
+from gateway.admission import attained_service
+from gateway.admission.fair_queue import FairQueue, Waiting
+from gateway.admission.slots import Drain, Engines, Place, Ticket
+from gateway.config.settings import AdmissionSettings
+from gateway.core.call import Call, Principal, Usage
+from gateway.core.cost import cost
+from gateway.core.errors import GatewayError, Overloaded
+from gateway.engines.kv_occupancy import Hold
+from gateway.engines.replica import Address
+
+# While no engine is up, those who wait are kept so long: a restart of the gateway's only engine takes longer, a
+# breaker that closes again does not.
+NO_ENGINE_GRACE_S = 5.0
+MAX_RETRY_AFTER_S = 60
+# A key counts as active for so long after it came: somebody who reads an answer will come back.
+ACTIVE_S = 300.0
+# A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones pass it always.
+PASSED_S = 2.0
+
+
+class Admission:
+    """All queues and all places. Only ever called from the event loop's thread."""
+
+    def __init__(
+        self, settings: AdmissionSettings, engines: Engines, max_in_flight: int, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._max_in_flight = max_in_flight
+        self._clock = clock
+        self._attained = attained_service.Attained(settings.half_life_s, clock())
+        self._window = attained_service.Window()
+        self._queues: dict[str, FairQueue[Ticket]] = {}
+        self._no_engine_since: dict[str, float] = {}
+        self._drains: dict[str, Drain] = {}
+        self._came: dict[str, float] = {}  # when each active key came last
+        self._pumping = self._pump_again = False
+        self.running: Counter[str] = Counter()  # by model
+        self.running_by_key: Counter[str] = Counter()
+        self._running = 0  # their sum
+        self._closed: Callable[[], GatewayError] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Running and waiting."""
+        if not self._queues:  # nobody has ever had to wait
+            return self._running
+        return self._running + sum(map(len, self._queues.values()))
+
+    def enter(self, who: Principal, call: Call) -> Place | None:
+        """A place on an engine at once, or None: then `wait` for one.
+
+        Raises:
+            GatewayError: nobody is let in any more.
+        """
+        if self._closed is not None:
+            raise self._closed()
+        now = self._clock()
+        queue = self._queues.get(call.model)  # made by the first request that has to wait
+        self._came[who.name] = now
+        if self._idle(who.name):
+            self._attained.lift(who.name, self._active())
+        if (
+            not queue
+            and self.in_flight < self._max_in_flight
+            and (engine := self._engines.choose(call, self._whole(who.name, call.model)))
+        ):
+            return self._grant(Ticket(who, call), engine, now)
+        return None
+
+    async def wait(self, who: Principal, call: Call) -> Place:
+        """A place after a wait.
+
+        Raises:
+            Overloaded: the queue is full, or it took too long; says when to come back.
+            NoEngineUp: none has been up for some seconds.
+        """
+        model, key, now, ticket = call.model, who.name, self._clock(), Ticket(who, call)
+        queue = self._queues.get(model)
+        if queue is None:
+            queue = self._queues[model] = FairQueue(self._settings.ageing_s)
+        if self.in_flight >= self._max_in_flight or len(queue) >= self._settings.max_queued:
+            victim = queue.make_room_for(key)
+            refusal = self._overloaded(model, f"{self.in_flight} requests are running or waiting", "queue_full")
+            if victim is None:
+                raise refusal
+            victim.ticket.refuse(refusal)
+        waiting = Waiting(key, ticket.call.level, now, now + self._settings.queue_timeout_s, ticket)
+        ticket.position = queue.push(waiting) + 1
+        granted = ticket.wait()
+        self.pump()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            # The grant may have come in the same turn of the loop as the client's leaving.
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                granted.result().release(None)
+            queue.remove(waiting)
+            raise
+
+    def close(self, refusal: Callable[[], GatewayError]) -> None:
+        """Let nobody in any more, and refuse those who wait."""
+        self._closed = refusal
+        for queue in self._queues.values():
+            for waiting in tuple(queue):
+                queue.remove(waiting)
+                waiting.ticket.refuse(refusal())
+
+    def change(self, settings: AdmissionSettings, max_in_flight: int) -> None:
+        """Other numbers from now on; who waits keeps the time limit that it came with."""
+        self._attained.fade(settings.half_life_s, self._clock())
+        for queue in self._queues.values():
+            queue.ageing_s = settings.ageing_s
+        self._settings, self._max_in_flight = settings, max_in_flight
+
+    def check(self, now: float) -> None:
+        """Ten times a second: time limits, and places that came from elsewhere (called by the sweeper)."""
+        waiting_keys: set[str] = set()
+        for model, queue in self._queues.items():
+            if not queue:
+                continue
+            # As many as the plan is for are kept, however long it takes: there is nobody to make room for.
+            for late in queue.late(now, self.in_flight - self._settings.users):
+                waited = now - late.since
+                late.ticket.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
+            self._give_up_without_engine(model, queue, now)
+            waiting_keys.update(queue.most_urgent())
+        self._window.sample(waiting_keys, now)
+        self._came = {key: at for key, at in self._came.items() if now - at < ACTIVE_S}
+        self.pump()
+
+    def pump(self) -> None:
+        """Grant what can be granted: after a place was given back, or an engine came up or takes more.
+
+        What is given back meanwhile is granted in another round, not from within: a thousand clients that leave at once
+        are no thousand calls deep.
+        """
+        self._pump_again = True
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._pump_again:
+                self._pump_again = False
+                for model, queue in self._queues.items():
+                    while queue and self._grant_next(model, queue):
+                        pass
+        finally:
+            self._pumping = False
+
+    def waiting(self) -> dict[str, dict[str, int]]:
+        """How many requests wait, by model and key."""
+        return {model: queue.keys() for model, queue in self._queues.items()}
+
+    def jain(self) -> float:
+        """Jain's index over the keys that were backlogged in the last minute."""
+        return self._window.jain(self._clock())
+
+    def drain_rate(self, model: str) -> float:
+        """Requests a second that have left the engines lately."""
+        return self._drains[model].rate(self._clock()) if model in self._drains else 0.0
+
+    def limit(self, model: str) -> int:
+        """Requests for the model that may be in the engines at once."""
+        return self._engines.limit(model)
+
+    def left(self, place: Place, usage: Usage | None) -> None:
+        """Called by a place when it is given back."""
+        now, who, call = self._clock(), place.ticket.who, place.ticket.call
+        place.engine.give(place.hold)
+        self._running -= 1
+        self.running[call.model] -= 1
+        self.running_by_key[who.name] -= 1
+        if not self.running_by_key[who.name]:
+            del self.running_by_key[who.name]
+        drain = self._drains.get(call.model)
+        if drain is None:
+            drain = self._drains[call.model] = Drain()
+        drain.left(now)
+        if usage is None:
+            self._attained.charge(who.name, -place.hold.work, who.weight, now)
+        else:
+            self._settle(place, usage, now)
+        self.pump()
+
+    def moved(self, place: Place, engine: Address) -> None:
+        """The place is on another engine now."""
+        place.engine.give(place.hold)
+        engine.take(place.hold)
+        place.engine = engine
+
+    def _idle(self, key: str) -> bool:
+        return key not in self.running_by_key and not any(queue.has(key) for queue in self._queues.values())
+
+    def _active(self) -> set[str]:
+        return set(self.running_by_key).union(*(queue.keys() for queue in self._queues.values()))
+
+    def _whole(self, key: str, model: str) -> bool:
+        """Whether this key may have the last places too: while several keys are active they are for those with few.
+
+        Without them somebody who comes to a full engine would wait until one of the others' long answers ends.
+        """
+        return len(self._came) < 2 or self.running_by_key[key] < self._engines.reserve(model)
+
+    def _grant_next(self, model: str, queue: FairQueue[Ticket]) -> bool:
+        if not self._engines.has_room(model, whole=True):
+            return False
+        open_to_all = self._engines.has_room(model, whole=False)
+
+        def may(key: str) -> bool:
+            return open_to_all or self._whole(key, model)
+
+        now = self._clock()
+        for waiting in queue.candidates(now, self._attained.rank, may):
+            if waiting.ticket.gone:
+                return queue.remove(waiting)
+            whole = self._whole(waiting.key, model)
+            engine = self._engines.choose(waiting.ticket.call, whole)
+            if engine is not None:
+                queue.remove(waiting)
+                waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))
+                return True
+            kept_out = not whole and self._engines.reserve(model)
+            if not kept_out and now - waiting.since >= PASSED_S:
+                return False
+        return False
+
+    def _grant(self, ticket: Ticket, engine: Address, now: float, waited: float = 0.0) -> Place:
+        who, call = ticket.who, ticket.call
+        self._running += 1
+        self.running[call.model] += 1
+        self.running_by_key[who.name] += 1
+        work = cost(call.prompt_tokens, call.expected_output)
+        self._attained.charge(who.name, work, who.weight, now)
+        most = math.inf if call.output_tokens is None else float(call.output_tokens)
+        hold = Hold(call.prompt_tokens, call.expected_output, most, work, now)
+        engine.take(hold)
+        return Place(self, ticket, engine, hold, waited)
+
+    def _settle(self, place: Place, usage: Usage, now: float) -> None:
+        """Correct the estimate that was charged."""
+        who = place.ticket.who
+        served = cost(usage.prompt_tokens, usage.completion_tokens)
+        self._attained.charge(who.name, served - place.hold.work, who.weight, now)
+        self._window.served(who.name, served, who.weight, now)
+
+    def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
+        known = self._engines.limit(model) > 0 or self._engines.waited_for(model)
+        if known:
+            self._no_engine_since.pop(model, None)
+        gone = not known and now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S
+        for waiting in tuple(queue):
+            error = self._engines.none_up(model) if gone else self._engines.refusal(waiting.ticket.call)
+            if error is not None:
+                queue.remove(waiting)
+                waiting.ticket.refuse(error)
+
+    def _overloaded(self, model: str, why: str, reason: str) -> GatewayError:
+        """Refused; come back when those who wait now will have been served, at the pace of the last seconds."""
+        rate = self.drain_rate(model)
+        ahead = len(self._queues[model]) + 1
+        seconds = min(MAX_RETRY_AFTER_S, max(1, math.ceil(ahead / rate))) if rate else 1
+        return Overloaded(f"overloaded: {why}; try again in {seconds} s", retry_after=seconds, reason=reason)

@@ -1,0 +1,1 @@
+"""The paths, and what is answered without an engine."""

@@ -1,0 +1,279 @@
+"""The HTTP surface: an allow-list of paths. `system_endpoints` answers some of them, `handler` those that need an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from gateway import __version__
+from gateway.api import openapi
+from gateway.api.system_endpoints import MODELS_PATH, Pages
+from gateway.config.rules import CurrentRules
+from gateway.core.errors import (
+    GatewayError,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    Stopping,
+    TooManyBodies,
+    TooManyConnections,
+    UnsupportedEncoding,
+)
+from gateway.core.ticker import Sweeper
+from gateway.dialects import json_weight
+from gateway.dialects.anthropic import Anthropic, CountTokens
+from gateway.dialects.base import Dialect
+from gateway.dialects.ollama import Chat, Embed, Generate, Ollama
+from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
+from gateway.http import cors
+from gateway.http.messages import TEXT, Request
+from gateway.http.reply import Reply
+from gateway.keys.auth import Auth
+from gateway.proxy.handler import Tokens
+from gateway.telemetry.access_log import AccessLog, Visit
+from gateway.telemetry.exposition import Scrape
+
+CLIENT_GONE_STATUS = 499
+_OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
+_OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
+_OUTCOMES_BY_CODE[TooManyBodies.code] = "overloaded"
+STOPPING_RETRY_S = 5
+_GET = frozenset({b"GET", b"HEAD"})
+_POST = frozenset({b"POST"})
+_EVENTS = ("application/json", "text/event-stream")
+_LINES = ("application/json", "application/x-ndjson")
+_log = logging.getLogger("gateway")
+
+Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path. ``counted``: a request that an engine answers, which metrics and log take note of.
+
+    ``more_with_key``: needs none; one that is sent is judged, and an operator's shows more.
+    ``summary``, ``body``, ``answers``: for the OpenAPI document.
+    """
+
+    path: str
+    handler: Handler
+    dialect: Dialect
+    summary: str
+    methods: frozenset[bytes] = _GET
+    needs_key: bool = True
+    more_with_key: bool = False
+    counted: bool = False
+    body: str = ""
+    answers: tuple[str, ...] = ("application/json",)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with, built once in app.py."""
+
+    auth: Auth
+    tokens: Tokens
+    scrape: Scrape
+    access_log: AccessLog
+    sweeper: Sweeper
+    loop: asyncio.AbstractEventLoop
+    rules: CurrentRules
+
+
+class Routes:
+    """Knows the paths; everything else is 404."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._metrics_of = parts.tokens.metrics
+        self.draining = False
+        models = parts.tokens.backends.models
+        self._openai = OpenAI(models, parts.rules)
+        self._anthropic = Anthropic(models, parts.rules)
+        self._ollama = Ollama(models, parts.rules)
+        supervisor = parts.sweeper.supervisor
+        pages = Pages(
+            parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor, parts.rules
+        )
+        routes = (
+            *self._openai_routes(),
+            *self._anthropic_routes(),
+            *self._ollama_routes(pages),
+            *self._own_routes(pages),
+        )
+        self._table = {route.path.encode(): route for route in routes}
+        self._model = Route("/v1/models/{model}", pages.model, self._openai, "One model")
+        self._paths = ", ".join(route.path for route in self._all())
+
+    def check(self, request: Request) -> None:
+        """Judge a head before a byte of its body is read.
+
+        Raises:
+            NotFound, MethodNotAllowed, Unauthorized, UnsupportedEncoding
+        """
+        origins = self._parts.rules().origins
+        if origins:
+            request.cors = cors.headers(request, origins)
+        route = self._find(request)
+        if route is None:
+            raise NotFound(f"nothing is served at this path; there are {self._paths}")
+        if request.method not in route.methods:
+            if cors.is_preflight(request, origins):
+                return
+            allow = b", ".join(sorted(route.methods))
+            raise MethodNotAllowed(f"{route.path} takes {allow.decode()} only", allow=allow)
+        headers = request.headers
+        bearer, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
+        asks_for_more = route.more_with_key and (bearer or x_api_key)
+        if route.needs_key or asks_for_more:
+            request.principal = self._parts.auth.principal(bearer, x_api_key)
+            if self.draining and route.needs_key:
+                raise stopping()
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise UnsupportedEncoding("compressed bodies are not taken; send the JSON as it is")
+
+    def dialect(self, request: Request) -> Dialect:
+        """How errors are told at this path, or at one that only looks like it."""
+        route = self._find(request)
+        if route is not None:
+            return route.dialect
+        if request.target.startswith(b"/api/"):
+            return self._ollama
+        return self._anthropic if request.target.startswith(b"/v1/messages") else self._openai
+
+    def refused(self, request: Request, error: GatewayError) -> None:
+        """Take note of a request that ended before `handle`."""
+        route = self._find(request)
+        visit = Visit(request.id, route.path if route else "other", key=request.principal.name)
+        self._judge(visit, error)
+        self._note(visit, request, error.status, counted=route is None or route.counted)
+
+    async def handle(self, request: Request, reply: Reply) -> None:
+        """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
+        route = self._find(request)
+        assert route is not None, "check() has let it through"
+        visit = Visit(request.id, route.path, key=request.principal.name)
+        reply.keep_alive = reply.keep_alive and not self.draining
+        try:
+            if request.method == b"OPTIONS":
+                reply.send(200, TEXT, b"", cors.permission(request, route.methods))
+                return
+            if len(request.body) > json_weight.SMALL:
+                await json_weight.examine(request.body, self._parts.rules().limits.max_json_weight)
+            await route.handler(request, reply, visit)
+        except GatewayError as error:
+            self._judge(visit, error)
+            reply.refuse(error)
+        except asyncio.CancelledError:
+            visit.outcome = "client_gone"
+            raise
+        except Exception:  # noqa: BLE001 a defect must cost one request, not the connection's silence
+            _log.exception("request %s failed", request.id)
+            if reply.started:
+                reply.break_off()
+            else:
+                reply.refuse(Internal(f"a defect of the gateway; its log has more under {request.id}"))
+        finally:
+            counted = route.counted and request.method != b"OPTIONS"
+            self._note(visit, request, reply.status or CLIENT_GONE_STATUS, counted)
+
+    def _find(self, request: Request) -> Route | None:
+        route = self._table.get(request.target)
+        if route is None:
+            path = request.path
+            route = self._table.get(path)
+            if route is None and path.startswith(MODELS_PATH):
+                return self._model
+        return route
+
+    def _all(self) -> Iterable[Route]:
+        return (*self._table.values(), self._model)
+
+    def _openai_routes(self) -> Iterable[Route]:
+        served, texts = self._openai, Texts(self._openai.models, self._openai.rules)
+        yield self._engine("/v1/chat/completions", served, "Chat completion", "Chat", _EVENTS)
+        yield self._engine("/v1/completions", served, "Completion", "Completion", _EVENTS)
+        yield self._engine("/v1/embeddings", texts, "Embeddings", "Embedding")
+        yield self._engine("/v1/responses", Responses(served.models, served.rules), "Response", "Response", _EVENTS)
+        for path in ("/v1/score", "/score", "/v1/rerank", "/rerank", "/v2/rerank", "/classify", "/pooling"):
+            yield self._engine(path, texts, "vLLM's, where the model is one for it", "Texts")
+        tokenizer = Tokenizer(served.models, served.rules)
+        yield self._engine("/tokenize", tokenizer, "vLLM's", "Tokenize")
+        yield self._engine("/detokenize", tokenizer, "vLLM's", "Detokenize")
+
+    def _anthropic_routes(self) -> Iterable[Route]:
+        counter = CountTokens(self._openai.models, self._openai.rules)
+        yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
+        yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
+
+    def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
+        ollama, models, rules = self._ollama, self._openai.models, self._openai.rules
+        yield self._engine("/api/chat", Chat(models, rules), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/generate", Generate(models, rules), "Prompt", "OllamaGenerate", _LINES)
+        yield self._engine("/api/embed", Embed(models, "input", rules), "Embeddings", "OllamaEmbed")
+        yield self._engine("/api/embeddings", Embed(models, "prompt", rules), "One embedding", "OllamaEmbeddings")
+        yield Route("/api/tags", pages.tags, ollama, "All models")
+        yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
+        yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")
+        yield Route("/api/version", pages.version, ollama, "Whose API this follows", needs_key=False)
+        yield Route("/", pages.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
+
+    def _own_routes(self, pages: Pages) -> Iterable[Route]:
+        openai = self._openai
+        yield Route("/v1/models", pages.models, openai, "All models")
+        yield Route("/health", pages.health, openai, "Whether an engine is up", needs_key=False)
+        yield Route("/livez", pages.livez, openai, "Whether the gateway answers", needs_key=False)
+        yield Route(
+            "/metrics", pages.metrics, openai, "Prometheus text", needs_key=False, more_with_key=True,
+            answers=("text/plain",),
+        )  # fmt: skip
+        yield Route("/openapi.json", pages.openapi, openai, "This document", needs_key=False)
+
+    def _engine(
+        self, path: str, dialect: Dialect, summary: str, body: str, answers: tuple[str, ...] = ("application/json",)
+    ) -> Route:
+        tokens = self._parts.tokens
+
+        def serve(request: Request, reply: Reply, visit: Visit) -> Awaitable[None]:
+            return tokens.serve(request, reply, visit, dialect)
+
+        return Route(path, serve, dialect, summary, _POST, counted=True, body=body, answers=answers)
+
+    def _document(self) -> bytes:
+        """The OpenAPI document; asked for rarely, so made anew."""
+        return openapi.document(
+            __version__,
+            (
+                openapi.Operation(
+                    route.path, method.decode(), route.summary, route.needs_key, route.body, route.answers,
+                    route.dialect.name,
+                )
+                for route in self._all()
+                for method in sorted(route.methods)
+            ),
+        )  # fmt: skip
+
+    def _judge(self, visit: Visit, error: GatewayError) -> None:
+        visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
+        if isinstance(error, Overloaded):
+            visit.limit = error.reason
+        elif error.status >= 500:
+            visit.error = error.message
+
+    def _note(self, visit: Visit, request: Request, status: int, counted: bool) -> None:
+        parts = self._parts
+        if status != CLIENT_GONE_STATUS:
+            self._metrics_of.responded(status)
+        if not counted:
+            return
+        seconds = parts.loop.time() - request.received if request.received else 0.0
+        self._metrics_of.finished(visit, seconds)
+        parts.access_log.add(visit, status, seconds)
+
+
+def stopping() -> Stopping:
+    """What requests are told while the gateway drains: soon another one listens here."""
+    return Stopping(f"gateway is stopping; try again in {STOPPING_RETRY_S} s", retry_after=STOPPING_RETRY_S)

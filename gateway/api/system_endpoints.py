@@ -1,0 +1,161 @@
+"""What is answered without an engine: the models, how it is, what it has counted, what it serves."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.config.rules import CurrentRules
+from gateway.config.settings import EngineSettings
+from gateway.core.errors import UnknownModel
+from gateway.core.supervisor import Supervisor
+from gateway.dialects import ollama_models
+from gateway.dialects.fields import read_object
+from gateway.dialects.ollama import Ollama
+from gateway.engines.registry import Backends, Health
+from gateway.http.messages import JSON, Request
+from gateway.http.reply import Reply
+from gateway.telemetry.access_log import Visit
+from gateway.telemetry.exposition import Scrape
+
+MODELS_PATH = b"/v1/models/"
+_ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
+
+
+class Pages:
+    """One method for each."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        scrape: Scrape,
+        document: Callable[[], bytes],
+        draining: Callable[[], bool],
+        supervisor: Supervisor,
+        rules: CurrentRules,
+    ) -> None:
+        self._rules = rules
+        self._draining = draining
+        self._supervisor = supervisor
+        self._backends = backends
+        self._scrape = scrape
+        self._document = document
+        self._started = int(time.time())
+
+    async def models(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """All cards, as OpenAI's and as Anthropic's clients read them: either leaves out what the other adds."""
+        cards = [self._card(model, engine) for model, engine in self._models_of(request).items()]
+        paging = {"has_more": False, "first_id": cards[0]["id"], "last_id": cards[-1]["id"]} if cards else {}
+        reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards} | paging))
+
+    async def model(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """One card. The name is compared as it came and as clients quote it; nothing is decoded."""
+        asked = request.path.removeprefix(MODELS_PATH)
+        known = self._models_of(request)
+        for model, engine in known.items():
+            if asked in (model.encode(), quote(model).encode(), quote(model, safe="").encode()):
+                reply.send(200, JSON, orjson.dumps(self._card(model, engine)))
+                return
+        meant = self._rules().resolve(unquote(asked.decode("latin-1")), known)  # only looked up, never a path
+        if meant in known:
+            reply.send(200, JSON, orjson.dumps(self._card(meant, known[meant])))
+            return
+        names = ", ".join(f"'{name}'" for name in known)
+        raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
+
+    async def root(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        """What Ollama's clients look at to see that somebody is there."""
+        reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
+
+    async def version(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
+
+    async def tags(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, orjson.dumps(ollama_models.tags(self._models_of(request), self._since())))
+
+    async def ps(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        up = {model: engine for model, engine in self._models_of(request).items() if self._backends.serving(model)}
+        reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
+
+    async def show(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        known = self._models_of(request)
+        asked, model, _ = Ollama(self._backends.models, self._rules).model_of(
+            read_object(request.body, '{"model": ...}')
+        )
+        if model not in known:
+            names = ", ".join(f"'{name}'" for name in known)
+            raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")
+        reply.send(200, JSON, orjson.dumps(ollama_models.show(model, known[model], self._since())))
+
+    async def health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        healths = self._backends.health()
+        draining = self._draining()
+        good = any(health.state == "up" for health in healths) and not draining
+        status = "draining" if draining else "ok" if good else "no engine is up"
+        entries = [_health_entry(health, self._shown_all(request)) for health in healths]
+        body = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
+        reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
+
+    async def livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, b'{"status":"ok"}')
+
+    async def metrics(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._scrape.text(self._shown_all(request)))
+
+    async def openapi(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+        reply.send(200, JSON, self._document())
+
+    def _shown_all(self, request: Request) -> bool:
+        """Whether this one may see keys and addresses."""
+        who = request.principal
+        return who.operator or who.name in self._rules().operators
+
+    def _models_of(self, request: Request) -> dict[str, EngineSettings]:
+        """The models that this key may use."""
+        mine = request.principal.models
+        known = self._backends.models()
+        return known if mine is None else {model: engine for model, engine in known.items() if model in mine}
+
+    def _card(self, model: str, engine: EngineSettings) -> dict[str, object]:
+        """Its last three members are Anthropic's."""
+        return {
+            "id": model,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "fullbatch",
+            "max_model_len": engine.max_model_len,
+            "type": "model",
+            "display_name": model,
+            "created_at": self._since(),
+        }
+
+    def _since(self) -> str:
+        """When the gateway started; when a model was made is not known here."""
+        return datetime.fromtimestamp(self._started, UTC).isoformat()
+
+
+def _health_entry(health: Health, with_addresses: bool) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": health.name,
+        "state": health.state,
+        "since": _time(health.since),
+        "addresses": {"up": health.up, "known": health.addresses},
+        "models": health.models,
+    }
+    if health.stuck:
+        entry["structured"] = "stuck"
+        entry["stuck"] = [
+            {"since": _time(since)} | ({"address": label} if with_addresses else {}) for label, since in health.stuck
+        ]
+    reason = health.reason if with_addresses else _ADDRESS.sub("an address", health.reason)
+    return entry | ({"reason": reason} if reason else {})
+
+
+def _time(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Reads gateway.yaml, and reads it again when it changes."""

@@ -1,0 +1,263 @@
+"""What gateway.yaml says, as frozen objects. `loader` reads it."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from gateway.config.setting_types import Cors, Count, File, Frozen, Name, RequestLimits, Seconds
+
+_LONGEST_SOCKET_PATH = 107
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+class Listen(Frozen):
+    host: Name = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class MetricsListen(Listen):
+    """Host and port, or ``socket``: the whole path of a Unix socket, which is made."""
+
+    socket: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> MetricsListen:
+        if "socket" in self.model_fields_set:
+            if {"host", "port"} & self.model_fields_set:
+                raise ValueError("give either socket, or host and port")
+            if not self.socket.startswith("/") or len(self.socket.encode()) > _LONGEST_SOCKET_PATH:
+                raise ValueError(f"socket: write a whole path of at most {_LONGEST_SOCKET_PATH} bytes, /PATH/NAME.sock")
+        return self
+
+
+class Limits(Frozen):
+    """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
+
+    max_body_bytes: Count = 10 * 1024 * 1024
+    max_body_bytes_in_flight: Count = 128 * 1024 * 1024
+    header_timeout_s: Seconds = 10
+    body_timeout_s: Seconds = 30
+    keep_alive_s: Seconds = 75
+    connect_timeout_s: Seconds = 5
+    first_token_timeout_s: Seconds = 600
+    idle_timeout_s: Seconds = 120
+    drain_timeout_s: Seconds = 30
+    max_in_flight: Count = 512
+    max_connections: Count = 2048
+    requests: RequestLimits = RequestLimits()
+
+    @model_validator(mode="after")
+    def _room_for_one_body(self) -> Limits:
+        if self.max_body_bytes_in_flight < self.max_body_bytes:
+            raise ValueError(
+                f"max_body_bytes_in_flight is {self.max_body_bytes_in_flight}, and one body may have "
+                f"{self.max_body_bytes} (max_body_bytes); write at least that"
+            )
+        return self
+
+
+class AdmissionSettings(Frozen):
+    """The queue in front of the engines, and whose turn it is in it.
+
+    ``users``: with so many requests or fewer nobody is refused for having waited; ``queue_timeout_s`` holds beyond.
+    ``ageing_s``: a request that has waited so long counts as one level more urgent. ``half_life_s``: so fast does
+    service that a key has had fade.
+    """
+
+    users: Annotated[int, Field(ge=0)] = 0
+    max_queued: Annotated[int, Field(ge=0)] = 256
+    queue_timeout_s: Seconds = 60
+    ageing_s: Seconds = 20
+    half_life_s: Seconds = 120
+
+
+class Polling(Frozen):
+    """How often engines are asked how they are, and how often host names are looked up again.
+
+    ``frozen_after_s``: an engine that has work and shows no sign of life for so long is taken out;
+    ``lone_frozen_after_s``: one that nobody can stand in for. Until then it is waited for.
+    ``structured_interval_s``: one that has had structured requests has to bring a token of a tiny schema that often.
+    ``canary_interval_s``: an idle one has to bring a token that often, within ``canary_timeout_s``; 0 is never.
+    """
+
+    health_interval_s: Seconds = 1
+    health_timeout_s: Seconds = 3
+    resolve_interval_s: Seconds = 3
+    frozen_after_s: Seconds = 10
+    lone_frozen_after_s: Seconds = 120
+    canary_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30
+    canary_timeout_s: Seconds = 10
+    structured_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 120
+
+
+class RoutingSettings(Frozen):
+    """``affinity``: requests go where their prompt's beginning has been read; ``affinity_blocks`` are remembered.
+
+    A request may be sent to a second engine ``retry_floor_per_s`` times a second, and besides for ``retry_share`` of
+    all requests.
+    """
+
+    affinity: bool = True
+    affinity_blocks: Count = 16_384
+    retry_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
+
+
+class Log(Frozen):
+    access: bool = True
+
+
+class EngineSettings(Frozen):
+    """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
+
+    ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
+    ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
+    not given.
+    ``capabilities``: what Ollama's clients are told that the models can do.
+    """
+
+    name: Name
+    url: str
+    models: tuple[Name, ...] = Field(min_length=1)
+    max_num_seqs: Count
+    max_num_batched_tokens: Count
+    max_model_len: Count
+    kv_cache_tokens: Count
+    max_running: Count | None = None
+    capabilities: tuple[Literal["completion", "embedding", "tools", "thinking", "vision"], ...] = ("completion",)
+
+    @field_validator("url")
+    @classmethod
+    def _plain_http(cls, url: str) -> str:
+        if url.startswith("unix:"):
+            return _socket(url)
+        told = _told(url)
+        if "://" not in url:
+            raise ValueError(f"'{told}' has no scheme; write http://{told}")
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError(f"'{told}' is not http://HOST:PORT") from None
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"'{told}' is not http://HOST:PORT")
+        if "@" in url:
+            raise ValueError(f"'{told}' has a user or a password before its host; write http://HOST:PORT")
+        if parts.path not in ("", "/") or "?" in url or "#" in url:
+            raise ValueError(f"'{told}' has more than host and port; write http://{parts.netloc}")
+        if not _is_host(parts.hostname):
+            raise ValueError(
+                f"'{told}' has no usable host; write a name of letters, digits, '.' and '-', or an address"
+            )
+        if not _port(url):
+            raise ValueError(f"'{told}' has no usable port; write http://{parts.hostname}:8000")
+        return url
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        return _port(self.url) or 80
+
+    @property
+    def socket_path(self) -> str:
+        """Of an engine behind a Unix socket; empty for one behind a host name."""
+        return self.url.removeprefix("unix:") if self.url.startswith("unix:") else ""
+
+
+def _socket(url: str) -> str:
+    path = url.removeprefix("unix:")
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError(f"'{_told(url)}' has no whole path; write unix:/PATH/engine.sock")
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"'{_told(url)}' is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket's path may have"
+        )
+    return url
+
+
+def _told(url: str) -> str:
+    """What an error may show of a url: neither user nor password, nor what comes after a question mark."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    shown = scheme.rpartition("@")[2] + separator + re.split(r"[?#]", rest.rpartition("@")[2])[0]
+    return repr(shown[:200])[1:-1]
+
+
+def _is_host(name: str) -> bool:
+    if ":" in name or name.replace(".", "").isdigit():
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+    return _HOST.fullmatch(name) is not None
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
+
+
+class Settings(Frozen):
+    """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
+
+    ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
+    that are told everything by the first one.
+    """
+
+    listen: Listen = Listen()
+    metrics_listen: MetricsListen | None = None
+    operators: tuple[Name, ...] = ()
+    api_keys_file: File
+    store: File | None = None
+    deployment: Name
+    engines: tuple[EngineSettings, ...] = Field(min_length=1)
+    limits: Limits = Limits()
+    admission: AdmissionSettings = AdmissionSettings()
+    polling: Polling = Polling()
+    routing: RoutingSettings = RoutingSettings()
+    log: Log = Log()
+    cors: Cors = Cors()
+    aliases: dict[Name, Name] = {}
+    prefix_sharing: Literal["all", "key"] = "all"
+
+    @model_validator(mode="after")
+    def _aliases_of_models(self) -> Settings:
+        models = {model for engine in self.engines for model in engine.models}
+        for alias, model in self.aliases.items():
+            if model not in models:
+                raise ValueError(
+                    f"aliases: '{alias}' stands for '{model}', which no engine serves; there are {_list(models)}"
+                )
+            if alias in models:
+                raise ValueError(f"aliases: '{alias}' is a model itself; give the alias another name")
+            if not alias or "*" in alias[:-1]:
+                raise ValueError(f"aliases: '{alias}': a name, or the beginning of names with '*' at its end")
+        return self
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Settings:
+        names = [engine.name for engine in self.engines]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"engines: two are called '{twice}'; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Settings:
+        other = self.metrics_listen
+        if other is not None and not other.socket and 0 != other.port == self.listen.port:
+            raise ValueError(f"metrics_listen: port {self.listen.port} is listen's; give another one")
+        return self

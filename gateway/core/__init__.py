@@ -1,0 +1,1 @@
+"""What every room stands on: a request's facts, errors, the ticker, supervision."""

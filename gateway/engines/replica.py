@@ -1,0 +1,254 @@
+"""One engine process as the gateway knows it: where it is, how it is, what it has to do."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
+
+from gateway.config.settings import EngineSettings, Polling
+from gateway.core.errors import EngineSilent
+from gateway.engines.circuit_breaker import Breaker
+from gateway.engines.circuit_breaker import State as BreakerState
+from gateway.engines.concurrency_limit import Limit
+from gateway.engines.kv_occupancy import Hold, Occupancy
+from gateway.engines.stall_detector import Vitals, Work
+from gateway.engines.vllm_metrics import Report
+from gateway.http.client import Pool
+
+State = Literal["starting", "up", "stalled", "down"]
+NOTHING: frozenset[str] = frozenset()
+# One place in eight is kept for keys that have few, from four places on.
+RESERVED_SHARE = 8
+_SMALLEST_WITH_RESERVE = 4
+# With more prompt tokens unanswered than so many steps hold, requests wait in the engine for its steps, not for seats.
+_STEPS_OF_READING = 2
+_log = logging.getLogger("gateway")
+
+
+class Underway(Protocol):
+    """A request that an engine has."""
+
+    @property
+    def unread(self) -> int:
+        """Estimated tokens of its prompt while nothing of the answer has come; then 0."""
+
+    @property
+    def blocked(self) -> bool:
+        """Its client does not take what is written, so nothing is read from the engine."""
+
+    @property
+    def last_byte_at(self) -> float:
+        """The loop's clock when the last byte came; 0 before the first."""
+
+    @property
+    def structured_since(self) -> float:
+        """The loop's clock since when it waits for the first token of a structured answer; 0 if it does not."""
+
+    def cut(self, error: EngineSilent) -> None:
+        """Nothing more will come."""
+
+
+class Target:
+    """Where to send: an address's pool, its Host header; and what is underway there.
+
+    ``label``: its name in messages, which clients read: without its address.
+    """
+
+    __slots__ = ("_last_byte_at", "host_header", "label", "pool", "underway")
+
+    def __init__(self, pool: Pool, label: str, host_header: bytes) -> None:
+        self.pool = pool
+        self.label = label
+        self.host_header = host_header
+        self.underway: set[Underway] = set()
+        self._last_byte_at = 0.0
+
+    def ended(self, request: Underway) -> None:
+        self.underway.discard(request)
+        self._last_byte_at = max(self._last_byte_at, request.last_byte_at)
+
+    @property
+    def last_byte_at(self) -> float:
+        return max(self._last_byte_at, max((request.last_byte_at for request in self.underway), default=0.0))
+
+
+class Address:
+    """One engine process. It serves when it lists a model and its breaker is closed.
+
+    ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
+    their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
+    cache. ``bit``: stands for it in `prefix_affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
+    token. ``ending``: it has said so itself.
+    ``stalled_at``: since when it stands still, if it does.
+    """
+
+    def __init__(
+        self, engine: EngineSettings, host: str, pool: Pool, polling: Polling, changed: Callable[[], None]
+    ) -> None:
+        """``changed`` is called whenever it serves other models than before."""
+        now = pool.now()
+        self.engine = engine
+        self.pool = pool
+        self.label = _label(host, engine.port)
+        named = b"localhost" if host.startswith("/") else self.label.encode()
+        self.target = Target(pool, f"engine '{engine.name}'", named)
+        self.state: State = "starting"
+        self.reason = "not asked yet"
+        self.since = time.time()
+        self.models = NOTHING
+        self.listed = NOTHING
+        self.in_flight = 0
+        self.work = 0.0
+        self.bit = 0
+        self.tried_at = now
+        self.ending = False
+        self.stalled_at = 0.0
+        # Of structured output: when it was last asked for, last tried, and (Unix) stuck since; why it is taken to be.
+        self.structured_at = 0.0
+        self.structured_tried_at = now
+        self.structured_stuck = ""
+        self.structured_stuck_since = 0.0
+        self.report: Report | None = None
+        self.breaker = Breaker(random.random)
+        self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
+        self._limit = Limit(engine.max_running or engine.max_num_seqs)
+        self.limit = self._limit.value
+        self.occupancy = Occupancy(engine.kv_cache_tokens)
+        self._changed = changed
+
+    def take(self, hold: Hold) -> None:
+        """A request goes there."""
+        room = self.engine.max_model_len - hold.prompt
+        if room < 1.0:
+            room = 1.0
+        if hold.most > room:
+            hold.most = room
+        self.in_flight += 1
+        self.work += hold.work
+        self.occupancy.add(hold)
+
+    def give(self, hold: Hold) -> None:
+        """It is back."""
+        self.in_flight -= 1
+        # What is left over from adding and subtracting fractions ends with the last request.
+        self.work = self.work - hold.work if self.in_flight else 0.0
+        self.occupancy.remove(hold)
+
+    @property
+    def reserve(self) -> int:
+        """How many of its places are kept for keys that have few."""
+        return self.limit // RESERVED_SHARE or (1 if self.limit >= _SMALLEST_WITH_RESERVE else 0)
+
+    def has_room(self, prompt: float, output: float, whole: bool) -> bool:
+        """Whether it may be sent a request of so many tokens. ``whole``: also one that takes of the reserve."""
+        reserve = 0 if whole else self.reserve
+        if self.in_flight >= self.limit - reserve:
+            return False
+        share = 1.0 - 1.0 / RESERVED_SHARE if reserve else 1.0
+        occupancy = self.occupancy
+        return occupancy.surely_has_room(prompt, output, share) or occupancy.has_room(
+            prompt, output, share, self.pool.now()
+        )
+
+    def polled(self, models: Iterable[str], report: Report | None) -> None:
+        """It answered: these of its models it lists, this it says of itself."""
+        self.listed = frozenset(models)
+        if not self.listed and self.breaker.closed:
+            self.breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
+        if report is not None:
+            self.report = report
+            unread = sum(request.unread for request in self.target.underway)
+            reading = unread > _STEPS_OF_READING * self.engine.max_num_batched_tokens
+            self.limit = self._limit.observe(report, self.in_flight, reading)
+            self.occupancy.observe(report, self.pool.now())
+        self._settle("answers; a first token is awaited")
+
+    def lost(self, reason: str) -> None:
+        """It does not answer, or not as it should; a tiny generation comes before its next request."""
+        self.listed = NOTHING
+        self.report = None
+        self.structured_stuck = ""
+        self.breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
+        self._become(NOTHING, reason)
+
+    def out(self, reason: str, wait: bool = True) -> None:
+        """It answers, and yet gets nothing: it failed requests or trials, is frozen, or drains."""
+        self.breaker.open(self.pool.now(), reason, wait)
+        self._become(NOTHING, reason)
+
+    def stall(self, reason: str) -> None:
+        """It stands still, and nobody can stand in for it: it gets nothing new, and who comes waits for it."""
+        now = self.pool.now()
+        if self.state != "stalled":
+            self.stalled_at = now
+        if self.breaker.state is not BreakerState.OPEN:
+            self.breaker.open(now, reason)
+        self._become(NOTHING, reason, "stalled")
+
+    def proved(self) -> None:
+        """A token came back."""
+        self.ending = False
+        self.breaker.close(self.pool.now())
+        self._settle("")
+
+    def observe(self, now: float, report: Report | None) -> None:
+        """Look for signs of life. ``report``: None when it did not come."""
+        underway = self.target.underway
+        blocked = sum(request.blocked for request in underway)
+        unread = sum(request.unread for request in underway)
+        work = Work(len(underway) - blocked, blocked, self.target.last_byte_at, unread)
+        self.vitals.observe(now, report, work)
+
+    def cut(self, why: str, compiling: bool = True) -> None:
+        """End what is underway there: nothing more will come of it.
+
+        ``compiling``: also those whose schema may still be being compiled.
+        """
+        for request in tuple(self.target.underway):
+            if compiling or not request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label} {why}"))
+
+    def structured_is_stuck(self, why: str) -> None:
+        """Plain requests go on; those that wait for a structured answer end."""
+        if not self.structured_stuck:
+            self.structured_stuck_since = time.time()
+            _log.warning("%s at %s: %s", self.target.label, self.label, why)
+        self.structured_stuck = why
+        for request in tuple(self.target.underway):
+            if request.structured_since:
+                request.cut(EngineSilent(f"{self.target.label}: {why}"))
+
+    def _settle(self, awaited: str) -> None:
+        if not self.listed:
+            self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
+        elif self.breaker.closed:
+            self._become(self.listed, "")
+        elif self.state == "stalled":
+            pass  # until it moves, or is lost
+        elif self.state == "starting":
+            self._become(NOTHING, self.breaker.reason if self.breaker.tried else awaited)
+        else:
+            self._become(NOTHING, self.breaker.reason)
+
+    def _become(self, models: frozenset[str], reason: str, without: State = "down") -> None:
+        """``without``: its state if it serves no model, once it has served one."""
+        state: State = "up" if models else "starting" if self.state == "starting" else without
+        if state != self.state:
+            self.since = time.time()
+            because = f": {reason}" if reason else ""
+            _log.warning("%s at %s is %s%s", self.target.label, self.label, state, because)
+        self.state = state
+        self.reason = reason
+        if models != self.models:
+            self.models = models
+            self._changed()
+
+
+def _label(host: str, port: int) -> str:
+    """How an address is called in metrics and messages; of a socket its name alone, since where it lies is nobody's."""
+    if host.startswith("/"):
+        return host.rpartition("/")[2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""Keys, what each may, what each has used."""

@@ -1,0 +1,262 @@
+"""``python -m gateway.keys --store FILE COMMAND``: who may use the gateway, and how much; `_COMMANDS` has all of them.
+
+Works beside a running gateway, which takes a change over within a second. Exit codes: 0 done, 2 it cannot be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.core.priority import PRIORITIES
+from gateway.keys.store import KeyStore, StoredKey, StoreError, Terms
+
+BAD_USE = 2
+# A person at a terminal can wait longer than the gateway.
+BUSY_S = 5.0
+GRACE = "10m"
+MAX_MODELS = 100
+MAX_MODEL_CHARS = 256
+MAX_SHOWN = 80
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_TERMS = tuple(field.name for field in dataclasses.fields(Terms))
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        if options.command != "create" and not options.store.exists():
+            raise StoreError(
+                f"{options.store}: no such file; give `store` of gateway.yaml, or make it with: create NAME"
+            )
+        store = KeyStore(options.store, BUSY_S)
+        try:
+            text, data = _COMMANDS[options.command](store, options)
+        finally:
+            store.close()
+    except StoreError as error:
+        sys.stderr.write(f"keys: {error}\n")
+        return BAD_USE
+    sys.stdout.write((json.dumps(data, indent=2) if options.json else text) + "\n")
+    return 0
+
+
+# What a command says: for a person, for a program.
+Said = tuple[str, Any]
+
+
+def _create(store: KeyStore, options: argparse.Namespace) -> Said:
+    key = store.create(options.name, Terms(**_given(options)))
+    return _shown_once(store.get(options.name), key, "new key")
+
+
+def _change(store: KeyStore, options: argparse.Namespace) -> Said:
+    if not (given := _given(options)):
+        raise StoreError(f"'{options.name}': nothing to change; give one of --{', --'.join(_TERMS).replace('_', '-')}")
+    store.change(options.name, dataclasses.replace(store.get(options.name).terms, **given))
+    return _show(store, options)
+
+
+def _rotate(store: KeyStore, options: argparse.Namespace) -> Said:
+    key = store.rotate(options.name, options.grace)
+    stored = store.get(options.name)
+    until = f"the old one is valid until {_when(stored.previous_until)}" if options.grace else "the old one is out"
+    return _shown_once(stored, key, f"new secret; {until}")
+
+
+def _revoke(store: KeyStore, options: argparse.Namespace) -> Said:
+    store.revoke(options.name)
+    return f"{options.name}: revoked", _as_json(store.get(options.name))
+
+
+def _delete(store: KeyStore, options: argparse.Namespace) -> Said:
+    data = _as_json(store.get(options.name))
+    store.delete(options.name)
+    return f"{options.name}: deleted; its usage stays under its name", data
+
+
+def _show(store: KeyStore, options: argparse.Namespace) -> Said:
+    data = _as_json(store.get(options.name))
+    width = max(map(len, data))
+    return "\n".join(f"{name.replace('_', ' '):{width}}  {_cell(value)}" for name, value in data.items()), data
+
+
+def _list(store: KeyStore, options: argparse.Namespace) -> Said:  # noqa: ARG001
+    data = [_as_json(key) for key in store.keys()]
+    if not data:
+        return "no keys; make one with: create NAME", data
+    columns = ("name", "state", "models", "requests_per_minute", "tokens_per_minute", "concurrent", "weight",
+               "priority", "max_output_tokens", "max_body_bytes", "structured", "expires", "last_used")  # fmt: skip
+    heads = ("NAME", "STATE", "MODELS", "REQ/MIN", "TOK/MIN", "AT ONCE", "WEIGHT", "PRIORITY", "MAX OUT", "MAX BODY",
+             "STRUCTURED", "EXPIRES", "LAST USED")  # fmt: skip
+    rows = [heads, *(tuple(_cell(one[column]) for column in columns) for one in data)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(heads))]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines), data
+
+
+_COMMANDS: dict[str, Callable[[KeyStore, argparse.Namespace], Said]] = {
+    "create": _create,
+    "list": _list,
+    "show": _show,
+    "change": _change,
+    "rotate": _rotate,
+    "revoke": _revoke,
+    "delete": _delete,
+}
+
+
+def _shown_once(stored: StoredKey, key: str, what: str) -> Said:
+    return f"{stored.name}: {what}. Shown only now:\n{key}", _as_json(stored) | {"key": key}
+
+
+def _as_json(key: StoredKey) -> dict[str, Any]:
+    terms = dataclasses.asdict(key.terms) | {"expires": _when(key.terms.expires)}
+    times = {
+        name: _when(getattr(key, name)) for name in ("created", "rotated", "previous_until", "revoked", "last_used")
+    }
+    return {"name": key.name, "state": key.state(time.time())} | terms | times
+
+
+def _when(unix_time: float | None) -> str | None:
+    if unix_time is None:
+        return None
+    try:
+        return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # in a store that others have written
+        return f"{unix_time:g} s after 1970"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _TERMS if hasattr(options, name)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="fullbatch keys",
+        description="Who may use the gateway, and how much.",
+        epilog="Without fullbatch: python -m gateway.keys --store FILE COMMAND, FILE being `store` of gateway.yaml.",
+    )
+    # Not shown: it belongs to the module's own call, and `fullbatch keys` gives it.
+    top.add_argument("--store", type=Path, required=True, metavar="FILE", help=argparse.SUPPRESS)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="for other programs")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "create": "a new key, shown once",
+        "list": "all keys",
+        "show": "one key",
+        "change": "other limits for a key; its secret stays",
+        "rotate": "a new secret for a key; the old one stays valid for a while",
+        "revoke": "out at once, for good; running answers are finished",
+        "delete": "a revoked key, out of the list; its usage stays under its name",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text, parents=[shared])
+        if name != "list":
+            command.add_argument("name")
+        if name in ("create", "change"):
+            _add_terms(command)
+    rotate = commands.choices["rotate"]
+    rotate.add_argument("--grace", type=_span, default=_span(GRACE), help=f"how long: 90s, 10m, 2h (default: {GRACE})")
+    return top
+
+
+def _add_terms(command: argparse.ArgumentParser) -> None:
+    def add(option: str, kind: Callable[[str], Any], metavar: str, text: str) -> None:
+        command.add_argument(option, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS)
+
+    add("--expires", _expiry, "WHEN", "30d, 12h, 2027-01-31 (its end, UTC), or none")
+    add("--models", _models, "M,M,…", "only these, or all")
+    add("--requests-per-minute", _limit, "N", "or none")
+    add("--tokens-per-minute", _limit, "N", "prompt and answer; or none")
+    add("--concurrent", _limit, "N", "requests at once, waiting ones included; or none")
+    add("--weight", _weight, "W", "its share against others'; default 1")
+    command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="default normal")
+    add("--max-output-tokens", _limit, "N", "of all answers to one request; or none")
+    add("--max-body-bytes", _limit, "N", "of one request; or none, which is the gateway's own limit")
+    add("--structured", _yes, "yes|no", "answers with a schema or a pattern, strict tools; default yes")
+
+
+def _limit(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 2**53:
+        raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0, or none")
+    return int(text)
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"'{text}': write yes or no")
+    return text == "yes"
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0.01 <= weight <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}': write a number from 0.01 to 100")
+    return weight
+
+
+def _models(text: str) -> tuple[str, ...] | None:
+    if text == "all":
+        return None
+    models = tuple(name.strip() for name in text.split(","))
+    if not all(models):
+        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names with commas between, or all")
+    if len(models) > MAX_MODELS or not all(name.isprintable() and len(name) <= MAX_MODEL_CHARS for name in models):
+        raise argparse.ArgumentTypeError(
+            f"write at most {MAX_MODELS} names of at most {MAX_MODEL_CHARS} characters, all of which can be printed"
+        )
+    return models
+
+
+def _span(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}': write a time such as 90s, 10m, 2h or 30d, or 0")
+    return 0.0 if text == "0" else float(int(found[1]) * _UNITS_S[found[2]])
+
+
+def _expiry(text: str) -> float | None:
+    if text == "none":
+        return None
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        try:
+            expires = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() + _UNITS_S["d"]
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+    else:
+        expires = time.time() + _span(text)
+    if expires > LATEST:
+        raise argparse.ArgumentTypeError(f"'{text}': is too far away; write a day before the year 9999, or none")
+    if expires <= time.time():
+        raise argparse.ArgumentTypeError(f"'{text}': is not in the future; to end a key now: revoke")
+    return expires
+
+
+if __name__ == "__main__":
+    sys.exit(main())

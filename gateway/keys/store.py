@@ -1,0 +1,275 @@
+"""The key store: one SQLite file with keys and usage. Keys are in it only as SHA-256 digests, so it opens no door.
+
+A plain digest is right for these keys and would be wrong for passwords: see docs/decisions/0007-keys-and-usage.md.
+
+StoreError   the file is not usable, or what was asked cannot be done; one line for the person who asked
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gateway.core.call import Principal
+from gateway.core.priority import PRIORITIES
+from gateway.keys.schema import OPEN_BUSY_S, SchemaError, prepare
+
+# 24 random bytes are 192 bits, and 32 URL-safe characters.
+RANDOM_BYTES = 24
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Metrics put the keys beyond the first hundred under this name.
+RESERVED_NAMES = frozenset({"other"})
+# How long a writer waits for another one. Transactions here take less than a millisecond.
+BUSY_S = 0.25
+# What a key is beside its terms: its column, and the field of `StoredKey` that is called the same.
+_IDENTITY = ("name", "digest", "previous_digest", "previous_until", "created", "rotated", "revoked")
+
+
+class StoreError(Exception):
+    """The message is one line: where, what, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a key may, as a person says it. None: without limit. ``expires``: Unix time.
+
+    Each is a column of `keys` and, by the same name, a field of `Principal`. A new one is a field here and a step in
+    `schema` that adds the column.
+    """
+
+    expires: float | None = None
+    models: tuple[str, ...] | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    weight: float = 1.0
+    priority: str = "normal"
+    max_output_tokens: int | None = None
+    max_body_bytes: int | None = None
+    structured: bool = True
+
+    def row(self) -> tuple[Any, ...]:
+        """As the store keeps them, in the order of `TERMS`."""
+        return tuple(",".join(value) if isinstance(value, tuple) else value for value in self._values().values())
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Terms:
+        values = dict(zip(TERMS, row, strict=True))
+        models: str | None = values["models"]
+        values["models"] = None if models is None else tuple(models.split(","))
+        values["structured"] = bool(values["structured"])
+        return cls(**values)
+
+    def principal(self, name: str) -> Principal:
+        values = self._values()
+        values["models"] = None if self.models is None else frozenset(self.models)
+        values["priority"] = self.priority if self.priority in PRIORITIES else "normal"
+        return Principal(name, **values)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in TERMS}
+
+
+TERMS = tuple(field.name for field in fields(Terms))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key as the store knows it; times are Unix times. ``previous_until``: so long is the key before it valid."""
+
+    name: str
+    digest: bytes
+    previous_digest: bytes | None
+    previous_until: float | None
+    created: float
+    rotated: float | None
+    revoked: float | None
+    last_used: float | None
+    terms: Terms
+
+    def state(self, now: float) -> str:
+        if self.revoked is not None:
+            return "revoked"
+        expires = self.terms.expires
+        return "expired" if expires is not None and expires <= now else "active"
+
+    def principal(self) -> Principal:
+        return self.terms.principal(self.name)
+
+
+class KeyStore:
+    """An open store. To be used by one thread."""
+
+    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
+        """Open the file; make it, readable by its owner only, if it is not there.
+
+        Raises:
+            StoreError: it cannot be opened, is something else than a key store, or is one of a later version.
+        """
+        self.path = path
+        with self._told():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if not path.is_file():
+                raise StoreError(f"{path}: is no regular file; give one, or a name that is free")
+            self.connection = _connected(path, busy_s)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def create(self, name: str, terms: Terms) -> str:
+        """Add a key; returns it, which nobody can do a second time.
+
+        Raises:
+            StoreError: the name is taken or not allowed.
+        """
+        if not NAME.fullmatch(name) or name in RESERVED_NAMES:
+            raise StoreError(
+                f"'{name}': not a name for a key; letters, digits, '.', '_' and '-', at most 64, not 'other'"
+            )
+        key = new_key()
+        columns = ("name", "digest", "created", *TERMS)
+        with self._told():
+            if self._has_usage(name) and name not in {key.name for key in self.keys()}:
+                raise StoreError(f"'{name}': usage of another key stands under that name; choose another name")
+            try:
+                self.connection.execute(
+                    f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                    (name, digest_of(key), time.time(), *terms.row()),
+                )
+            except sqlite3.IntegrityError:
+                why = (
+                    "revoked keys keep their name, so that usage stays theirs" if self.get(name).revoked else "see list"
+                )
+                raise StoreError(f"'{name}': there is a key of that name ({why}); choose another name") from None
+        return key
+
+    def change(self, name: str, terms: Terms) -> None:
+        """Other terms for a key; its secret stays.
+
+        Raises:
+            StoreError: no such key.
+        """
+        self.get(name)
+        with self._told():
+            columns = ", ".join(f"{name} = ?" for name in TERMS)
+            self.connection.execute(f"UPDATE keys SET {columns} WHERE name = ?", (*terms.row(), name))
+
+    def rotate(self, name: str, grace_s: float) -> str:
+        """A new secret for a key; the old one is valid for so long more. Returns the new one.
+
+        Raises:
+            StoreError: no such key, or it is revoked.
+        """
+        old = self.get(name)
+        if old.revoked is not None:
+            raise StoreError(f"'{name}': is revoked; create another key")
+        key, now = new_key(), time.time()
+        with self._told():
+            self.connection.execute(
+                "UPDATE keys SET digest = ?, previous_digest = ?, previous_until = ?, rotated = ? WHERE name = ?",
+                (digest_of(key), old.digest if grace_s else None, now + grace_s if grace_s else None, now, name),
+            )
+        return key
+
+    def revoke(self, name: str) -> None:
+        """A key and what it was before its rotation are of no use from now on.
+
+        Raises:
+            StoreError: no such key.
+        """
+        self.get(name)
+        with self._told():
+            self.connection.execute(
+                "UPDATE keys SET revoked = coalesce(revoked, ?), previous_digest = NULL WHERE name = ?",
+                (time.time(), name),
+            )
+
+    def delete(self, name: str) -> None:
+        """Take a revoked key out of the list. Its usage stays, and so its name is given to no other.
+
+        Raises:
+            StoreError: no such key, or it is not revoked.
+        """
+        if self.get(name).revoked is None:
+            raise StoreError(f"'{name}': is not revoked; revoke it first")
+        with self._told():
+            # Of what is left by a kill between the two nobody hears.
+            self.connection.execute("DELETE FROM last_used WHERE name = ?", (name,))
+            self.connection.execute("DELETE FROM keys WHERE name = ?", (name,))
+
+    def get(self, name: str) -> StoredKey:
+        """One key.
+
+        Raises:
+            StoreError: no such key.
+        """
+        found = [key for key in self.keys() if key.name == name]
+        if not found:
+            raise StoreError(f"'{name}': no key of that name; see list")
+        return found[0]
+
+    def keys(self) -> list[StoredKey]:
+        """All keys, by name."""
+        with self._told():
+            columns = ", ".join((*_IDENTITY, "at", *TERMS))
+            rows = self.connection.execute(
+                f"SELECT {columns} FROM keys LEFT JOIN last_used USING (name) ORDER BY name"
+            ).fetchall()
+        return [_stored(row) for row in rows]
+
+    def version(self) -> int:
+        """Changes when another connection has written; costs no read of the file itself."""
+        found: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def _has_usage(self, name: str) -> bool:
+        return self.connection.execute("SELECT 1 FROM usage WHERE key = ? LIMIT 1", (name,)).fetchone() is not None
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SchemaError as error:
+            raise StoreError(f"{self.path}: {error}") from None
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: {(error.strerror or str(error)).lower()}; give a file you may write"
+            ) from None
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path}: the key store cannot be used ({error}); try again, or give another file"
+            ) from None
+
+
+def new_key() -> str:
+    return f"fb-{secrets.token_urlsafe(RANDOM_BYTES)}"
+
+
+def digest_of(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _connected(path: Path, busy_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None, check_same_thread=False)
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
+        prepare(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+        undo.pop_all()
+    return connection
+
+
+def _stored(row: Sequence[Any]) -> StoredKey:
+    own = len(_IDENTITY)
+    identity = dict(zip(_IDENTITY, row[:own], strict=True))
+    return StoredKey(**identity, last_used=row[own], terms=Terms.of_row(row[own + 1 :]))

@@ -1,0 +1,75 @@
+"""One exchange with one engine: the request to it, and the engine told when the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.config.settings import Limits
+from gateway.core.errors import EngineBroken, GatewayBusy
+from gateway.core.ticker import Sweeper
+from gateway.engines.replica import Target
+from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
+from gateway.http.reply import Reply
+from gateway.proxy.job import Job
+from gateway.proxy.relay import Outcome, Relay
+
+
+class Exchange:
+    """Sends requests and waits for the end of their answers."""
+
+    def __init__(self, limits: Limits, sweeper: Sweeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._limits = limits
+        self._sweeper = sweeper
+        self._loop = loop
+
+    def use(self, limits: Limits) -> None:
+        """Other limits for requests from now on."""
+        self._limits = limits
+
+    async def run(self, target: Target, job: Job, reply: Reply, fresh: bool = False) -> Outcome:
+        """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
+
+        Args:
+            fresh: on a new connection; those kept are closed, for one of them was closing and the others are as old.
+
+        Raises:
+            EngineBroken: nothing has been written to ``reply``; ``how`` says whether another engine may be asked.
+            EngineSilent: nothing has been written to ``reply``.
+            Overloaded: the engine's own queue is full.
+        """
+        if fresh:
+            target.pool.close()
+        connection = target.pool.take() or await self._connect(target)
+        relay = Relay(reply, connection, target.label, self._limits, job, self._loop)
+        self._sweeper.add(relay)
+        target.underway.add(relay)
+        reply.source = relay
+        try:
+            call = job.call
+            head = _head(target, call.path, reply.request.id, len(call.body))
+            connection.request(relay, b"".join((head, call.body)), relay.began)
+            return await relay.done
+        finally:
+            reply.source = None
+            self._sweeper.discard(relay)
+            target.ended(relay)
+            connection.cancel(relay)
+
+    async def _connect(self, target: Target) -> EngineConnection:
+        try:
+            return await target.pool.connect(self._limits.connect_timeout_s)
+        except TimeoutError:
+            seconds = self._limits.connect_timeout_s
+            raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", how="unsent") from None
+        except OSError as error:
+            if error.errno in OWN_SHORTAGE:
+                message = f"the gateway has no connection left to {target.label} ({why(error)}); try again in 1 s"
+                raise GatewayBusy(message, retry_after=1) from None
+            raise EngineBroken(f"no connection to {target.label}: {why(error)}", how="unsent") from None
+
+
+def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:
+    return (
+        b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+    ) % (path, target.host_header, request_id.encode(), length)

@@ -1,0 +1,144 @@
+"""One JSON line for each request on standard output. Never a prompt, never a key."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.core.call import Usage
+from gateway.core.supervisor import Supervisor
+
+# Lines are handed over in pieces of this size: what 0.1 s brings at full load would be ten times as much.
+PIECE_BYTES = 64 * 1024
+# What may wait for a slow reader before lines are lost: about 30,000 of them.
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+LAST_WRITE_S = 1.0
+
+
+@dataclass(slots=True)
+class Visit:
+    """What became of one request.
+
+    ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
+    ``waited``: seconds in the queue, None if it never got out of it. ``limit``: which one refused it.
+    ``address``: of the engine's process. ``error``: what a 5xx said.
+    ``stage``: how far it came: queued, waiting for the first byte, streaming.
+    """
+
+    request_id: str
+    endpoint: str
+    key: str = ""
+    model: str = ""
+    engine: str = ""
+    address: str = ""
+    outcome: str = "internal"
+    ttft: float | None = None
+    waited: float | None = None
+    limit: str = ""
+    stage: str = ""
+    error: str = ""
+    usage: Usage | None = None
+
+
+class AccessLog:
+    """Gathers lines; a thread of its own writes them, so that a request never waits for whoever reads the log.
+
+    When that reader is too slow lines are dropped, and a line says how many.
+    """
+
+    def __init__(self, fd: int, enabled: bool, supervisor: Supervisor) -> None:
+        self._fd = fd
+        self.enabled = enabled
+        self._lines = bytearray()
+        self._pieces: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        self._writer = supervisor.thread("access_log", self._write)
+        # Each is counted by one thread only: bytes handed over and done with; lines dropped by either, and told of.
+        self._given = 0
+        self._done = 0
+        self._dropped = 0
+        self._failed = 0
+        self._told = 0
+
+    def start(self) -> None:
+        self._writer.start()
+
+    def add(self, visit: Visit, status: int, seconds: float) -> None:
+        if not self.enabled:
+            return
+        line: dict[str, object] = {
+            "time": round(time.time(), 3),
+            "request_id": visit.request_id,
+            "endpoint": visit.endpoint,
+            "key": visit.key,
+            "model": visit.model,
+            "engine": visit.engine,
+            "status": status,
+            "outcome": visit.outcome,
+            "ms": round(seconds * 1000, 1),
+        }
+        if visit.address:
+            line["address"] = visit.address
+        if visit.error:
+            line["error"] = visit.error
+        if visit.ttft is not None:
+            line["ttft_ms"] = round(visit.ttft * 1000, 1)
+        if visit.waited is not None:
+            line["waited_ms"] = round(visit.waited * 1000, 1)
+        if visit.stage:
+            line["stage"] = visit.stage
+        if visit.limit:
+            line["limit"] = visit.limit
+        if (usage := visit.usage) is not None:
+            line["prompt_tokens"] = usage.prompt_tokens
+            line["cached_tokens"] = usage.cached_tokens
+            line["completion_tokens"] = usage.completion_tokens
+            line["exact"] = usage.exact
+        self._lines += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        if len(self._lines) > PIECE_BYTES:
+            self.flush()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes handed over and not written yet."""
+        return self._given - self._done
+
+    def flush(self) -> None:
+        """Hand over what has gathered; never blocks."""
+        piece = self._lines
+        if not piece:
+            return
+        self._lines = bytearray()
+        if self.waiting > MAX_WAITING_BYTES:
+            self._dropped += piece.count(b"\n")
+            return
+        dropped = self._dropped + self._failed
+        if dropped > self._told:
+            lost = {"time": round(time.time(), 3), "lines_dropped": dropped - self._told}
+            piece += orjson.dumps(lost, option=orjson.OPT_APPEND_NEWLINE)
+            self._told = dropped
+        self._given += len(piece)
+        self._pieces.put(piece)
+
+    def stop(self) -> None:
+        """Write what is left, unless nobody reads it."""
+        self.flush()
+        self._pieces.put(None)
+        self._writer.join(LAST_WRITE_S)
+
+    def _write(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            # Not through sys.stdout: its lock, held by a thread that is stuck in a write, would hang the exit.
+            rest = memoryview(piece)
+            try:
+                while rest:
+                    # In a line of its own: mypyc evaluates a slice's begin twice, so each line would be written twice.
+                    written = os.write(self._fd, rest)
+                    rest = rest[written:]
+            except OSError:  # a full disk, a reader that has gone: these lines are lost, later ones may not be
+                self._failed += bytes(rest).count(b"\n")
+            finally:
+                self._done += len(piece)

@@ -1,0 +1,55 @@
+"""Label values that cannot be made up."""
+
+from __future__ import annotations
+
+from gateway.core.call import Usage
+from gateway.telemetry.access_log import Visit
+from gateway.telemetry.metrics import MAX_KEYS, OTHER, Metrics
+
+
+def test_p35_there_are_only_so_many_keys() -> None:
+    metrics = Metrics(["tiny"])
+    for number in range(MAX_KEYS + 20):
+        metrics.used(f"key-{number}", "tiny", Usage(1, 2, 0))
+    assert metrics.key("key-0") == "key-0"
+    assert metrics.key(f"key-{MAX_KEYS}") == OTHER
+    assert metrics.key_tokens[OTHER, "completion"] == 40
+    assert metrics.tokens["tiny", "completion"] == 2 * (MAX_KEYS + 20)
+
+
+def test_p35_what_is_not_in_the_sets_is_other() -> None:
+    metrics = Metrics(["tiny"])
+    metrics.finished(Visit("id", "/made-up", model="made-up", outcome="made-up", limit="made-up"), 1.0)
+    assert metrics.requests[OTHER, OTHER, OTHER] == 1
+    assert metrics.limited[OTHER] == 1
+
+
+def test_p162_labels_of_keys_that_are_gone_are_given_out_again_once_all_are_taken() -> None:
+    metrics = Metrics(["tiny"])
+    for number in range(MAX_KEYS - 1):
+        metrics.used(f"old-{number}", "tiny", Usage(1, 2, 0))
+    metrics.free_labels({"alice"})
+    assert metrics.key_tokens["old-0", "completion"] == 2  # there is room: what was counted stays
+    metrics.finished(Visit("id", "/v1/completions", key="old-x", model="tiny"), 1.0)
+    assert metrics.key("alice") == OTHER
+    metrics.free_labels({"alice", "old-1"})
+    assert metrics.key("alice") == "alice"
+    assert {key for key, _ in metrics.key_tokens} == {"old-1"}
+    assert metrics.key_requests == {}
+
+
+def test_models_known_later_start_like_those_known_at_the_start() -> None:
+    at_once, later = Metrics(["a", "b"]), Metrics([])
+    later.know(["b"])
+    later.know(["a", "b"])
+    assert at_once.models == later.models == {"a", "b"}
+    assert at_once.requests == later.requests
+    assert at_once.tokens == later.tokens
+    assert set(at_once.wait) == set(later.wait) == set(later.per_token) == {"a", "b"}
+
+
+def test_what_was_counted_stays_when_models_are_told_again() -> None:
+    metrics = Metrics(["a"])
+    metrics.used("key", "a", Usage(1, 2, 0))
+    metrics.know(["a", "b"])
+    assert metrics.tokens["a", "completion"] == 2
