@@ -16,30 +16,30 @@ from gateway import __version__
 from gateway.admission.controller import Admission
 from gateway.admission.estimates import Estimates
 from gateway.api.metrics_port import MetricsPort
-from gateway.api.routes import Parts, Routes, stopping
+from gateway.api.routes import RouteParts, Routes, stopping
 from gateway.config.reloader import Reloader
 from gateway.config.rules import Rules
 from gateway.config.settings import Limits, Settings
 from gateway.core.supervisor import Supervisor
-from gateway.core.ticker import Sweeper
-from gateway.engines.registry import Backends
+from gateway.core.ticker import Ticker
+from gateway.engines.registry import EngineRegistry
 from gateway.http.body_budget import BodyBudget
 from gateway.http.open_files import fitted
 from gateway.http.parser import request_ids
-from gateway.http.server import Connection, Context
+from gateway.http.server import ClientConnection, Context
 from gateway.http.sockets import see_vanishing
 from gateway.keys.auth import Auth
-from gateway.keys.buckets import LocalState
+from gateway.keys.buckets import LocalBuckets
 from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.store import KeyStore
-from gateway.keys.store_sync import Bookkeeper
+from gateway.keys.store_sync import StoreSync
 from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.handler import Tokens
+from gateway.proxy.handler import GenerationHandler
 from gateway.proxy.retry_budget import RetryBudget
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.exposition import Scrape, Sources
+from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
 
 BACKLOG = 2048
@@ -69,57 +69,59 @@ class Gateway:
         self._settings = settings
         self._rules = _rules(settings)
         self._loop = loop
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
         self._server: asyncio.Server | None = None
         self._hurry = False
         self._supervisor = Supervisor()
-        self._sweeper = Sweeper(loop, self._supervisor)
-        self._backends = Backends(settings.engines, settings.polling, settings.routing, self._sweeper, loop)
+        self._ticker = Ticker(loop, self._supervisor)
+        self._registry = EngineRegistry(settings.engines, settings.polling, settings.routing, self._ticker, loop)
         self._access_log = AccessLog(sys.stdout.fileno(), settings.log.access, self._supervisor)
-        self._sweeper.each_tick(self._access_log.flush)
-        self._metrics = Metrics(self._backends.models())
-        self._admission = Admission(settings.admission, self._backends, limits.max_in_flight, loop.time)
-        self._sweeper.add(self._admission)
-        self._exchange = Exchange(settings.limits, self._sweeper, loop)
+        self._ticker.each_tick(self._access_log.flush)
+        self._metrics = Metrics(self._registry.models())
+        self._admission = Admission(settings.admission, self._registry, limits.max_in_flight, loop.time)
+        self._ticker.add(self._admission)
+        self._exchange = Exchange(settings.limits, self._ticker, loop)
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
         self._books = self._bookkeeper(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
         self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
-        self._context = Context(self._routes, limits, request_ids(), self._sweeper, loop, self._bodies)
-        self._metrics_port = MetricsPort(self._context, self._backends)
+        self._context = Context(self._routes, limits, request_ids(), self._ticker, loop, self._bodies)
+        self._metrics_port = MetricsPort(self._context, self._registry)
 
-    def _bookkeeper(self, store: KeyStore | None) -> Bookkeeper | None:
+    def _bookkeeper(self, store: KeyStore | None) -> StoreSync | None:
         if store is None:
-            self._sweeper.each_tick(self._forget_usage)
+            self._ticker.each_tick(self._forget_usage)
             return None
-        books = Bookkeeper(store, self._auth, self._ledger, self._supervisor, self._loop)
-        self._sweeper.each_tick(books.tick)
+        books = StoreSync(store, self._auth, self._ledger, self._supervisor, self._loop)
+        self._ticker.each_tick(books.tick)
         return books
 
-    def _parts(self) -> Parts:
+    def _parts(self) -> RouteParts:
         sources = Sources(
             deployment=self._settings.deployment,
             version=__version__,
             metrics=self._metrics,
-            backends=self._backends,
+            registry=self._registry,
             admission=self._admission,
-            sweeper=self._sweeper,
+            ticker=self._ticker,
             connections=lambda: len(self._connections),
             active_keys=self._auth.active,
             ledger_failures=lambda: self._books.failures if self._books is not None else 0,
         )
-        limits = KeyLimits(LocalState(), self._loop.time)
+        limits = KeyLimits(LocalBuckets(), self._loop.time)
         routing = self._settings.routing
         budget = RetryBudget(routing.retry_share, routing.retry_floor_per_s)
-        dispatch = Dispatch(self._backends, self._exchange, self._metrics, budget, self._loop)
-        return Parts(
+        dispatch = Dispatch(self._registry, self._exchange, self._metrics, budget, self._loop)
+        return RouteParts(
             auth=self._auth,
-            tokens=Tokens(self._backends, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger),
-            scrape=Scrape(sources),
+            handler=GenerationHandler(
+                self._registry, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger
+            ),
+            exposition=Exposition(sources),
             access_log=self._access_log,
-            sweeper=self._sweeper,
+            ticker=self._ticker,
             loop=self._loop,
             rules=lambda: self._rules,
         )
@@ -137,8 +139,8 @@ class Gateway:
         if self._settings.metrics_listen is not None:
             await self._metrics_port.start(self._settings.metrics_listen)
         self._access_log.start()
-        self._sweeper.start()
-        self._backends.start()
+        self._ticker.start()
+        self._registry.start()
         if self._books is not None:
             self._books.start()
         self._reloader.start()
@@ -165,7 +167,7 @@ class Gateway:
         limits = _fitted(settings.limits)
         self._rules = _rules(settings)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
-        self._backends.change(settings.engines, settings.polling)
+        self._registry.change(settings.engines, settings.polling)
         self._admission.change(settings.admission, limits.max_in_flight)
         self._exchange.use(settings.limits)
         self._bodies.limit = settings.limits.max_body_bytes_in_flight
@@ -212,8 +214,8 @@ class Gateway:
         await self._until(lambda: not self._admission.in_flight, LAST_WORDS_S)  # what was cut comes to the ledger
         steps = [
             self._metrics_port.stop,
-            self._backends.stop,
-            self._sweeper.stop,
+            self._registry.stop,
+            self._ticker.stop,
             *([self._books.stop] if self._books else ()),
         ]
         for step in (*steps, self._access_log.stop):
@@ -229,7 +231,7 @@ class Gateway:
         if so():
             return
         reached = asyncio.Event()
-        self._sweeper.each_tick(lambda: reached.set() if so() or self._hurry else None)
+        self._ticker.each_tick(lambda: reached.set() if so() or self._hurry else None)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(reached.wait(), limit_s)
 
@@ -238,8 +240,8 @@ class Gateway:
         self._ledger.take()
         self._auth.used.clear()
 
-    def _accept(self) -> Connection:
-        return Connection(self._context, self._connections)
+    def _accept(self) -> ClientConnection:
+        return ClientConnection(self._context, self._connections)
 
 
 def _fitted(limits: Limits) -> Limits:

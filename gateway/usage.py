@@ -15,12 +15,12 @@ from datetime import date
 from pathlib import Path
 
 from gateway.keys import spill
-from gateway.keys.ledger import GROUPS, SEPARATOR, Line, day_of, report
+from gateway.keys.ledger import GROUPS, SEPARATOR, UsageLine, day_of, report
 from gateway.keys.store import KeyStore, StoreError
 
 BAD_USE = 2
 BUSY_S = 5.0
-_FIELDS = tuple(field.name for field in dataclasses.fields(Line))[1:]
+_FIELDS = tuple(field.name for field in dataclasses.fields(UsageLine))[1:]
 _HEADS = ("REQUESTS", "PROMPT", "CACHED", "COMPLETION", "ESTIMATED")
 
 
@@ -55,16 +55,16 @@ def _add_spilled(store: KeyStore) -> None:
             sys.stderr.write(f"usage: {path}: is not what a gateway keeps when it stops; it is left as it is\n")
 
 
-def _row(by: list[str], line: Line) -> dict[str, str | int]:
+def _row(by: list[str], line: UsageLine) -> dict[str, str | int]:
     numbers = {name: getattr(line, name) for name in _FIELDS}
     return dict(zip(by, line.name.split(SEPARATOR), strict=True)) | numbers
 
 
-def _as_json(by: list[str], lines: list[Line]) -> str:
+def _as_json(by: list[str], lines: list[UsageLine]) -> str:
     return json.dumps([_row(by, line) for line in lines], indent=2) + "\n"
 
 
-def _as_csv(by: list[str], lines: list[Line]) -> str:
+def _as_csv(by: list[str], lines: list[UsageLine]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [*by, *_FIELDS], lineterminator="\n")
     writer.writeheader()
@@ -72,7 +72,7 @@ def _as_csv(by: list[str], lines: list[Line]) -> str:
     return text.getvalue()
 
 
-def _as_text(by: list[str], lines: list[Line]) -> str:
+def _as_text(by: list[str], lines: list[UsageLine]) -> str:
     rows: list[tuple[str, ...]] = [(*(name.upper() for name in by), *_HEADS)]
     rows += [tuple(map(str, _row(by, line).values())) for line in lines]
     if len(lines) > 1:

@@ -1,7 +1,8 @@
 """What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure.
 
-What an engine has room for is tokens, and that the gateway counts itself, request by request (`gateway/engines/kv_occupancy.py`).
-A plan gives it the tokens, the seats and the people, never a number of requests of some assumed length.
+What an engine has room for is tokens, and the gateway counts those itself, request by request
+(`gateway/engines/kv_occupancy.py`). A plan gives it the tokens, the seats and the people, never a number of requests of
+some assumed length.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who has had how much of the engines: attained service that fades with time, and Jain's index over it. No clock.
+"""Attained service per key, decaying over time, and Jain's fairness index over it. No clock.
 
 Service is counted in output-token equivalents: see `cost`. Each key has a counter that halves every ``half_life_s``
 and is divided by the key's weight. Among keys that wait, the one with the least counts as next (`controller`).
@@ -78,7 +78,7 @@ def jain(shares: Iterable[float]) -> float:
     return sum(found) ** 2 / (len(found) * squares)
 
 
-class Window:
+class ServiceWindow:
     """Service by key over the last minute, and which keys waited all through it."""
 
     def __init__(self) -> None:

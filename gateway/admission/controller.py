@@ -1,8 +1,8 @@
-"""Who may go to an engine now, who waits, and who is refused. A place is given back exactly once.
+"""Admission control: grants, queues or rejects requests. Every slot is released exactly once.
 
-Requests wait here and not in the engine, where first come is first served. A place is granted together with the
-engine that it is on: one that has room in its KV cache (`kv_occupancy`) and a seat (`concurrency_limit`). `attained_service` says whose turn
-it is, `fair_queue` keeps the order.
+Requests wait here and not in the engine, where first come is first served. A slot is granted together with the engine
+that it is on: one that has room in its KV cache (`kv_occupancy`) and a seat (`concurrency_limit`). `attained_service`
+says whose turn it is, `fair_queue` keeps the order.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 from gateway.admission import attained_service
 from gateway.admission.fair_queue import FairQueue, Waiting
-from gateway.admission.slots import Drain, Engines, Place, Ticket
+from gateway.admission.slots import Drain, Engines, Slot, Ticket
 from gateway.config.settings import AdmissionSettings
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.cost import cost
 from gateway.core.errors import GatewayError, Overloaded
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 
 # While no engine is up, those who wait are kept so long: a restart of the gateway's only engine takes longer, a
 # breaker that closes again does not.
@@ -33,7 +33,7 @@ PASSED_S = 2.0
 
 
 class Admission:
-    """All queues and all places. Only ever called from the event loop's thread."""
+    """All queues and all slots. Only ever called from the event loop's thread."""
 
     def __init__(
         self, settings: AdmissionSettings, engines: Engines, max_in_flight: int, clock: Callable[[], float]
@@ -43,7 +43,7 @@ class Admission:
         self._max_in_flight = max_in_flight
         self._clock = clock
         self._attained = attained_service.Attained(settings.half_life_s, clock())
-        self._window = attained_service.Window()
+        self._window = attained_service.ServiceWindow()
         self._queues: dict[str, FairQueue[Ticket]] = {}
         self._no_engine_since: dict[str, float] = {}
         self._drains: dict[str, Drain] = {}
@@ -61,8 +61,8 @@ class Admission:
             return self._running
         return self._running + sum(map(len, self._queues.values()))
 
-    def enter(self, who: Principal, call: Call) -> Place | None:
-        """A place on an engine at once, or None: then `wait` for one.
+    def enter(self, who: Principal, call: Call) -> Slot | None:
+        """A slot on an engine at once, or None: then `wait` for one.
 
         Raises:
             GatewayError: nobody is let in any more.
@@ -82,8 +82,8 @@ class Admission:
             return self._grant(Ticket(who, call), engine, now)
         return None
 
-    async def wait(self, who: Principal, call: Call) -> Place:
-        """A place after a wait.
+    async def wait(self, who: Principal, call: Call) -> Slot:
+        """A slot after a wait.
 
         Raises:
             Overloaded: the queue is full, or it took too long; says when to come back.
@@ -128,7 +128,7 @@ class Admission:
         self._settings, self._max_in_flight = settings, max_in_flight
 
     def check(self, now: float) -> None:
-        """Ten times a second: time limits, and places that came from elsewhere (called by the sweeper)."""
+        """Ten times a second: time limits, and slots that came from elsewhere (called by the ticker)."""
         waiting_keys: set[str] = set()
         for model, queue in self._queues.items():
             if not queue:
@@ -144,7 +144,7 @@ class Admission:
         self.pump()
 
     def pump(self) -> None:
-        """Grant what can be granted: after a place was given back, or an engine came up or takes more.
+        """Grant what can be granted: after a slot was given back, or an engine came up or takes more.
 
         What is given back meanwhile is granted in another round, not from within: a thousand clients that leave at once
         are no thousand calls deep.
@@ -178,10 +178,10 @@ class Admission:
         """Requests for the model that may be in the engines at once."""
         return self._engines.limit(model)
 
-    def left(self, place: Place, usage: Usage | None) -> None:
-        """Called by a place when it is given back."""
-        now, who, call = self._clock(), place.ticket.who, place.ticket.call
-        place.engine.give(place.hold)
+    def left(self, slot: Slot, usage: Usage | None) -> None:
+        """Called by a slot when it is given back."""
+        now, who, call = self._clock(), slot.ticket.who, slot.ticket.call
+        slot.engine.give(slot.hold)
         self._running -= 1
         self.running[call.model] -= 1
         self.running_by_key[who.name] -= 1
@@ -192,16 +192,16 @@ class Admission:
             drain = self._drains[call.model] = Drain()
         drain.left(now)
         if usage is None:
-            self._attained.charge(who.name, -place.hold.work, who.weight, now)
+            self._attained.charge(who.name, -slot.hold.work, who.weight, now)
         else:
-            self._settle(place, usage, now)
+            self._settle(slot, usage, now)
         self.pump()
 
-    def moved(self, place: Place, engine: Address) -> None:
-        """The place is on another engine now."""
-        place.engine.give(place.hold)
-        engine.take(place.hold)
-        place.engine = engine
+    def moved(self, slot: Slot, engine: Replica) -> None:
+        """The slot is on another engine now."""
+        slot.engine.give(slot.hold)
+        engine.take(slot.hold)
+        slot.engine = engine
 
     def _idle(self, key: str) -> bool:
         return key not in self.running_by_key and not any(queue.has(key) for queue in self._queues.values())
@@ -210,7 +210,7 @@ class Admission:
         return set(self.running_by_key).union(*(queue.keys() for queue in self._queues.values()))
 
     def _whole(self, key: str, model: str) -> bool:
-        """Whether this key may have the last places too: while several keys are active they are for those with few.
+        """Whether this key may have the last slots too: while several keys are active they are for those with few.
 
         Without them somebody who comes to a full engine would wait until one of the others' long answers ends.
         """
@@ -239,7 +239,7 @@ class Admission:
                 return False
         return False
 
-    def _grant(self, ticket: Ticket, engine: Address, now: float, waited: float = 0.0) -> Place:
+    def _grant(self, ticket: Ticket, engine: Replica, now: float, waited: float = 0.0) -> Slot:
         who, call = ticket.who, ticket.call
         self._running += 1
         self.running[call.model] += 1
@@ -249,13 +249,13 @@ class Admission:
         most = math.inf if call.output_tokens is None else float(call.output_tokens)
         hold = Hold(call.prompt_tokens, call.expected_output, most, work, now)
         engine.take(hold)
-        return Place(self, ticket, engine, hold, waited)
+        return Slot(self, ticket, engine, hold, waited)
 
-    def _settle(self, place: Place, usage: Usage, now: float) -> None:
+    def _settle(self, slot: Slot, usage: Usage, now: float) -> None:
         """Correct the estimate that was charged."""
-        who = place.ticket.who
+        who = slot.ticket.who
         served = cost(usage.prompt_tokens, usage.completion_tokens)
-        self._attained.charge(who.name, served - place.hold.work, who.weight, now)
+        self._attained.charge(who.name, served - slot.hold.work, who.weight, now)
         self._window.served(who.name, served, who.weight, now)
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:

@@ -30,7 +30,7 @@ _LEAST_RATIO, _MOST_RATIO = 0.1, 8.0
 _Kind = tuple[str, str, int]
 
 
-class Lengths:
+class AnswerLengths:
     """The lengths of the last answers of one kind. ``added``: how many there have been."""
 
     __slots__ = ("_last", "_sorted", "_whole", "added")
@@ -89,7 +89,7 @@ class Estimates:
     """Learns from what engines have counted."""
 
     def __init__(self) -> None:
-        self._kinds: OrderedDict[_Kind, Lengths] = OrderedDict()
+        self._kinds: OrderedDict[_Kind, AnswerLengths] = OrderedDict()
         self._prompts: dict[str, _Prompts] = {}  # by model
 
     def __len__(self) -> int:
@@ -141,10 +141,10 @@ class Estimates:
             self._kinds.move_to_end(kind)
             self._lengths((model, "", kind[2])).add(usage.completion_tokens, bound)
 
-    def _lengths(self, kind: _Kind) -> Lengths:
+    def _lengths(self, kind: _Kind) -> AnswerLengths:
         lengths = self._kinds.get(kind)
         if lengths is None:
-            lengths = self._kinds[kind] = Lengths()
+            lengths = self._kinds[kind] = AnswerLengths()
             if len(self._kinds) > _MOST_KINDS:
                 self._kinds.popitem(last=False)
         else:

@@ -1,4 +1,4 @@
-"""The small things that admission works with: a ticket for the queue, a place on an engine, a measure of its pace."""
+"""The small things that admission works with: a ticket for the queue, a slot on an engine, a measure of its pace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import GatewayError, NoEngineUp
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 
 # The pace is measured over this time, and at most so many departures.
 PACE_S = 10.0
@@ -29,7 +29,7 @@ class Engines(Protocol):
     def has_room(self, model: str, whole: bool) -> bool:
         """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
 
-    def choose(self, call: Call, whole: bool = True) -> Address | None:
+    def choose(self, call: Call, whole: bool = True) -> Replica | None:
         """An engine with room for this request; None if there is none. ``whole``: it may take of the reserve."""
 
     def refusal(self, call: Call) -> GatewayError | None:
@@ -42,16 +42,16 @@ class Engines(Protocol):
         """What to tell somebody while no engine that serves the model is up."""
 
 
-class Owner(Protocol):
-    """Who gave a place out."""
+class SlotOwner(Protocol):
+    """Who gave a slot out."""
 
-    def left(self, place: Place, usage: Usage | None) -> None: ...
+    def left(self, slot: Slot, usage: Usage | None) -> None: ...
 
-    def moved(self, place: Place, engine: Address) -> None: ...
+    def moved(self, slot: Slot, engine: Replica) -> None: ...
 
 
 class Ticket:
-    """A request that wants a place. ``position``: in the queue when it came, 1 is next; 0 did not wait."""
+    """A request that wants a slot. ``position``: in the queue when it came, 1 is next; 0 did not wait."""
 
     __slots__ = ("_granted", "call", "position", "who")
 
@@ -59,10 +59,10 @@ class Ticket:
         self.who = who
         self.call = call
         self.position = 0
-        self._granted: asyncio.Future[Place] | None = None
+        self._granted: asyncio.Future[Slot] | None = None
 
-    def wait(self) -> asyncio.Future[Place]:
-        """What will have the place, or the refusal."""
+    def wait(self) -> asyncio.Future[Slot]:
+        """What will have the slot, or the refusal."""
         self._granted = asyncio.get_running_loop().create_future()
         return self._granted
 
@@ -71,30 +71,30 @@ class Ticket:
         """Nobody waits for it any more: its client left in this very turn of the loop."""
         return self._granted is None or self._granted.done()
 
-    def grant(self, place: Place) -> None:
+    def grant(self, slot: Slot) -> None:
         """To be called unless it is gone."""
         if self._granted is not None:
-            self._granted.set_result(place)
+            self._granted.set_result(slot)
 
     def refuse(self, error: GatewayError) -> None:
         if self._granted is not None and not self._granted.done():
             self._granted.set_exception(error)
 
 
-class Place:
-    """A place on an engine. ``waited``: seconds in the queue; ``hold``: what it is expected to need."""
+class Slot:
+    """A slot on an engine. ``waited``: seconds in the queue; ``hold``: what it is expected to need."""
 
     __slots__ = ("_owner", "engine", "hold", "ticket", "usage", "waited")
 
-    def __init__(self, owner: Owner, ticket: Ticket, engine: Address, hold: Hold, waited: float) -> None:
-        self._owner: Owner | None = owner
+    def __init__(self, owner: SlotOwner, ticket: Ticket, engine: Replica, hold: Hold, waited: float) -> None:
+        self._owner: SlotOwner | None = owner
         self.ticket = ticket
         self.engine = engine
         self.hold = hold
         self.waited = waited
         self.usage: Usage | None = None
 
-    def move(self, engine: Address) -> None:
+    def move(self, engine: Replica) -> None:
         """The request goes to another engine."""
         if self._owner is not None:
             self._owner.moved(self, engine)
@@ -105,7 +105,7 @@ class Place:
         if owner is not None:
             owner.left(self, usage)
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> Slot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -21,10 +21,10 @@ from gateway.config.settings import MetricsListen
 from gateway.core.call import Principal
 from gateway.core.errors import EngineBroken, EngineSilent, GatewayError, MethodNotAllowed, NotFound
 from gateway.engines.query import ask
-from gateway.engines.registry import Backends
+from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import Request
 from gateway.http.reply import Errors, Reply, Surface
-from gateway.http.server import Connection, Context
+from gateway.http.server import ClientConnection, Context
 
 PATHS = frozenset({b"/metrics", b"/health", b"/livez"})
 _ENGINES, _METRICS = b"/engines/", b"/metrics"
@@ -44,11 +44,11 @@ class MetricsPort:
     ``address``: its URL once it listens; empty before, and where there is no such listener.
     """
 
-    def __init__(self, context: Context, backends: Backends) -> None:
+    def __init__(self, context: Context, registry: EngineRegistry) -> None:
         self._inner: Surface = context.surface
-        self._backends = backends
+        self._registry = registry
         self._context = dataclasses.replace(context, surface=self)
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
         self._server: asyncio.Server | None = None
         self.address = ""
 
@@ -96,9 +96,9 @@ class MetricsPort:
             reply.refuse(error)
 
     async def _engine_metrics(self, name: str) -> bytes:
-        found = [address for address in self._backends.addresses() if address.engine.name == name]
+        found = [address for address in self._registry.replicas() if address.engine.name == name]
         if len(found) != 1:
-            names = ", ".join(f"'{engine.name}'" for engine in self._backends.engines)
+            names = ", ".join(f"'{engine.name}'" for engine in self._registry.engines)
             several = f"'{name}' has {len(found)} addresses now, ask each itself" if found else f"there are {names}"
             raise NotFound(f"no engine with one address is called '{name[:200]}'; {several}")
         try:
@@ -118,8 +118,8 @@ class MetricsPort:
     def refused(self, request: Request, error: GatewayError) -> None:
         self._inner.refused(request, error)
 
-    def _accept(self) -> Connection:
-        return Connection(self._context, self._connections)
+    def _accept(self) -> ClientConnection:
+        return ClientConnection(self._context, self._connections)
 
 
 def _engine_of(request: Request) -> str | None:

@@ -1,4 +1,4 @@
-"""The HTTP surface: an allow-list of paths. `system_endpoints` answers some of them, `handler` those that need an engine."""
+"""The HTTP surface: an allow-list of paths. `system_endpoints` answers some, `handler` those that need an engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway import __version__
 from gateway.api import openapi
-from gateway.api.system_endpoints import MODELS_PATH, Pages
+from gateway.api.system_endpoints import MODELS_PATH, SystemEndpoints
 from gateway.config.rules import CurrentRules
 from gateway.core.errors import (
     GatewayError,
@@ -22,7 +22,7 @@ from gateway.core.errors import (
     TooManyConnections,
     UnsupportedEncoding,
 )
-from gateway.core.ticker import Sweeper
+from gateway.core.ticker import Ticker
 from gateway.dialects import json_weight
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
@@ -32,9 +32,9 @@ from gateway.http import cors
 from gateway.http.messages import TEXT, Request
 from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
-from gateway.proxy.handler import Tokens
-from gateway.telemetry.access_log import AccessLog, Visit
-from gateway.telemetry.exposition import Scrape
+from gateway.proxy.handler import GenerationHandler
+from gateway.telemetry.access_log import AccessLog, RequestRecord
+from gateway.telemetry.exposition import Exposition
 
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
@@ -47,7 +47,7 @@ _EVENTS = ("application/json", "text/event-stream")
 _LINES = ("application/json", "application/x-ndjson")
 _log = logging.getLogger("gateway")
 
-Handler = Callable[[Request, Reply, Visit], Awaitable[None]]
+Handler = Callable[[Request, Reply, RequestRecord], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RouteParts:
     """What the routes work with, built once in app.py."""
 
     auth: Auth
-    tokens: Tokens
-    scrape: Scrape
+    handler: GenerationHandler
+    exposition: Exposition
     access_log: AccessLog
-    sweeper: Sweeper
+    ticker: Ticker
     loop: asyncio.AbstractEventLoop
     rules: CurrentRules
 
@@ -86,26 +86,26 @@ class Parts:
 class Routes:
     """Knows the paths; everything else is 404."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: RouteParts) -> None:
         self._parts = parts
-        self._metrics_of = parts.tokens.metrics
+        self._metrics_of = parts.handler.metrics
         self.draining = False
-        models = parts.tokens.backends.models
+        models = parts.handler.registry.models
         self._openai = OpenAI(models, parts.rules)
         self._anthropic = Anthropic(models, parts.rules)
         self._ollama = Ollama(models, parts.rules)
-        supervisor = parts.sweeper.supervisor
-        pages = Pages(
-            parts.tokens.backends, parts.scrape, self._document, lambda: self.draining, supervisor, parts.rules
+        supervisor = parts.ticker.supervisor
+        endpoints = SystemEndpoints(
+            parts.handler.registry, parts.exposition, self._document, lambda: self.draining, supervisor, parts.rules
         )
         routes = (
             *self._openai_routes(),
             *self._anthropic_routes(),
-            *self._ollama_routes(pages),
-            *self._own_routes(pages),
+            *self._ollama_routes(endpoints),
+            *self._own_routes(endpoints),
         )
         self._table = {route.path.encode(): route for route in routes}
-        self._model = Route("/v1/models/{model}", pages.model, self._openai, "One model")
+        self._model = Route("/v1/models/{model}", endpoints.model, self._openai, "One model")
         self._paths = ", ".join(route.path for route in self._all())
 
     def check(self, request: Request) -> None:
@@ -147,15 +147,15 @@ class Routes:
     def refused(self, request: Request, error: GatewayError) -> None:
         """Take note of a request that ended before `handle`."""
         route = self._find(request)
-        visit = Visit(request.id, route.path if route else "other", key=request.principal.name)
-        self._judge(visit, error)
-        self._note(visit, request, error.status, counted=route is None or route.counted)
+        record = RequestRecord(request.id, route.path if route else "other", key=request.principal.name)
+        self._judge(record, error)
+        self._note(record, request, error.status, counted=route is None or route.counted)
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
         route = self._find(request)
         assert route is not None, "check() has let it through"
-        visit = Visit(request.id, route.path, key=request.principal.name)
+        record = RequestRecord(request.id, route.path, key=request.principal.name)
         reply.keep_alive = reply.keep_alive and not self.draining
         try:
             if request.method == b"OPTIONS":
@@ -163,12 +163,12 @@ class Routes:
                 return
             if len(request.body) > json_weight.SMALL:
                 await json_weight.examine(request.body, self._parts.rules().limits.max_json_weight)
-            await route.handler(request, reply, visit)
+            await route.handler(request, reply, record)
         except GatewayError as error:
-            self._judge(visit, error)
+            self._judge(record, error)
             reply.refuse(error)
         except asyncio.CancelledError:
-            visit.outcome = "client_gone"
+            record.outcome = "client_gone"
             raise
         except Exception:  # noqa: BLE001 a defect must cost one request, not the connection's silence
             _log.exception("request %s failed", request.id)
@@ -178,7 +178,7 @@ class Routes:
                 reply.refuse(Internal(f"a defect of the gateway; its log has more under {request.id}"))
         finally:
             counted = route.counted and request.method != b"OPTIONS"
-            self._note(visit, request, reply.status or CLIENT_GONE_STATUS, counted)
+            self._note(record, request, reply.status or CLIENT_GONE_STATUS, counted)
 
     def _find(self, request: Request) -> Route | None:
         route = self._table.get(request.target)
@@ -209,36 +209,36 @@ class Routes:
         yield self._engine("/v1/messages", self._anthropic, "Message", "Anthropic", _EVENTS)
         yield self._engine("/v1/messages/count_tokens", counter, "A prompt's tokens", "CountTokens")
 
-    def _ollama_routes(self, pages: Pages) -> Iterable[Route]:
+    def _ollama_routes(self, endpoints: SystemEndpoints) -> Iterable[Route]:
         ollama, models, rules = self._ollama, self._openai.models, self._openai.rules
         yield self._engine("/api/chat", Chat(models, rules), "Chat", "OllamaChat", _LINES)
         yield self._engine("/api/generate", Generate(models, rules), "Prompt", "OllamaGenerate", _LINES)
         yield self._engine("/api/embed", Embed(models, "input", rules), "Embeddings", "OllamaEmbed")
         yield self._engine("/api/embeddings", Embed(models, "prompt", rules), "One embedding", "OllamaEmbeddings")
-        yield Route("/api/tags", pages.tags, ollama, "All models")
-        yield Route("/api/ps", pages.ps, ollama, "Models that are served now")
-        yield Route("/api/show", pages.show, ollama, "One model", _POST, body="OllamaShow")
-        yield Route("/api/version", pages.version, ollama, "Whose API this follows", needs_key=False)
-        yield Route("/", pages.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
+        yield Route("/api/tags", endpoints.tags, ollama, "All models")
+        yield Route("/api/ps", endpoints.ps, ollama, "Models that are served now")
+        yield Route("/api/show", endpoints.show, ollama, "One model", _POST, body="OllamaShow")
+        yield Route("/api/version", endpoints.version, ollama, "Whose API this follows", needs_key=False)
+        yield Route("/", endpoints.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
 
-    def _own_routes(self, pages: Pages) -> Iterable[Route]:
+    def _own_routes(self, endpoints: SystemEndpoints) -> Iterable[Route]:
         openai = self._openai
-        yield Route("/v1/models", pages.models, openai, "All models")
-        yield Route("/health", pages.health, openai, "Whether an engine is up", needs_key=False)
-        yield Route("/livez", pages.livez, openai, "Whether the gateway answers", needs_key=False)
+        yield Route("/v1/models", endpoints.models, openai, "All models")
+        yield Route("/health", endpoints.health, openai, "Whether an engine is up", needs_key=False)
+        yield Route("/livez", endpoints.livez, openai, "Whether the gateway answers", needs_key=False)
         yield Route(
-            "/metrics", pages.metrics, openai, "Prometheus text", needs_key=False, more_with_key=True,
+            "/metrics", endpoints.metrics, openai, "Prometheus text", needs_key=False, more_with_key=True,
             answers=("text/plain",),
         )  # fmt: skip
-        yield Route("/openapi.json", pages.openapi, openai, "This document", needs_key=False)
+        yield Route("/openapi.json", endpoints.openapi, openai, "This document", needs_key=False)
 
     def _engine(
         self, path: str, dialect: Dialect, summary: str, body: str, answers: tuple[str, ...] = ("application/json",)
     ) -> Route:
-        tokens = self._parts.tokens
+        handler = self._parts.handler
 
-        def serve(request: Request, reply: Reply, visit: Visit) -> Awaitable[None]:
-            return tokens.serve(request, reply, visit, dialect)
+        def serve(request: Request, reply: Reply, record: RequestRecord) -> Awaitable[None]:
+            return handler.serve(request, reply, record, dialect)
 
         return Route(path, serve, dialect, summary, _POST, counted=True, body=body, answers=answers)
 
@@ -256,22 +256,22 @@ class Routes:
             ),
         )  # fmt: skip
 
-    def _judge(self, visit: Visit, error: GatewayError) -> None:
-        visit.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
+    def _judge(self, record: RequestRecord, error: GatewayError) -> None:
+        record.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
         if isinstance(error, Overloaded):
-            visit.limit = error.reason
+            record.limit = error.reason
         elif error.status >= 500:
-            visit.error = error.message
+            record.error = error.message
 
-    def _note(self, visit: Visit, request: Request, status: int, counted: bool) -> None:
+    def _note(self, record: RequestRecord, request: Request, status: int, counted: bool) -> None:
         parts = self._parts
         if status != CLIENT_GONE_STATUS:
             self._metrics_of.responded(status)
         if not counted:
             return
         seconds = parts.loop.time() - request.received if request.received else 0.0
-        self._metrics_of.finished(visit, seconds)
-        parts.access_log.add(visit, status, seconds)
+        self._metrics_of.finished(record, seconds)
+        parts.access_log.add(record, status, seconds)
 
 
 def stopping() -> Stopping:

@@ -18,23 +18,23 @@ from gateway.core.supervisor import Supervisor
 from gateway.dialects import ollama_models
 from gateway.dialects.fields import read_object
 from gateway.dialects.ollama import Ollama
-from gateway.engines.registry import Backends, Health
+from gateway.engines.registry import EngineRegistry, Health
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
-from gateway.telemetry.access_log import Visit
-from gateway.telemetry.exposition import Scrape
+from gateway.telemetry.access_log import RequestRecord
+from gateway.telemetry.exposition import Exposition
 
 MODELS_PATH = b"/v1/models/"
 _ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
 
 
-class Pages:
+class SystemEndpoints:
     """One method for each."""
 
     def __init__(
         self,
-        backends: Backends,
-        scrape: Scrape,
+        registry: EngineRegistry,
+        exposition: Exposition,
         document: Callable[[], bytes],
         draining: Callable[[], bool],
         supervisor: Supervisor,
@@ -43,18 +43,18 @@ class Pages:
         self._rules = rules
         self._draining = draining
         self._supervisor = supervisor
-        self._backends = backends
-        self._scrape = scrape
+        self._registry = registry
+        self._exposition = exposition
         self._document = document
         self._started = int(time.time())
 
-    async def models(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def models(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         """All cards, as OpenAI's and as Anthropic's clients read them: either leaves out what the other adds."""
         cards = [self._card(model, engine) for model, engine in self._models_of(request).items()]
         paging = {"has_more": False, "first_id": cards[0]["id"], "last_id": cards[-1]["id"]} if cards else {}
         reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards} | paging))
 
-    async def model(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def model(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         """One card. The name is compared as it came and as clients quote it; nothing is decoded."""
         asked = request.path.removeprefix(MODELS_PATH)
         known = self._models_of(request)
@@ -69,23 +69,23 @@ class Pages:
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
 
-    async def root(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def root(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         """What Ollama's clients look at to see that somebody is there."""
         reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
 
-    async def version(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def version(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
 
-    async def tags(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def tags(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         reply.send(200, JSON, orjson.dumps(ollama_models.tags(self._models_of(request), self._since())))
 
-    async def ps(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        up = {model: engine for model, engine in self._models_of(request).items() if self._backends.serving(model)}
+    async def ps(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+        up = {model: engine for model, engine in self._models_of(request).items() if self._registry.serving(model)}
         reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
 
-    async def show(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def show(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         known = self._models_of(request)
-        asked, model, _ = Ollama(self._backends.models, self._rules).model_of(
+        asked, model, _ = Ollama(self._registry.models, self._rules).model_of(
             read_object(request.body, '{"model": ...}')
         )
         if model not in known:
@@ -93,8 +93,8 @@ class Pages:
             raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")
         reply.send(200, JSON, orjson.dumps(ollama_models.show(model, known[model], self._since())))
 
-    async def health(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        healths = self._backends.health()
+    async def health(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+        healths = self._registry.health()
         draining = self._draining()
         good = any(health.state == "up" for health in healths) and not draining
         status = "draining" if draining else "ok" if good else "no engine is up"
@@ -102,13 +102,13 @@ class Pages:
         body = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
-    async def livez(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def livez(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         reply.send(200, JSON, b'{"status":"ok"}')
 
-    async def metrics(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
-        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._scrape.text(self._shown_all(request)))
+    async def metrics(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._exposition.text(self._shown_all(request)))
 
-    async def openapi(self, request: Request, reply: Reply, visit: Visit) -> None:  # noqa: ARG002
+    async def openapi(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
         reply.send(200, JSON, self._document())
 
     def _shown_all(self, request: Request) -> bool:
@@ -119,7 +119,7 @@ class Pages:
     def _models_of(self, request: Request) -> dict[str, EngineSettings]:
         """The models that this key may use."""
         mine = request.principal.models
-        known = self._backends.models()
+        known = self._registry.models()
         return known if mine is None else {model: engine for model, engine in known.items() if model in mine}
 
     def _card(self, model: str, engine: EngineSettings) -> dict[str, object]:
@@ -145,7 +145,7 @@ def _health_entry(health: Health, with_addresses: bool) -> dict[str, object]:
         "name": health.name,
         "state": health.state,
         "since": _time(health.since),
-        "addresses": {"up": health.up, "known": health.addresses},
+        "addresses": {"up": health.up, "known": health.replicas},
         "models": health.models,
     }
     if health.stuck:

@@ -19,7 +19,7 @@ class Watched(Protocol):
         """Act if a limit has passed. ``now`` is the loop's clock in seconds."""
 
 
-class Sweeper:
+class Ticker:
     """Looks at everything watched, ten times a second, and measures how late the loop lets it.
 
     What fails in one look keeps nothing else from being looked at, now or later.

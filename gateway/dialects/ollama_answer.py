@@ -67,7 +67,7 @@ class Times:
             self._first = time.perf_counter_ns()
 
     def durations(self) -> Json:
-        """`load_duration` is the wait for a place: no model is ever loaded for a request here."""
+        """`load_duration` is the wait for a slot: no model is ever loaded for a request here."""
         now = time.perf_counter_ns()
         found = {"total_duration": now - self._came, "load_duration": self._sent - self._came}
         if self._first:

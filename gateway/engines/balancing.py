@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 COMPARE_ALL = 8
 # Affinity holds while the engine that knows the prompt has at most so many times the work of the least loaded …
 ESCAPE_FACTOR = 1.5
-# … and, besides, this share of its places filled with requests like this one, less where less of the prompt is known.
+# … and, besides, this share of its slots filled with requests like this one, less where less of the prompt is known.
 ESCAPE_SHARE = 0.25
 
 
@@ -33,15 +33,15 @@ def choose(work: Sequence[float], turn: int, random: Callable[[], float]) -> int
     return equals[turn % len(equals)]
 
 
-def keeps(work: float, least: float, known: float, places: int, cost: float) -> bool:
+def keeps(work: float, least: float, known: float, slots: int, cost: float) -> bool:
     """Whether an engine that knows a prompt's beginning gets it although another one has less to do.
 
-    It does while ``work <= 1.5 * least + 0.25 * places * cost * known``.
+    It does while ``work <= 1.5 * least + 0.25 * slots * cost * known``.
 
     Args:
         work: outstanding at the engine that knows it, and ``least`` at the least loaded, in tokens.
         known: the share of the prompt that it knows, 0 to 1.
-        places: requests that it may have at once.
+        slots: requests that it may have at once.
         cost: what this request is expected to cost, in the same tokens.
     """
-    return work <= ESCAPE_FACTOR * least + ESCAPE_SHARE * places * cost * known
+    return work <= ESCAPE_FACTOR * least + ESCAPE_SHARE * slots * cost * known

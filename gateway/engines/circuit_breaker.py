@@ -19,7 +19,7 @@ JITTER = 0.1
 FORGIVEN_S = 30.0
 
 
-class State(IntEnum):
+class BreakerState(IntEnum):
     """The values of `gateway_engine_breaker_state`."""
 
     CLOSED = 0
@@ -27,14 +27,14 @@ class State(IntEnum):
     OPEN = 2
 
 
-class Breaker:
+class CircuitBreaker:
     """One address's. ``reason``: why it is not closed. ``tried``: there has been a trial."""
 
     __slots__ = ("_closed_at", "_failures", "_opened", "_random", "_retry_at", "reason", "state", "tried")
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self.state = State.OPEN
+        self.state = BreakerState.OPEN
         self.reason = "not asked yet"
         self.tried = False
         self._retry_at = 0.0
@@ -44,7 +44,7 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        return self.state is State.CLOSED
+        return self.state is BreakerState.CLOSED
 
     def succeeded(self) -> None:
         """A request was answered."""
@@ -60,7 +60,7 @@ class Breaker:
         """No more requests. ``wait``: whether the next trial has to wait, or may come as soon as something is heard."""
         if now - self._closed_at >= FORGIVEN_S and self.closed:
             self._opened = 0
-        self.state = State.OPEN
+        self.state = BreakerState.OPEN
         self.reason = reason
         self._failures = 0
         if not wait:
@@ -72,17 +72,17 @@ class Breaker:
 
     def may_try(self, now: float) -> bool:
         """Whether a trial is due."""
-        return self.state is State.OPEN and now >= self._retry_at
+        return self.state is BreakerState.OPEN and now >= self._retry_at
 
     def trying(self) -> None:
         """A trial begins."""
         self.tried = True
-        if self.state is State.OPEN:
-            self.state = State.HALF_OPEN
+        if self.state is BreakerState.OPEN:
+            self.state = BreakerState.HALF_OPEN
 
     def close(self, now: float) -> None:
         """The trial went well."""
-        self.state = State.CLOSED
+        self.state = BreakerState.CLOSED
         self.reason = ""
         self._failures = 0
         self._closed_at = now

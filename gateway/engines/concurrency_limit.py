@@ -3,8 +3,8 @@
 A plan's number of seats is a start: the engine may have fewer for us, or somebody else uses it too. What it cannot run
 waits in its own queue, first come first served, where fairness and priorities end. A short queue there is wanted: a
 seat that falls free is taken in the very next step. A longer one that stays takes the limit down to what the engine
-runs and that short queue; it rises again while it binds and the engine has none. Room in the KV cache is `kv_occupancy`'s:
-a queue in front of a cache that is filled says nothing about seats, nor does one for prompts that have to be read.
+runs and that short queue; it rises again while it binds and the engine has none. Room in the KV cache is for
+`kv_occupancy`: a queue in front of a full cache says nothing about seats, nor does one for prompts that are to be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLOOR_SHARE = 8
 STEP_SHARE = 8
 
 
-class Limit:
+class ConcurrencyLimit:
     """The limit of one address: between ``floor`` and ``ceiling``, at ``ceiling`` to begin with."""
 
     __slots__ = ("_first_step", "_queued", "_step", "ceiling", "floor", "value")

@@ -85,7 +85,7 @@ def _collect(value: Any, pieces: list[str]) -> None:
                 pieces.append(text)
 
 
-class Memory:
+class PrefixMemory:
     """Which engines have had which blocks. An engine is a bit; ``size`` blocks are kept, the last used ones."""
 
     def __init__(self, size: int) -> None:

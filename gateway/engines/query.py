@@ -7,44 +7,44 @@ import asyncio
 import orjson
 
 from gateway.core.errors import How
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 from gateway.http.client import EngineConnection, Head
 
 
-async def ask(address: Address, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
+async def ask(replica: Replica, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
     """GET, or POST of a JSON body; returns status and body. A kept connection that breaks is replaced by a new one.
 
     Raises:
         NoConnection: none could be made; an OSError with the number of the one behind it.
         OSError: it broke.
     """
-    host = address.target.host_header
+    host = replica.target.host_header
     if body is None:
         data = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (path, host)
     else:
         data = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
             path, host, len(body), body,
         )  # fmt: skip
-    kept = address.pool.take()
+    kept = replica.pool.take()
     if kept is not None:
         try:
             return await _ask(kept, data)
         except ConnectionError:
             pass
     try:
-        connection = await address.pool.connect(timeout_s=60)
+        connection = await replica.pool.connect(timeout_s=60)
     except OSError as error:
         raise NoConnection(error.errno, error.strerror or str(error)) from error
     return await _ask(connection, data)
 
 
-async def one_token(address: Address) -> str:
+async def one_token(replica: Replica) -> str:
     """Have it bring one token; empty if it does, else what is wrong."""
-    model = sorted(address.listed)[0] if address.listed else address.engine.models[0]
+    model = sorted(replica.listed)[0] if replica.listed else replica.engine.models[0]
     generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
-    status, _ = await ask(address, b"/v1/completions", generate)
+    status, _ = await ask(replica, b"/v1/completions", generate)
     if 400 <= status < 500:  # an engine for embeddings has no such path
-        status, _ = await ask(address, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
+        status, _ = await ask(replica, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
     # Another refusal of the question itself says nothing against the engine.
     return f"it answers {status} to a request for one token" if status >= 500 else ""
 

@@ -1,4 +1,4 @@
-"""One engine process as the gateway knows it: where it is, how it is, what it has to do."""
+"""One replica of an engine as the gateway knows it: its address, its state, its load."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from typing import Literal, Protocol
 
 from gateway.config.settings import EngineSettings, Polling
 from gateway.core.errors import EngineSilent
-from gateway.engines.circuit_breaker import Breaker
-from gateway.engines.circuit_breaker import State as BreakerState
-from gateway.engines.concurrency_limit import Limit
+from gateway.engines.circuit_breaker import BreakerState, CircuitBreaker
+from gateway.engines.concurrency_limit import ConcurrencyLimit
 from gateway.engines.kv_occupancy import Hold, Occupancy
-from gateway.engines.stall_detector import Vitals, Work
+from gateway.engines.stall_detector import StallDetector, Work
 from gateway.engines.vllm_metrics import Report
 from gateway.http.client import Pool
 
-State = Literal["starting", "up", "stalled", "down"]
+ReplicaState = Literal["starting", "up", "stalled", "down"]
 NOTHING: frozenset[str] = frozenset()
-# One place in eight is kept for keys that have few, from four places on.
+# One slot in eight is kept for keys that have few, from four slots on.
 RESERVED_SHARE = 8
 _SMALLEST_WITH_RESERVE = 4
 # With more prompt tokens unanswered than so many steps hold, requests wait in the engine for its steps, not for seats.
@@ -51,7 +50,7 @@ class Underway(Protocol):
         """Nothing more will come."""
 
 
-class Target:
+class Destination:
     """Where to send: an address's pool, its Host header; and what is underway there.
 
     ``label``: its name in messages, which clients read: without its address.
@@ -75,14 +74,13 @@ class Target:
         return max(self._last_byte_at, max((request.last_byte_at for request in self.underway), default=0.0))
 
 
-class Address:
+class Replica:
     """One engine process. It serves when it lists a model and its breaker is closed.
 
     ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
     their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
-    cache. ``bit``: stands for it in `prefix_affinity.Memory`. ``tried_at``: the loop's clock when it last had to bring a
-    token. ``ending``: it has said so itself.
-    ``stalled_at``: since when it stands still, if it does.
+    cache. ``bit``: stands for it in `prefix_affinity.PrefixMemory`. ``tried_at``: the loop's clock when it last had to
+    bring a token. ``ending``: it has said so itself. ``stalled_at``: since when it stands still, if it does.
     """
 
     def __init__(
@@ -94,8 +92,8 @@ class Address:
         self.pool = pool
         self.label = _label(host, engine.port)
         named = b"localhost" if host.startswith("/") else self.label.encode()
-        self.target = Target(pool, f"engine '{engine.name}'", named)
-        self.state: State = "starting"
+        self.target = Destination(pool, f"engine '{engine.name}'", named)
+        self.state: ReplicaState = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
         self.models = NOTHING
@@ -112,9 +110,9 @@ class Address:
         self.structured_stuck = ""
         self.structured_stuck_since = 0.0
         self.report: Report | None = None
-        self.breaker = Breaker(random.random)
-        self.vitals = Vitals(polling.frozen_after_s, engine.max_num_batched_tokens, now)
-        self._limit = Limit(engine.max_running or engine.max_num_seqs)
+        self.circuit_breaker = CircuitBreaker(random.random)
+        self.stall_detector = StallDetector(polling.frozen_after_s, engine.max_num_batched_tokens, now)
+        self._limit = ConcurrencyLimit(engine.max_running or engine.max_num_seqs)
         self.limit = self._limit.value
         self.occupancy = Occupancy(engine.kv_cache_tokens)
         self._changed = changed
@@ -139,7 +137,7 @@ class Address:
 
     @property
     def reserve(self) -> int:
-        """How many of its places are kept for keys that have few."""
+        """How many of its slots are kept for keys that have few."""
         return self.limit // RESERVED_SHARE or (1 if self.limit >= _SMALLEST_WITH_RESERVE else 0)
 
     def has_room(self, prompt: float, output: float, whole: bool) -> bool:
@@ -156,8 +154,8 @@ class Address:
     def polled(self, models: Iterable[str], report: Report | None) -> None:
         """It answered: these of its models it lists, this it says of itself."""
         self.listed = frozenset(models)
-        if not self.listed and self.breaker.closed:
-            self.breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
+        if not self.listed and self.circuit_breaker.closed:
+            self.circuit_breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
         if report is not None:
             self.report = report
             unread = sum(request.unread for request in self.target.underway)
@@ -171,12 +169,12 @@ class Address:
         self.listed = NOTHING
         self.report = None
         self.structured_stuck = ""
-        self.breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
+        self.circuit_breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
         self._become(NOTHING, reason)
 
     def out(self, reason: str, wait: bool = True) -> None:
         """It answers, and yet gets nothing: it failed requests or trials, is frozen, or drains."""
-        self.breaker.open(self.pool.now(), reason, wait)
+        self.circuit_breaker.open(self.pool.now(), reason, wait)
         self._become(NOTHING, reason)
 
     def stall(self, reason: str) -> None:
@@ -184,14 +182,14 @@ class Address:
         now = self.pool.now()
         if self.state != "stalled":
             self.stalled_at = now
-        if self.breaker.state is not BreakerState.OPEN:
-            self.breaker.open(now, reason)
+        if self.circuit_breaker.state is not BreakerState.OPEN:
+            self.circuit_breaker.open(now, reason)
         self._become(NOTHING, reason, "stalled")
 
     def proved(self) -> None:
         """A token came back."""
         self.ending = False
-        self.breaker.close(self.pool.now())
+        self.circuit_breaker.close(self.pool.now())
         self._settle("")
 
     def observe(self, now: float, report: Report | None) -> None:
@@ -200,7 +198,7 @@ class Address:
         blocked = sum(request.blocked for request in underway)
         unread = sum(request.unread for request in underway)
         work = Work(len(underway) - blocked, blocked, self.target.last_byte_at, unread)
-        self.vitals.observe(now, report, work)
+        self.stall_detector.observe(now, report, work)
 
     def cut(self, why: str, compiling: bool = True) -> None:
         """End what is underway there: nothing more will come of it.
@@ -224,18 +222,18 @@ class Address:
     def _settle(self, awaited: str) -> None:
         if not self.listed:
             self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
-        elif self.breaker.closed:
+        elif self.circuit_breaker.closed:
             self._become(self.listed, "")
         elif self.state == "stalled":
             pass  # until it moves, or is lost
         elif self.state == "starting":
-            self._become(NOTHING, self.breaker.reason if self.breaker.tried else awaited)
+            self._become(NOTHING, self.circuit_breaker.reason if self.circuit_breaker.tried else awaited)
         else:
-            self._become(NOTHING, self.breaker.reason)
+            self._become(NOTHING, self.circuit_breaker.reason)
 
-    def _become(self, models: frozenset[str], reason: str, without: State = "down") -> None:
+    def _become(self, models: frozenset[str], reason: str, without: ReplicaState = "down") -> None:
         """``without``: its state if it serves no model, once it has served one."""
-        state: State = "up" if models else "starting" if self.state == "starting" else without
+        state: ReplicaState = "up" if models else "starting" if self.state == "starting" else without
         if state != self.state:
             self.since = time.time()
             because = f": {reason}" if reason else ""

@@ -1,4 +1,4 @@
-"""Is an engine frozen? Judged by its tokens, not by status codes: vLLM's /health says 200 while nothing moves. Pure.
+"""Detects stalled engines from token progress, not status codes: vLLM's /health says 200 while nothing moves. Pure.
 
 Signs of life: any change in what the engine reports of its core (steps, tokens, KV cache, batch, queue), and any byte
 of an answer. An engine that has work and shows none of them for as long as `patience` is frozen. An idle one cannot be
@@ -43,7 +43,7 @@ class Work:
     unread: int
 
 
-class Vitals:
+class StallDetector:
     """One engine's signs of life. ``moved_at``: when the last one was seen, on the caller's clock."""
 
     def __init__(self, frozen_after_s: float, step_tokens: int, now: float) -> None:

@@ -17,7 +17,7 @@ import orjson
 from gateway.config.settings import Polling
 from gateway.core.supervisor import Supervisor
 from gateway.engines.query import ask, one_token
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 
 # A structured request that has waited so long for its first token is a reason to ask.
 SUSPECT_S = 10.0
@@ -34,51 +34,51 @@ class StructuredTrials:
         self._supervisor = supervisor
         self._loop = loop
         self._numbers = count(1)
-        self._tasks: dict[Address, asyncio.Task[None]] = {}
+        self._tasks: dict[Replica, asyncio.Task[None]] = {}
 
     def use(self, polling: Polling) -> None:
         """Other times from now on."""
         self._polling = polling
 
-    def check(self, address: Address) -> None:
+    def check(self, replica: Replica) -> None:
         """Begin a trial if one is due."""
-        if address.state == "up" and address not in self._tasks and self._due(address, self._loop.time()):
-            address.structured_tried_at = self._loop.time()
-            task = self._loop.create_task(self._try(address))
-            self._tasks[address] = task
-            task.add_done_callback(partial(self._tried, address))
+        if replica.state == "up" and replica not in self._tasks and self._due(replica, self._loop.time()):
+            replica.structured_tried_at = self._loop.time()
+            task = self._loop.create_task(self._try(replica))
+            self._tasks[replica] = task
+            task.add_done_callback(partial(self._tried, replica))
 
-    def leave(self, address: Address) -> None:
+    def leave(self, replica: Replica) -> None:
         """Ask it no more."""
-        task = self._tasks.pop(address, None)
+        task = self._tasks.pop(replica, None)
         if task is not None:
             task.cancel()
 
-    def _tried(self, address: Address, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(address) is task:
-            del self._tasks[address]
+    def _tried(self, replica: Replica, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(replica) is task:
+            del self._tasks[replica]
 
-    def _due(self, address: Address, now: float) -> bool:
-        interval, since = self._polling.structured_interval_s, now - address.structured_tried_at
+    def _due(self, replica: Replica, now: float) -> bool:
+        interval, since = self._polling.structured_interval_s, now - replica.structured_tried_at
         if not interval:
             return False
-        waiting = (request.structured_since for request in address.target.underway)
-        if address.structured_stuck or any(at and now - at >= min(SUSPECT_S, interval) for at in waiting):
+        waiting = (request.structured_since for request in replica.target.underway)
+        if replica.structured_stuck or any(at and now - at >= min(SUSPECT_S, interval) for at in waiting):
             return since >= min(AGAIN_S, interval)
-        return address.structured_at > address.structured_tried_at and since >= interval
+        return replica.structured_at > replica.structured_tried_at and since >= interval
 
-    async def _try(self, address: Address) -> None:
+    async def _try(self, replica: Replica) -> None:
         with self._supervisor.guard(PART):
-            stuck = await self._stuck(address)
+            stuck = await self._stuck(replica)
             limit = self._polling.canary_timeout_s
             if stuck:
-                address.structured_is_stuck(
+                replica.structured_is_stuck(
                     f"structured output is stuck: a tiny schema got no token within {limit:g} s, plain requests go on"
                 )
             elif stuck is not None:
-                address.structured_stuck = ""
+                replica.structured_stuck = ""
 
-    async def _stuck(self, address: Address) -> bool | None:
+    async def _stuck(self, replica: Replica) -> bool | None:
         """None where that cannot be said: nothing else goes on either, or its connections break."""
         name = f"p{next(self._numbers)}"
         schema: dict[str, object] = {"type": "object", "properties": {name: {"type": "boolean"}}, "required": [name]}
@@ -87,11 +87,11 @@ class StructuredTrials:
             "type": "json_schema",
             "json_schema": {"name": name, "schema": schema},
         }
-        body = {"model": sorted(address.models)[0], "prompt": "1", "max_tokens": 1, "temperature": 0}
+        body = {"model": sorted(replica.models)[0], "prompt": "1", "max_tokens": 1, "temperature": 0}
         limit = self._polling.canary_timeout_s
         try:
             async with asyncio.timeout(limit):
-                await ask(address, b"/v1/completions", orjson.dumps(body | {"response_format": form}))
+                await ask(replica, b"/v1/completions", orjson.dumps(body | {"response_format": form}))
                 return False  # an answer, be it a refusal
         except TimeoutError:
             pass
@@ -99,6 +99,6 @@ class StructuredTrials:
             return None
         try:
             async with asyncio.timeout(limit):
-                return True if not await one_token(address) else None
+                return True if not await one_token(replica) else None
         except OSError:
             return None

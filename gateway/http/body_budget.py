@@ -73,8 +73,8 @@ class BodyBudget:
         self.used += size
 
     def _leave(self, request: Request) -> bool:
-        for place in self._line:
-            if place[0] is request:
-                self._line.remove(place)
+        for slot in self._line:
+            if slot[0] is request:
+                self._line.remove(slot)
                 return True
         return False

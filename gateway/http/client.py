@@ -251,7 +251,7 @@ class Pool:
             self._idle.remove(connection)
 
     def check(self, now: float) -> None:
-        """Close what has been idle too long (called by the sweeper)."""
+        """Close what has been idle too long (called by the ticker)."""
         while self._idle and self._idle[0].idle_since < now - MAX_IDLE_S:
             self._idle.pop(0).close()
 

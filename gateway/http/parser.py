@@ -25,8 +25,8 @@ _READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}
 _HOST_FORBIDDEN = frozenset(b"/?#@\\ \t,")
 
 
-class Owner(Protocol):
-    """Who reads. Both are called from within `RequestReader.feed`."""
+class RequestOwner(Protocol):
+    """Who reads. Both are called from within `RequestParser.feed`."""
 
     def head_complete(self, request: Request, has_body: bool) -> None:
         """The head is there and sound; a GatewayError raised here refuses the request."""
@@ -42,10 +42,10 @@ def request_ids() -> Iterator[str]:
         yield f"req-{start}-{number:x}"
 
 
-class RequestReader:
+class RequestParser:
     """Reads one connection. After `feed` has raised, the connection can only be answered and closed."""
 
-    def __init__(self, owner: Owner, ids: Iterator[str], max_body_bytes: int) -> None:
+    def __init__(self, owner: RequestOwner, ids: Iterator[str], max_body_bytes: int) -> None:
         self._owner = owner
         self._ids = ids
         self._max_body_bytes = max_body_bytes

@@ -11,10 +11,10 @@ from typing import cast
 
 from gateway.config.settings import Limits
 from gateway.core.errors import GatewayError, RequestTimeout, TooManyBodies, TooManyConnections
-from gateway.core.ticker import Sweeper
+from gateway.core.ticker import Ticker
 from gateway.http.body_budget import SMALL_BODY, BodyBudget
 from gateway.http.messages import CONTINUE, Request
-from gateway.http.parser import RequestReader
+from gateway.http.parser import RequestParser
 from gateway.http.reply import Reply, Surface
 
 # Bytes of further requests that a client may send while one is being answered.
@@ -46,20 +46,20 @@ class Context:
     surface: Surface
     limits: Limits
     ids: Iterator[str]
-    sweeper: Sweeper
+    ticker: Ticker
     loop: asyncio.AbstractEventLoop
     bodies: BodyBudget
-    idle: dict[Connection, float] = field(default_factory=dict)
+    idle: dict[ClientConnection, float] = field(default_factory=dict)
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client. Answers one request at a time; those sent ahead wait in order."""
 
-    def __init__(self, context: Context, connections: set[Connection]) -> None:
+    def __init__(self, context: Context, connections: set[ClientConnection]) -> None:
         self._context = context
         self._connections = connections
         self._transport: asyncio.Transport
-        self._reader = RequestReader(self, context.ids, context.limits.max_body_bytes)
+        self._reader = RequestParser(self, context.ids, context.limits.max_body_bytes)
         self._head: Request | None = None
         self._ahead: deque[tuple[Request, GatewayError | None]] = deque()
         self._ahead_bytes = 0
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._spare = over >= 0
         self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         self._connections.add(self)
-        self._context.sweeper.add(self)
+        self._context.ticker.add(self)
         self._expect_head()
 
     def _make_room(self) -> None:
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.discard(self)
         self._context.idle.pop(self, None)
-        self._context.sweeper.discard(self)
+        self._context.ticker.discard(self)
         self._reading = False
         if self._head is not None:
             self._context.bodies.release(self._head)
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
         return TooManyBodies(f"the bodies of other requests fill all {limit}; try again in 1 s", retry_after=1)
 
     def check(self, now: float) -> None:
-        """Close what has been too slow (called by the sweeper)."""
+        """Close what has been too slow (called by the ticker)."""
         if now < self._deadline:
             return
         self._deadline = math.inf

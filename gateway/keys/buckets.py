@@ -2,8 +2,8 @@
 
 A request asks it many times and must not wait, so the calls are synchronous. An implementation for several replicas
 keeps this one's numbers and exchanges what was added with the others through Valkey beside the data path, some times a
-second: every number here is a sum, so what others have added is added too. Attained service (`attained_service.Attained`) is of
-the same kind.
+second: every number here is a sum, so what others have added is added too. Attained service
+(`attained_service.Attained`) is of the same kind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 MINUTE_S = 60.0
 
 
-class State(Protocol):
+class Buckets(Protocol):
     """Buckets that fill again, and counts of what runs, by name. Times are seconds of the caller's clock."""
 
     def take(self, bucket: str, amount: float, per_minute: float, now: float) -> float:
@@ -37,7 +37,7 @@ class State(Protocol):
     def running(self, name: str) -> int: ...
 
 
-class LocalState:
+class LocalBuckets:
     """One gateway alone.
 
     A bucket is one number: the time at which it will be full (the generic cell rate algorithm). What was taken moves it

@@ -54,7 +54,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class UsageLine:
     """Sums of a report.
 
     ``name``: what they are of, with `SEPARATOR` between several. ``estimated``: how many of the requests the gateway
@@ -113,7 +113,7 @@ def merge(into: Tally, more: Tally) -> None:
         have[:] = [a + b for a, b in zip(have, sums, strict=True)]
 
 
-def report(connection: sqlite3.Connection, by: Iterable[str], since: str, until: str) -> list[Line]:
+def report(connection: sqlite3.Connection, by: Iterable[str], since: str, until: str) -> list[UsageLine]:
     """Sums by key, model or day, or several of them; ``since`` and ``until`` are days, both included."""
     columns = [GROUPS[name] for name in by]
     name = " || char(31) || ".join(columns) or "'all'"
@@ -122,4 +122,4 @@ def report(connection: sqlite3.Connection, by: Iterable[str], since: str, until:
         " sum(CASE WHEN exact THEN 0 ELSE requests END) FROM usage WHERE day BETWEEN ? AND ? GROUP BY 1 ORDER BY 1",
         (since, until),
     )
-    return [Line(*row) for row in found]
+    return [UsageLine(*row) for row in found]

@@ -8,14 +8,14 @@ from types import TracebackType
 
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import Forbidden, Overloaded, StructuredNotAllowed
-from gateway.keys.buckets import MINUTE_S, State
+from gateway.keys.buckets import MINUTE_S, Buckets
 
 _LEFT = b"x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %b\r\n"
 _REQUESTS_LEFT = _LEFT.replace(b"{0}", b"requests")
 _TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
 
 
-class Paid:
+class Charge:
     """One request within its key's limits, from its admission to its end.
 
     ``headers``: what its key has left, as header lines.
@@ -34,14 +34,14 @@ class Paid:
         """What it cost in the end."""
         self._usage = usage
 
-    def __enter__(self) -> Paid:
+    def __enter__(self) -> Charge:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._limits.left(self._who, self._charged, self._usage)
 
 
-class _Free(Paid):
+class _NoCharge(Charge):
     """Of a key without limits; one for all, since it keeps nothing."""
 
     __slots__ = ()
@@ -59,10 +59,10 @@ class _Free(Paid):
 class KeyLimits:
     """Token buckets and counts by key. Only ever called from the event loop's thread."""
 
-    def __init__(self, state: State, clock: Callable[[], float]) -> None:
+    def __init__(self, state: Buckets, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
-        self._free = _Free()
+        self._free = _NoCharge()
 
     def permit(self, who: Principal, model: str, structured: bool = False) -> None:
         """Judge the model before anything is said about it, and whether an engine may compile a form for the answer.
@@ -78,7 +78,7 @@ class KeyLimits:
                 "this key may not use structured output (a schema, a pattern, a tool that is strict or required)"
             )
 
-    def enter(self, who: Principal, call: Call) -> Paid:
+    def enter(self, who: Principal, call: Call) -> Charge:
         """Take a request into account. The caller leaves the returned context when the request has ended.
 
         Raises:
@@ -93,7 +93,7 @@ class KeyLimits:
         charged = self._take(who, call, now)
         if who.concurrent is not None:
             state.enter(who.name)
-        return Paid(self, who, charged, self._headers(who, now))
+        return Charge(self, who, charged, self._headers(who, now))
 
     def left(self, who: Principal, charged: float, usage: Usage | None) -> None:
         """A request has ended: what it was charged is set right by what it has used."""

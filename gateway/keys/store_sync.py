@@ -58,7 +58,7 @@ class _Batch:
         return bool(self.days or self.used)
 
 
-class Bookkeeper:
+class StoreSync:
     """Keeps an open store for a running gateway. A store that cannot be written costs no request.
 
     ``failures``: writes that failed; what they held is kept and tried again.

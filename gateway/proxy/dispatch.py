@@ -8,8 +8,8 @@ Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
 ``unread``    the same, and its kernel has not given the request to the engine: as when a process ends by itself.
 ``unsent``    the connection failed, or broke before the whole request had been written. To another engine, as often as
               there are engines; not after ``stale``, for then the request may be what has ended the process.
-``declined``  vLLM's 500 with `exchange.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun with
-              it, so a second one does it for the first time. Once.
+``declined``  vLLM's 500 with `relay.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun
+              with it, so a second one does it for the first time. Once.
 ``EngineFull``  its own queue is full, it has not begun. To another engine, as often as there are engines.
 ``silent``    lost without a byte by an engine that has said by then that it is ending. To another engine, once.
 
@@ -21,16 +21,16 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.admission.slots import Place
+from gateway.admission.slots import Slot
 from gateway.core.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
-from gateway.engines.registry import Backends
-from gateway.engines.replica import Address
+from gateway.engines.registry import EngineRegistry
+from gateway.engines.replica import Replica
 from gateway.http.reply import Reply
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.job import Job
 from gateway.proxy.relay import Outcome
 from gateway.proxy.retry_budget import RetryBudget
-from gateway.telemetry.access_log import Visit
+from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.metrics import Metrics
 
 
@@ -39,75 +39,75 @@ class Dispatch:
 
     def __init__(
         self,
-        backends: Backends,
+        registry: EngineRegistry,
         exchange: Exchange,
         metrics: Metrics,
         budget: RetryBudget,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._backends = backends
+        self._registry = registry
         self._exchange = exchange
         self._metrics = metrics
         self._budget = budget
         self._loop = loop
 
-    async def run(self, place: Place, job: Job, reply: Reply, visit: Visit) -> Outcome:
+    async def run(self, slot: Slot, job: Job, reply: Reply, record: RequestRecord) -> Outcome:
         """Relay the answer to ``reply``.
 
         Raises:
             EngineBroken, EngineSilent, Overloaded, NoEngineUp: nothing has been written to ``reply``.
         """
-        tried: list[Address] = []
+        tried: list[Replica] = []
         again = fresh = had = False  # had: an engine may have had it that is not there any more
-        self._budget.request(place.hold.began)
+        self._budget.request(slot.hold.began)
         while True:
-            address = place.engine
-            visit.engine, visit.address = address.engine.name, address.label
+            replica = slot.engine
+            record.engine, record.address = replica.engine.name, replica.label
             if job.call.structured:
-                address.structured_at = self._loop.time()
+                replica.structured_at = self._loop.time()
             try:
-                outcome = await self._exchange.run(address.target, job, reply, fresh)
+                outcome = await self._exchange.run(replica.target, job, reply, fresh)
             except EngineBroken as error:
                 if error.how in ("stale", "unread"):  # a new connection is neither, so this happens once
                     fresh, had = True, error.how == "stale"
-                    self._metrics.retried(address.engine.name)
+                    self._metrics.retried(replica.engine.name)
                     continue
-                self._backends.failed(address, error, job.call.structured)
+                self._registry.failed(replica, error, job.call.structured)
                 if error.how != "unsent" or had:
-                    if again or not (error.how == "declined" or (error.how != "broken" and address.ending)):
+                    if again or not (error.how == "declined" or (error.how != "broken" and replica.ending)):
                         raise
                     again = True
-                self._move(error, place, job, tried)
+                self._move(error, slot, job, tried)
                 fresh = False
             except EngineFull as error:
-                self._move(error, place, job, tried)
+                self._move(error, slot, job, tried)
                 fresh = False
             except EngineSilent as error:
-                self._backends.failed(address, error)
+                self._registry.failed(replica, error)
                 raise
             else:
-                self._judge(address, outcome)
+                self._judge(replica, outcome)
                 return outcome
 
-    def _judge(self, address: Address, outcome: Outcome) -> None:
+    def _judge(self, replica: Replica, outcome: Outcome) -> None:
         if outcome == "ok":
-            address.breaker.succeeded()
+            replica.circuit_breaker.succeeded()
         elif outcome in ("cut", "engine_error", "engine_timeout"):
-            self._backends.failed(address, EngineBroken(f"an answer of {address.target.label} broke off ({outcome})"))
+            self._registry.failed(replica, EngineBroken(f"an answer of {replica.target.label} broke off ({outcome})"))
 
-    def _move(self, error: EngineBroken | EngineFull, place: Place, job: Job, tried: list[Address]) -> None:
+    def _move(self, error: EngineBroken | EngineFull, slot: Slot, job: Job, tried: list[Replica]) -> None:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
-        failed = place.engine
+        failed = slot.engine
         tried.append(failed)
-        place.move(self._another(error, job, tried))
+        slot.move(self._another(error, job, tried))
         self._metrics.retried(failed.engine.name)
 
-    def _another(self, error: EngineBroken | EngineFull, job: Job, tried: list[Address]) -> Address:
-        other = self._backends.another(job.call, tried)
+    def _another(self, error: EngineBroken | EngineFull, job: Job, tried: list[Replica]) -> Replica:
+        other = self._registry.another(job.call, tried)
         if other is None:
             ending: GatewayError = error
             if isinstance(error, EngineBroken) and error.how in ("unsent", "declined"):
-                ending = self._backends.none_up(job.call.model)
+                ending = self._registry.none_up(job.call.model)
             raise ending from None
         if not self._budget.take(self._loop.time()):
             raise error

@@ -6,8 +6,8 @@ import asyncio
 
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, GatewayBusy
-from gateway.core.ticker import Sweeper
-from gateway.engines.replica import Target
+from gateway.core.ticker import Ticker
+from gateway.engines.replica import Destination
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
 from gateway.proxy.job import Job
@@ -17,16 +17,16 @@ from gateway.proxy.relay import Outcome, Relay
 class Exchange:
     """Sends requests and waits for the end of their answers."""
 
-    def __init__(self, limits: Limits, sweeper: Sweeper, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, limits: Limits, ticker: Ticker, loop: asyncio.AbstractEventLoop) -> None:
         self._limits = limits
-        self._sweeper = sweeper
+        self._ticker = ticker
         self._loop = loop
 
     def use(self, limits: Limits) -> None:
         """Other limits for requests from now on."""
         self._limits = limits
 
-    async def run(self, target: Target, job: Job, reply: Reply, fresh: bool = False) -> Outcome:
+    async def run(self, target: Destination, job: Job, reply: Reply, fresh: bool = False) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
 
         Args:
@@ -41,7 +41,7 @@ class Exchange:
             target.pool.close()
         connection = target.pool.take() or await self._connect(target)
         relay = Relay(reply, connection, target.label, self._limits, job, self._loop)
-        self._sweeper.add(relay)
+        self._ticker.add(relay)
         target.underway.add(relay)
         reply.source = relay
         try:
@@ -51,11 +51,11 @@ class Exchange:
             return await relay.done
         finally:
             reply.source = None
-            self._sweeper.discard(relay)
+            self._ticker.discard(relay)
             target.ended(relay)
             connection.cancel(relay)
 
-    async def _connect(self, target: Target) -> EngineConnection:
+    async def _connect(self, target: Destination) -> EngineConnection:
         try:
             return await target.pool.connect(self._limits.connect_timeout_s)
         except TimeoutError:
@@ -68,7 +68,7 @@ class Exchange:
             raise EngineBroken(f"no connection to {target.label}: {why(error)}", how="unsent") from None
 
 
-def _head(target: Target, path: bytes, request_id: str, length: int) -> bytes:
+def _head(target: Destination, path: bytes, request_id: str, length: int) -> bytes:
     return (
         b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: */*\r\n"
         b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"

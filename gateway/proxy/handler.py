@@ -1,4 +1,4 @@
-"""One request for tokens, from its body to its bill. Reading `serve` alone tells the story."""
+"""Handles one generation request: parse, admit, dispatch, account. Reading `serve` alone tells the story."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 from gateway.admission.controller import Admission
 from gateway.admission.estimates import Estimates
-from gateway.admission.slots import Place
+from gateway.admission.slots import Slot
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.priority import PRIORITIES
 from gateway.dialects.base import Dialect
-from gateway.engines.registry import Backends
+from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
 from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.job import Job
-from gateway.proxy.usage_meter import Meter
-from gateway.telemetry.access_log import Visit
+from gateway.proxy.usage_meter import UsageMeter
+from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.metrics import Metrics
 
 _NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
 
 
 @dataclass(slots=True)
-class Tokens:
+class GenerationHandler:
     """Serves requests that engines answer."""
 
-    backends: Backends
+    registry: EngineRegistry
     estimates: Estimates
     limits: KeyLimits
     admission: Admission
@@ -37,83 +37,83 @@ class Tokens:
     metrics: Metrics
     ledger: Ledger
 
-    async def serve(self, request: Request, reply: Reply, visit: Visit, dialect: Dialect) -> None:
-        """Answer ``request``; what became of it is in ``visit``.
+    async def serve(self, request: Request, reply: Reply, record: RequestRecord, dialect: Dialect) -> None:
+        """Answer ``request``; what became of it is in ``record``.
 
         Raises:
             GatewayError: nothing has been written to ``reply``.
         """
         who = request.principal
         call = dialect.read(request)
-        visit.model = call.model if call.model in self.backends.models() else ""
+        record.model = call.model if call.model in self.registry.models() else ""
         self.limits.permit(who, call.model, call.structured)
-        self.backends.need(call.model)
-        if call.structured and (refusal := self.backends.refusal(call)) is not None:
+        self.registry.need(call.model)
+        if call.structured and (refusal := self.registry.refusal(call)) is not None:
             raise refusal
         if call.ready is not None:
             reply.send(200, JSON, call.ready)
-            visit.outcome = "ok"
+            record.outcome = "ok"
             return
-        if call.opening is not None and self.backends.several(call.model):
+        if call.opening is not None and self.registry.several(call.model):
             call.affinity = call.opening()
         call.opening = None  # it holds the whole body, parsed
         call.level = _level(who, request.headers.get(b"x-priority"))
         self.estimates.estimate(who.name, call)
         with self.limits.enter(who, call) as paid:
             reply.extra = paid.headers
-            visit.stage = "queued"
-            place = self.admission.enter(who, call) or await self._wait(who, call, visit)
-            visit.stage = "waiting"
-            visit.waited = place.waited
-            self.metrics.admitted(call.model, place.waited)
-            with place:
-                meter = Meter(call)
+            record.stage = "queued"
+            slot = self.admission.enter(who, call) or await self._wait(who, call, record)
+            record.stage = "waiting"
+            record.waited = slot.waited
+            self.metrics.admitted(call.model, slot.waited)
+            with slot:
+                meter = UsageMeter(call)
                 if call.stream:
-                    place.hold.progress = meter
+                    slot.hold.progress = meter
                 try:
-                    reply.extra += _queue_headers(place) if place.ticket.position else _NOT_QUEUED
-                    job = Job(call, dialect, meter, visit, self.metrics, request.received)
-                    visit.outcome = await self.dispatch.run(place, job, reply, visit)
+                    reply.extra += _queue_headers(slot) if slot.ticket.position else _NOT_QUEUED
+                    job = Job(call, dialect, meter, record, self.metrics, request.received)
+                    record.outcome = await self.dispatch.run(slot, job, reply, record)
                 except asyncio.CancelledError:
-                    visit.outcome = "client_gone"
-                    self.metrics.cancelled(visit.stage)
+                    record.outcome = "client_gone"
+                    self.metrics.cancelled(record.stage)
                     raise
                 finally:
-                    visit.usage = place.usage = _used(call, meter, visit)
-                    paid.used(visit.usage)
-                    self._bill(who, call, meter, visit)
+                    record.usage = slot.usage = _used(call, meter, record)
+                    paid.used(record.usage)
+                    self._bill(who, call, meter, record)
 
-    async def _wait(self, who: Principal, call: Call, visit: Visit) -> Place:
+    async def _wait(self, who: Principal, call: Call, record: RequestRecord) -> Slot:
         try:
             return await self.admission.wait(who, call)
         except asyncio.CancelledError:
-            self.metrics.cancelled(visit.stage)
+            self.metrics.cancelled(record.stage)
             raise
 
-    def _bill(self, who: Principal, call: Call, meter: Meter, visit: Visit) -> None:
-        if visit.usage is None:
+    def _bill(self, who: Principal, call: Call, meter: UsageMeter, record: RequestRecord) -> None:
+        if record.usage is None:
             return
-        self.estimates.learn(who.name, call, visit.usage)
-        self.metrics.used(who.name, call.model, visit.usage)
+        self.estimates.learn(who.name, call, record.usage)
+        self.metrics.used(who.name, call.model, record.usage)
         if (pace := meter.seconds_per_token) is not None:
             self.metrics.paced(call.model, pace)
-        self.ledger.add(who.name, call.model, visit.usage)
+        self.ledger.add(who.name, call.model, record.usage)
 
 
-def _queue_headers(place: Place) -> bytes:
-    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (place.ticket.position, place.waited)
+def _queue_headers(slot: Slot) -> bytes:
+    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (slot.ticket.position, slot.waited)
 
 
-def _used(call: Call, meter: Meter, visit: Visit) -> Usage | None:
+def _used(call: Call, meter: UsageMeter, record: RequestRecord) -> Usage | None:
     """What the request is billed; None for nothing, when the engine refused it or broke before its first byte.
 
     A client that leaves before the first byte is billed its prompt, which the engine has read by then or will have.
     """
-    if visit.outcome == "engine_rejected":
+    if record.outcome == "engine_rejected":
         return None
     if meter.first_at:
         return meter.usage
-    return Usage(call.prompt_tokens) if visit.outcome == "client_gone" else None
+    return Usage(call.prompt_tokens) if record.outcome == "client_gone" else None
 
 
 def _level(who: Principal, wish: bytes | None) -> int:

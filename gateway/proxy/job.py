@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gateway.core.call import Call
 from gateway.dialects.base import Dialect
-from gateway.proxy.usage_meter import Meter
-from gateway.telemetry.access_log import Visit
+from gateway.proxy.usage_meter import UsageMeter
+from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.metrics import Metrics
 
 
@@ -20,16 +20,16 @@ class Job:
 
     call: Call
     dialect: Dialect
-    meter: Meter
-    visit: Visit
+    meter: UsageMeter
+    record: RequestRecord
     metrics: Metrics
     received: float
 
     def begun(self, status: int, at: float) -> None:
         """The first byte of an answer's body has come; of a stream its first event, not a comment or a ping."""
-        visit = self.visit
-        visit.stage = "streaming"
+        record = self.record
+        record.stage = "streaming"
         # Observed when it happens: a long answer would else report its first token minutes late.
         if self.call.stream and status < 400:
-            visit.ttft = at - self.received
-            self.metrics.first_byte(visit.endpoint, visit.model, visit.ttft)
+            record.ttft = at - self.received
+            self.metrics.first_byte(record.endpoint, record.model, record.ttft)

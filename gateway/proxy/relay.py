@@ -223,7 +223,7 @@ class Relay:
             self._connection.cancel(self)
 
     def check(self, now: float) -> None:
-        """Time limits (called by the sweeper)."""
+        """Time limits (called by the ticker)."""
         if self.done.done():
             return
         if self._moved:

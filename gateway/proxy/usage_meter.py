@@ -37,7 +37,7 @@ def _brings(event: bytes) -> bool:
     return (event.startswith(b"data:") or b"\ndata:" in event) and not event.lstrip(b"\n").startswith(_PINGS)
 
 
-class Meter:
+class UsageMeter:
     """Sees one answer go by. ``first_at`` and ``last_at``: the loop's clock, of the first and the last piece.
 
     ``events``: those that brought something; ``brought``: whether the last piece did.

@@ -20,7 +20,7 @@ LAST_WRITE_S = 1.0
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestRecord:
     """What became of one request.
 
     ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
@@ -66,33 +66,33 @@ class AccessLog:
     def start(self) -> None:
         self._writer.start()
 
-    def add(self, visit: Visit, status: int, seconds: float) -> None:
+    def add(self, record: RequestRecord, status: int, seconds: float) -> None:
         if not self.enabled:
             return
         line: dict[str, object] = {
             "time": round(time.time(), 3),
-            "request_id": visit.request_id,
-            "endpoint": visit.endpoint,
-            "key": visit.key,
-            "model": visit.model,
-            "engine": visit.engine,
+            "request_id": record.request_id,
+            "endpoint": record.endpoint,
+            "key": record.key,
+            "model": record.model,
+            "engine": record.engine,
             "status": status,
-            "outcome": visit.outcome,
+            "outcome": record.outcome,
             "ms": round(seconds * 1000, 1),
         }
-        if visit.address:
-            line["address"] = visit.address
-        if visit.error:
-            line["error"] = visit.error
-        if visit.ttft is not None:
-            line["ttft_ms"] = round(visit.ttft * 1000, 1)
-        if visit.waited is not None:
-            line["waited_ms"] = round(visit.waited * 1000, 1)
-        if visit.stage:
-            line["stage"] = visit.stage
-        if visit.limit:
-            line["limit"] = visit.limit
-        if (usage := visit.usage) is not None:
+        if record.address:
+            line["address"] = record.address
+        if record.error:
+            line["error"] = record.error
+        if record.ttft is not None:
+            line["ttft_ms"] = round(record.ttft * 1000, 1)
+        if record.waited is not None:
+            line["waited_ms"] = round(record.waited * 1000, 1)
+        if record.stage:
+            line["stage"] = record.stage
+        if record.limit:
+            line["limit"] = record.limit
+        if (usage := record.usage) is not None:
             line["prompt_tokens"] = usage.prompt_tokens
             line["cached_tokens"] = usage.cached_tokens
             line["completion_tokens"] = usage.completion_tokens

@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from gateway.admission.controller import Admission
 from gateway.core.call import Principal
-from gateway.core.ticker import Sweeper
-from gateway.engines.registry import Backends
+from gateway.core.ticker import Ticker
+from gateway.engines.registry import EngineRegistry
 from gateway.telemetry.metrics import MAX_KEYS, Histogram, Metrics
 
 Where = TypeVar("Where", bound=tuple[str, ...])
@@ -37,15 +37,15 @@ class Sources:
     deployment: str
     version: str
     metrics: Metrics
-    backends: Backends
+    registry: EngineRegistry
     admission: Admission
-    sweeper: Sweeper
+    ticker: Ticker
     connections: Callable[[], int]
     active_keys: Callable[[], Mapping[str, Principal]]
     ledger_failures: Callable[[], int]
 
 
-class Scrape:
+class Exposition:
     """Renders all of it."""
 
     def __init__(self, sources: Sources) -> None:
@@ -129,37 +129,37 @@ class Scrape:
         yield self._gauge("gateway_drain_rate_requests_per_second", text, ("model",), rates)
 
     def _engines(self) -> Iterator[Metric]:
-        backends = self._sources.backends
+        registry = self._sources.registry
         labels = ("engine_name", "address")
-        addresses = {(address.engine.name, address.label): address for address in backends.addresses()}
-        up = {where: float(address.state == "up") for where, address in addresses.items()}
+        replicas = {(replica.engine.name, replica.label): replica for replica in registry.replicas()}
+        up = {where: float(replica.state == "up") for where, replica in replicas.items()}
         yield self._plain_gauge("gateway_engine_up", "1 if this address takes requests.", labels, up)
-        in_flight = {where: float(address.in_flight) for where, address in addresses.items()}
+        in_flight = {where: float(replica.in_flight) for where, replica in replicas.items()}
         text = "Requests that this address has."
         yield self._gauge("gateway_engine_requests_in_flight", text, labels, in_flight)
         text = "0 takes requests, 1 a tiny generation is being tried, 2 takes none until that has come back."
-        breakers = {where: float(address.breaker.state) for where, address in addresses.items()}
+        breakers = {where: float(replica.circuit_breaker.state) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_breaker_state", text, labels, breakers)
-        stuck = {where: float(bool(address.structured_stuck)) for where, address in addresses.items()}
+        stuck = {where: float(bool(replica.structured_stuck)) for where, replica in replicas.items()}
         text = "1 if structured output is stuck there while plain requests go on."
         yield self._gauge("gateway_structured_output_stuck", text, labels, stuck)
         text = "Requests that this address is given at once, adapted to what it reports."
-        limits = {where: float(address.limit) for where, address in addresses.items()}
+        limits = {where: float(replica.limit) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_limit", text, labels, limits)
         text = "KV-cache tokens that the requests of this address are expected to come to at most."
-        now = max((address.pool.now() for address in addresses.values()), default=0.0)
-        peaks = {where: address.occupancy.peak(now) for where, address in addresses.items()}
+        now = max((replica.pool.now() for replica in replicas.values()), default=0.0)
+        peaks = {where: replica.occupancy.peak(now) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_kv_peak_tokens", text, labels, peaks)
         text = "KV-cache tokens that they may come to: not what others have, nor what is kept free after preemptions."
-        usable = {where: address.occupancy.usable for where, address in addresses.items()}
+        usable = {where: replica.occupancy.usable for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_kv_usable_tokens", text, labels, usable)
         text = "Requests with a prompt of 512 bytes or a session, by whether they went to the engine that knows it."
-        yield self._counter("gateway_affinity", text, ("result",), _singles(backends.affinity.results))
-        retries = {(engine.name,): float(self._sources.metrics.retries[engine.name]) for engine in backends.engines}
+        yield self._counter("gateway_affinity", text, ("result",), _singles(registry.affinity.results))
+        retries = {(engine.name,): float(self._sources.metrics.retries[engine.name]) for engine in registry.engines}
         text = "Requests that were taken from this engine to another."
         yield self._counter("gateway_retries", text, ("engine_name",), retries)
         for field, text in _PLANNED.items():
-            values = {(engine.name,): float(getattr(engine, field)) for engine in backends.engines}
+            values = {(engine.name,): float(getattr(engine, field)) for engine in registry.engines}
             yield self._plain_gauge(f"gateway_engine_{field}", text, ("engine_name",), values)
 
     def _own(self) -> Iterator[Metric]:
@@ -167,12 +167,12 @@ class Scrape:
         text = "Requests admitted or in the queue, and not yet answered."
         yield self._plain_gauge("gateway_requests_in_flight", text, (), {(): float(sources.admission.in_flight)})
         text = "Worst lateness of the event loop in the last 10 to 20 s."
-        yield self._plain_gauge("gateway_event_loop_lag_seconds", text, (), {(): sources.sweeper.lag})
+        yield self._plain_gauge("gateway_event_loop_lag_seconds", text, (), {(): sources.ticker.lag})
         connections = {(): float(sources.connections())}
         yield self._gauge("gateway_connections", "Client connections that are open.", (), connections)
         text = "Writes of usage to the key store that failed; what they held is kept and tried again."
         yield self._counter("gateway_ledger_write_failures", text, (), {(): float(sources.ledger_failures())})
-        failures = {(name,): float(part.failures) for name, part in sources.sweeper.supervisor.parts.items()}
+        failures = {(name,): float(part.failures) for name, part in sources.ticker.supervisor.parts.items()}
         text = "Times that a part of the gateway that runs for ever has failed by a defect and gone on."
         yield self._counter("gateway_task_failures", text, ("task",), failures)
         text = "Times that a changed gateway.yaml or key file was read, by what became of it."

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from itertools import product
 
 from gateway.core.call import Usage
-from gateway.telemetry.access_log import Visit
+from gateway.telemetry.access_log import RequestRecord
 
 OTHER = "other"
 # At 0 from the start, for each model and outcome; the other endpoints appear when they are used.
@@ -110,12 +110,12 @@ class Metrics:
             self.wait[model], self.per_token[model] = Histogram(_WAIT_S), Histogram(_PER_TOKEN_S)
             self.models |= {model}
 
-    def finished(self, visit: Visit, seconds: float) -> None:
+    def finished(self, record: RequestRecord, seconds: float) -> None:
         """A request for tokens or embeddings has come to its end, whatever end."""
-        where = self._where(visit.endpoint, visit.model)
-        outcome = visit.outcome if visit.outcome in OUTCOMES else OTHER
+        where = self._where(record.endpoint, record.model)
+        outcome = record.outcome if record.outcome in OUTCOMES else OTHER
         self.requests[where[0], where[1], outcome] += 1
-        name = self.key(visit.key)
+        name = self.key(record.key)
         self.key_requests[name, outcome] += 1
         histogram = self.duration.get(where)
         if histogram is None:
@@ -123,8 +123,8 @@ class Metrics:
         histogram.observe(seconds)
         if outcome == "client_gone":
             self.disconnects += 1
-        if visit.limit:
-            self.limited[visit.limit if visit.limit in LIMITS else OTHER] += 1
+        if record.limit:
+            self.limited[record.limit if record.limit in LIMITS else OTHER] += 1
 
     def first_byte(self, endpoint: str, model: str, seconds: float) -> None:
         """The first body byte of a stream came so long after the request."""
@@ -135,7 +135,7 @@ class Metrics:
         histogram.observe(seconds)
 
     def admitted(self, model: str, waited: float) -> None:
-        """A request got its place after so many seconds in the queue."""
+        """A request got its slot after so many seconds in the queue."""
         self.wait[model].observe(waited)
 
     def paced(self, model: str, seconds: float) -> None:

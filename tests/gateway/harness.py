@@ -154,8 +154,8 @@ class Gateway(Process):
         wait_until(self.is_up, START_S, "an engine up at the gateway")
 
     def rss_mib(self) -> float:
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        endpoints = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return endpoints * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def write_config(folder: Path, engine_urls: list[str], name: str = "gateway.yaml", /, **settings: Any) -> Path:

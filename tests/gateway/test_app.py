@@ -97,14 +97,12 @@ def test_p82_who_waits_in_the_queue_is_refused_at_once(start_gateway: Callable[.
     assert [json.loads(line)["outcome"] for line in gateway.stdout().splitlines()] == ["stopping", "ok"]
 
 
-def rewrite_places(gateway: Gateway, places: int) -> None:
+def rewrite_places(gateway: Gateway, slots: int) -> None:
     """So many requests in the engine at once."""
     content = yaml.safe_load(gateway.config.read_text())
-    content["engines"][0]["max_num_seqs"] = places
+    content["engines"][0]["max_num_seqs"] = slots
     gateway.config.write_text(yaml.safe_dump(content))
-    wait_until(
-        lambda: f'gateway_engine_max_num_seqs{{engine_name="engine"}} {places}.0' in gateway.metrics(), 5, "told"
-    )
+    wait_until(lambda: f'gateway_engine_max_num_seqs{{engine_name="engine"}} {slots}.0' in gateway.metrics(), 5, "told")
 
 
 def test_p82_streams_over_the_limit_are_told_in_an_event(start_gateway: Callable[..., Gateway], engine: Engine) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.attained_service import BUCKET_S, WINDOW_S, Attained, Window, jain
+from gateway.admission.attained_service import BUCKET_S, WINDOW_S, Attained, ServiceWindow, jain
 
 
 def test_service_halves_in_its_half_life() -> None:
@@ -62,7 +62,7 @@ def test_jains_index_of_known_shares() -> None:
     assert jain([]) == jain([7]) == jain([0, 0]) == 1
 
 
-def run_minute(window: Window, served: dict[str, float], waits: list[str], now: float) -> float:
+def run_minute(window: ServiceWindow, served: dict[str, float], waits: list[str], now: float) -> float:
     for _ in range(int(WINDOW_S / BUCKET_S) * 10):
         now += BUCKET_S / 10
         window.sample(waits, now)
@@ -72,7 +72,7 @@ def run_minute(window: Window, served: dict[str, float], waits: list[str], now: 
 
 
 def test_the_window_judges_only_keys_that_waited_all_along() -> None:
-    window = Window()
+    window = ServiceWindow()
     now = run_minute(window, {"a": 30, "b": 10, "rarely-asks": 0.1}, ["a", "b"], 0)
     assert window.jain(now) == pytest.approx(1600 / 2000)
     now = run_minute(window, {"a": 10, "b": 10}, ["a", "b"], now)

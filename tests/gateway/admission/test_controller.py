@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.admission.controller import ACTIVE_S, NO_ENGINE_GRACE_S, PASSED_S, Admission
-from gateway.admission.slots import Place
+from gateway.admission.slots import Slot
 from gateway.config.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import GatewayError, NoEngineUp, Overloaded, Stopping
 from gateway.core.priority import PRIORITIES
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 from gateway.http.client import Pool
 
 STRUCTURED = 77  # a prompt's tokens, by which a call that is refused is known
@@ -29,11 +29,11 @@ NUMBERS: dict[str, Any] = {
 class Bench:
     """An admission over one engine with some places; ``now`` is its clock."""
 
-    def __init__(self, places: int, max_in_flight: int = 1000, **settings: Any) -> None:
+    def __init__(self, slots: int, max_in_flight: int = 1000, **settings: Any) -> None:
         engine = EngineSettings(
-            name="e", url="http://127.0.0.1:1", models=("m",), **(NUMBERS | {"max_num_seqs": places})
+            name="e", url="http://127.0.0.1:1", models=("m",), **(NUMBERS | {"max_num_seqs": slots})
         )
-        self.address = Address(
+        self.address = Replica(
             engine, "127.0.0.1", Pool("127.0.0.1", 1, asyncio.get_running_loop()), Polling(), lambda: None
         )
         self.up = True
@@ -51,7 +51,7 @@ class Bench:
     def has_room(self, model: str, whole: bool) -> bool:  # noqa: ARG002
         return self.up and self.address.has_room(0, 0, whole)
 
-    def choose(self, call: Call, whole: bool = True) -> Address | None:
+    def choose(self, call: Call, whole: bool = True) -> Replica | None:
         fits = self.up and self.address.has_room(call.prompt_tokens, call.expected_output, whole)
         return self.address if fits else None
 
@@ -66,12 +66,12 @@ class Bench:
 
     def ask(
         self, key: str, level: str = "normal", weight: float = 1.0, prompt: int = 100, output: int = 100
-    ) -> asyncio.Task[Place]:
+    ) -> asyncio.Task[Slot]:
         call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=output, level=PRIORITIES[level])
         call.expected_output = output
         return asyncio.ensure_future(self._enter(Principal(key, weight=weight), call))
 
-    async def _enter(self, who: Principal, call: Call) -> Place:
+    async def _enter(self, who: Principal, call: Call) -> Slot:
         return self.admission.enter(who, call) or await self.admission.wait(who, call)
 
     async def pass_time(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def refusal(task: Awaitable[Place]) -> GatewayError:
+async def refusal(task: Awaitable[Slot]) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         await task
     return caught.value
@@ -93,9 +93,9 @@ async def refusal(task: Awaitable[Place]) -> GatewayError:
 
 async def test_p9_a_place_is_given_back_once_however_the_request_ends() -> None:
     bench = Bench(1)
-    place = await bench.ask("a")
-    place.release(None)
-    place.release(None)
+    slot = await bench.ask("a")
+    slot.release(None)
+    slot.release(None)
     assert bench.address.in_flight == 0
     with pytest.raises(ZeroDivisionError), await bench.ask("a"):
         raise ZeroDivisionError
@@ -104,12 +104,12 @@ async def test_p9_a_place_is_given_back_once_however_the_request_ends() -> None:
 
 async def test_a_queue_is_made_for_whoever_has_to_wait() -> None:
     bench = Bench(1)
-    place = await bench.ask("a")
+    slot = await bench.ask("a")
     assert bench.admission.waiting() == {}
     waiting = bench.ask("b")
     await settle()
     assert bench.admission.waiting() == {"m": {"b": 1}} and bench.admission.in_flight == 2
-    place.release(None)
+    slot.release(None)
     (await waiting).release(None)
     assert bench.admission.waiting() == {"m": {}} and bench.admission.in_flight == 0
 
@@ -128,8 +128,8 @@ async def test_p82_once_closed_it_refuses_who_waits_and_who_comes_and_keeps_who_
 
 async def test_p83_other_numbers_hold_for_who_comes_and_for_whose_turn_it_is() -> None:
     bench = Bench(1, max_queued=8, half_life_s=10)
-    place = await bench.ask("a")
-    place.release(Usage(1000, 1000))
+    slot = await bench.ask("a")
+    slot.release(Usage(1000, 1000))
     running = await bench.ask("c")
     waiting = [bench.ask("a"), bench.ask("b")]
     await settle()
@@ -144,13 +144,13 @@ async def test_p83_other_numbers_hold_for_who_comes_and_for_whose_turn_it_is() -
 
 async def test_p42_requests_wait_in_the_gateway_and_not_in_the_engine() -> None:
     bench = Bench(2)
-    places = [await bench.ask("a") for _ in range(2)]
+    slots = [await bench.ask("a") for _ in range(2)]
     waiting = [bench.ask("a") for _ in range(3)]
     await settle()
     assert bench.address.in_flight == 2
     assert bench.admission.waiting() == {"m": {"a": 3}}
     bench.now += 1.5
-    places[0].release(Usage(100, 100))
+    slots[0].release(Usage(100, 100))
     await settle()
     assert [task.done() for task in waiting] == [True, False, False]
     assert (await waiting[0]).waited == 1.5
@@ -161,11 +161,11 @@ async def test_p42_requests_wait_in_the_gateway_and_not_in_the_engine() -> None:
 
 async def test_p9_a_full_queue_refuses_with_the_time_that_it_will_take() -> None:
     bench = Bench(4, max_queued=8)
-    places = [await bench.ask("a") for _ in range(4)]
+    slots = [await bench.ask("a") for _ in range(4)]
     for _ in range(40):  # two requests a second leave
         bench.now += 0.5
-        places.pop(0).release(Usage(10, 10))
-        places.append(await bench.ask("a"))
+        slots.pop(0).release(Usage(10, 10))
+        slots.append(await bench.ask("a"))
     waiting = [bench.ask("a") for _ in range(8)]
     await settle()
     error = await refusal(bench.ask("a"))
@@ -192,17 +192,17 @@ async def test_p43_a_full_queue_puts_out_the_newest_of_the_longest_line() -> Non
 
 async def test_p43_who_has_had_least_is_next() -> None:
     bench = Bench(1)
-    place = await bench.ask("heavy")
+    slot = await bench.ask("heavy")
     heavy = [bench.ask("heavy") for _ in range(5)]
     light = [bench.ask("light") for _ in range(2)]
     await settle()
     served = []
     for _ in range(7):
-        place.release(Usage(100, 400))
+        slot.release(Usage(100, 400))
         await settle()
         done = next(task for task in [*heavy, *light] if task.done() and task not in served)
         served.append(done)
-        place = done.result()
+        slot = done.result()
     assert [task in light for task in served[:4]].count(True) == 2
     assert served[0] in light
 
@@ -212,14 +212,14 @@ async def test_p43_under_overload_keys_get_service_by_their_weight(weights: tupl
     bench = Bench(4, queue_timeout_s=10_000)
     tokens = {"long": 0.0, "short": 0.0}
     lengths = {"long": 900, "short": 60}
-    waiting: dict[asyncio.Task[Place], str] = {}
+    waiting: dict[asyncio.Task[Slot], str] = {}
 
     def refill() -> None:
         for key, weight in zip(lengths, weights, strict=True):
             for _ in range(12 - list(waiting.values()).count(key)):
                 waiting[bench.ask(key, weight=weight)] = key
 
-    ends: list[tuple[float, Place, str]] = []
+    ends: list[tuple[float, Slot, str]] = []
     while bench.now < 700:
         refill()
         await settle()
@@ -228,9 +228,9 @@ async def test_p43_under_overload_keys_get_service_by_their_weight(weights: tupl
             ends.append((bench.now + lengths[key] / 50, task.result(), key))
         bench.admission.check(bench.now)
         ends.sort(key=lambda end: end[0])
-        bench.now, place, key = ends.pop(0)
+        bench.now, slot, key = ends.pop(0)
         tokens[key] += 100 + 4 * lengths[key]
-        place.release(Usage(100, lengths[key], exact=True))
+        slot.release(Usage(100, lengths[key], exact=True))
     share = (tokens["short"] / weights[1]) / (tokens["long"] / weights[0])
     assert 0.8 < share < 1.25
     assert bench.admission.jain() > 0.95
@@ -276,18 +276,18 @@ async def test_p44_without_other_keys_nothing_is_kept_back() -> None:
 
 async def test_p45_a_lower_priority_waits_longer_but_is_never_starved() -> None:
     bench = Bench(1, ageing_s=10, queue_timeout_s=1000)
-    place = await bench.ask("a")
+    slot = await bench.ask("a")
     batch = bench.ask("batch", "batch")
     await settle()
     served_before = 0
     while not batch.done():
         urgent = bench.ask("urgent", "interactive")
         await bench.pass_time(1)
-        place.release(Usage(100, 100))
+        slot.release(Usage(100, 100))
         await settle()
         if urgent.done():
             served_before += 1
-            place = urgent.result()
+            slot = urgent.result()
         else:
             urgent.cancel()
             await settle()
@@ -350,13 +350,13 @@ async def test_p152_who_waits_for_structured_output_that_is_stuck_is_told() -> N
 
 async def test_p20_a_client_that_leaves_the_queue_leaves_nothing_behind() -> None:
     bench = Bench(1)
-    place = await bench.ask("a")
+    slot = await bench.ask("a")
     gone, stays = bench.ask("a"), bench.ask("b")
     await settle()
     gone.cancel()
     await settle()
     assert bench.admission.in_flight == 2
-    place.release(None)
+    slot.release(None)
     await settle()
     stays.result().release(None)
     assert (bench.admission.in_flight, bench.address.in_flight) == (0, 0)
@@ -364,10 +364,10 @@ async def test_p20_a_client_that_leaves_the_queue_leaves_nothing_behind() -> Non
 
 async def test_p20_a_client_that_leaves_as_it_is_served_gives_the_place_to_the_next() -> None:
     bench = Bench(1)
-    place = await bench.ask("a")
+    slot = await bench.ask("a")
     gone, stays = bench.ask("a"), bench.ask("a")
     await settle()
-    place.release(None)  # grants it to `gone`, which is cancelled before it has run
+    slot.release(None)  # grants it to `gone`, which is cancelled before it has run
     gone.cancel()
     await settle()
     assert stays.done()
@@ -420,8 +420,8 @@ async def test_p110_a_large_request_is_passed_for_a_moment_and_not_for_ever() ->
     late = bench.ask("c")
     await settle()
     assert (large.done(), late.done()) == (False, False)
-    for place in running:
-        place.release(Usage(20_000, 1000))
+    for slot in running:
+        slot.release(Usage(20_000, 1000))
     await settle()
     assert large.done() and late.done()
 

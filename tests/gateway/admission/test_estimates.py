@@ -11,8 +11,8 @@ from gateway.admission.estimates import (
     FIRST_GUESS_TOKENS,
     QUANTILE,
     REMEMBERED,
+    AnswerLengths,
     Estimates,
-    Lengths,
 )
 from gateway.core.call import Call, Usage
 
@@ -111,7 +111,7 @@ def test_kinds_are_bounded() -> None:
 
 @given(lengths=st.lists(st.integers(0, 10_000), min_size=1, max_size=200))
 def test_the_quantile_is_of_the_last_ones(lengths: list[int]) -> None:
-    known = Lengths()
+    known = AnswerLengths()
     for length in lengths:
         known.add(length)
     last = sorted(lengths[-REMEMBERED:])
@@ -121,7 +121,7 @@ def test_the_quantile_is_of_the_last_ones(lengths: list[int]) -> None:
 
 @given(bounds=st.lists(st.integers(64, 127), min_size=4, max_size=200))
 def test_p110_who_writes_to_the_bound_is_expected_to_do_so_whatever_it_is(bounds: list[int]) -> None:
-    known = Lengths()
+    known = AnswerLengths()
     for bound in bounds:
         known.add(bound, bound)
     assert [known.expected(bound) for bound in (64, 100, 127)] == [64, 100, 127]

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from gateway.core.supervisor import Supervisor
-from gateway.core.ticker import INTERVAL_S, Sweeper
+from gateway.core.ticker import INTERVAL_S, Ticker
 
 
 class Noting:
@@ -18,27 +18,27 @@ class Noting:
 
 
 async def test_what_is_watched_is_looked_at_until_it_is_discarded() -> None:
-    sweeper, kept, dropped = Sweeper(asyncio.get_running_loop(), Supervisor()), Noting(), Noting()
-    sweeper.add(kept)
-    sweeper.add(dropped)
-    sweeper.start()
+    ticker, kept, dropped = Ticker(asyncio.get_running_loop(), Supervisor()), Noting(), Noting()
+    ticker.add(kept)
+    ticker.add(dropped)
+    ticker.start()
     await asyncio.sleep(2.5 * INTERVAL_S)
-    sweeper.discard(dropped)
+    ticker.discard(dropped)
     before = len(dropped.seen)
     await asyncio.sleep(2.5 * INTERVAL_S)
-    sweeper.stop()
+    ticker.stop()
     assert len(kept.seen) > before > 0
     assert len(dropped.seen) == before
 
 
 async def test_a_blocked_loop_is_seen_as_lag() -> None:
-    sweeper = Sweeper(asyncio.get_running_loop(), Supervisor())
-    sweeper.start()
+    ticker = Ticker(asyncio.get_running_loop(), Supervisor())
+    ticker.start()
     await asyncio.sleep(INTERVAL_S / 2)
     time.sleep(INTERVAL_S + 0.25)  # noqa: ASYNC251 - what is to be seen
     await asyncio.sleep(2 * INTERVAL_S)
-    sweeper.stop()
-    assert 0.2 < sweeper.lag < 2
+    ticker.stop()
+    assert 0.2 < ticker.lag < 2
 
 
 class Failing:
@@ -52,16 +52,16 @@ class Failing:
 
 async def test_p142_what_fails_in_a_look_keeps_nothing_else_from_being_looked_at() -> None:
     supervisor = Supervisor()
-    sweeper, failing, noting = Sweeper(asyncio.get_running_loop(), supervisor), [Failing(), Failing()], Noting()
+    ticker, failing, noting = Ticker(asyncio.get_running_loop(), supervisor), [Failing(), Failing()], Noting()
     actions: list[int] = []
-    sweeper.each_tick(lambda: actions.append(1 // 0))
-    sweeper.each_tick(lambda: actions.append(1))
+    ticker.each_tick(lambda: actions.append(1 // 0))
+    ticker.each_tick(lambda: actions.append(1))
     for one in failing:
-        sweeper.add(one)
-    sweeper.add(noting)
-    sweeper.start()
+        ticker.add(one)
+    ticker.add(noting)
+    ticker.start()
     await asyncio.sleep(4.5 * INTERVAL_S)
-    sweeper.stop()
+    ticker.stop()
     looks = len(noting.seen)
     assert looks >= 3 and len(actions) == looks
     assert [one.seen for one in failing] == [looks, looks]

@@ -34,11 +34,9 @@ def test_p11_two_choices_keep_many_engines_even() -> None:
     assert max(work) - min(work) <= 6
 
 
-@given(least=WORK, known=st.floats(0, 1), places=st.integers(1, 256), cost=st.floats(1, 1e5))
-def test_p85_affinity_costs_nothing_while_the_work_is_even(
-    least: float, known: float, places: int, cost: float
-) -> None:
-    assert balancing.keeps(least, least, known, places, cost)
+@given(least=WORK, known=st.floats(0, 1), slots=st.integers(1, 256), cost=st.floats(1, 1e5))
+def test_p85_affinity_costs_nothing_while_the_work_is_even(least: float, known: float, slots: int, cost: float) -> None:
+    assert balancing.keeps(least, least, known, slots, cost)
 
 
 @given(
@@ -46,14 +44,14 @@ def test_p85_affinity_costs_nothing_while_the_work_is_even(
     least=WORK,
     known=st.floats(0, 1),
     more=st.floats(0, 1),
-    places=st.integers(1, 256),
+    slots=st.integers(1, 256),
     cost=st.floats(1, 1e5),
 )
 def test_p85_the_more_is_known_the_longer_it_holds(
-    work: float, least: float, known: float, more: float, places: int, cost: float
+    work: float, least: float, known: float, more: float, slots: int, cost: float
 ) -> None:
-    if balancing.keeps(work, least, min(known, more), places, cost):
-        assert balancing.keeps(work, least, max(known, more), places, cost)
+    if balancing.keeps(work, least, min(known, more), slots, cost):
+        assert balancing.keeps(work, least, max(known, more), slots, cost)
 
 
 def test_p85_it_ends_where_the_formula_says() -> None:

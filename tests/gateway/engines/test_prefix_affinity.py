@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engines import prefix_affinity
-from gateway.engines.prefix_affinity import ENDS, Memory, blocks
+from gateway.engines.prefix_affinity import ENDS, PrefixMemory, blocks
 
 TEXT = st.text(max_size=3000)
 SYSTEM = "You are a careful assistant. " * 60
@@ -82,7 +82,7 @@ def test_p85_a_session_is_a_key_of_its_own_for_each_client() -> None:
 
 
 def test_p85_the_longest_known_beginning_counts() -> None:
-    memory = Memory(100)
+    memory = PrefixMemory(100)
     system, whole = blocks(chat(SYSTEM), "m"), blocks(chat(SYSTEM, "question " * 200), "m")
     memory.remember(system, 0b01)
     memory.remember(whole, 0b10)
@@ -93,13 +93,13 @@ def test_p85_the_longest_known_beginning_counts() -> None:
 
 
 def test_p85_a_session_that_is_known_is_the_whole_prompt() -> None:
-    memory = Memory(100)
+    memory = PrefixMemory(100)
     memory.remember(blocks({}, "m", b"s"), 0b1)
     assert memory.find(blocks(chat(SYSTEM), "m", b"s"), 0b1) == (0b1, None)
 
 
 def test_p85_an_engine_that_was_started_anew_is_forgotten() -> None:
-    memory = Memory(100)
+    memory = PrefixMemory(100)
     found = blocks(chat(SYSTEM), "m")
     memory.remember(found, 0b01)
     memory.remember(found, 0b10)
@@ -111,7 +111,7 @@ def test_p85_an_engine_that_was_started_anew_is_forgotten() -> None:
 
 @given(size=st.integers(1, 50), prompts=st.lists(st.integers(0, 30), max_size=60))
 def test_p85_the_memory_is_bounded_and_keeps_the_newest(size: int, prompts: list[int]) -> None:
-    memory = Memory(size)
+    memory = PrefixMemory(size)
     for number in prompts:
         memory.remember((number,), 1)
         assert len(memory) <= size
@@ -119,4 +119,4 @@ def test_p85_the_memory_is_bounded_and_keeps_the_newest(size: int, prompts: list
 
 
 def test_results_are_counted_from_the_start() -> None:
-    assert dict(Memory(1).results) == dict.fromkeys(prefix_affinity.RESULTS, 0)
+    assert dict(PrefixMemory(1).results) == dict.fromkeys(prefix_affinity.RESULTS, 0)

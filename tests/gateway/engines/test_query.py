@@ -11,7 +11,7 @@ import pytest
 
 from gateway.config.settings import EngineSettings, Polling
 from gateway.engines.query import NoConnection, ask
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 from gateway.http.client import Pool
 from tests.gateway.harness import Engine, free_port
 from tests.gateway.scripted import Scripted, answer
@@ -19,10 +19,10 @@ from tests.gateway.scripted import Scripted, answer
 NUMBERS: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
 
 
-def address_at(port: int) -> Address:
+def address_at(port: int) -> Replica:
     engine = EngineSettings(name="e", url=f"http://127.0.0.1:{port}", models=("tiny",), **NUMBERS)
     loop = asyncio.get_running_loop()
-    return Address(engine, "127.0.0.1", Pool("127.0.0.1", port, loop), Polling(), lambda: None)
+    return Replica(engine, "127.0.0.1", Pool("127.0.0.1", port, loop), Polling(), lambda: None)
 
 
 async def test_a_page_of_many_pieces_is_collected(start_engine: Callable[..., Engine]) -> None:

@@ -16,9 +16,9 @@ from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
 from gateway.core.errors import NoEngineUp
 from gateway.core.supervisor import Supervisor
-from gateway.core.ticker import Sweeper
+from gateway.core.ticker import Ticker
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.registry import Backends
+from gateway.engines.registry import EngineRegistry
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, free_port, post_bytes, wait_until
 
 URL = "/v1/chat/completions"
@@ -185,29 +185,29 @@ async def test_p11_every_address_behind_a_name_is_an_engine_and_leaves_with_the_
     numbers: dict[str, Any] = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 1, "kv_cache_tokens": 1}
     engine = EngineSettings(name="engine", url=f"http://engine:{port}", models=("tiny",), **numbers)
     polling = Polling(health_interval_s=0.05, resolve_interval_s=0.05)
-    backends = Backends([engine], polling, RoutingSettings(), Sweeper(loop, Supervisor()), loop)
-    backends.start()
+    registry = EngineRegistry([engine], polling, RoutingSettings(), Ticker(loop, Supervisor()), loop)
+    registry.start()
 
     async def labels_become(expected: set[str]) -> None:
         async with asyncio.timeout(5):
-            while {address.label for address in _up(backends)} != expected:  # noqa: ASYNC110 - nothing to wait on
+            while {address.label for address in _up(registry)} != expected:  # noqa: ASYNC110 - nothing to wait on
                 await asyncio.sleep(0.02)
 
     try:
         with pytest.raises(NoEngineUp):
-            backends.need("tiny")
+            registry.need("tiny")
         await labels_become({f"127.0.0.1:{port}", f"127.0.0.2:{port}"})
         behind.remove("127.0.0.1")
         await labels_become({f"127.0.0.2:{port}"})
         behind.append("127.0.0.1")
         await labels_become({f"127.0.0.1:{port}", f"127.0.0.2:{port}"})
     finally:
-        backends.stop()
+        registry.stop()
         await asyncio.sleep(0.05)
 
 
-def _up(backends: Backends) -> list[Any]:
-    return [address for address in backends.addresses() if address.state == "up"]
+def _up(registry: EngineRegistry) -> list[Any]:
+    return [address for address in registry.replicas() if address.state == "up"]
 
 
 def shares_of(engines: list[Engine], send: Callable[[], None]) -> list[int]:
@@ -275,18 +275,18 @@ async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_f
         EngineSettings(name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=8, **numbers)
         for index in range(2)
     ]
-    backends = Backends(engines, Polling(), RoutingSettings(), Sweeper(loop, Supervisor()), loop)
-    backends.start()
-    while len(backends.addresses()) < 2:  # noqa: ASYNC110
+    registry = EngineRegistry(engines, Polling(), RoutingSettings(), Ticker(loop, Supervisor()), loop)
+    registry.start()
+    while len(registry.replicas()) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    for address in backends.addresses():
+    for address in registry.replicas():
         address.polled(["m"], None)
         address.proved()
-    over, free = backends.addresses()
+    over, free = registry.replicas()
     for address, count in ((over, 8), (free, 5)):
         for _ in range(count):
             address.take(Hold(1, 1, 1, 1, 0))
     over.limit = 4
-    assert backends.has_room("m", whole=True)
-    assert backends.choose(Call("m", True, b"/", b"")) is free
-    backends.stop()
+    assert registry.has_room("m", whole=True)
+    assert registry.choose(Call("m", True, b"/", b"")) is free
+    registry.stop()

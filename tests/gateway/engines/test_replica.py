@@ -8,7 +8,7 @@ from typing import Any
 from gateway.config.settings import EngineSettings, Polling
 from gateway.core.errors import EngineSilent
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.replica import Address
+from gateway.engines.replica import Replica
 from gateway.engines.vllm_metrics import Report
 from gateway.http.client import Pool
 
@@ -27,12 +27,12 @@ class Bench:
         }
         engine = EngineSettings(name="e", url="http://127.0.0.1:1", models=("m", "n"), **numbers)
         self.changes = 0
-        self.address = Address(engine, "::1", Pool("::1", 1, asyncio.get_running_loop()), Polling(), self._changed)
+        self.address = Replica(engine, "::1", Pool("::1", 1, asyncio.get_running_loop()), Polling(), self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
 
-    def up(self) -> Address:
+    def up(self) -> Replica:
         self.address.polled(["m"], REPORT)
         self.address.proved()
         return self.address
@@ -121,7 +121,7 @@ async def test_p89_its_limit_comes_from_its_reports() -> None:
     assert address.limit == 5  # four that run, and one that waits for the next step
 
 
-def small_cache(bench: Bench) -> Address:
+def small_cache(bench: Bench) -> Replica:
     """Up, with room for 6,400 tokens."""
     bench.up().polled(["m"], Report(0, 0, 0.0, 1, 1, 1, 0, kv_tokens=6400, block_tokens=16))
     return bench.address

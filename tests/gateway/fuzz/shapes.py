@@ -49,16 +49,16 @@ KINDS: list[Any] = [
 def exhausted(path: str) -> Iterator[bytes]:
     """The good body with every one of its values, however deep, missing and of every kind."""
     good: dict[str, Any] = {"model": "tiny", **GOOD[path]}
-    for place in _places(good):
+    for slot in _places(good):
         for kind in (*KINDS, _MISSING):
             body = copy.deepcopy(good)
             holder: Any = body
-            for step in place[:-1]:
+            for step in slot[:-1]:
                 holder = holder[step]
             if kind is _MISSING:
-                del holder[place[-1]]
+                del holder[slot[-1]]
             else:
-                holder[place[-1]] = kind
+                holder[slot[-1]] = kind
             yield json.dumps(body).encode()
 
 
@@ -103,17 +103,17 @@ def spoiled(draw: st.DrawFn) -> tuple[str, bytes]:
 
 def _spoil(draw: st.DrawFn, holder: Any) -> None:
     """Change one value somewhere below ``holder``, an object or a list."""
-    places: list[Any] = sorted(holder) if isinstance(holder, dict) else list(range(len(holder)))
-    if not places:
+    slots: list[Any] = sorted(holder) if isinstance(holder, dict) else list(range(len(holder)))
+    if not slots:
         return
-    place = draw(st.sampled_from(places))
-    if isinstance(holder[place], dict | list) and holder[place] and draw(st.booleans()):
-        holder[place] = json.loads(json.dumps(holder[place]))
-        _spoil(draw, holder[place])
+    slot = draw(st.sampled_from(slots))
+    if isinstance(holder[slot], dict | list) and holder[slot] and draw(st.booleans()):
+        holder[slot] = json.loads(json.dumps(holder[slot]))
+        _spoil(draw, holder[slot])
     elif isinstance(holder, dict) and draw(st.integers(0, 4)) == 0:
-        del holder[place]
+        del holder[slot]
     else:
-        holder[place] = draw(JSON)
+        holder[slot] = draw(JSON)
 
 
 def assert_is_answer(path: str, status: int, body: bytes) -> None:

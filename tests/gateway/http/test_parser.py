@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import GatewayError
 from gateway.http.messages import Request
-from gateway.http.parser import MAX_HEADER_BYTES, RequestReader
+from gateway.http.parser import MAX_HEADER_BYTES, RequestParser
 from tests.gateway.harness import Gateway, Raw
 
 LIMIT = 1000
@@ -28,7 +28,7 @@ class Taker:
 
 def read(pieces: list[bytes]) -> tuple[list[Request], GatewayError | None]:
     taker = Taker()
-    reader = RequestReader(taker, (str(number) for number in itertools.count()), LIMIT)
+    reader = RequestParser(taker, (str(number) for number in itertools.count()), LIMIT)
     try:
         for piece in pieces:
             reader.feed(piece, 0.0)
@@ -37,8 +37,8 @@ def read(pieces: list[bytes]) -> tuple[list[Request], GatewayError | None]:
     return taker.requests, None
 
 
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+def cut(data: bytes, slots: list[int]) -> list[bytes]:
+    edges = [0, *sorted(slot % (len(data) + 1) for slot in slots), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges) if a != b]
 
 
@@ -56,9 +56,9 @@ splits = st.lists(st.integers(0, 10_000), max_size=5)
 
 
 @settings(max_examples=1500, deadline=None)
-@given(head=heads, rest=messages, places=splits)
-def test_p39_any_bytes_are_read_or_refused(head: bytes, rest: bytes, places: list[int]) -> None:
-    requests, error = read(cut(head + rest, places))
+@given(head=heads, rest=messages, slots=splits)
+def test_p39_any_bytes_are_read_or_refused(head: bytes, rest: bytes, slots: list[int]) -> None:
+    requests, error = read(cut(head + rest, slots))
     assert error is None or 400 <= error.status <= 501
     for request in requests:
         assert len(request.body) <= LIMIT
@@ -66,15 +66,15 @@ def test_p39_any_bytes_are_read_or_refused(head: bytes, rest: bytes, places: lis
 
 
 @settings(max_examples=300, deadline=None)
-@given(body=st.binary(max_size=LIMIT), places=splits, sizes=st.lists(st.integers(1, 50), max_size=8))
-def test_p39_a_body_arrives_whole_however_it_is_cut(body: bytes, places: list[int], sizes: list[int]) -> None:
+@given(body=st.binary(max_size=LIMIT), slots=splits, sizes=st.lists(st.integers(1, 50), max_size=8))
+def test_p39_a_body_arrives_whole_however_it_is_cut(body: bytes, slots: list[int], sizes: list[int]) -> None:
     plain = b"POST / HTTP/1.1\r\nHost: g\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     chunks, rest = b"", body
     for size in [*sizes, LIMIT]:
         piece, rest = rest[:size], rest[size:]
         chunks += b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
     chunked = b"POST / HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
-    requests, error = read(cut(plain + chunked, places))
+    requests, error = read(cut(plain + chunked, slots))
     assert error is None
     assert [bytes(request.body) for request in requests] == [body, body]
 

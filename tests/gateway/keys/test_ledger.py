@@ -79,16 +79,16 @@ def test_p79_left_before_the_first_byte_costs_the_prompt(
 def test_p79_left_in_the_queue_costs_nothing(
     start_gateway: Callable[..., Gateway], engine: Engine, store: Path
 ) -> None:
-    places = 3  # so few that none of them are kept for other keys
-    gateway = start_gateway([engine.url], store=str(store), engine_numbers={"max_num_seqs": places})
+    slots = 3  # so few that none of them are kept for other keys
+    gateway = start_gateway([engine.url], store=str(store), engine_numbers={"max_num_seqs": slots})
     gateway.wait_up()
     engine.turn(ttft_ms=60_000)
     body = chat_bytes(stream=True)
     request = post_bytes(body, f"Content-Length: {len(body)}")
     with ExitStack() as running, ExitStack() as queued:
-        for _ in range(places):
+        for _ in range(slots):
             running.enter_context(Raw(gateway.port)).send(request)
-        wait_until(lambda: engine.running() == places, 5, "every place taken")
+        wait_until(lambda: engine.running() == slots, 5, "every place taken")
         for _ in range(2):
             queued.enter_context(Raw(gateway.port)).send(request)
         wait_until(lambda: gateway.metric("gateway_queue_depth") == 2, 5, "two in the queue")
@@ -96,8 +96,8 @@ def test_p79_left_in_the_queue_costs_nothing(
         queued.close()
         wait_until(lambda: gateway.metric("gateway_queue_depth") == 0, 5, "nobody in the queue")
     wait_until(lambda: engine.running() == 0, 5, "all gone")
-    wait_until(lambda: sums(store)[0] >= places, SOON_S, "written")
-    assert sums(store) == (places, places * (len(body) // 4), 0, places)
+    wait_until(lambda: sums(store)[0] >= slots, SOON_S, "written")
+    assert sums(store) == (slots, slots * (len(body) // 4), 0, slots)
 
 
 def test_p78_what_an_engine_refuses_or_breaks_is_not_billed(

@@ -13,7 +13,7 @@ from openai import OpenAI, RateLimitError
 
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import Overloaded
-from gateway.keys.buckets import LocalState
+from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits, duration
 from tests.gateway.harness import Engine, Gateway, Raw, bearer, chat, chat_bytes, error_of, keys, post_bytes, wait_until
 
@@ -181,7 +181,7 @@ def test_p77_many_at_once_never_get_more_than_the_limit(with_key: Callable[..., 
 
 def test_a_request_that_is_refused_for_its_tokens_is_not_counted_as_one() -> None:
     now = 0.0
-    limits = KeyLimits(LocalState(), lambda: now)
+    limits = KeyLimits(LocalBuckets(), lambda: now)
     who = Principal("a", requests_per_minute=10, tokens_per_minute=100)
     call = Call("m", True, b"/", b"", prompt_tokens=90, output_tokens=5, expected_output=5)
     with limits.enter(who, call) as paid:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from gateway.keys import spill
-from gateway.keys.ledger import MOST, Line, Tally, report, write
+from gateway.keys.ledger import MOST, Tally, UsageLine, report, write
 from gateway.keys.store import KeyStore, Terms
 
 DAYS: dict[str, Tally] = {
     "2026-11-29": {("alice", "tiny", True): [2, 30, 10, 40], ("alice", "tiny", False): [1, 5, 0, 6]},
     "2026-11-30": {("bob", "tiny", True): [1, 1, 1, 1]},
 }
-SUMS = [Line("alice", 3, 35, 10, 46, 1), Line("bob", 1, 1, 1, 1, 0)]
+SUMS = [UsageLine("alice", 3, 35, 10, 46, 1), UsageLine("bob", 1, 1, 1, 1, 0)]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def kept(store: KeyStore, used: dict[str, float] | None = None) -> Path:
     return path
 
 
-def sums(store: KeyStore) -> list[Line]:
+def sums(store: KeyStore) -> list[UsageLine]:
     return report(store.connection, ["key"], "2026-01-01", "2026-12-31")
 
 
@@ -131,4 +131,4 @@ def test_p80_a_count_beyond_all_sense_holds_up_no_other(store: KeyStore) -> None
         write(
             store.connection, {"2026-11-30": {("a", "m", True): [1, huge, huge, huge], ("b", "m", True): [1] * 4}}, {}
         )
-    assert sums(store) == [Line("a", 3, MOST, MOST, MOST, 0), Line("b", 3, 3, 3, 3, 0)]
+    assert sums(store) == [UsageLine("a", 3, MOST, MOST, MOST, 0), UsageLine("b", 3, 3, 3, 3, 0)]

@@ -24,7 +24,7 @@ from gateway.keys.auth import Auth
 from gateway.keys.ledger import Ledger
 from gateway.keys.ledger import write as ledger_write
 from gateway.keys.store import KeyStore
-from gateway.keys.store_sync import Bookkeeper
+from gateway.keys.store_sync import StoreSync
 from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, used, wait_until
 
 URL = "/v1/chat/completions"
@@ -205,7 +205,7 @@ async def test_p161_where_no_file_can_be_written_the_log_has_the_line_for_it(
 
     monkeypatch.setattr(spill, "keep", full)
     ledger = Ledger()
-    books = Bookkeeper(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
+    books = StoreSync(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
     books.start()
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -234,7 +234,7 @@ async def test_p80_whatever_goes_wrong_once_does_not_end_the_accounting(
 
     monkeypatch.setattr(store_sync, "write", write)
     ledger = Ledger()
-    books = Bookkeeper(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
+    books = StoreSync(KeyStore(store), Auth(), ledger, Supervisor(), asyncio.get_running_loop())
     books.start()
     ledger.add("alice", "tiny", Usage(3, 4, 1))
     books.tick()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.core.call import Call, Usage
-from gateway.proxy.usage_meter import Meter, brings
+from gateway.proxy.usage_meter import UsageMeter, brings
 
 DELTA = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 USAGE = (
@@ -21,8 +21,10 @@ DONE = b"data: [DONE]\n\n"
 END = b'"type":"response.completed"}\n\n'
 
 
-def meter(hides: bool = True, stream: bool = True, first_at: float = 1.0, usage_ends: tuple[bytes, ...] = ()) -> Meter:
-    made = Meter(Call("m", stream, b"/", b"", hides, prompt_tokens=9, usage_ends=usage_ends))
+def meter(
+    hides: bool = True, stream: bool = True, first_at: float = 1.0, usage_ends: tuple[bytes, ...] = ()
+) -> UsageMeter:
+    made = UsageMeter(Call("m", stream, b"/", b"", hides, prompt_tokens=9, usage_ends=usage_ends))
     made.first_at, made.last_at = first_at, 3.0
     return made
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from gateway.core.supervisor import Supervisor
-from gateway.telemetry.access_log import MAX_WAITING_BYTES, PIECE_BYTES, AccessLog, Visit
+from gateway.telemetry.access_log import MAX_WAITING_BYTES, PIECE_BYTES, AccessLog, RequestRecord
 from tests.gateway.harness import (
     KEY,
     ROOT,
@@ -128,20 +128,20 @@ def test_p36_lines_that_a_slow_reader_loses_are_counted_and_no_more_wait_than_th
     unread, full = os.pipe()
     log = AccessLog(full, True, Supervisor())
     log.start()
-    visit = Visit(request_id="1", endpoint="/v1/chat/completions", outcome="ok")
+    record = RequestRecord(request_id="1", endpoint="/v1/chat/completions", outcome="ok")
     added = 0
     while log.waiting <= MAX_WAITING_BYTES:
-        log.add(visit, 200, 0.1)
+        log.add(record, 200, 0.1)
         added += 1
     for _ in range(1000):
-        log.add(visit, 200, 0.1)
+        log.add(record, 200, 0.1)
     log.flush()
     assert log.waiting <= MAX_WAITING_BYTES + 2 * PIECE_BYTES
     said: list[bytes] = []
     reader = threading.Thread(target=lambda: said.extend(iter(lambda: os.read(unread, 65536), b"")))
     reader.start()
     wait_until(lambda: not log.waiting, 10, "all written")
-    log.add(visit, 200, 0.1)
+    log.add(record, 200, 0.1)
     log.stop()
     os.close(full)
     reader.join(10)
@@ -159,7 +159,7 @@ def test_p36_every_line_is_written_once_also_where_the_reader_takes_a_part_at_a_
     log.start()
     count = 3000  # several pieces, each larger than what a pipe takes at once
     for number in range(count):
-        log.add(Visit(request_id=str(number), endpoint=URL, outcome="ok"), 200, 0.1)
+        log.add(RequestRecord(request_id=str(number), endpoint=URL, outcome="ok"), 200, 0.1)
     said: list[bytes] = []
     reader = threading.Thread(target=lambda: said.extend(iter(lambda: os.read(unread, 5000), b"")))
     reader.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.call import Usage
-from gateway.telemetry.access_log import Visit
+from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.metrics import MAX_KEYS, OTHER, Metrics
 
 
@@ -19,7 +19,7 @@ def test_p35_there_are_only_so_many_keys() -> None:
 
 def test_p35_what_is_not_in_the_sets_is_other() -> None:
     metrics = Metrics(["tiny"])
-    metrics.finished(Visit("id", "/made-up", model="made-up", outcome="made-up", limit="made-up"), 1.0)
+    metrics.finished(RequestRecord("id", "/made-up", model="made-up", outcome="made-up", limit="made-up"), 1.0)
     assert metrics.requests[OTHER, OTHER, OTHER] == 1
     assert metrics.limited[OTHER] == 1
 
@@ -30,7 +30,7 @@ def test_p162_labels_of_keys_that_are_gone_are_given_out_again_once_all_are_take
         metrics.used(f"old-{number}", "tiny", Usage(1, 2, 0))
     metrics.free_labels({"alice"})
     assert metrics.key_tokens["old-0", "completion"] == 2  # there is room: what was counted stays
-    metrics.finished(Visit("id", "/v1/completions", key="old-x", model="tiny"), 1.0)
+    metrics.finished(RequestRecord("id", "/v1/completions", key="old-x", model="tiny"), 1.0)
     assert metrics.key("alice") == OTHER
     metrics.free_labels({"alice", "old-1"})
     assert metrics.key("alice") == "alice"
