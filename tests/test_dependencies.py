@@ -19,10 +19,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Where a package's imports are declared. What only some of its modules need, in groups of their own.
 DECLARED_IN = {
     "fullbatch": ["dependencies", "tinymodel"],
-    "gateway": ["gateway", "bench"],
+    "gateway": ["gateway"],
     "loadtest": ["loadtest"],
     "grafana": ["dev"],
-    "bench": ["loadtest", "bench"],
+    "bench": ["gateway", "loadtest", "bench"],
     # Not installed anywhere: they run from the checkout.
     "scripts": ["dependencies", "dev"],
     "tests": ["dependencies", "dev"],
