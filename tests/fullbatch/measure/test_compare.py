@@ -16,10 +16,18 @@ LOAD = ["--", "--users", "2", "--requests-per-user", "1", "--max-tokens", "8", "
 
 
 @pytest.fixture
-def compare(checkout: Checkout, free_port: Callable[[], int]) -> list[str]:
+def compare(checkout: Checkout, free_port: Callable[..., int]) -> list[str]:
     checkout.engine()
     shutil.copytree(REPOSITORY / "loadtest", checkout.root / "loadtest", ignore=shutil.ignore_patterns("__pycache__"))
-    return ["compare", "--timeout", "60", "--gateway-port", str(free_port()), "--engine-port", str(free_port())]
+    return [
+        "compare",
+        "--timeout",
+        "60",
+        "--gateway-port",
+        str(free_port(together=2)),
+        "--engine-port",
+        str(free_port()),
+    ]
 
 
 @pytest.mark.timeout(300)
