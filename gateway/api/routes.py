@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gateway import __version__
 from gateway.api import openapi
 from gateway.api.system_endpoints import MODELS_PATH, SystemEndpoints
+from gateway.bodies import json_weight
 from gateway.config.rules import CurrentRules
 from gateway.core.errors import (
     GatewayError,
@@ -23,7 +24,6 @@ from gateway.core.errors import (
     UnsupportedEncoding,
 )
 from gateway.core.ticker import Ticker
-from gateway.dialects import json_weight
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
 from gateway.dialects.ollama import Chat, Embed, Generate, Ollama

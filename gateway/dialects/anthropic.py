@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 
+from gateway.bodies import key_bounds
 from gateway.core.call import Call
 from gateway.core.errors import GatewayError
-from gateway.dialects import key_bounds
 from gateway.dialects.fields import read_object, read_stream
 from gateway.dialects.openai import OpenAI, engine_message
 from gateway.http.messages import Request

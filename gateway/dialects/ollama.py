@@ -7,17 +7,18 @@ from typing import Any
 
 import orjson
 
+from gateway.bodies import bounds, constraints, key_bounds, prompt
+from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
 from gateway.core.call import Call
 from gateway.core.errors import BadRequest, GatewayError, UnknownModel
-from gateway.dialects import bounds, constraints, key_bounds, ollama_answer, prompt
+from gateway.dialects import ollama_answer
 from gateway.dialects import ollama_request as ask
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_flag, read_list, read_object, read_stream, read_text
 from gateway.dialects.ollama_answer import Answer, Embeddings, Shape, chat_shape, generate_shape
 from gateway.dialects.ollama_models import resolve
 from gateway.dialects.openai import ABORTED, COMPLETIONS, DONE_EVENT, ERROR_EVENT_START, engine_message
-from gateway.dialects.parts import Parts
 from gateway.engines import prefix_affinity
 from gateway.http.messages import Request
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
+from gateway.bodies import bounds, constraints, key_bounds, prompt
+from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
 from gateway.core.call import Call
 from gateway.core.errors import BadRequest, GatewayError, NotServed
-from gateway.dialects import bounds, constraints, key_bounds, prompt
 from gateway.dialects.base import Models
 from gateway.dialects.fields import read_model, read_object, read_stream
-from gateway.dialects.parts import Parts
 from gateway.dialects.rewrite import with_members
 from gateway.engines import prefix_affinity
 from gateway.http.messages import Request

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.bodies import key_bounds
 from gateway.core.call import Principal
 from gateway.core.errors import BadRequest
-from gateway.dialects import key_bounds
 from tests.gateway.harness import Engine, Gateway, bearer, chat, error_of, keys, wait_until
 
 ALICE = Principal("alice", max_output_tokens=100)

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.bodies import bounds
+from gateway.bodies.parts import Parts
 from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
-from gateway.dialects import bounds
-from gateway.dialects.parts import Parts
 from tests.gateway.harness import Engine, chat, error_of
 
 LIMITS = RequestLimits()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dialects.compile_cost import CompileCost
+from gateway.bodies.compile_cost import CompileCost
 from tests.gateway.harness import ROOT
 
 PYTHON = ROOT / ".fullbatch/engine/bin/python"

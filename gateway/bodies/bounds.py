@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from gateway.bodies.parts import Parts
 from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
-from gateway.dialects.parts import Parts
 
 # Answers to one request: choices, times prompts.
 MAX_ANSWERS = 128

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.bodies.parts import Parts
 from gateway.core.call import BYTES_PER_TOKEN
 from gateway.core.errors import BadRequest
-from gateway.dialects.parts import Parts
 
 # What an image costs a vision model, roughly; its base64 would count as a hundred times that.
 IMAGE_TOKENS = 1000

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.bodies import json_weight
 from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
-from gateway.dialects import json_weight
 from gateway.dialects.fields import read_object
 from tests.gateway.harness import chat
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.dialects.pattern_scan import Scan
+from gateway.bodies.pattern_scan import Scan
 
 
 @pytest.mark.parametrize(

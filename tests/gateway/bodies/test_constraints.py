@@ -8,9 +8,9 @@ import httpx
 import orjson
 import pytest
 
+from gateway.bodies import constraints
 from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
-from gateway.dialects import constraints
 from tests.gateway.harness import Engine
 
 HUGE = {"type": "object", "properties": {f"p{index}": {"type": "string"} for index in range(10_000)}}

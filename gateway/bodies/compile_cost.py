@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.dialects.pattern_scan import MAX_REPEATS, Scan
+from gateway.bodies.pattern_scan import MAX_REPEATS, Scan
 
 THREADS = 8
 # A place in a schema that is longer than this, on average, is not let through for its texts.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dialects.compile_cost import CompileCost
+from gateway.bodies.compile_cost import CompileCost
 
 TEXT = {"type": "string"}
 RANDOM = random.Random(1)

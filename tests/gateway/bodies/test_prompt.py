@@ -10,9 +10,9 @@ import httpx
 import orjson
 import pytest
 
+from gateway.bodies import prompt
+from gateway.bodies.parts import Parts
 from gateway.core.errors import BadRequest
-from gateway.dialects import prompt
-from gateway.dialects.parts import Parts
 from tests.gateway.harness import Engine, Gateway, chat, error_of
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
+from gateway.bodies.compile_cost import CompileCost
+from gateway.bodies.json_weight import Scale
 from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
-from gateway.dialects.compile_cost import CompileCost
-from gateway.dialects.json_weight import Scale
 
 _FORMS = ("response_format", "text", "output_config", "output_format", "structured_outputs")
 # Older engines' names; vLLM 0.32.0 takes no notice of them.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dialects.parts import Parts
+from gateway.bodies.parts import Parts
 
 URL = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
 INSIDE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
