@@ -58,6 +58,6 @@ STEPS = (
     ),
     pytest("engine-tests", "-m", "engine", after=("engine", "llama", "prometheus")),
     # They start the Docker Engine and build its images themselves.
-    pytest("docker-tests", "-m", "docker", after=("programs",)),
+    behind(pytest("docker-tests", "-m", "docker", after=("programs",))),
     behind(Step("compiled", ("scripts/test-compiled",), after=("side-by-side",))),
 )  # fmt: skip

@@ -101,9 +101,12 @@ class Engine(Process):
         return found
 
     def last_body(self) -> dict[str, Any]:
-        """The JSON of the last POST."""
-        found: dict[str, Any] = json.loads(httpx.get(f"{self.url}/fake/seen").json()["bodies"][-1][1])
-        return found
+        """The JSON of the last POST that is a client's; the gateway asks for one token, and for a form, by itself."""
+        bodies = [json.loads(body) for _, body in httpx.get(f"{self.url}/fake/seen").json()["bodies"]]
+        asked: list[dict[str, Any]] = [
+            body for body in bodies if [body.get("prompt"), body.get("max_tokens")] != ["1", 1]
+        ]
+        return asked[-1]
 
 
 class Gateway(Process):
