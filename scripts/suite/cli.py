@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.suite import durations, report
+from scripts.suite import alone, durations, report
 from scripts.suite.runner import Runner
 from scripts.suite.steps import STEPS
 
@@ -43,6 +43,7 @@ def _test() -> int:
     say(f"{len(STEPS)} steps, side by side where they can be; their words are in {LOGS.relative_to(ROOT)}/")
     try:
         runs = runner.go(STEPS)
+        alone.look_again(runs, ROOT, runner.one)
     except KeyboardInterrupt:
         say("interrupted; everything that was running has been ended")
         return 130

@@ -13,14 +13,23 @@ _LAST_LINES = 200
 
 def counts(run: Run) -> bool:
     """Whether it makes the whole run fail."""
-    return run.failed and not run.step.prepares
+    return run.failed and not run.step.prepares and not passed_alone(run)
+
+
+def passed_alone(run: Run) -> bool:
+    """Whether all that failed in it passed when it was run again without anything beside it."""
+    return run.alone is not None and run.alone.code == 0
 
 
 def lines(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         if run.failed:
-            yield f"\n===== {run.step.name} ended with {run.code} ====="
+            how = "; what failed passed when it ran alone" if passed_alone(run) else ""
+            yield f"\n===== {run.step.name} ended with {run.code}{how} ====="
             yield from words(run)
+            if run.alone is not None and run.alone.failed:
+                yield f"\n===== and alone, with {run.alone.code} ====="
+                yield from words(run.alone)
     skipped = [line for run in runs if not run.failed for line in skips(run)]
     if skipped:
         yield "\n===== skipped, not passed ====="

@@ -35,6 +35,8 @@ class Run:
     seconds: float = 0.0
     # Of a core, of it and of all that it has waited for: what the step costs, whatever else the machine does.
     cpu_seconds: float = 0.0
+    # The second look at what failed in it, if there was one.
+    alone: Run | None = None
 
     def has_ended(self) -> bool:
         pid, status, used = os.wait4(self.process.pid, os.WNOHANG)
@@ -60,9 +62,16 @@ class Runner:
         """All steps to their ends, in the order in which they began; KeyboardInterrupt ends what runs."""
         shutil.rmtree(self.logs, ignore_errors=True)  # of the run before
         self.logs.mkdir(parents=True)
+        return self._go(steps)
+
+    def one(self, step: Step) -> Run:
+        """A further step, after all others, to its end."""
+        return self._go([step])[-1]
+
+    def _go(self, steps: Sequence[Step]) -> list[Run]:
         mark = f"{os.getpid()}-{time.time_ns()}"
         try:
-            while len(self.runs) < len(steps) or any(run.code is None for run in self.runs.values()):
+            while not self.runs.keys() >= {step.name for step in steps} or self.running():
                 self._start_what_can(steps, mark)
                 self._see_what_ended()
                 time.sleep(_LOOK_S)

@@ -15,6 +15,7 @@ class Step:
     """One program with a log of its own.
 
     A step that only prepares may fail: the tests that need it are then skipped and say so, and in CI a skip fails.
+    ``again``: runs once more what failed, alone; ``caches``: where pytest keeps what that was.
     """
 
     name: str
@@ -22,10 +23,17 @@ class Step:
     after: tuple[str, ...] = ()
     prepares: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
 
 
 def pytest(name: str, *words: str, after: tuple[str, ...]) -> Step:
-    return Step(name, (*PYTEST, f"--junitxml=.fullbatch/suite/{name}.xml", *words), after)
+    cache = f".fullbatch/suite/cache/{name}"
+    command = (*PYTEST, "-o", f"cache_dir={cache}")
+    again = (*command, "--last-failed", "--last-failed-no-failures=none")
+    return Step(
+        name, (*command, f"--junitxml=.fullbatch/suite/{name}.xml", *words), after, again=again, caches=(cache,)
+    )
 
 
 def behind(step: Step) -> Step:
@@ -59,5 +67,11 @@ STEPS = (
     pytest("engine-tests", "-m", "engine", after=("engine", "llama", "prometheus")),
     # They start the Docker Engine and build its images themselves.
     behind(pytest("docker-tests", "-m", "docker", after=("programs",))),
-    behind(Step("compiled", ("scripts/test-compiled",), after=("side-by-side",))),
+    behind(
+        Step(
+            "compiled", ("scripts/test-compiled",), after=("side-by-side",),
+            again=("scripts/test-compiled", "--last-failed", "--last-failed-no-failures=none"),
+            caches=(".fullbatch/compiled/cache/0", ".fullbatch/compiled/cache/1"),
+        )
+    ),
 )  # fmt: skip
