@@ -200,7 +200,7 @@ def test_p81_usage_is_asked_upstream_counted_and_not_leaked(
     gateway = start_gateway([scripted.url], store=str(store))
     gateway.wait_up()
     scripted.stream(*pieces)
-    with gateway.client() as client:
+    with gateway.client(60) as client:
         answer = client.post(CHAT, json=chat(True, n=2))
     assert answer.content == seen
     assert scripted.asked[-1] == chat(True, n=2) | {"stream_options": {"include_usage": True}}
