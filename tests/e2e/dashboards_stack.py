@@ -100,6 +100,7 @@ class Users:
 class Stack:
     plan: Plan
     gateway: str
+    gateway_metrics: str
     engine: str
     prometheus: Prometheus
 
@@ -132,7 +133,7 @@ def running(folder: Path, hurried: Collection[str]) -> Iterator[Stack]:
         url = f"http://127.0.0.1:{gateway}"
         wait_for(lambda: healthy(f"http://127.0.0.1:{engine}"), 420, f"the engine; see {folder / 'engine.log'}")
         wait_for(lambda: healthy(url), 20, f"the gateway; see {folder / 'gateway.log'}")
-        yield Stack(plan, url, f"http://127.0.0.1:{engine}", prometheus)
+        yield Stack(plan, url, f"http://127.0.0.1:{metrics}", f"http://127.0.0.1:{engine}", prometheus)
 
 
 def _engine_command(plan: Plan, port: int) -> list[str | Path]:

@@ -140,9 +140,8 @@ def test_the_recording_is_what_this_engine_exposes(stack: Stack, tmp_path: Path)
 
 @pytest.mark.usefixtures("overload")
 def test_fullbatch_top_sees_the_same_without_prometheus(stack: Stack) -> None:
-    source = MetricsSource(
-        stack.plan.name, "process", stack.gateway, partial(exposed, stack.gateway), partial(exposed, stack.engine)
-    )
+    pages = partial(exposed, stack.gateway_metrics), partial(exposed, stack.engine)
+    source = MetricsSource(stack.plan.name, "process", stack.gateway, *pages)
     figures = (frame.figures for frame in frames(source, 1.0))
     seen = []
     for one in islice(figures, PANEL_PATIENCE_SECONDS):
