@@ -200,7 +200,7 @@ async def load(options: argparse.Namespace, side: Side, kind: str, users: int, n
 def _body(model: str, prompt: int, answer: int, source: random.Random) -> bytes:
     """A request with a prompt of just so many tokens, given as their ids, that no prefix cache knows."""
     content = {"model": model, "stream": True, "max_tokens": answer, "ignore_eos": True, "temperature": 0}
-    return json.dumps(content | {"prompt": [source.randrange(1000, 10_000) for _ in range(prompt)]}).encode()
+    return json.dumps(content | {"prompt": [source.randrange(100, 1000) for _ in range(prompt)]}).encode()
 
 
 def preemptions(engines: list[int]) -> float:
