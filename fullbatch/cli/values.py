@@ -14,22 +14,14 @@ def positive(text: str) -> int:
 
 def measure(text: str) -> float:
     """A number above 0, such as GiB."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
+    if not 0 < (value := _number(text)) < 1e6:
         raise argparse.ArgumentTypeError(f"'{text}': write a number above 0")
     return value
 
 
 def seconds(text: str) -> float:
     """Seconds from 0.2 to 3600."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.2 <= value <= 3600:
+    if not 0.2 <= (value := _number(text)) <= 3600:
         raise argparse.ArgumentTypeError(f"'{text}': write seconds from 0.2 to 3600")
     return value
 
@@ -47,3 +39,11 @@ def port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"'{text}': write a port from 1 to 65535")
     return int(text)
+
+
+def _number(text: str) -> float:
+    """0, which no option takes, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -96,7 +96,7 @@ class MetricsPort:
             reply.refuse(error)
 
     async def _engine_metrics(self, name: str) -> bytes:
-        found = [address for address in self._registry.replicas() if address.engine.name == name]
+        found = [replica for replica in self._registry.replicas() if replica.engine.name == name]
         if len(found) != 1:
             names = ", ".join(f"'{engine.name}'" for engine in self._registry.engines)
             several = f"'{name}' has {len(found)} addresses now, ask each itself" if found else f"there are {names}"

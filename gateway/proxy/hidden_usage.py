@@ -10,7 +10,7 @@ import re
 
 EVENT_END = b"\n\n"
 # vLLM writes no blanks; what stands between may.
-USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _USAGE_NAME = b'"usage"'
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
@@ -48,7 +48,7 @@ class HiddenUsage:
 def usage_at(data: bytes) -> int:
     """Where the last of an engine's counts begins; -1 where there is none. Looked for from the end, where it stands."""
     at = data.rfind(_USAGE_NAME)
-    while at >= 0 and USAGE.match(data, at) is None:
+    while at >= 0 and _USAGE.match(data, at) is None:
         at = data.rfind(_USAGE_NAME, 0, at)
     return at
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.engines.sampler import scrape
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,12 +60,10 @@ def turn(base_url: str, **knobs: object) -> None:
 
 def wait_for_tokens(base_url: str, wanted: int) -> None:
     """Until the engine has made so many: then a run is in the middle of its first stage, however long it took."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if ((scrape(f"{base_url}/metrics") or {}).get("generation_tokens") or 0) >= wanted:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{base_url} has not made {wanted} tokens")
+    wait_until(
+        lambda: ((scrape(f"{base_url}/metrics") or {}).get("generation_tokens") or 0) >= wanted,
+        30, f"{wanted} tokens of {base_url}",
+    )  # fmt: skip
 
 
 def loadtest(*arguments: object, timeout: float = 90) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.browser import chromium
 from tests.loadtest.live.test_prometheus_exporter import Values, value, values
 from tests.loadtest.programs import ROOT
@@ -43,16 +44,9 @@ def get(url: str, body: bytes | None = None) -> str:
         return str(answer.read().decode())
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 40) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := what():
-                return found
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, what
-        time.sleep(0.3)
+def wait_for(ask: Callable[[], Any]) -> Any:
+    """What Locust's page shows in the end."""
+    return waiting.wait_for(ask, 40, "what Locust's page should show")
 
 
 def statistics(page: str) -> dict[str, Any]:
