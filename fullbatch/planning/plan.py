@@ -46,8 +46,8 @@ class EnginePlan:
 
     @property
     def needs_weights(self) -> bool:
-        """Whether a checkpoint has to be downloaded (the tiny model is made instead)."""
-        return self.model != "tiny"
+        """Whether a checkpoint has to be downloaded: the tiny model is made instead, and a folder is there already."""
+        return self.model != "tiny" and not self.model.startswith("/")
 
     @property
     def revision(self) -> str | None:

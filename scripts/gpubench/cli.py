@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     began = time.monotonic()
     try:
-        matrix = matrices.read(args.matrix)
+        matrix = matrices.read(_matrix_file(args))
         cells = _chosen(matrix, args.cells)
         if args.command == "list":
             print("".join(_line(matrix, cell) for cell in cells), end="")
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = commands.add_parser(name, help=about)
         one.add_argument("cells", nargs="*", metavar="CELL", help="only these (default: all)")
-        one.add_argument("--matrix", type=Path, default=matrices.PLACE / "matrix.yaml", metavar="FILE")
+        one.add_argument("--matrix", type=Path, metavar="FILE", help="(default: that of --out, else the shipped one)")
         one.add_argument("--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR")
         if name in ("run", "table"):
             one.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results are")
@@ -74,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--engine-port", type=int, default=8100, metavar="PORT", help="the first of them (8100)")
             one.add_argument("--without", default="", metavar="FLAG,FLAG", help="vLLM flags that the engine here lacks")
     return parser
+
+
+def _matrix_file(args: argparse.Namespace) -> Path:
+    """The matrix asked for; by default that of the results in --out, which has the cells they were made of."""
+    kept = args.out / "matrix.yaml" if "out" in args else None
+    found: Path = args.matrix or (kept if kept and kept.exists() else matrices.PLACE / "matrix.yaml")
+    return found
 
 
 def _chosen(matrix: Matrix, names: list[str]) -> list[Cell]:
@@ -95,12 +103,17 @@ def _prepare(matrix: Matrix, cells: list[Cell], args: argparse.Namespace) -> int
     for name in dict.fromkeys(cell.model for cell in cells):
         wanted = any(matrix.sides[side].is_llama for cell in cells if cell.model == name for side in cell.sides)
         models.write(args.models, name, matrix.models[name].repository, wanted)
+        sides = [side for cell in cells if cell.model == name for side in [*cell.sides, *cell.refused]]
+        for repository in dict.fromkeys(matrix.checkpoint(name, side) for side in sides):
+            models.write(args.models, name, repository, quantised=False)
         print(f"{models.directory(args.models, name)}", flush=True)
     return 0
 
 
 def _run(matrix: Matrix, cells: list[Cell], args: argparse.Namespace, began: float) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
+    if not (args.out / "matrix.yaml").exists():
+        shutil.copy(_matrix_file(args), args.out / "matrix.yaml")
     limits = _limits(args.out) if matrix.plans_for else None
     here = plans.Here(
         limits["memory_gib"] if limits else None, args.models, frozenset(filter(None, args.without.split(",")))

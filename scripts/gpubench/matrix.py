@@ -41,12 +41,16 @@ class ModelEntry(_Strict):
 
 
 class Side(_Strict):
-    """A way to serve: vLLM by a plan (`args` on top; `bare`: `args` alone), or llama.cpp (`slots`)."""
+    """A way to serve: vLLM by a plan (`args` on top; `bare`: `args` alone), or llama.cpp (`slots`).
+
+    `precision`: fp8 makes the weights 8 bit as they are loaded; int4 takes the catalog's first 4-bit checkpoint.
+    """
 
     about: str
     users: int = Field(default=0, ge=0)
     context: int | Literal["native"] = 4096
     bare: bool = False
+    precision: Literal["bf16", "fp8", "int4"] = "bf16"
     args: dict[str, str | int | float | bool] = Field(default_factory=dict)
     slots: int = Field(default=0, ge=0)
     slot_context: int = Field(default=4096, ge=256)
@@ -55,6 +59,8 @@ class Side(_Strict):
     def _one_kind(self) -> Side:
         if bool(self.users) == bool(self.slots):
             raise ValueError("give either users (vLLM) or slots (llama.cpp)")
+        if self.precision != "bf16" and (self.slots or self.bare):
+            raise ValueError("precision is for vLLM by a plan; llama.cpp is always Q4_K_M, and bare sides are bf16")
         return self
 
     @property
@@ -67,7 +73,7 @@ class Cell(_Strict):
     """Sides under one load on one model. `gateway`: the first side through its gateway too, as another run.
 
     `refused`: sides that are expected not to start, tried, and their words kept.
-    `load`: what differs from the matrix's.
+    `load`: what differs from the matrix's. `workload`: of the load test, or the name of a file beside this module.
     """
 
     name: str
@@ -103,7 +109,20 @@ class Matrix(_Strict):
             wrong.append(f"plans_for: '{self.plans_for}' is no known card")
         if wrong:
             raise ValueError("; ".join(wrong))
+        for cell in self.cells:
+            for side in [*cell.sides, *cell.refused]:
+                self.checkpoint(cell.model, side)
         return self
+
+    def checkpoint(self, model: str, side: str) -> str:
+        """The repository that `side` serves of `model`; ValueError where the catalog has none in its precision."""
+        repository = self.models[model].repository
+        if self.sides[side].precision != "int4":
+            return repository
+        known = catalog.models()[repository].checkpoints.get("int4")
+        if not known:
+            raise ValueError(f"side {side}: the catalog has no 4-bit checkpoint of {repository}")
+        return known[0]
 
     def load_of(self, cell: Cell) -> Load:
         """The matrix's load with what the cell says differently."""

@@ -32,9 +32,13 @@ _FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def directory(place: Path, name: str) -> Path:
-    """Where the model `name` lies under `place`."""
-    return place / name
+# As AutoAWQ writes it: groups of 128, for which vLLM takes Machete's kernels on Hopper and Marlin's before it.
+_AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"}
+
+
+def directory(place: Path, name: str, precision: str = "bf16") -> Path:
+    """Where the model `name` lies under `place`; a 4-bit checkpoint is a model of its own."""
+    return place / (f"{name}-int4" if precision == "int4" else name)
 
 
 def gguf_file(place: Path, name: str) -> Path:
@@ -44,12 +48,13 @@ def gguf_file(place: Path, name: str) -> Path:
 
 def write(place: Path, name: str, repository: str, quantised: bool) -> None:
     """The directory of `repository`'s shapes, and the GGUF file where `quantised`; what is there already stays."""
-    out = directory(place, name)
+    known = catalog.models()[repository]
+    out = directory(place, name, known.precision)
     if not (out / "config.json").exists():
         if repository == "tiny":
             tinymodel.write_model(out)
         else:
-            _write_directory(out, catalog.models()[repository], _family(repository))
+            _write_directory(out, known, _family(known.base or repository))
     target = gguf_file(place, name)
     if quantised and not target.exists():
         gguf.write(out, target, quantised=repository != "tiny")
@@ -75,6 +80,8 @@ def _write_directory(out: Path, model: Model, family: dict[str, Any]) -> None:
         "vocab_size": model.vocab,
         "max_position_embeddings": model.native_context,
     }
+    if model.precision == "int4":
+        config |= {"quantization_config": _AWQ, "torch_dtype": "float16"}
     _widen(out / "tokenizer.json", model.vocab)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

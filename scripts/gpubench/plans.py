@@ -41,8 +41,8 @@ class Planned:
 def make(matrix: Matrix, model: str, side: str, here: Here) -> Planned:
     """The plan of one vLLM side, with its flags as they are given here."""
     wanted, refusal = matrix.sides[side], None
-    facts = catalog.models()[matrix.models[model].repository]
-    path = "tiny" if facts.name == "tiny" else str(models.directory(here.models, model))
+    facts = catalog.models()[matrix.checkpoint(model, side)]
+    path = "tiny" if facts.name == "tiny" else str(models.directory(here.models, model, facts.precision))
     own = None if path == "tiny" else replace(facts, name=path, base=path)
     context = facts.native_context if wanted.context == "native" else wanted.context
     name = f"{model}-{side}"
@@ -63,6 +63,7 @@ def _plan(name: str, path: str, wanted: Side, context: int, matrix: Matrix, own:
         "users": wanted.users,
         "context": context,
         "engine": {"args": wanted.args},
+        "weights": "fp8" if wanted.precision == "fp8" else "checkpoint",
     }
     return plan.make(name, profile.parse(data, name, {path: own} if own else None), own)
 

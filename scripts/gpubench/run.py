@@ -17,7 +17,7 @@ from typing import Any
 from fullbatch.core.errors import EngineError, FullbatchError
 from fullbatch.runtime.base import Ports, Say
 from scripts.gpubench import models, plans
-from scripts.gpubench.matrix import Cell, Matrix
+from scripts.gpubench.matrix import PLACE, Cell, Matrix
 from scripts.gpubench.sides import Llama, LlamaProgram, Running, Vllm, forget
 
 _POLL_S = 0.2
@@ -92,19 +92,21 @@ class Bench:
         for name, side in zip(names, sides, strict=True):
             (folder / f"{name}.log").write_text(getattr(side, "log", str)(), encoding="utf-8")
         self.options.say(f"{cell.name}: {', '.join(names)} are up")
-        found["exit_code"] = self._load(cell, folder, [side.words(folder) for side in sides])
-        first = sides[0]
+        first, only_gateway = sides[0], cell.gateway and len(sides) == 1
+        if not only_gateway:  # else the run through the gateway has it too
+            found["exit_code"] = self._load(cell, folder, [side.words(folder) for side in sides])
         if cell.gateway and isinstance(first, Vllm):
             (folder / "gateway").mkdir(exist_ok=True)
             both = [first.words(folder), first.gateway_words(folder)]
             found["gateway_exit_code"] = self._load(cell, folder / "gateway", both)
-        codes = {found["exit_code"], found.get("gateway_exit_code", 0)}
+        codes = {found.get("exit_code", 0), found.get("gateway_exit_code", 0)}
         found["status"] = "done" if codes <= {0, 1, 3} else "cut short"
 
     def _load(self, cell: Cell, folder: Path, words: list[str]) -> int:
         load = self.matrix.load_of(cell)
         command = [sys.executable, "-m", "loadtest", "compare" if len(words) > 1 else "run", "--out", str(folder)]
-        command += ["--workload", cell.workload, "--mode", "closed", "--users", ",".join(map(str, load.users))]
+        own = cell.workload.endswith(".yaml")
+        command += ["--workload", str(PLACE / cell.workload) if own else cell.workload, "--mode", "closed", "--users", ",".join(map(str, load.users))]
         command += ["--requests-per-user", str(load.requests_per_user), "--repeats", str(load.repeats)]
         if cell.workload == "seed":
             command += ["--prompt-tokens", str(load.prompt_tokens), "--max-tokens", str(load.output_tokens)]

@@ -78,16 +78,19 @@ def markdown(matrix: Matrix, out: Path) -> str:
     limits = json.loads(limits_file.read_text(encoding="utf-8")) if limits_file.exists() else None
     lines: list[str] = []
     for one in results:
-        lines += [f"### {one.cell.name}", "", *_speed_of(one.found, predicted.get(one.cell.name, {})), ""]
+        said = predicted.get(one.cell.name, {})
+        lines += [f"### {one.cell.name}", ""]
+        lines += [*_speed_of(one.found, said), ""] if one.found else []
         lines += [*targets, ""] if (targets := _targets(one)) else []
         if one.gateway:
-            lines += ["The first side directly and through its gateway:", "", *_speed_of(one.gateway, {}), ""]
+            lines += ["The first side directly and through its gateway:", "", *_speed_of(one.gateway, {} if one.found else said), ""]
     lines += ["### Memory", "", *_memory(results), ""]
     if refused := list(_refused(results)):
         lines += ["### Starts that were refused", "", *refused, ""]
     if limits:
         lines += ["### Of the card's limits", "", *_limits(matrix, results, limits), ""]
-    missing = [cell.name for cell in matrix.cells if cell.name not in {one.cell.name for one in results if one.found}]
+    measured = {one.cell.name for one in results if one.found or one.gateway}
+    missing = [cell.name for cell in matrix.cells if cell.name not in measured]
     lines += [f"Not measured: {', '.join(missing) or 'nothing'}."]
     return "\n".join(lines) + "\n"
 
@@ -147,18 +150,20 @@ def _limits(matrix: Matrix, results: list[Result], limits: dict[str, Any]) -> It
     reached = f"a copy moves {limits['copy_gbs']} GB/s, a bf16 product runs at {limits['bf16_tflops']} TFLOP/s"
     yield f"{limits['card']}: {reached}."
     yield ""
-    yield "| model | users | ITL p50 ms | least possible ms | share |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
+    yield "| cell | side | users | ITL p50 ms | least possible ms | share |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: |"
     for one in results:
         load = matrix.load_of(one.cell)
         model = catalog.models()[matrix.models[one.cell.model].repository]
-        for point in one.found:
+        for point in one.found or one.gateway:
             itl = point.estimate("itl_p50_ms")
-            if point.side != "ours" or not point.users or itl is None:
+            if not point.side.startswith("ours") or point.side not in matrix.sides or not point.users or itl is None:
                 continue
+            precision = matrix.sides[point.side].precision
             context = load.prompt_tokens + load.output_tokens / 2
-            floor = predict.floor_s(model, limits["copy_gbs"], point.users, context) * 1000
-            yield f"| {one.cell.name} | {point.users} | {itl.value:.2f} | {floor:.2f} | {floor / itl.value:.0%} |"
+            floor = predict.floor_s(model, precision, limits["copy_gbs"], point.users, context) * 1000
+            numbers = f"{itl.value:.2f} | {floor:.2f} | {floor / itl.value:.0%}"
+            yield f"| {one.cell.name} | {point.side} | {point.users} | {numbers} |"
 
 
 def _number(value: float | None) -> str:

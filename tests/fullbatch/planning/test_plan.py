@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,11 @@ def test_only_the_tiny_model_is_made() -> None:
     real = _plan(model="Qwen/Qwen2.5-0.5B-Instruct")
     assert "load-format" not in _flags(real)
     assert real.engines[0].needs_weights
+
+
+def test_a_folder_of_weights_is_not_asked_of_the_hub() -> None:
+    engine = dataclasses.replace(_plan(model="Qwen/Qwen2.5-0.5B-Instruct").engines[0], model="/models/mine")
+    assert not engine.needs_weights
 
 
 def test_the_command_changes_only_in_place_of_the_model_host_and_port() -> None:

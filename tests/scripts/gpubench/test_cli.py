@@ -16,13 +16,13 @@ def test_the_list_has_a_line_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(matrix.read(matrix.PLACE / "matrix.yaml").cells)
-    assert "1, 5, 10, 50 at once" in lines[0]
+    assert "1, 5, 10, 50, 100 at once" in lines[0]
 
 
 def test_an_unknown_cell_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", "70b-engines"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("gpu-bench: no such cell: 70b-engines; there are: 1.5b-engines")
+    assert said.startswith("gpu-bench: no such cell: 70b-engines; there are: 8b-gateway, ")
     assert said.count("\n") == 1
 
 
@@ -39,8 +39,13 @@ def test_results_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_the_published_tables_are_what_the_published_data_say() -> None:
     for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        made = table.markdown(matrix.read(matrix.PLACE / "matrix.yaml"), folder)
+        made = table.markdown(matrix.read(folder / "matrix.yaml"), folder)
         assert made in (RESULTS / f"{folder.name}.md").read_text(encoding="utf-8")
+
+
+def test_results_are_read_by_the_matrix_that_they_were_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--out", str(RESULTS / "2026-11-23-h100")]) == 0
+    assert "8b-ollama" in capsys.readouterr().out  # a cell that the shipped matrix no longer has
 
 
 @pytest.mark.parametrize(("status", "is_done"), [("done", True), ("cut short", False), ("failed", False)])

@@ -70,6 +70,8 @@ def test_what_one_thing_taken_away_changes_is_that_thing(shipped: Matrix) -> Non
         ({"models": {"m": {"repository": "nobody/nothing"}}}, "no model of the catalog"),
         ({"sides": {"s": {"about": "neither"}}}, "users (vLLM) or slots (llama.cpp)"),
         ({"cells": [{"name": "c", "model": "x", "sides": ["y"]}]}, "'x' is no model here; cell c: 'y' is no side here"),
+        ({"sides": {"s": {"about": "s", "users": 8, "precision": "int4"}}}, "no 4-bit checkpoint of tiny"),
+        ({"sides": {"s": {"about": "s", "slots": 1, "precision": "fp8"}}}, "precision is for vLLM by a plan"),
         ({"load": {"prompt_tokens": 0, "output_tokens": 1, "users": [1]}}, "load.prompt_tokens"),
     ],
 )
@@ -92,7 +94,7 @@ def test_a_matrix_that_cannot_be_run_is_refused(tmp_path: Path, change: dict[str
 
 
 def test_a_cell_may_ask_for_another_load(shipped: Matrix) -> None:
-    cell = next(cell for cell in shipped.cells if cell.load)
+    cell = next(cell for cell in shipped.cells if "prompt_tokens" in cell.load)
     load = shipped.load_of(cell)
     assert load.prompt_tokens == cell.load["prompt_tokens"] != shipped.load.prompt_tokens
     assert load.requests_per_user == shipped.load.requests_per_user
@@ -116,8 +118,50 @@ def test_no_step_is_predicted_below_what_must_be_read(shipped: Matrix) -> None:
     ours = served(shipped, "ours", 56)
     context = shipped.load.prompt_tokens + shipped.load.output_tokens / 2
     for users in (1, 50):
-        floor = predict.floor_s(ours.model, ours.gpu.bandwidth_gbs, users, context) * 1000
+        floor = predict.floor_s(ours.model, "bf16", ours.gpu.bandwidth_gbs, users, context) * 1000
         assert predict.predict(ours, shipped.load, users).itl_p50_ms > floor
+
+
+def test_fewer_bits_are_predicted_faster_and_hold_more(shipped: Matrix) -> None:
+    sides = ("ours", "ours-fp8", "ours-int4")
+    floors = [
+        predict.floor_s(served(shipped, side, 56).model, shipped.sides[side].precision, 4800, 1, 256) for side in sides
+    ]
+    assert floors == sorted(floors, reverse=True)
+    assert floors[2] < floors[0] / 2
+    planned = [plans.make(shipped, "llama3.1-8b", side, HERE).plan.capacity.kv_tokens for side in sides]
+    assert planned == sorted(planned)
+    assert planned[1] > 2 * planned[0]
+
+
+def test_four_bit_is_another_checkpoint_and_eight_bit_the_same_one(shipped: Matrix) -> None:
+    assert shipped.checkpoint("llama3.1-8b", "ours-fp8") == shipped.models["llama3.1-8b"].repository
+    awq = shipped.checkpoint("llama3.1-8b", "ours-int4")
+    assert catalog.models()[awq].precision == "int4"
+    assert "quantization" in flags(shipped, "llama3.1-8b", "ours-fp8")
+    made = plans.make(shipped, "llama3.1-8b", "ours-int4", HERE).plan
+    assert made.engines[0].model.endswith("llama3.1-8b-int4")
+
+
+# Llama 3.1 8B and Qwen2.5 1.5B on the H200 of 2026-11-30: what the shares were fitted on.
+@pytest.mark.parametrize(
+    ("model", "side", "users", "ttft_ms", "itl_ms"),
+    [
+        ("llama3.1-8b", "ours", 1, 19.8, 4.79),
+        ("llama3.1-8b", "ours", 50, 149.2, 5.73),
+        ("llama3.1-8b", "ours-fp8", 10, 48.11, 3.41),
+        ("llama3.1-8b", "ours-fp8", 50, 123.5, 4.24),
+        ("llama3.1-8b", "ours-int4", 1, 19.18, 3.81),
+        ("qwen2.5-1.5b", "ours", 10, 42.2, 2.19),
+    ],
+)
+def test_predictions_come_near_what_they_were_fitted_on(
+    shipped: Matrix, model: str, side: str, users: int, ttft_ms: float, itl_ms: float
+) -> None:
+    facts = catalog.models()[shipped.models[model].repository]
+    said = predict.predict(predict.Served(facts, catalog.gpus()["h200"], shipped.sides[side], 56), shipped.load, users)
+    assert said.itl_p50_ms == pytest.approx(itl_ms, rel=0.2)
+    assert said.ttft_p50_ms == pytest.approx(ttft_ms, rel=0.3)
 
 
 @pytest.mark.parametrize(

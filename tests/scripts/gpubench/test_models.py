@@ -43,6 +43,16 @@ def test_every_number_of_the_vocabulary_has_a_text(directory: Path) -> None:
     assert len(tokenizer.encode("the engine waits").ids) < 8
 
 
+def test_a_four_bit_checkpoint_is_a_directory_of_its_own(tmp_path: Path) -> None:
+    (awq, *_) = catalog.models()[REPOSITORY].checkpoints["int4"]
+    models.write(tmp_path, "qwen", awq, quantised=False)
+    config = json.loads((models.directory(tmp_path, "qwen", "int4") / "config.json").read_text())
+    assert config["quantization_config"]["quant_method"] == "awq"
+    assert config["torch_dtype"] == "float16"
+    assert config["hidden_size"] == catalog.models()[REPOSITORY].hidden
+    assert not models.directory(tmp_path, "qwen").exists()
+
+
 def test_an_architecture_that_is_not_written_down_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not written down"):
         models.write(tmp_path, "phi", "microsoft/Phi-3-mini-4k-instruct", quantised=False)
