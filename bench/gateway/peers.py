@@ -70,9 +70,9 @@ def _interpreted(place: Place) -> list[str]:
 
 def _ours_mb(place: Place) -> float:
     compiled = place.folder / "compiled"
-    sources = compiled if compiled.exists() else ROOT / "gateway"
+    sources = [compiled] if compiled.exists() else [ROOT / "common", ROOT / "gateway"]
     packages = disk.packages_mb(disk.locked(ROOT / "requirements" / "gateway.txt"))
-    return packages + disk.folder_mb(sources)
+    return packages + sum(map(disk.folder_mb, sources))
 
 
 def _nginx(place: Place) -> list[str]:

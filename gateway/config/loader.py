@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from common import yaml_file
+from common.text_file import FileFault, Unreadable
 from gateway.config.settings import Settings
-from gateway.config.yaml_file import Unreadable, YamlFault, read
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
 MIN_KEY_CHARS = 12
@@ -48,10 +49,10 @@ def load(path: Path) -> Settings:
         SettingsError: the file cannot be read, is not YAML, or a value in it is not allowed.
     """
     try:
-        content = read(path)
+        content = yaml_file.load(path)
     except Unreadable as fault:
         raise SettingsError([f"{path}: {fault}; give the file with --config FILE"]) from None
-    except YamlFault as fault:
+    except FileFault as fault:
         raise SettingsError([f"{path}: {fault}"]) from None
     if not isinstance(content, dict):
         raise SettingsError([f"{path}: holds no settings; it must start with keys like 'listen:' and 'engines:'"])

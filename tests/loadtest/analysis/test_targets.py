@@ -43,9 +43,9 @@ def test_a_file_without_slo_names_none(tmp_path: Path) -> None:
         ("version: 1\ntargets: []\n", "targets: List should have at least 1 item"),
         ("- a\n", "version: 1"),
         ("", "version: 1"),
-        ("version: [\n", "not YAML"),
-        ("version: 1\nversion: 1\ntargets: []\n", "'version' is there twice"),
-        ("version: !!python/object/apply:os.system [ls]\n", "not YAML"),
+        ("version: [\n", "not valid YAML"),
+        ("version: 1\nversion: 1\ntargets: []\n", "the key 'version' is given twice"),
+        ("version: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
         ("version: 1\ntargets: [7]\n", "targets.0: Input should be"),
         (ONE.replace("below", "under"), "targets.0.under: not known here; there are name, users"),
         (ONE.replace("total_time_s", "speed"), "targets.0.metric: unknown 'speed' (valid: total_time_s"),
@@ -104,5 +104,5 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="No such file"):
+    with pytest.raises(UsageProblem, match="no such file"):
         read_target_file(tmp_path / "none.yaml")

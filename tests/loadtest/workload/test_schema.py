@@ -50,7 +50,7 @@ def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
         ("version: 1\ndescription: d\nkinds: []", "kinds: Tuple should have at least 1 item"),
         (f"version: 2\ndescription: d\nkinds: [{KIND}]", "version: Input should be 1"),
         (f"version: 1\ndescription: d\nkinds: [{KIND}, {KIND}]", "the name 'a' is there twice"),
-        (f"version: 1\nversion: 1\ndescription: d\nkinds: [{KIND}]", "'version' is there twice"),
+        (f"version: 1\nversion: 1\ndescription: d\nkinds: [{KIND}]", "the key 'version' is given twice"),
         (
             "version: 1\ndescription: d\nkinds: [{name: A b, prompt_tokens: 0, output_tokens: many}]",
             "kinds.0.prompt_tokens: Input should be greater than or equal to 1",
@@ -59,7 +59,7 @@ def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\narrivals: {{mode: ramp, rates: [1]}}", "mode ramp needs two"),
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\narrivals: {{users: [0]}}", "arrivals.users.0: Input should be"),
         ("- a list", "a mapping with version, description, kinds and arrivals is expected"),
-        ("a: [", "not YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_a_fault_is_one_line_with_the_place(tmp_path: Path, text: str, expected: str) -> None:
@@ -83,7 +83,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UsageProblem, match="there is no 'sead'; there are arrivals, batch, burst, chat"):
         read_workload("sead")
-    with pytest.raises(UsageProblem, match="No such file"):
+    with pytest.raises(UsageProblem, match="no such file"):
         read_workload("nowhere/mine.yaml")
 
 
