@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from common import faults
 from loadtest.analysis.points import METRICS, Slo
 from loadtest.analysis.verdict import PerformanceTarget
-from loadtest.core import faults
 from loadtest.core.errors import UsageProblem
 from loadtest.core.files import load_yaml
 from loadtest.workload.arrivals import Mode

@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 from jinja2 import TemplateError
 
+from common.printable import one_line
 from loadtest.analysis.client_health import ClientHealth
 from loadtest.analysis.metrics import ClientMetrics
 from loadtest.analysis.verdict import RunVerdict
 from loadtest.client.record import Record
 from loadtest.client.token_counts import first_tokens, tokens_of
 from loadtest.core.errors import UsageProblem
-from loadtest.core.sanitize import one_line
 from loadtest.engines.sampling import Sample, ServerMetrics
 from loadtest.workload.arrivals import StagePlan
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loadtest.core import faults
+from common import faults
 from loadtest.core.errors import UsageProblem
 from loadtest.core.files import load_yaml
 from loadtest.workload.arrivals import OPEN_LOOP, Arrivals, Mode
