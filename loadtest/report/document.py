@@ -53,7 +53,7 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """A finished, or interrupted, run. `zero` is the perf_counter_ns from which all its times count.
 
     `samples` are by side. `doubts` are reasons not to believe the run as a whole.
@@ -80,7 +80,7 @@ _PARTS = frozenset(
 )
 
 
-def as_dict(run: Run) -> dict[str, Any]:
+def as_dict(run: FinishedRun) -> dict[str, Any]:
     """The whole report as plain JSON values. Times of records in microseconds from the run's start."""
     return {
         "schema": SCHEMA,
