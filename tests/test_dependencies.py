@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,17 @@ def declared(group: str) -> set[str]:
     return found
 
 
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def distributions(name: str) -> set[str]:
+    """The packages that bring what is imported by this name."""
+    return {each.lower().replace("_", "-") for each in _providers().get(name, [name])}
+
+
+@cache
 def imported(package: str) -> dict[str, str]:
     """The packages from elsewhere that it imports, each with a file that does."""
     found = {}
@@ -70,15 +83,31 @@ def python_scripts(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("package", DECLARED_IN)
 def test_what_is_imported_is_declared(package: str) -> None:
-    of_import = packages_distributions()
     names = imported(package) | (imported("common") if package in WITH_COMMON else {})
     allowed = set().union(*(declared(group) for group in DECLARED_IN[package]))
-    missing = {
-        name: where
-        for name, where in names.items()
-        if not allowed & {each.lower().replace("_", "-") for each in of_import.get(name, [name])}
-    }
+    missing = {name: where for name, where in names.items() if not allowed & distributions(name)}
     assert missing == {}, "declare it in pyproject.toml, and run scripts/lock"
+
+
+# Declared and imported by nobody, and what it is there for.
+NOT_IMPORTED = {
+    "setuptools": "builds the checkout's own package, and the compiled gateway",
+}
+# The programs that a group is for: nobody else keeps a package in it. `dev` holds programs, plugins and types besides.
+FOR = {
+    "dependencies": ("fullbatch", "common"),
+    "gateway": ("gateway", "common"),
+    "loadtest": ("loadtest", "common"),
+    "tinymodel": ("fullbatch",),
+    "run": ("fullbatch", "gateway", "loadtest", "common"),
+    "bench": ("bench",),
+}
+
+
+@pytest.mark.parametrize("group", FOR)
+def test_what_is_declared_is_imported(group: str) -> None:
+    used = {each for package in FOR[group] for name in imported(package) for each in distributions(name)}
+    assert declared(group) - used - NOT_IMPORTED.keys() == set(), "remove it from pyproject.toml, and run scripts/lock"
 
 
 @pytest.fixture(scope="module")
