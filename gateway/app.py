@@ -162,7 +162,7 @@ class Gateway:
         self._reloader.ask()
 
     def use_settings(self, settings: Settings) -> None:
-        """Of `reloader.Target`."""
+        """Of `reloader.Reloadable`."""
         self._settings = settings
         limits = _fitted(settings.limits)
         self._rules = _rules(settings)
@@ -176,11 +176,11 @@ class Gateway:
         self._admission.pump()
 
     def use_keys(self, keys: tuple[bytes, ...]) -> None:
-        """Of `reloader.Target`."""
+        """Of `reloader.Reloadable`."""
         self._auth.use_file(keys)
 
     def reloaded(self, result: str) -> None:
-        """Of `reloader.Target`."""
+        """Of `reloader.Reloadable`."""
         self._metrics.reloads[result] += 1
 
     def hurry(self) -> None:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 from pathlib import Path
 
+from common.api_key import FIRST, new_key, new_secret
+
 KEY_FILE = "api_keys"
 MOUNTED = Path("/run/fullbatch")  # in the gateway's container
-# What usage, logs and dashboards call the key that is made first.
-FIRST = "first"
-# 24 random bytes are 32 URL-safe characters.
-RANDOM_BYTES = 24
 
 
 def main() -> int:
@@ -27,12 +24,12 @@ def main() -> int:
         mode = int(options.mode, 8)
         options.dir.mkdir(parents=True, exist_ok=True)
         keys = options.dir / KEY_FILE
-        _make(keys, _new_key(FIRST), f"API key '{FIRST}'", mode)
+        _make(keys, _line(FIRST), f"API key '{FIRST}'", mode)
         if options.also:
-            _make(options.dir / options.also, secrets.token_urlsafe(RANDOM_BYTES), f"secret '{options.also}'", mode)
+            _make(options.dir / options.also, new_secret(), f"secret '{options.also}'", mode)
         for client in options.client:
             name, _, path = client.partition("=")
-            _make(options.dir / path, _new_key(name), f"API key '{name}'", mode)
+            _make(options.dir / path, _line(name), f"API key '{name}'", mode)
             _let_in(keys, options.dir / path)
     except OSError as error:
         fix = "write" if not options.show else "read"
@@ -60,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _new_key(name: str) -> str:
-    return f"fb-{secrets.token_urlsafe(RANDOM_BYTES)} {name}"
+def _line(name: str) -> str:
+    return f"{new_key()} {name}"
 
 
 def _make(path: Path, value: str, purpose: str, mode: int) -> None:

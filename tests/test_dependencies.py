@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Where a package's imports are declared. What only some of its modules need, in groups of their own.
 DECLARED_IN = {
+    "common": ["dependencies"],
     "fullbatch": ["dependencies", "tinymodel"],
     "gateway": ["gateway"],
     "loadtest": ["loadtest"],
@@ -27,6 +30,8 @@ DECLARED_IN = {
     "scripts": ["dependencies", "dev"],
     "tests": ["dependencies", "dev"],
 }
+# These hold `common` too: what it imports has to be in each of their groups.
+WITH_COMMON = ("fullbatch", "gateway", "loadtest")
 # What runs in the engine's own environment or image, which has them.
 ELSEWHERE = {"huggingface_hub", "torch", "vllm"}
 
@@ -42,6 +47,17 @@ def declared(group: str) -> set[str]:
     return found
 
 
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def distributions(name: str) -> set[str]:
+    """The packages that bring what is imported by this name."""
+    return {each.lower().replace("_", "-") for each in _providers().get(name, [name])}
+
+
+@cache
 def imported(package: str) -> dict[str, str]:
     """The packages from elsewhere that it imports, each with a file that does."""
     found = {}
@@ -67,14 +83,31 @@ def python_scripts(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("package", DECLARED_IN)
 def test_what_is_imported_is_declared(package: str) -> None:
-    of_import = packages_distributions()
+    names = imported(package) | (imported("common") if package in WITH_COMMON else {})
     allowed = set().union(*(declared(group) for group in DECLARED_IN[package]))
-    missing = {
-        name: where
-        for name, where in imported(package).items()
-        if not allowed & {each.lower().replace("_", "-") for each in of_import.get(name, [name])}
-    }
+    missing = {name: where for name, where in names.items() if not allowed & distributions(name)}
     assert missing == {}, "declare it in pyproject.toml, and run scripts/lock"
+
+
+# Declared and imported by nobody, and what it is there for.
+NOT_IMPORTED = {
+    "setuptools": "builds the checkout's own package, and the compiled gateway",
+}
+# The programs that a group is for: nobody else keeps a package in it. `dev` holds programs, plugins and types besides.
+FOR = {
+    "dependencies": ("fullbatch", "common"),
+    "gateway": ("gateway", "common"),
+    "loadtest": ("loadtest", "common"),
+    "tinymodel": ("fullbatch",),
+    "run": ("fullbatch", "gateway", "loadtest", "common"),
+    "bench": ("bench",),
+}
+
+
+@pytest.mark.parametrize("group", FOR)
+def test_what_is_declared_is_imported(group: str) -> None:
+    used = {each for package in FOR[group] for name in imported(package) for each in distributions(name)}
+    assert declared(group) - used - NOT_IMPORTED.keys() == set(), "remove it from pyproject.toml, and run scripts/lock"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +124,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tracked() -> list[str]:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "fullbatch"]
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "common", "fullbatch"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     return [name for name in listed if (ROOT / name).exists()]
 

@@ -75,6 +75,19 @@ def test_a_copied_or_moved_checkout_is_set_up_anew(tmp_path: Path) -> None:
     assert says(one) == str(one / "fullbatch/__init__.py")
 
 
+def test_a_package_that_came_to_the_checkout_is_installed(tmp_path: Path) -> None:
+    """As after a pull: the lock is the same, and a program of before knows nothing of the new folder."""
+    one = small_checkout(tmp_path / "one")
+    assert run(one, "setup").returncode == 0
+    (one / "shared").mkdir()
+    (one / "shared/__init__.py").write_text("PLACE = __file__\n")
+    (one / "fullbatch/__init__.py").write_text("import shared\ndef main():\n    print(shared.PLACE)\n")
+    (one / "pyproject.toml").write_text(PROJECT.replace('["fullbatch"]', '["fullbatch", "shared"]'))
+    again = run(one, "setup")
+    assert (again.returncode, again.stdout) == (0, ""), again.stderr
+    assert says(one) == str(one / "shared/__init__.py")
+
+
 def test_a_copied_engine_is_not_taken_for_this_folder_s(tmp_path: Path) -> None:
     folder = checkout(tmp_path / "here", "install-engine")
     (folder / "requirements").mkdir()

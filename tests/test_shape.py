@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bench", "fullbatch", "gateway", "loadtest", "grafana", "scripts")
+PACKAGES = ("bench", "common", "fullbatch", "gateway", "loadtest", "grafana", "scripts")
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
@@ -29,6 +29,7 @@ EXCEPTIONS: dict[str, str] = {
 
 # Where each program reads its environment; nothing else of it may. A trailing slash means the folder.
 READS_ENVIRONMENT = {
+    "common": "",
     "fullbatch": "fullbatch/runtime/",
     "gateway": "gateway/config/settings.py",
     "loadtest": "loadtest/runner/defaults.py",

@@ -20,7 +20,7 @@ import psutil
 
 from bench.gateway import report
 from bench.gateway.cells import MAX_FOREIGN, QUICK, Bench, Size
-from bench.gateway.peers import ALL, CANDIDATES, Peer, Place
+from bench.gateway.peers import ALL, CANDIDATES, Peer, PeerPlace
 from bench.gateway.processes import Target, free_port, started
 from bench.gateway.programs import BenchError, Programs
 from bench.gateway.results import DIRECT, Results, Round
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> Results:
         mock = stack.enter_context(programs.mock())
         targets = [Target(DIRECT, mock.port)]
         for peer in options.peers:
-            targets += start(peer, Place(make(folder / peer.name), free_port(), mock.port), results, stack)
+            targets += start(peer, PeerPlace(make(folder / peer.name), free_port(), mock.port), results, stack)
         begin = random.randrange(len(targets))  # pooled runs of one round each must not all begin with the same
         order = targets[begin:] + targets[:begin]
         bench = Bench(programs, mock, QUICK if options.quick else Size())
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> Results:
     return results
 
 
-def start(peer: Peer, place: Place, results: Results, stack: ExitStack) -> list[Target]:
+def start(peer: Peer, place: PeerPlace, results: Results, stack: ExitStack) -> list[Target]:
     """One gateway; none if it is absent or does not come up, which the results then say."""
     if peer.absent:
         results.absent[peer.name] = peer.absent

@@ -48,7 +48,7 @@ BEFORE = 22
 
 
 @dataclass(frozen=True)
-class Cell:
+class RoundResult:
     """One side of one round: ``preempted`` of all requests that ended, all of them in ``requests``."""
 
     kind: str
@@ -62,7 +62,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Side:
+class PortsInTurn:
     """Where the users go: ports in turn."""
 
     name: str
@@ -75,7 +75,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         engines = engine_ports(options, stack)
-        sides = [Side("direct", tuple(engines))]
+        sides = [PortsInTurn("direct", tuple(engines))]
         bounds = {"gateway": None} | ({f"max_running {BEFORE}": BEFORE} if options.before else {})
         for name, bound in bounds.items():
             port = free_port()
@@ -84,7 +84,7 @@ def main() -> int:
             core = None if options.engine else 0
             stack.enter_context(running(["gateway", "--config", str(config)], port, core))
             wait_for(port, len(engines))
-            sides.append(Side(name, (port,)))
+            sides.append(PortsInTurn(name, (port,)))
         cells = [cell for number in range(options.rounds) for cell in one_round(options, sides, engines, number)]
     if options.json:
         options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
@@ -157,7 +157,9 @@ def wait_for(port: int, engines: int) -> None:
     raise SystemExit("bench.gateway.admission: the engines did not come up within 60 s")
 
 
-def one_round(options: argparse.Namespace, sides: list[Side], engines: list[int], number: int) -> Iterator[Cell]:
+def one_round(
+    options: argparse.Namespace, sides: list[PortsInTurn], engines: list[int], number: int
+) -> Iterator[RoundResult]:
     """Every cell once, the sides in another order each time."""
     for kind in options.kinds:
         for users in options.users:
@@ -167,7 +169,7 @@ def one_round(options: argparse.Namespace, sides: list[Side], engines: list[int]
                 preempted = (preemptions(engines) - before) / max(1, seen.answers)
                 ttft_ms = statistics.median(seen.first or [math.nan]) * 1000
                 rate = seen.tokens / seen.seconds
-                cell = Cell(kind, users, side.name, rate, ttft_ms, seen.answers, seen.failed, preempted)
+                cell = RoundResult(kind, users, side.name, rate, ttft_ms, seen.answers, seen.failed, preempted)
                 sys.stderr.write(
                     f"round {number + 1}: {kind}, {users} users, {side.name}: {cell.tokens_per_s:.0f} tokens/s, "
                     f"TTFT p50 {cell.ttft_p50_ms:.1f} ms, {preempted:.2%} preempted\n"
@@ -175,7 +177,7 @@ def one_round(options: argparse.Namespace, sides: list[Side], engines: list[int]
                 yield cell
 
 
-async def load(options: argparse.Namespace, side: Side, kind: str, users: int, number: int) -> Seen:
+async def load(options: argparse.Namespace, side: PortsInTurn, kind: str, users: int, number: int) -> Seen:
     """All users at once, each with one request after the other, for the settling and the seconds that count."""
     now = time.monotonic()
     seen = Seen(now + SETTLE_S, now + SETTLE_S + options.seconds)
@@ -212,7 +214,7 @@ def preemptions(engines: list[int]) -> float:
     return total
 
 
-def report(cells: list[Cell], options: argparse.Namespace) -> None:
+def report(cells: list[RoundResult], options: argparse.Namespace) -> None:
     """Markdown: medians, and ratios within each round."""
     out = sys.stdout.write
     sides = list(dict.fromkeys(cell.side for cell in cells if cell.side != "direct"))
@@ -227,7 +229,7 @@ def report(cells: list[Cell], options: argparse.Namespace) -> None:
             out(_row(kind, users, side, own, direct))
 
 
-def _row(kind: str, users: int, side: str, own: list[Cell], direct: list[Cell]) -> str:
+def _row(kind: str, users: int, side: str, own: list[RoundResult], direct: list[RoundResult]) -> str:
     pairs = list(zip(own, direct, strict=True))
     ratio = statistics.median(
         one.tokens_per_s / other.tokens_per_s if other.tokens_per_s else math.nan for one, other in pairs

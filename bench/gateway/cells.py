@@ -17,7 +17,7 @@ TOKENS_WHOLE, TOKENS_STREAM, ITL_MS = 64, 128, 20.0
 GRACE_S = 1.5
 
 # Figure -> value, and always "foreign".
-Cell = dict[str, float]
+CellFigures = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,16 @@ class Bench:
         """Give the time for repeating anew."""
         self._repeat_s = self._size.repeat_s
 
-    def cells(self, target: Target) -> dict[str, Cell]:
+    def cells(self, target: Target) -> dict[str, CellFigures]:
         """All cells of one target; one that a gateway did not survive is missing."""
-        kinds: dict[str, Callable[[Target], Cell]] = {
+        kinds: dict[str, Callable[[Target], CellFigures]] = {
             "c50": self._c50, "c1": self._c1, "paced": self._paced, "step": self._step,
         }  # fmt: skip
         found = {name: self._least_noisy(target, kind) for name, kind in kinds.items()}
         return {name: cell for name, cell in found.items() if cell}
 
-    def _least_noisy(self, target: Target, kind: Callable[[Target], Cell]) -> Cell:
-        best: Cell = {}
+    def _least_noisy(self, target: Target, kind: Callable[[Target], CellFigures]) -> CellFigures:
+        best: CellFigures = {}
         for number in range(TRIES):
             began = time.monotonic()
             target.calm_down()
@@ -77,7 +77,7 @@ class Bench:
                 break
         return best
 
-    def _c50(self, target: Target) -> Cell:
+    def _c50(self, target: Target) -> CellFigures:
         """Requests/s in a closed loop, and CPU for each that the mock served."""
         size = self._size
         counts, spent = self._spending(
@@ -91,20 +91,20 @@ class Bench:
             "cpu_ms": spent.cpu_s / spent.requests * 1e3,
         }
 
-    def _c1(self, target: Target) -> Cell:
+    def _c1(self, target: Target) -> CellFigures:
         counts = self._programs.whole(target.port, TOKENS_WHOLE, 1, self._size.single_s)
         return {"p50_ms": counts.first_p50} if counts and counts.good else {}
 
-    def _paced(self, target: Target) -> Cell:
+    def _paced(self, target: Target) -> CellFigures:
         self._mock.pace(ITL_MS)
         return self._streams(target, self._size.turns)
 
-    def _step(self, target: Target) -> Cell:
+    def _step(self, target: Target) -> CellFigures:
         """All streams' tokens on one tick, as an engine's batch step sends them."""
         self._mock.pace(ITL_MS, step=True)
         return self._streams(target, 1)
 
-    def _streams(self, target: Target, turns: int) -> Cell:
+    def _streams(self, target: Target, turns: int) -> CellFigures:
         size = self._size
         shape = Streams(size.streams, turns, size.ramp_s, size.limit_s(turns))
         counts, spent = self._spending(target, lambda: self._programs.streams(target.port, TOKENS_STREAM, shape))

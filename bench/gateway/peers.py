@@ -23,7 +23,7 @@ INSTALL = "run scripts/bench-peers"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PeerPlace:
     """Where a gateway finds its folder, its own port and the engine's."""
 
     folder: Path
@@ -43,8 +43,8 @@ class Peer:
     kind: str
     needs: Path
     remedy: str
-    command: Callable[[Place], list[str]]
-    disk_mb: Callable[[Place], float]
+    command: Callable[[PeerPlace], list[str]]
+    disk_mb: Callable[[PeerPlace], float]
 
     @property
     def absent(self) -> str:
@@ -52,7 +52,7 @@ class Peer:
         return "" if self.needs.exists() else f"not installed ({self.remedy})"
 
 
-def _ours(place: Place) -> list[str]:
+def _ours(place: PeerPlace) -> list[str]:
     """As the image holds it: with its data path compiled, by the interpreter that runs it."""
     folder = place.folder / "compiled"
     command = ["env", f"PYTHON={sys.executable}", str(COMPILE), str(folder)]
@@ -64,22 +64,22 @@ def _ours(place: Place) -> list[str]:
     return ["env", f"PYTHONPATH={path}", sys.executable, "-P", *_interpreted(place)[1:]]
 
 
-def _interpreted(place: Place) -> list[str]:
+def _interpreted(place: PeerPlace) -> list[str]:
     return [sys.executable, "-m", "gateway", "--config", str(write_config(place.folder, place.port, place.engine))]
 
 
-def _ours_mb(place: Place) -> float:
+def _ours_mb(place: PeerPlace) -> float:
     compiled = place.folder / "compiled"
-    sources = compiled if compiled.exists() else ROOT / "gateway"
+    sources = [compiled] if compiled.exists() else [ROOT / "common", ROOT / "gateway"]
     packages = disk.packages_mb(disk.locked(ROOT / "requirements" / "gateway.txt"))
-    return packages + disk.folder_mb(sources)
+    return packages + sum(map(disk.folder_mb, sources))
 
 
-def _nginx(place: Place) -> list[str]:
+def _nginx(place: PeerPlace) -> list[str]:
     return [_which("nginx"), "-c", str(peer_configs.nginx(place.folder, place.port, place.engine))]
 
 
-def _haproxy(place: Place) -> list[str]:
+def _haproxy(place: PeerPlace) -> list[str]:
     return [_which("haproxy"), "-db", "-f", str(peer_configs.haproxy(place.folder, place.port, place.engine))]
 
 
@@ -90,18 +90,18 @@ def envoy_program() -> Path:
     return program
 
 
-def _envoy(place: Place) -> list[str]:
+def _envoy(place: PeerPlace) -> list[str]:
     config = str(peer_configs.envoy(place.folder, place.port, place.engine))
     return [str(envoy_program()), "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
 
-def _vllm_router(place: Place) -> list[str]:
+def _vllm_router(place: PeerPlace) -> list[str]:
     program = str(PEERS / "vllm-router" / "bin" / "vllm-router")
     command = [program, "--port", str(place.port), "--worker-urls", place.url, "--policy", "round_robin"]
     return [*command, "--log-level", "error", "--prometheus-port", str(free_port())]
 
 
-def _production_stack(place: Place) -> list[str]:
+def _production_stack(place: PeerPlace) -> list[str]:
     home = PEERS / "production-stack"
     options = ["--service-discovery", "static", "--static-backends", place.url, "--static-models", MODEL]
     options += ["--routing-logic", "roundrobin", "--host", "127.0.0.1", "--port", str(place.port)]
@@ -110,7 +110,7 @@ def _production_stack(place: Place) -> list[str]:
     return ["env", source, python, "-m", "vllm_router.app", *options, "--log-level", "error"]
 
 
-def _litellm(place: Place) -> list[str]:
+def _litellm(place: PeerPlace) -> list[str]:
     config = str(peer_configs.litellm(place.folder, place.engine))
     # Else it asks the network for prices at the start.
     switches = ["LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_MODE=PRODUCTION", "LITELLM_LOG=ERROR"]
@@ -118,11 +118,11 @@ def _litellm(place: Place) -> list[str]:
     return ["env", *switches, program, "--config", config, "--host", "127.0.0.1", "--port", str(place.port)]
 
 
-def _aiohttp(place: Place) -> list[str]:
+def _aiohttp(place: PeerPlace) -> list[str]:
     return [sys.executable, "-m", "bench.gateway.aiohttp_proxy", str(place.port), place.url]
 
 
-def _starlette(client: str) -> Callable[[Place], list[str]]:
+def _starlette(client: str) -> Callable[[PeerPlace], list[str]]:
     return lambda place: [
         sys.executable, "-m", "bench.gateway.starlette_proxy", str(place.port), place.url, client,
     ]  # fmt: skip

@@ -56,7 +56,7 @@ def _number(figure: Figure | None) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BenchTarget:
     """A line of what must be reached: at least or at most ``must``, and what is aimed at."""
 
     name: str
@@ -83,16 +83,18 @@ class Target:
         return value >= limit if self.at_least else value <= limit
 
 
-def _times_rps(other: str, must: float, goal: float | None = None) -> Target:
-    return Target(f"requests/s, x {other}", lambda r: r.ratio("ours", other, "c50", "rps"), must, goal, at_least=True)
+def _times_rps(other: str, must: float, goal: float | None = None) -> BenchTarget:
+    return BenchTarget(
+        f"requests/s, x {other}", lambda r: r.ratio("ours", other, "c50", "rps"), must, goal, at_least=True
+    )
 
 
-def _times_chunk(other: str, must: float) -> Target:
-    return Target(f"CPU/chunk, x {other}", lambda r: r.ratio("ours", other, "paced", "cpu_us"), must)
+def _times_chunk(other: str, must: float) -> BenchTarget:
+    return BenchTarget(f"CPU/chunk, x {other}", lambda r: r.ratio("ours", other, "paced", "cpu_us"), must)
 
 
-def _added(what: str, cell: str, name: str, must: float, goal: float) -> Target:
-    return Target(f"{what}, ms", lambda r: r.added("ours", cell, name), must, goal)
+def _added(what: str, cell: str, name: str, must: float, goal: float) -> BenchTarget:
+    return BenchTarget(f"{what}, ms", lambda r: r.added("ours", cell, name), must, goal)
 
 
 TARGETS = (
@@ -102,18 +104,18 @@ TARGETS = (
     _times_rps("vllm-router", 1.8, 2.0),
     _times_rps("production-stack", 15),
     _times_rps("litellm", 150),
-    Target("CPU us/paced chunk", lambda r: r.figure("ours", "paced", "cpu_us"), 48, 39),
+    BenchTarget("CPU us/paced chunk", lambda r: r.figure("ours", "paced", "cpu_us"), 48, 39),
     _times_chunk("nginx", 1.5),
     _times_chunk("vllm-router", 1.15),
-    Target("delivered, x direct", lambda r: r.ratio("ours", DIRECT, "paced", "delivered"), 1, 1, at_least=True),
-    Target("failed streams", lambda r: r.figure("ours", "paced", "failed"), 0, 0),
+    BenchTarget("delivered, x direct", lambda r: r.ratio("ours", DIRECT, "paced", "delivered"), 1, 1, at_least=True),
+    BenchTarget("failed streams", lambda r: r.figure("ours", "paced", "failed"), 0, 0),
     _added("TTFT added p50", "paced", "ttft_p50_ms", 1, 0.6),
     _added("TTFT added p99", "paced", "ttft_p99_ms", 8, 3.2),
     _added("inter-chunk gap added p99", "paced", "gap_p99_ms", 5, 2.5),
     _added("burst: inter-chunk gap added p99", "step", "gap_p99_ms", 14, 10),
-    Target("RSS peak, MB", lambda r: r.once_of("ours", "rss_peak_mb"), 60, 28),
-    Target("start to serving, s", lambda r: r.once_of("ours", "start_s"), 0.5, 0.2),
-    Target("size on disk, MB", lambda r: r.once_of("ours", "disk_mb"), 40, 20),
+    BenchTarget("RSS peak, MB", lambda r: r.once_of("ours", "rss_peak_mb"), 60, 28),
+    BenchTarget("start to serving, s", lambda r: r.once_of("ours", "start_s"), 0.5, 0.2),
+    BenchTarget("size on disk, MB", lambda r: r.once_of("ours", "disk_mb"), 40, 20),
 )
 
 

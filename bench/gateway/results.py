@@ -10,12 +10,12 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.gateway.cells import MAX_FOREIGN, Cell
+from bench.gateway.cells import MAX_FOREIGN, CellFigures
 
 DIRECT = "direct"
 
 # Target -> cell's name -> figures.
-Round = dict[str, dict[str, Cell]]
+Round = dict[str, dict[str, CellFigures]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Results:
         return sum(all(cell["foreign"] <= MAX_FOREIGN for cell in one) for one in cells)
 
     def _over(
-        self, targets: tuple[str, ...], cell: str, value: Callable[[list[Cell]], float], name: str
+        self, targets: tuple[str, ...], cell: str, value: Callable[[list[CellFigures]], float], name: str
     ) -> Figure | None:
         found = []
         for each in self.rounds:

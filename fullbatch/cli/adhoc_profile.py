@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
+from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import config_json
-from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.core.errors import UsageError
 from fullbatch.planning import advice, profile
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.plan import Plan

@@ -12,9 +12,6 @@ Exit codes 0 (done), 1 (a target was missed, or a check found something), 3 (a l
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class FullbatchError(Exception):
     """Something a person can act on. Each line says where, what, and what would be right."""
@@ -47,12 +44,3 @@ class StateError(FullbatchError):
     """The deployment is already running, or is not running."""
 
     exit_code = 6
-
-
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """` (did you mean X?)` for the nearest of the `known` names; nothing where none is near (0: any, 1: the same)."""
-    names = list(known)
-    # The whole beginning of a name beats one that differs less in length: repository ids share most of their letters.
-    begun = [one for one in names if len(name) > 3 and one.lower().startswith(name.lower())]
-    close = begun or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from common.faults import did_you_mean
 from fullbatch import catalog
-from fullbatch.core.errors import StateError, UsageError, did_you_mean
+from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning import advice, profile
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import RunningDeployment, WeightStore

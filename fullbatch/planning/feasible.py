@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import Gpu, Model, engine_flags
-from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.core.errors import UsageError
 from fullbatch.planning import sizing
 from fullbatch.planning.profile import Profile
 

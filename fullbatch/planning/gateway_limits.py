@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from common.gateway_limits import GatewayLimits
 from fullbatch.catalog import WorkloadShape
 
 # Requests held by the gateway for each seat in the engine's batch at the least: one decoding, three waiting.
@@ -19,19 +20,6 @@ ENGINE_QUEUE_MARGIN = 16
 HEADROOM_PART = 8
 # Tokens of a request, prompt and answer, that a plan gives as examples.
 EXAMPLES = (256, 1000)
-
-
-@dataclass(frozen=True)
-class GatewayLimits:
-    """Bounds of the gateway; seconds and bytes. Each exists for one failure, named in docs/gateway-behaviour.md."""
-
-    max_body_bytes: int = 10 * 2**20
-    header_timeout_s: float = 10
-    body_timeout_s: float = 30
-    connect_timeout_s: float = 5
-    first_token_timeout_s: float = 600
-    idle_timeout_s: float = 120
-    max_in_flight: int = 512
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from common.gateway_limits import GatewayLimits
 from fullbatch import catalog
 from fullbatch.planning import engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
-from fullbatch.planning.gateway_limits import AdmissionBounds, GatewayLimits
+from fullbatch.planning.gateway_limits import AdmissionBounds
 from fullbatch.planning.profile import Card, Profile
 
 

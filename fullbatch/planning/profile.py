@@ -20,9 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from common import faults
+from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import Gpu
-from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.core.errors import UsageError
 from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import engine_args
 
@@ -220,11 +222,11 @@ def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | Non
     try:
         made = Profile.model_validate(data, context=own)
     except ValidationError as error:
-        raise UsageError(*dict.fromkeys(_line(source, fault) for fault in error.errors())) from error
-    faults = [f"args.{fault}" for fault in engine_args.faults(made.engine.args)]
-    faults += [f"env.{fault}" for fault in engine_args.environment_faults(made.engine.env)]
-    if faults:
-        raise UsageError(*(f"{source}: engine.{fault}" for fault in faults))
+        raise UsageError(*dict.fromkeys(_line(source, fault) for fault in faults.innermost(error))) from error
+    refused = [f"args.{fault}" for fault in engine_args.faults(made.engine.args)]
+    refused += [f"env.{fault}" for fault in engine_args.environment_faults(made.engine.env)]
+    if refused:
+        raise UsageError(*(f"{source}: engine.{fault}" for fault in refused))
     return made
 
 
@@ -233,34 +235,15 @@ def _line(source: str, fault: Any) -> str:
     if location[:2] == ("hardware", "gpu"):  # which of the two ways it was written is no part of a setting's name
         location = location[:2] + location[3:]
     is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
-    where = ".".join(str(part) for part in (location[:3] if is_flag else location))
-    prefix = f"{source}: {where}: " if where else f"{source}: "
+    problem = faults.problem(fault, Profile)
     if is_flag:  # a date, or a mapping whose keys are no texts
-        return f"{prefix}{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
-    if fault["type"] == "extra_forbidden":
-        allowed = _fields_at(fault["loc"][:-1])
-        name = str(fault["loc"][-1])
-        hint = did_you_mean(name, allowed) or f" (there are: {', '.join(allowed)})"
-        return f"{prefix}no such setting{hint}"
-    if fault["type"] == "missing":
-        return f"{prefix}this setting is missing; add it"
-    if fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
-        return f"{prefix}{fault['input']!r}: {_WRITE[location[-1]]}"
-    if location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
-        return f"{prefix}write a text, in quotes if it looks like a number or a date"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if fault["type"] in ("value_error", "missing"):
-        return prefix + message
-    return f"{prefix}{fault['input']!r}: {message}"
-
-
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Profile
-    children: dict[str, type[BaseModel]] = {"hardware": Hardware, "cpu": Cpu, "gpu": Card, "engine": EngineOverrides}
-    for part in location:
-        model = children.get(str(part), model)
-    return list(model.model_fields)
+        location = location[:3]
+        problem = f"{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
+    elif fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
+        problem = f"{fault['input']!r}: {_WRITE[location[-1]]}"
+    elif location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
+        problem = "write a text, in quotes if it looks like a number or a date"
+    return f"{source}: {faults.Fault(faults.place(location), problem)}"
 
 
 def unknown_card(name: str, other: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from fullbatch.core.errors import StateError, UsageError, did_you_mean
+from common.faults import did_you_mean
+from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime.base import Held, MeasuredDeployment, Ports, RunningDeployment, Runtime, WeightStore
 from fullbatch.runtime.compose.runtime import ComposeRuntime

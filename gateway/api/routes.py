@@ -26,7 +26,7 @@ from gateway.core.errors import (
 from gateway.core.ticker import Ticker
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
-from gateway.dialects.ollama import Chat, Embed, Generate, Ollama
+from gateway.dialects.ollama import Embed, Generate, Ollama, OllamaChat
 from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.http import cors
 from gateway.http.messages import TEXT, Request
@@ -211,7 +211,7 @@ class Routes:
 
     def _ollama_routes(self, endpoints: SystemEndpoints) -> Iterable[Route]:
         ollama, models, rules = self._ollama, self._openai.models, self._openai.rules
-        yield self._engine("/api/chat", Chat(models, rules), "Chat", "OllamaChat", _LINES)
+        yield self._engine("/api/chat", OllamaChat(models, rules), "Chat", "OllamaChat", _LINES)
         yield self._engine("/api/generate", Generate(models, rules), "Prompt", "OllamaGenerate", _LINES)
         yield self._engine("/api/embed", Embed(models, "input", rules), "Embeddings", "OllamaEmbed")
         yield self._engine("/api/embeddings", Embed(models, "prompt", rules), "One embedding", "OllamaEmbeddings")

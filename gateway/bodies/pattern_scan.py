@@ -11,7 +11,7 @@ _WIDE_ESCAPES = frozenset("wWDSpPxuUX")
 _WIDE_SPAN = 64
 
 
-class Part:
+class PatternPart:
     """A piece of a pattern.
 
     ``wide``, ``narrow``: classes of characters, by how many tokens of a vocabulary fit. ``literal``: characters.
@@ -33,7 +33,7 @@ class Part:
         self.branches = 0.0
         self.longest = 0.0
 
-    def follow(self, part: Part) -> None:
+    def follow(self, part: PatternPart) -> None:
         """``part`` stands after what there is."""
         self.wide += part.wide
         self.narrow += part.narrow
@@ -67,10 +67,10 @@ class Scan:
         self._lark = int(grammar and "::=" not in text)  # whose brackets are optional parts as well as classes
         self._at = 0
         self._open = [_group()]
-        self._last: Part | None = None
+        self._last: PatternPart | None = None
         self._optionals = 0
 
-    def whole(self) -> Part:
+    def whole(self) -> PatternPart:
         """All of it. Rules of a grammar run into each other by their names: there all that may be left out counts."""
         while self._at < len(self._text):
             self._step(self._text[self._at])
@@ -107,11 +107,11 @@ class Scan:
         elif char == "\\":
             self._escape()
         elif char == ".":
-            self._part(Part(wide=1.0))
+            self._part(PatternPart(wide=1.0))
         elif self._grammar:
             self._of_grammar(char)
         elif char != "+":
-            self._part(Part(literal=1.0 if char.isascii() else 3.0))
+            self._part(PatternPart(literal=1.0 if char.isascii() else 3.0))
 
     def _of_grammar(self, char: str) -> None:
         """Quoted texts, Lark's counts, names of other rules (which may match nothing), and where a rule begins."""
@@ -122,12 +122,12 @@ class Scan:
         elif char.isalnum() or char == "_":
             while self._at < len(self._text) and (self._text[self._at].isalnum() or self._text[self._at] in "_-"):
                 self._at += 1
-            self._part(Part(literal=1.0, empty=True))
+            self._part(PatternPart(literal=1.0, empty=True))
         elif char == ":" and len(self._open) == 1:
             self._settle()
             self._open[0].end_rule()
 
-    def _part(self, part: Part) -> None:
+    def _part(self, part: PatternPart) -> None:
         self._settle()
         self._last = part
 
@@ -174,17 +174,17 @@ class Scan:
         end = self._past("]")
         inside = self._text[self._at : end]
         self._at = end + 1
-        self._part(Part(wide=1.0) if _is_wide(inside) else Part(narrow=1.0))
+        self._part(PatternPart(wide=1.0) if _is_wide(inside) else PatternPart(narrow=1.0))
 
     def _escape(self) -> None:
         char = self._text[self._at : self._at + 1]
         self._at += 1
-        self._part(Part(wide=1.0) if char and char in _WIDE_ESCAPES else Part(narrow=1.0))
+        self._part(PatternPart(wide=1.0) if char and char in _WIDE_ESCAPES else PatternPart(narrow=1.0))
 
     def _quoted(self) -> None:
         end = self._past('"\n')
         self._optionals += end == self._at
-        self._part(Part(literal=float(end - self._at), empty=end == self._at))
+        self._part(PatternPart(literal=float(end - self._at), empty=end == self._at))
         self._at = end + 1
 
     def _past(self, ends: str) -> int:
@@ -195,8 +195,8 @@ class Scan:
         return end
 
 
-def _group() -> Part:
-    group = Part(empty=True)
+def _group() -> PatternPart:
+    group = PatternPart(empty=True)
     group.run = 0.0
     return group
 

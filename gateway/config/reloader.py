@@ -15,7 +15,7 @@ from gateway.core.supervisor import Supervisor
 
 POLL_S = 0.25
 LAST_READ_S = 2.0
-# The sections that `Target.use_settings` takes over; a change of anything else needs a restart, and the log says so.
+# The sections that `use_settings` takes over; a change of anything else needs a restart, and the log says so.
 LIVE = frozenset({"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing", "operators"})
 _log = logging.getLogger("gateway")
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("gateway")
 _Look = tuple[int, int, int] | None
 
 
-class Target(Protocol):
+class Reloadable(Protocol):
     """The running gateway. Called on its event loop."""
 
     def use_settings(self, settings: Settings) -> None:
@@ -43,7 +43,7 @@ class Reloader:
         self,
         config: Path,
         settings: Settings,
-        target: Target,
+        target: Reloadable,
         supervisor: Supervisor,
         loop: asyncio.AbstractEventLoop,
     ) -> None:

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from common.gateway_limits import GatewayLimits
 from gateway.config.setting_types import Cors, Count, File, Frozen, Name, RequestLimits, Seconds
 
 _LONGEST_SOCKET_PATH = 107
+_DEFAULT = GatewayLimits()
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
@@ -38,16 +40,16 @@ class MetricsListen(Listen):
 class Limits(Frozen):
     """Bytes and seconds. ``drain_timeout_s``: so long may running answers go on after SIGTERM."""
 
-    max_body_bytes: Count = 10 * 1024 * 1024
+    max_body_bytes: Count = _DEFAULT.max_body_bytes
     max_body_bytes_in_flight: Count = 128 * 1024 * 1024
-    header_timeout_s: Seconds = 10
-    body_timeout_s: Seconds = 30
+    header_timeout_s: Seconds = _DEFAULT.header_timeout_s
+    body_timeout_s: Seconds = _DEFAULT.body_timeout_s
     keep_alive_s: Seconds = 75
-    connect_timeout_s: Seconds = 5
-    first_token_timeout_s: Seconds = 600
-    idle_timeout_s: Seconds = 120
+    connect_timeout_s: Seconds = _DEFAULT.connect_timeout_s
+    first_token_timeout_s: Seconds = _DEFAULT.first_token_timeout_s
+    idle_timeout_s: Seconds = _DEFAULT.idle_timeout_s
     drain_timeout_s: Seconds = 30
-    max_in_flight: Count = 512
+    max_in_flight: Count = _DEFAULT.max_in_flight
     max_connections: Count = 2048
     requests: RequestLimits = RequestLimits()
 

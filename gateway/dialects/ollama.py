@@ -117,7 +117,7 @@ class Ollama:
         return Call(model, False, b"", b"", output_tokens=0, ready=ollama_answer.loaded(asked, shape, reason))
 
 
-class Chat(Ollama):
+class OllamaChat(Ollama):
     """/api/chat"""
 
     def read(self, request: Request) -> Call:

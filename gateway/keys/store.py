@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from common.api_key import new_key
 from gateway.core.call import Principal
 from gateway.core.priority import PRIORITIES
 from gateway.keys.schema import OPEN_BUSY_S, SchemaError, prepare
 
-# 24 random bytes are 192 bits, and 32 URL-safe characters.
-RANDOM_BYTES = 24
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Metrics put the keys beyond the first hundred under this name.
 RESERVED_NAMES = frozenset({"other"})
@@ -249,10 +247,6 @@ class KeyStore:
             raise StoreError(
                 f"{self.path}: the key store cannot be used ({error}); try again, or give another file"
             ) from None
-
-
-def new_key() -> str:
-    return f"fb-{secrets.token_urlsafe(RANDOM_BYTES)}"
 
 
 def digest_of(key: str) -> bytes:

@@ -62,7 +62,7 @@ class ClientHealth:
         return not self.reasons
 
 
-class Ticker:
+class LagMonitor:
     """Sleeps 10 ms again and again and notes by how much it overslept. Under Locust its thread is a greenlet."""
 
     def __init__(self) -> None:

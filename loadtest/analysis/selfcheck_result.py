@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from common import faults
 from loadtest.core.errors import UsageProblem
 from loadtest.core.files import read_text
 
@@ -63,9 +64,7 @@ def read(path: Path) -> SelfCheck:
     try:
         return SelfCheck.model_validate_json(read_text(path, "--selfcheck"))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        told = f"{where}: {first['msg'].lower()}"
+        first = faults.find(error, SelfCheck)[0]
         raise UsageProblem(
-            f"--selfcheck {path}: not a self check ({told}); `selfcheck --out FILE` writes one"
+            f"--selfcheck {path}: not a self check ({first}); `selfcheck --out FILE` writes one"
         ) from error

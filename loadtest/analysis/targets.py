@@ -8,11 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from common import faults
 from loadtest.analysis.points import METRICS, Slo
 from loadtest.analysis.verdict import PerformanceTarget
-from loadtest.core import faults
 from loadtest.core.errors import UsageProblem
-from loadtest.core.yaml_file import load
+from loadtest.core.files import load_yaml
 from loadtest.workload.arrivals import Mode
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -103,7 +103,7 @@ class TargetFile:
 
 def read_target_file(path: Path) -> TargetFile:
     """Raises UsageProblem with the file and the places in it."""
-    content = load(path, "--target")
+    content = load_yaml(path, "--target")
     if not isinstance(content, dict) or content.get("version") != 1:
         raise UsageProblem(f"--target {path}: 'version: 1' and a list 'targets' are expected")
     try:

@@ -14,12 +14,12 @@ from threading import Event
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
+from common.printable import shown
 from loadtest.analysis import diff, selfcheck_result, target_judge
 from loadtest.analysis.targets import TargetFile, read_target_file
 from loadtest.analysis.verdict import EXIT_CODES
 from loadtest.cli.options import parser, source_and_arrivals
 from loadtest.core.errors import LoadtestError, UsageProblem
-from loadtest.core.sanitize import shown
 from loadtest.live.board import Board
 from loadtest.live.prometheus_exporter import Exporter, serve
 from loadtest.report import csv_files, document, html_page, multi, multi_view, prometheus_range, text_table, usage_text

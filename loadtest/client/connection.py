@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import orjson
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
+from common.printable import one_line
 from loadtest.client.record import REFUSALS, Record, RequestOutcome, outcome_of_answer, outcome_of_status
 from loadtest.client.sse import StreamedAnswer, error_text
-from loadtest.core.sanitize import one_line
 
 _READ_SIZE = _ERROR_BODY_LIMIT = 65536
 _LEAST_WAIT = 0.1  # seconds; "Retry-After: 0" again and again must not become a storm of our own

@@ -12,11 +12,11 @@ from time import perf_counter_ns
 
 import orjson
 
+from common.printable import one_line
 from loadtest.client.connection import Server, StreamConnection, body_message
 from loadtest.client.record import Record, RequestOutcome
 from loadtest.client.token_counts import TokenCounts, several_counted
 from loadtest.core.errors import ServerProblem, UsageProblem
-from loadtest.core.sanitize import one_line
 from loadtest.workload.requests import CHAT_PATH, ChatRequests
 
 _SHORT_WORDS, _LONG_WORDS, _LONG_TOKENS = 8, 64, 24

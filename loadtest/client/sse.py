@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from loadtest.core.sanitize import one_line
+from common.printable import one_line
 
 # A blank line is two line ends in a row. `str.splitlines` is not used: it also cuts at U+2028 and U+0085, which
 # may stand unescaped inside JSON text.

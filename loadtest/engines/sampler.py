@@ -8,58 +8,39 @@ it cannot outlive the load test, however that ends.
 from __future__ import annotations
 
 import argparse
-import http.client
+import http
 import json
 import os
-import re
 import select
 import signal
-import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 import psutil
 
-from loadtest.engines.vllm_metrics import parse
+from common import http_get, vllm_metrics
 
 _SCRAPE_TIMEOUT_S = 2.0
-# What the environment names as a proxy has no business with an engine's numbers.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-# unix:/run/engine.sock/metrics: what follows the last `.sock` is asked for.
-_UNIX = re.compile(r"unix:(/.*\.sock)(/.*)?")
 _DENSE_S, _THINNING = 0.1, 1.3
+# What a sample has of an engine. Its KV cache is full for a request when that of the request's rank is.
+FIELDS = {
+    name: name for name in ("running", "waiting", "generation_tokens", "preemptions", "prefix_queries", "prefix_hits")
+} | {"kv_usage": "kv_usage_highest"}
 
 
 def scrape(url: str) -> dict[str, float | None] | None:
     """One engine's numbers; None when it did not answer: missing is not zero."""
     try:
-        return asdict(parse(_text(url)))
-    except (OSError, ValueError, http.client.HTTPException):
+        status, page = http_get.get(f"{url}/metrics" if url.endswith(".sock") else url, _SCRAPE_TIMEOUT_S)
+    except http_get.FAULTS:
         return None
-
-
-def _text(url: str) -> str:
-    behind = _UNIX.fullmatch(url)
-    if not behind:
-        with _OPENER.open(url, timeout=_SCRAPE_TIMEOUT_S) as response:
-            text: str = response.read().decode("utf-8", "replace")
-            return text
-    connection = http.client.HTTPConnection("localhost", timeout=_SCRAPE_TIMEOUT_S)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(_SCRAPE_TIMEOUT_S)
-        sock.connect(behind[1])
-        connection.sock = sock
-        connection.request("GET", behind[2] or "/metrics")
-        response = connection.getresponse()
-        text = response.read().decode("utf-8", "replace")
-        if response.status != http.HTTPStatus.OK:
-            raise http.client.HTTPException(f"status {response.status}")
-        return text
+    if status != http.HTTPStatus.OK:
+        return None
+    found = vllm_metrics.read(page)
+    return {name: getattr(found, of) for name, of in FIELDS.items()}
 
 
 def tree_rss(pid: int) -> int | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.printable import cell
 from loadtest.analysis.points import METRICS, Point, points
-from loadtest.core.sanitize import cell
 from loadtest.report import document
 
 _OF_POINT = ("side", "position", "label", "mode", "users", "repeats", "requests", "failures", "valid")

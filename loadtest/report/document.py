@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 from jinja2 import TemplateError
 
+from common.printable import one_line
 from loadtest.analysis.client_health import ClientHealth
 from loadtest.analysis.metrics import ClientMetrics
 from loadtest.analysis.verdict import RunVerdict
 from loadtest.client.record import Record
 from loadtest.client.token_counts import first_tokens, tokens_of
 from loadtest.core.errors import UsageProblem
-from loadtest.core.sanitize import one_line
 from loadtest.engines.sampling import Sample, ServerMetrics
 from loadtest.workload.arrivals import StagePlan
 
@@ -53,7 +53,7 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """A finished, or interrupted, run. `zero` is the perf_counter_ns from which all its times count.
 
     `samples` are by side. `doubts` are reasons not to believe the run as a whole.
@@ -80,7 +80,7 @@ _PARTS = frozenset(
 )
 
 
-def as_dict(run: Run) -> dict[str, Any]:
+def as_dict(run: FinishedRun) -> dict[str, Any]:
     """The whole report as plain JSON values. Times of records in microseconds from the run's start."""
     return {
         "schema": SCHEMA,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loadtest.core.sanitize import cell
+from common.printable import cell
 from loadtest.report import text_table
 from loadtest.report.multi import MultiReport, MultiReportRow
 

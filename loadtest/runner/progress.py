@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
+from common.printable import shown
 from loadtest.analysis.metrics import ClientMetrics
-from loadtest.core.sanitize import shown
 from loadtest.runner.stage import Stage
 
 _QUIET_S = 30.0  # a pipe gets a line at least so often

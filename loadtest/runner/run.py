@@ -22,7 +22,7 @@ from loadtest.client.connection import Server, server_at
 from loadtest.client.preflight import calibrate, check_model
 from loadtest.core.errors import UsageProblem
 from loadtest.engines.sampling import EngineSampling, Sample, join
-from loadtest.report.document import Run, StageReport
+from loadtest.report.document import FinishedRun, StageReport
 from loadtest.report.selfcheck_envelope import doubts
 from loadtest.runner.config import RunConfig, ServerSide
 from loadtest.runner.process_pool import ProcessPool
@@ -88,7 +88,7 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def execute(config: RunConfig, sides: Sequence[Ready], progress: RunProgress, stop: Event) -> Run:
+def execute(config: RunConfig, sides: Sequence[Ready], progress: RunProgress, stop: Event) -> FinishedRun:
     """Climbs all stages; `stop` ends it early, with what there is by then."""
     started, zero = datetime.now(UTC), perf_counter_ns()
     config = replace(config, sides=tuple(ready.side for ready in sides))  # with the models they turned out to serve
@@ -106,7 +106,7 @@ def execute(config: RunConfig, sides: Sequence[Ready], progress: RunProgress, st
     stages = [_stage_report(one, samples[one.stage.plan.side], zero, config) for one in finished]
     facts = [StageFacts(stage.plan.users, stage.client, stage.health, _label(stage.plan, config)) for stage in stages]
     unsure = died + doubts(config.selfcheck, stages, config.processes)
-    return Run(
+    return FinishedRun(
         started_at=started.isoformat(timespec="seconds"),
         zero=zero,
         arguments=config.arguments(),

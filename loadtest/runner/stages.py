@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from locust.env import Environment
 from locust.runners import LocalRunner
 
-from loadtest.analysis.client_health import NOT_MEASURED, Pace, Ticker
+from loadtest.analysis.client_health import NOT_MEASURED, LagMonitor, Pace
 from loadtest.client.connection import Server
 from loadtest.runner.open_loop import open_loop
 from loadtest.runner.stage import Stage
@@ -88,7 +88,7 @@ class StageRunner:
         self._gate.warmed()
         stage.warm.open()
         self._wait(stage.start.full, stage, tick)
-        ticker = Ticker()
+        ticker = LagMonitor()
         with _no_garbage_collection():
             at = None if self._stop.is_set() else self._gate.ready()
             if at is None:

@@ -14,9 +14,9 @@ from threading import Event, Thread
 from time import perf_counter, perf_counter_ns, sleep
 from typing import IO, Any
 
+from common.printable import shown
 from loadtest.client.record import Record
 from loadtest.core.errors import LoadtestError
-from loadtest.core.sanitize import shown
 from loadtest.runner.stage import Stage
 from loadtest.runner.stages import StageGate, StageRunner
 from loadtest.runner.worker_protocol import Connect, Ended, Phase, Release, RunStage, Stop, packed, receive

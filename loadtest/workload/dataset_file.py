@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from common.printable import one_line
 from loadtest.core.errors import UsageProblem
-from loadtest.core.sanitize import one_line
 from loadtest.workload.source import Message
 
 OPTION = "--dataset"

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loadtest.core import faults
+from common import faults
 from loadtest.core.errors import UsageProblem
-from loadtest.core.yaml_file import load
+from loadtest.core.files import load_yaml
 from loadtest.workload.arrivals import OPEN_LOOP, Arrivals, Mode
 
 FOLDER = Path(__file__).parent / "shipped"
@@ -111,7 +111,7 @@ def read_workload(name: str) -> WorkloadFile:
     path = Path(name) if is_path else FOLDER / f"{name}.yaml"
     if not is_path and name not in names():
         raise UsageProblem(f"--workload: there is no '{name}'; there are {', '.join(names())}, or give a file's path")
-    content = load(path, "--workload")
+    content = load_yaml(path, "--workload")
     if not isinstance(content, dict):
         raise UsageProblem(f"--workload {path}: a mapping with version, description, kinds and arrivals is expected")
     try:

@@ -125,8 +125,8 @@ def _run(matrix: Matrix, cells: list[Cell], args: argparse.Namespace, began: flo
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
     ports = Ports(args.gateway_port, args.engine_port)
-    options = run.Options(ROOT, args.out.resolve(), here, llama, began + args.budget, say, ports)
-    missing = run.Bench(matrix, options).run(cells)
+    options = run.BenchOptions(ROOT, args.out.resolve(), here, llama, began + args.budget, say, ports)
+    missing = run.RunningSides(matrix, options).run(cells)
     say(f"{len(cells) - missing} of {len(cells)} cells are done; results: {args.out}")
     return 1 if missing else 0
 

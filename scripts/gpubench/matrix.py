@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from common import faults
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.core.yamlfile import read_mapping
@@ -137,5 +138,4 @@ def read(path: Path) -> Matrix:
     try:
         return Matrix.model_validate(read_mapping(path))
     except ValidationError as error:
-        places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-        raise UsageError(*(f"{path.name}: {where}: {what}" for where, what in places)) from error
+        raise UsageError(*(f"{path.name}: {fault}" for fault in faults.find(error, Matrix))) from error

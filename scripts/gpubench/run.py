@@ -29,7 +29,7 @@ _OPTIONS = {"metrics": "--engine-metrics", "key-file": "--api-key-file"}
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """Where results go, this machine, what llama.cpp is started with (None: not there), and the time there is."""
 
     root: Path
@@ -41,10 +41,10 @@ class Options:
     ports: Ports = Ports(engine=8100)
 
 
-class Bench:
+class RunningSides:
     """Sides that stay up while the next cell needs them too."""
 
-    def __init__(self, matrix: Matrix, options: Options) -> None:
+    def __init__(self, matrix: Matrix, options: BenchOptions) -> None:
         self.matrix, self.options = matrix, options
         self._up: dict[tuple[str, str], Running] = {}
         self._sides_so_far = 0

@@ -32,7 +32,7 @@ def say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
-    place = engine.Place(ROOT)
+    place = engine.EngineHome(ROOT)
     try:
         if parsed.program == "docker-engine":
             _engine(place, parsed.verb)
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _engine(place: engine.Place, verb: str) -> None:
+def _engine(place: engine.EngineHome, verb: str) -> None:
     if verb == "stop":
         engine.stop(place, say)
         return
@@ -81,7 +81,7 @@ def _engine(place: engine.Place, verb: str) -> None:
         )
 
 
-def _images(place: engine.Place, parsed: argparse.Namespace) -> None:
+def _images(place: engine.EngineHome, parsed: argparse.Namespace) -> None:
     if parsed.list:
         for line in images.Builder(place, engine.saved_environment(place), say).listing():
             print(line)

@@ -33,7 +33,7 @@ STOP_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class EngineHome:
     """Where one checkout's own engine lives."""
 
     root: Path
@@ -111,7 +111,7 @@ def _fault(part: str, env: Mapping[str, str]) -> str | None:
     return None if version(answer) >= MINIMUM[part] else f"is {answer}, {least} or newer is needed"
 
 
-def saved_environment(place: Place) -> dict[str, str]:
+def saved_environment(place: EngineHome) -> dict[str, str]:
     """What `start` found or made, or {} before the first start."""
     if not place.environment.exists():
         return {}
@@ -119,7 +119,7 @@ def saved_environment(place: Place) -> dict[str, str]:
     return {**place.own_environment(), **saved} if saved else {}
 
 
-def start(place: Place, say: Say) -> dict[str, str]:
+def start(place: EngineHome, say: Say) -> dict[str, str]:
     """Finds or starts a usable engine; returns the variables a shell needs to use it."""
     environment = None if running_pid(place) else _host_engine(place, say)
     if environment is None:
@@ -133,7 +133,7 @@ def start(place: Place, say: Say) -> dict[str, str]:
     return environment
 
 
-def stop(place: Place, say: Say) -> None:
+def stop(place: EngineHome, say: Say) -> None:
     """Ends our own engine, and its containers with it; an engine of the host's is left alone."""
     pid = running_pid(place)
     if pid is None:
@@ -152,7 +152,7 @@ def stop(place: Place, say: Say) -> None:
     say(f"docker: engine ended (pid {pid}); its images stay in {place.data}")
 
 
-def running_pid(place: Place) -> int | None:
+def running_pid(place: EngineHome) -> int | None:
     """The pid of our own dockerd, checked against its command line so that a reused pid is never taken for it."""
     try:
         pid = int(place.pidfile.read_text())
@@ -162,7 +162,7 @@ def running_pid(place: Place) -> int | None:
     return pid if str(place.pidfile).encode() in command else None
 
 
-def _host_engine(place: Place, say: Say) -> dict[str, str] | None:
+def _host_engine(place: EngineHome, say: Say) -> dict[str, str] | None:
     """The host's engine, with plugins of ours where its own are missing or old; None when no engine answers."""
     wrong = faults({})
     if not wrong:
@@ -180,7 +180,7 @@ def _host_engine(place: Place, say: Say) -> dict[str, str] | None:
     return {**place.own_environment(), "DOCKER_HOST": os.environ.get("DOCKER_HOST") or host}
 
 
-def _own_engine(place: Place, say: Say) -> dict[str, str]:
+def _own_engine(place: EngineHome, say: Say) -> dict[str, str]:
     if not (debian.is_root() and debian.has_apt()):
         raise OfflineError(
             "Docker: no engine answers; start one, or run this as root on Debian or Ubuntu to get a private one"
@@ -195,7 +195,7 @@ def _own_engine(place: Place, say: Say) -> dict[str, str]:
     return environment
 
 
-def _install_engine(place: Place, say: Say) -> None:
+def _install_engine(place: EngineHome, say: Say) -> None:
     path = place.own_environment()["PATH"]
     programs = {"iptables": "iptables", "ip": "iproute2", "runc": "runc", "tini": "tini"}
     wanted = [package for name, package in programs.items() if not shutil.which(name, path=path)]
@@ -216,7 +216,7 @@ def _install_engine(place: Place, say: Say) -> None:
         done.touch()
 
 
-def _install_plugins(place: Place, say: Say) -> None:
+def _install_plugins(place: EngineHome, say: Say) -> None:
     plugins = place.config / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)
     compose = place.root / ".venv/bin/docker-compose"
@@ -238,7 +238,7 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def _launch(place: Place, environment: Mapping[str, str], say: Say) -> None:
+def _launch(place: EngineHome, environment: Mapping[str, str], say: Say) -> None:
     for folder in (place.data, place.runtime):
         folder.mkdir(parents=True, exist_ok=True)
     place.pidfile.unlink(missing_ok=True)

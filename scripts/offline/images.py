@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.offline import debian, standins
-from scripts.offline.engine import Place
+from scripts.offline.engine import EngineHome
 from scripts.offline.process import OfflineError, Say, output, stream
 from scripts.offline.standins import StandIn
 
@@ -24,7 +24,7 @@ DOCKERFILES = Path(__file__).parent / "images"
 class Builder:
     """Builds stand-ins into one Docker Engine, reached through `environment`."""
 
-    def __init__(self, place: Place, environment: Mapping[str, str], say: Say) -> None:
+    def __init__(self, place: EngineHome, environment: Mapping[str, str], say: Say) -> None:
         self._place = place
         self._env = {**os.environ, **environment}
         self._say = say

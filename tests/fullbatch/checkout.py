@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_COPIED = ("fullbatch", "gateway", "profiles", "templates", "rendered", "compose.yaml")
+_COPIED = ("common", "fullbatch", "gateway", "profiles", "templates", "rendered", "compose.yaml")
 
 # Takes the place of `vllm`: says a few words of vLLM's log, then becomes the fake engine on the port it is given.
 _FAKE_VLLM = """\

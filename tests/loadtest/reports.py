@@ -14,7 +14,7 @@ from loadtest.analysis.target_judge import judged
 from loadtest.analysis.verdict import PerformanceTarget, StageFacts, judge
 from loadtest.client.record import Record, RequestOutcome
 from loadtest.engines.sampling import Sample, join
-from loadtest.report.document import Run, StageReport, as_dict
+from loadtest.report.document import FinishedRun, StageReport, as_dict
 from loadtest.workload.arrivals import StagePlan
 from tests.loadtest.answers import failed, good
 
@@ -64,7 +64,7 @@ def make(
     arguments = {"users": list(users), "requests_per_user": 3, "max_tokens": sides[0].tokens, "model": sides[0].model}
     arguments["base_url"] = "http://127.0.0.1:8080"
     client = {"locust": "2.47.0", "python": "3.11.2", "system": "Linux x86_64", "cpus": 2}
-    run = Run(
+    run = FinishedRun(
         "2026-11-23T00:00:00+00:00", 0, arguments, {"loop": "closed"}, {"machine": "a box of 2 cores"}, client,
         stages, records, samples, judge(facts, complete), [_side(side) for side in sides],
     )  # fmt: skip

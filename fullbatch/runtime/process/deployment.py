@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import psutil
 
+from common.api_key import FIRST, new_key
 from fullbatch.core import host, http
 from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning import plan_facts
@@ -26,8 +26,6 @@ from fullbatch.runtime.process.state import ProcessRun, Started
 from fullbatch.runtime.process.stopping import KILL_AFTER_SECONDS, stop
 
 LOG_TAIL_BYTES = 256 * 1024
-# Of the key that is made at the first start: so usage, logs and dashboards call it.
-FIRST_KEY = "first"
 
 
 class ProcessDeployment(MeasuredDeployment):
@@ -186,7 +184,7 @@ class ProcessDeployment(MeasuredDeployment):
         if not self.api_keys_file.exists():
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"fb-{secrets.token_urlsafe(24)} {FIRST_KEY}\n")
+                file.write(f"{new_key()} {FIRST}\n")
         text = templates.text(self.root, "gateway.yaml", self.plan, addresses)
         (self.directory / "gateway.yaml").write_text(text, encoding="utf-8")
 

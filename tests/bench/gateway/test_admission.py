@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from bench.gateway import admission
-from bench.gateway.admission import Cell
+from bench.gateway.admission import RoundResult
 
 
 def test_ratios_are_within_a_round_and_preemptions_over_all(capsys: pytest.CaptureFixture[str]) -> None:
     cells = [
-        Cell("128+128", 5, "direct", 1000, 20.0, 100, 0, 0.0),
-        Cell("128+128", 5, "gateway", 980, 21.0, 100, 0, 0.02),
-        Cell("128+128", 5, "direct", 500, 40.0, 50, 0, 0.0),
-        Cell("128+128", 5, "gateway", 500, 40.5, 300, 1, 0.0),
+        RoundResult("128+128", 5, "direct", 1000, 20.0, 100, 0, 0.0),
+        RoundResult("128+128", 5, "gateway", 980, 21.0, 100, 0, 0.02),
+        RoundResult("128+128", 5, "direct", 500, 40.0, 50, 0, 0.0),
+        RoundResult("128+128", 5, "gateway", 500, 40.5, 300, 1, 0.0),
     ]
     admission.report(cells, admission.parse(["--rounds", "2"]))
     out = capsys.readouterr().out
@@ -48,7 +48,7 @@ def test_a_short_run_measures_both_sides(
     words = f"--rounds 1 --seconds 0.5 --users 2 --kinds 128+128 --step-ms 1 --replicas 2 --before --json {file}"
     monkeypatch.setattr("sys.argv", ["admission", *words.split()])
     assert admission.main() == 0
-    cells = [Cell(**cell) for cell in json.loads(file.read_text())]
+    cells = [RoundResult(**cell) for cell in json.loads(file.read_text())]
     assert [cell.side for cell in cells] == ["direct", "gateway", "max_running 22"]
     assert all(cell.failed == 0 and cell.tokens_per_s > 0 and cell.ttft_p50_ms > 0 for cell in cells)
     assert "| 128+128 | 2 | gateway |" in capsys.readouterr().out

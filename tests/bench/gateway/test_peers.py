@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bench.gateway import peers
-from bench.gateway.peers import ALL, CANDIDATES, Peer, Place
+from bench.gateway.peers import ALL, CANDIDATES, Peer, PeerPlace
 from bench.gateway.processes import free_port, started
 from bench.gateway.programs import BenchError, Mock
 from bench.gateway.request import KEY, MODEL
@@ -33,7 +33,7 @@ def test_it_relays_streams_and_answers(chosen: Peer, mock: Mock, tmp_path: Path)
     if chosen.absent:
         pytest.skip(f"{chosen.name} is {chosen.absent}")
     tmp_path.chmod(0o755)
-    place = Place(tmp_path, free_port(), mock.port)
+    place = PeerPlace(tmp_path, free_port(), mock.port)
     with started(chosen.name, chosen.command(place), place.port, tmp_path / "log"):
         with httpx.Client(
             base_url=f"http://127.0.0.1:{place.port}", headers={"authorization": f"Bearer {KEY}"}
@@ -58,7 +58,7 @@ def test_what_does_not_compile_is_told_in_a_line(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(peers, "COMPILE", _script(tmp_path / "compile", "echo 'much'; echo 'mypyc failed' >&2; exit 1"))
     ours = next(peer for peer in ALL if peer.name == "ours")
     with pytest.raises(BenchError, match="^ours is not compiled: mypyc failed$"):
-        ours.command(Place(tmp_path, 1, 2))
+        ours.command(PeerPlace(tmp_path, 1, 2))
 
 
 def test_ours_is_started_from_the_compiled_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_ours_is_started_from_the_compiled_folder_alone(tmp_path: Path, monkeypa
         peers, "COMPILE", _script(tmp_path / "compile", 'mkdir -p "$1/gateway"; touch "$1/gateway/__init__.py"')
     )
     ours = next(peer for peer in ALL if peer.name == "ours")
-    command = ours.command(Place(tmp_path, 1, 2))
+    command = ours.command(PeerPlace(tmp_path, 1, 2))
     asked = [*command[: command.index("-m")], "-c", "import gateway; print(gateway.__file__)"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=peers.ROOT).stdout
     assert said.strip() == str(tmp_path / "compiled/gateway/__init__.py")

@@ -47,26 +47,26 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"hardware": {"gpu": "rtx4081"}}, "'rtx4081' is no known card (did you mean rtx4080?); write {name: …, mem"),
         ({"hardware": {"gpu": "NVIDIA L40S"}}, "'NVIDIA L40S' is no known card (did you mean l40s?); write"),
         ({"hardware": {"gpu": "MI300X"}}, "'MI300X' is not supported here: vLLM's ROCm image is not in the catalog"),
-        ({"hardware": {"gpu": 4090}}, "hardware.gpu: 4090: input should be a valid string"),
-        ({"hardware": {"gpu": {"memory_gib": 12}}}, "hardware.gpu.bandwidth_gbs: this setting is missing; add it"),
+        ({"hardware": {"gpu": 4090}}, "hardware.gpu: 4090 should be a text; put it in quotes"),
+        ({"hardware": {"gpu": {"memory_gib": 12}}}, "hardware.gpu.bandwidth_gbs: is missing; add it"),
         ({"hardware": {"gpu": OWN | {"memory": 12}}}, "gpu.memory: no such setting (did you mean memory_gib?)"),
-        ({"hardware": {"gpu": OWN | {"memory_gib": -1}}}, "gpu.memory_gib: -1: input should be greater than 1"),
+        ({"hardware": {"gpu": OWN | {"memory_gib": -1}}}, "gpu.memory_gib: -1 should be greater than 1"),
         ({"hardware": {"gpu": OWN | {"name": "a\nb"}}}, "hardware.gpu.name: 'a\\nb': write up to 60 letters, digits"),
         ({"hardware": {"gpu": OWN | {"compute_capability": "new"}}}, "'new': write it as \"8.6\""),
         ({"hardware": {}}, "hardware: give either gpu (a card) or cpu, and not both"),
         ({"hardware": {"gpu": "rtx4090", "cpu": {"kv_cache_gib": 1}}}, "give either gpu (a card) or cpu, and not both"),
         ({"hardware": {"gpu": "l4", "device_ids": [0, 1]}}, "2 cards named, count x replicas is 1; name 1"),
         ({"hardware": {"gpu": "l4", "count": 2, "device_ids": [1, 1]}}, "[1, 1] names a card twice; name each on"),
-        ({"hardware": {"gpu": "l4", "device_ids": [-1]}}, "hardware.device_ids.0: -1: input should be great"),
-        ({"hardware": {"gpu": "l4", "device_ids": ["1"]}}, "device_ids.0: '1': input should be a valid int"),
+        ({"hardware": {"gpu": "l4", "device_ids": [-1]}}, "hardware.device_ids[0]: -1 should be great"),
+        ({"hardware": {"gpu": "l4", "device_ids": ["1"]}}, "device_ids[0]: '1' should be a valid int"),
         ({"hardware": {"cpu": {"kv_cache_gib": 1}, "device_ids": [0]}}, "device_ids are for cards; remove them for"),
-        ({"users": "10"}, "users: '10': input should be a valid integer"),
-        ({"users": 0}, "users: 0: input should be greater than or equal to 1"),
-        ({"users": True}, "users: True: input should be a valid integer"),
-        ({"context": 100}, "context: 100: input should be greater than or equal to 256"),
+        ({"users": "10"}, "users: '10' should be a valid integer"),
+        ({"users": 0}, "users: 0 should be greater than or equal to 1"),
+        ({"users": True}, "users: True should be a valid integer"),
+        ({"context": 100}, "context: 100 should be greater than or equal to 256"),
         ({"context": 9000}, "context 9000 is more than tiny was made for; write at most 8192"),
-        ({"workload": "caht"}, "workload: 'caht': input should be 'chat', 'rag' or 'batch'"),
-        ({"description": ""}, "description: '': string should have at least 1 character"),
+        ({"workload": "caht"}, "workload: 'caht' should be 'chat', 'rag' or 'batch'"),
+        ({"description": ""}, "description: '' should have at least 1 character"),
         ({"description": "one\nengines: []"}, "description: write it on one line"),
         ({"description": "one\u2028two"}, "description: write it on one line"),
         ({"engine": {"args": {"--max-num-seqs": 8}}}, "write the flag without dashes in front and with '-'"),
@@ -95,8 +95,8 @@ def test_a_fault_is_one_line_that_says_where_and_what(changes: dict[str, Any], l
 
 def test_a_setting_far_from_any_other_lists_them_all() -> None:
     assert _refusal(zzz=1)[0].endswith(
-        "zzz: no such setting (there are: description, model, hardware, users, context, workload, goal, weights, "
-        "kv_cache, engine, aliases)"
+        "zzz: no such setting; there are description, model, hardware, users, context, workload, goal, weights, "
+        "kv_cache, engine, aliases"
     )
 
 
@@ -120,15 +120,15 @@ def test_a_missing_setting_is_named() -> None:
     with pytest.raises(UsageError) as raised:
         profile.parse({"model": "tiny"}, "p")
     assert str(raised.value).splitlines() == [
-        "p: description: this setting is missing; add it",
-        "p: hardware: this setting is missing; add it",
+        "p: description: is missing; add it",
+        "p: hardware: is missing; add it",
     ]
 
 
 def test_keys_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "x.yaml").write_text("1: x\ndescription: y\nmodel: tiny\nhardware: {gpu: rtx4090}\n")
-    with pytest.raises(UsageError, match=r"profiles/x\.yaml: 1: "):
+    with pytest.raises(UsageError, match=r"profiles/x\.yaml: \[1\]: is no name of a setting"):
         profile.load(tmp_path, "x")
 
 

@@ -14,7 +14,7 @@ from gateway.config.rules import Rules
 from gateway.config.setting_types import RequestLimits
 from gateway.config.settings import EngineSettings, Settings
 from gateway.dialects.anthropic import Anthropic, CountTokens
-from gateway.dialects.ollama import Chat
+from gateway.dialects.ollama import OllamaChat
 from gateway.dialects.openai import OpenAI, Responses, Texts, Tokenizer
 from gateway.engines import prefix_affinity
 from gateway.http.messages import Request
@@ -87,7 +87,7 @@ BODIES: list[tuple[type[Any], dict[str, Any]]] = [
     (Responses, {"input": "x" * 600}),
     (Anthropic, {"messages": MESSAGES, "max_tokens": 5}),
     (Texts, {"input": "x"}),
-    (Chat, {"messages": MESSAGES}),
+    (OllamaChat, {"messages": MESSAGES}),
 ]
 
 
@@ -100,7 +100,7 @@ def test_p124_every_api_salts_and_the_rest_of_the_body_stays(dialect: Any, body:
     sent = orjson.loads(salted.body)
     assert sent.pop("cache_salt") == Rules().salt("")
     assert sent == orjson.loads(plain.body)
-    if dialect is not Chat:
+    if dialect is not OllamaChat:
         assert salted.body.startswith(plain.body[:-1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from loadtest.analysis.client_health import Pace, Ticker, judge_client
+from loadtest.analysis.client_health import LagMonitor, Pace, judge_client
 from loadtest.analysis.metrics import summarise
 from tests.loadtest.answers import MS, good
 
@@ -63,7 +63,7 @@ def test_a_stage_that_was_not_measured_has_no_doubt_of_its_own() -> None:
 
 def test_the_ticker_sees_a_loop_that_was_held_up() -> None:
     """A busy thread holds the interpreter for 60 ms; the ticker cannot run meanwhile."""
-    ticker = Ticker()
+    ticker = LagMonitor()
     ticker.start()
     time.sleep(0.05)
     sum(range(12_000_000))

@@ -20,11 +20,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{", "not a self check (the file: invalid json"),
-        ("{}", "not a self check (at: field required)"),
-        (json.dumps(self_check().model_dump() | {"users": "many"}), "(users: input should be a valid integer"),
-        (json.dumps(self_check().model_dump() | {"schema_name": "other/1"}), "(schema_name: input should be"),
-        (None, "No such file"),
+        ("{", "not a self check (is not JSON: EOF"),
+        ("{}", "not a self check (at: is missing; add it)"),
+        (json.dumps(self_check().model_dump() | {"users": "many"}), "(users: 'many' should be a valid integer"),
+        (json.dumps(self_check().model_dump() | {"schema_name": "other/1"}), "(schema_name: 'other/1' should be"),
+        (None, "no such file"),
     ],
 )
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str | None, expected: str) -> None:

@@ -9,8 +9,8 @@ import time
 
 import psutil
 
+from loadtest.engines.sampler import FIELDS
 from loadtest.engines.sampling import EngineSampling, Sample, join, read_sample
-from loadtest.engines.vllm_metrics import FIELDS
 from tests.loadtest.programs import ROOT
 
 

@@ -12,7 +12,7 @@ from loadtest.analysis.verdict import PerformanceTarget, StageFacts, judge
 from loadtest.client.record import Record, RequestOutcome
 from loadtest.engines.sampling import join
 from loadtest.report import html_page, text_table
-from loadtest.report.document import Run, StageReport, as_dict, read_json, write_json
+from loadtest.report.document import FinishedRun, StageReport, as_dict, read_json, write_json
 from loadtest.workload.arrivals import StagePlan
 from tests.loadtest.answers import failed, good
 from tests.loadtest.reports import Side, make
@@ -26,7 +26,9 @@ def report(*records: Record, complete: bool = True) -> dict[str, Any]:
     verdict = judge([StageFacts(50, client, health)], complete)
     arguments = {"base_url": "http://x", "model": "m", "users": [50], "requests_per_user": 1, "max_tokens": 8}
     side = {"name": "server", "base_url": "http://x", "model": "m", "meta": {}}
-    return as_dict(Run("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict, [side]))
+    return as_dict(
+        FinishedRun("2026-11-23T00:00:00+00:00", 0, arguments, {}, {}, {}, [stage], records, {}, verdict, [side])
+    )
 
 
 def test_unknown_is_a_dash_and_never_a_zero() -> None:

@@ -205,9 +205,9 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"requests_per_user": 0}, "'0' is not a whole number of at least 1"),
     ({"stall_timeout": "soon"}, "'soon' is not a number above 0"),
     ({"base_url": "localhost:8080"}, "--base-url: 'localhost:8080' is not an http:// or https:// address"),
-    ({"api_key_file": "/nowhere/key"}, "--api-key-file /nowhere/key: No such file"),
-    ({"meta": "/nowhere/meta"}, "--meta /nowhere/meta: No such file"),
-    ({"target": "/nowhere/target"}, "--target /nowhere/target: No such file"),
+    ({"api_key_file": "/nowhere/key"}, "--api-key-file /nowhere/key: cannot be read (no such file"),
+    ({"meta": "/nowhere/meta"}, "--meta /nowhere/meta: cannot be read (no such file"),
+    ({"target": "/nowhere/target"}, "--target /nowhere/target: cannot be read (no such file"),
     ({"out": "/dev/null/out"}, "--out /dev/null/out: Not a directory"),
     ({"surprise": 1}, "unrecognized arguments: --surprise"),
 ]

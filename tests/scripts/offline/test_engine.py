@@ -66,7 +66,7 @@ def test_a_silent_engine_is_named_with_its_words(tmp_path: Path) -> None:
 def test_an_old_engine_of_the_host_is_not_worked_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", fake_docker(tmp_path, info="20.10.24")["PATH"])
     with pytest.raises(OfflineError, match="20.10.24.*upgrade it"):
-        engine.start(engine.Place(tmp_path / "checkout"), lambda _: None)
+        engine.start(engine.EngineHome(tmp_path / "checkout"), lambda _: None)
 
 
 def test_without_root_and_engine_the_error_says_what_would_be_right(
@@ -75,18 +75,18 @@ def test_without_root_and_engine_the_error_says_what_would_be_right(
     monkeypatch.setenv("PATH", fake_docker(tmp_path, info="")["PATH"])
     monkeypatch.setattr(debian, "is_root", lambda: False)
     with pytest.raises(OfflineError, match="start one, or run this as root"):
-        engine.start(engine.Place(tmp_path / "checkout"), lambda _: None)
+        engine.start(engine.EngineHome(tmp_path / "checkout"), lambda _: None)
 
 
 def test_an_engine_of_the_host_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", fake_docker(tmp_path, info="28.0.0")["PATH"])
-    place = engine.Place(tmp_path / "checkout")
+    place = engine.EngineHome(tmp_path / "checkout")
     assert engine.start(place, lambda _: None) == {}
     assert engine.saved_environment(place) == {}
 
 
 def test_stop_leaves_a_stranger_with_a_reused_pid_alone(tmp_path: Path) -> None:
-    place = engine.Place(tmp_path)
+    place = engine.EngineHome(tmp_path)
     place.home.mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as stranger:
         place.pidfile.write_text(str(stranger.pid))
@@ -100,7 +100,7 @@ def test_stop_leaves_a_stranger_with_a_reused_pid_alone(tmp_path: Path) -> None:
 def test_saved_environment_gets_the_path_of_the_shell_that_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = engine.Place(tmp_path)
+    place = engine.EngineHome(tmp_path)
     place.home.mkdir(parents=True)
     place.environment.write_text(json.dumps({"DOCKER_HOST": "unix:///run/x/docker.sock"}))
     monkeypatch.setenv("PATH", "/only/this")
@@ -110,9 +110,9 @@ def test_saved_environment_gets_the_path_of_the_shell_that_asks(
 
 
 def test_sockets_fit_into_a_unix_address_however_deep_the_checkout_lies(tmp_path: Path) -> None:
-    deep = engine.Place(tmp_path.joinpath(*["folder"] * 30))
+    deep = engine.EngineHome(tmp_path.joinpath(*["folder"] * 30))
     assert len(str(deep.socket)) < 108
-    assert deep.socket != engine.Place(tmp_path).socket
+    assert deep.socket != engine.EngineHome(tmp_path).socket
 
 
 def test_every_stand_in_has_its_dockerfile_and_stands_on_the_base() -> None:

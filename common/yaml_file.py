@@ -1,27 +1,25 @@
 """A YAML file that a person wrote, as plain values. PyYAML by itself takes a key given twice, and takes any expansion.
 
-YamlFault   the file cannot be read, or is not YAML to work with; one line that says where, and never quotes the file
+No fault quotes the file: there may be a password in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-# Far more than any settings: a wrong file (a disk, a log, a model) is refused before it fills the memory.
-MAX_BYTES = 1 << 20
+from common.text_file import MAX_BYTES, FileFault, read_text
+
 # Values after aliases are followed: ten lines of aliases to aliases can stand for billions.
 MAX_VALUES = 50_000
+_MERGE = "tag:yaml.org,2002:merge"
 
 
-class YamlFault(Exception):
-    """The message is one line without the file's name."""
-
-
-class Unreadable(YamlFault):
-    """It may be the wrong file."""
+class YamlFault(FileFault):
+    """Not YAML to work with; line and column where there is one."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,15 +31,20 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        lines: dict[tuple[str, str], int] = {}
+        lines: dict[Hashable, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
-            if before := lines.get((key.tag, key.value)):
+            if before := lines.get(self._compared(key)):
                 raise _fault(key, f"the key '{key.value[:60]}' is given twice, first in line {before}; keep one")
-            lines[key.tag, key.value] = key.start_mark.line + 1
+            lines[self._compared(key)] = key.start_mark.line + 1
         self._count(node, [part for pair in node.value for part in pair])
         return node
+
+    def _compared(self, key: yaml.ScalarNode) -> Hashable:
+        """1, 0x1 and true are one key to Python, 1 and '1' are two."""
+        made: Hashable = key.tag if key.tag == _MERGE else self.construct_object(key)
+        return made
 
     def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
         node: yaml.SequenceNode = super().compose_sequence_node(anchor)
@@ -59,24 +62,17 @@ class _Loader(yaml.SafeLoader):
         self._values[id(node)] = values
 
 
-def read(path: Path) -> Any:
+def load(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     """What is in the file; None for an empty one.
 
     Raises:
-        YamlFault: it cannot be read, is too large, not UTF-8, not YAML, or has a key twice.
+        FileFault: it cannot be read, is too large, not UTF-8, not YAML, or has a key twice.
     """
+    text = read_text(path, max_bytes)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise Unreadable(f"is larger than {MAX_BYTES >> 20} MiB")
-        return yaml.load(data.decode("utf-8-sig"), Loader=_Loader)
-    except OSError as error:
-        raise Unreadable(f"cannot be read ({(error.strerror or str(error)).lower()})") from None
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"cannot be read (byte {error.start} is not UTF-8 text)") from None
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        # Not the error's own text, which quotes the line: there may be a password in it.
+        # Not the error's own text, which quotes the line.
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise YamlFault(f"{where}not valid YAML: {error.problem or error.context}") from None
@@ -84,7 +80,9 @@ def read(path: Path) -> Any:
         raise YamlFault(f"not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise YamlFault("not valid YAML: brackets are nested too deep") from None
-    except ValueError as error:
+    except (AttributeError, KeyError, TypeError):  # what PyYAML meets in `!!timestamp many` or `!!bool many`
+        raise YamlFault("not valid YAML: a value is not of the kind that its tag (!!) says") from None
+    except (ValueError, OverflowError) as error:
         # A date such as 2026-13-45, or a number of five thousand digits: PyYAML lets Python's own error through.
         raise YamlFault(f"not valid YAML: {error}; put texts that look like dates or numbers in quotes") from None
 

@@ -10,48 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from common.printable import shown
 from loadtest.cli.commands import main
 from loadtest.client.connection import body_message
 from loadtest.client.record import RequestOutcome
 from loadtest.client.sse import StreamedAnswer, error_text
-from loadtest.core.sanitize import cell, one_line, shown
 from loadtest.report import csv_files, html_page, multi_view
 from loadtest.report.multi import joined
 from tests.loadtest.answers import DONE, event
 from tests.loadtest.reports import Side, make
 
 BAD = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b1m\r\b\u202egnp.exe</title><script>alert(1)</script><img src=x onerror=y>"
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\n=1", "＝1", "|calc", "%0A=1", "\u00a0=1")
 
 
 def is_fit(text: str) -> bool:
     return text == shown(text) and "\x1b" not in text and "\x9b" not in text and "\u202e" not in text
-
-
-def test_escapes_are_seen_and_do_nothing() -> None:
-    assert shown("\x1b[31mred\x07\u202e\ud800\x85") == "\\x1b[31mred\\x07\\u202e\\ud800\\x85"
-    assert shown("Grüße, 日本語 🎉\n\ttab") == "Grüße, 日本語 🎉\n\ttab"
-
-
-@given(st.text())
-def test_whatever_is_shown_can_be_written(text: str) -> None:
-    assert is_fit(shown(text))
-    assert shown(text).encode().decode() == shown(text)
-    assert "\n" not in one_line(text)
-
-
-@pytest.mark.parametrize("text", FORMULAS)
-def test_a_formula_is_a_text_in_a_spreadsheet(text: str) -> None:
-    assert str(cell(text)).startswith("'")
-
-
-def test_numbers_and_plain_texts_stay_as_they_are() -> None:
-    assert [cell(value) for value in (-1, 2.5, None, True, "ok", "a-b", [429, 503])] == [
-        -1, 2.5, None, True, "ok", "a-b", "429 503",
-    ]  # fmt: skip
 
 
 def test_messages_of_a_server_come_without_escapes() -> None:
