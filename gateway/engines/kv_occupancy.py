@@ -157,6 +157,10 @@ class Occupancy:
         self._see_usage(report, used - self._others, now)
         self._sure = _SURE_SHARE * self.usable / self.scale
 
+    def unseen(self) -> None:
+        """It says nothing of itself any more: what others had there is not known, and may be gone."""
+        self._others = self._strangers = 0.0
+
     def _peak(self, now: float, prompt: float, output: float) -> float:
         """The highest sum to come, scaled; with one more request unless ``output`` is below 0.
 

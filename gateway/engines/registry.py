@@ -153,14 +153,15 @@ class EngineRegistry:
 
     def has_room(self, model: str, whole: bool) -> bool:
         """Whether one of them has room for the smallest request. ``whole``: the reserve counts too."""
-        return any(replica.has_room(0.0, 0.0, whole) for replica in self.serving(model))
+        return any(replica.has_room(0.0, 0.0, whole) or replica.untouched for replica in self.serving(model))
 
     def choose(self, call: Call, whole: bool = True) -> Replica | None:
-        """The best address with room for a request; None if there is none. ``whole``: it may take of the reserve."""
+        """The best address with room, or with nothing of ours; None if there is none. ``whole``: of the reserve too."""
         prompt, output, serving = call.prompt_tokens, call.expected_output, self.serving(call.model)
         if len(serving) == 1:
-            return serving[0] if serving[0].has_room(prompt, output, whole) else None
-        return self._best(call, [one for one in serving if one.has_room(prompt, output, whole)])
+            return serving[0] if serving[0].untouched or serving[0].has_room(prompt, output, whole) else None
+        free = [one for one in serving if one.has_room(prompt, output, whole)]
+        return self._best(call, free or [one for one in serving if one.untouched])
 
     def another(self, call: Call, but: Collection[Replica]) -> Replica | None:
         """The best address but these, for a request that has had its slot: it may go over a limit."""

@@ -151,6 +151,15 @@ class Replica:
             prompt, output, share, self.pool.now()
         )
 
+    @property
+    def untouched(self) -> bool:
+        """It has nothing of this gateway's.
+
+        Then one request may go there whatever others have there: in its queue it comes in turn, and here it might wait
+        for ever, since those others ask nobody.
+        """
+        return self.in_flight == 0 and self.limit > 0
+
     def polled(self, models: Iterable[str], report: Report | None) -> None:
         """It answered: these of its models it lists, this it says of itself."""
         self.listed = frozenset(models)
@@ -162,6 +171,8 @@ class Replica:
             reading = unread > _STEPS_OF_READING * self.engine.max_num_batched_tokens
             self.limit = self._limit.observe(report, self.in_flight, reading)
             self.occupancy.observe(report, self.pool.now())
+        else:
+            self.occupancy.unseen()
         self._settle("answers; a first token is awaited")
 
     def lost(self, reason: str) -> None:

@@ -13,11 +13,9 @@ import httpx
 import pytest
 
 from gateway.config.settings import EngineSettings, Polling, RoutingSettings
-from gateway.core.call import Call
 from gateway.core.errors import NoEngineUp
 from gateway.core.supervisor import Supervisor
 from gateway.core.ticker import Ticker
-from gateway.engines.kv_occupancy import Hold
 from gateway.engines.registry import EngineRegistry
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, free_port, post_bytes, wait_until
 
@@ -265,28 +263,3 @@ def test_p85_the_same_prompt_from_many_goes_to_both_engines(
         for task in tasks:
             task.result()
     assert affinity_counts(gateway)["escaped"] >= 1
-
-
-async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_free_places() -> None:
-    """Limits go down under load: 8 of 4 and 5 of 8 were 13 of 12, and so nobody was let in."""
-    loop = asyncio.get_running_loop()
-    numbers: dict[str, Any] = {"max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
-    engines = [
-        EngineSettings(name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=8, **numbers)
-        for index in range(2)
-    ]
-    registry = EngineRegistry(engines, Polling(), RoutingSettings(), Ticker(loop, Supervisor()), loop)
-    registry.start()
-    while len(registry.replicas()) < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    for address in registry.replicas():
-        address.polled(["m"], None)
-        address.proved()
-    over, free = registry.replicas()
-    for address, count in ((over, 8), (free, 5)):
-        for _ in range(count):
-            address.take(Hold(1, 1, 1, 1, 0))
-    over.limit = 4
-    assert registry.has_room("m", whole=True)
-    assert registry.choose(Call("m", True, b"/", b"")) is free
-    registry.stop()
