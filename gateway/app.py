@@ -80,7 +80,7 @@ class Gateway:
         self._metrics = Metrics(self._registry.models())
         self._admission = Admission(settings.admission, self._registry, limits.max_in_flight, loop.time)
         self._ticker.add(self._admission)
-        self._exchange = Exchange(settings.limits, self._ticker, loop)
+        self._exchange = Exchange(settings.limits, self._metrics, self._ticker, loop)
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
         self._books = self._bookkeeper(inputs.store)

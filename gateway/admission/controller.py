@@ -14,12 +14,11 @@ from collections.abc import Callable
 
 from gateway.admission import attained_service
 from gateway.admission.fair_queue import FairQueue, Waiting
-from gateway.admission.slots import Drain, Engines, Slot, Ticket
+from gateway.admission.slots import Drain, Engines, Slot
 from gateway.config.settings import AdmissionSettings
-from gateway.core.call import Call, Principal, Usage
 from gateway.core.cost import cost
 from gateway.core.errors import GatewayError, Overloaded
-from gateway.engines.kv_occupancy import Hold
+from gateway.core.record import RequestRecord
 from gateway.engines.replica import Replica
 
 # While no engine is up, those who wait are kept so long: a restart of the gateway's only engine takes longer, a
@@ -44,7 +43,7 @@ class Admission:
         self._clock = clock
         self._attained = attained_service.Attained(settings.half_life_s, clock())
         self._window = attained_service.ServiceWindow()
-        self._queues: dict[str, FairQueue[Ticket]] = {}
+        self._queues: dict[str, FairQueue[Slot]] = {}
         self._no_engine_since: dict[str, float] = {}
         self._drains: dict[str, Drain] = {}
         self._came: dict[str, float] = {}  # when each active key came last
@@ -61,7 +60,7 @@ class Admission:
             return self._running
         return self._running + sum(map(len, self._queues.values()))
 
-    def enter(self, who: Principal, call: Call) -> Slot | None:
+    def enter(self, record: RequestRecord) -> Slot | None:
         """A slot on an engine at once, or None: then `wait` for one.
 
         Raises:
@@ -69,27 +68,28 @@ class Admission:
         """
         if self._closed is not None:
             raise self._closed()
-        now = self._clock()
+        now, key, call = self._clock(), record.principal.name, record.call
         queue = self._queues.get(call.model)  # made by the first request that has to wait
-        self._came[who.name] = now
-        if self._idle(who.name):
-            self._attained.lift(who.name, self._active())
+        self._came[key] = now
+        if self._idle(key):
+            self._attained.lift(key, self._active())
         if (
             not queue
             and self.in_flight < self._max_in_flight
-            and (engine := self._engines.choose(call, self._whole(who.name, call.model)))
+            and (engine := self._engines.choose(call, self._whole(key, call.model)))
         ):
-            return self._grant(Ticket(who, call), engine, now)
+            record.waited = 0.0
+            return self._grant(Slot(self, record), engine, now)
         return None
 
-    async def wait(self, who: Principal, call: Call) -> Slot:
+    async def wait(self, record: RequestRecord) -> Slot:
         """A slot after a wait.
 
         Raises:
             Overloaded: the queue is full, or it took too long; says when to come back.
             NoEngineUp: none has been up for some seconds.
         """
-        model, key, now, ticket = call.model, who.name, self._clock(), Ticket(who, call)
+        model, key, now, slot = record.call.model, record.principal.name, self._clock(), Slot(self, record)
         queue = self._queues.get(model)
         if queue is None:
             queue = self._queues[model] = FairQueue(self._settings.ageing_s)
@@ -98,19 +98,20 @@ class Admission:
             refusal = self._overloaded(model, f"{self.in_flight} requests are running or waiting", "queue_full")
             if victim is None:
                 raise refusal
-            victim.ticket.refuse(refusal)
-        waiting = Waiting(key, ticket.call.level, now, now + self._settings.queue_timeout_s, ticket)
-        ticket.position = queue.push(waiting) + 1
-        granted = ticket.wait()
+            victim.entry.refuse(refusal)
+        waiting = Waiting(key, record.call.level, now, now + self._settings.queue_timeout_s, slot)
+        record.position = queue.push(waiting) + 1
+        granted = slot.wait()
         self.pump()
         try:
-            return await granted
+            await granted
         except asyncio.CancelledError:
             # The grant may have come in the same turn of the loop as the client's leaving.
             if granted.done() and not granted.cancelled() and granted.exception() is None:
-                granted.result().release(None)
+                slot.release()
             queue.remove(waiting)
             raise
+        return slot
 
     def close(self, refusal: Callable[[], GatewayError]) -> None:
         """Let nobody in any more, and refuse those who wait."""
@@ -118,7 +119,7 @@ class Admission:
         for queue in self._queues.values():
             for waiting in tuple(queue):
                 queue.remove(waiting)
-                waiting.ticket.refuse(refusal())
+                waiting.entry.refuse(refusal())
 
     def change(self, settings: AdmissionSettings, max_in_flight: int) -> None:
         """Other numbers from now on; who waits keeps the time limit that it came with."""
@@ -136,7 +137,7 @@ class Admission:
             # As many as the plan is for are kept, however long it takes: there is nobody to make room for.
             for late in queue.late(now, self.in_flight - self._settings.users):
                 waited = now - late.since
-                late.ticket.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
+                late.entry.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
             self._give_up_without_engine(model, queue, now)
             waiting_keys.update(queue.most_urgent())
         self._window.sample(waiting_keys, now)
@@ -178,29 +179,30 @@ class Admission:
         """Requests for the model that may be in the engines at once."""
         return self._engines.limit(model)
 
-    def left(self, slot: Slot, usage: Usage | None) -> None:
+    def left(self, slot: Slot) -> None:
         """Called by a slot when it is given back."""
-        now, who, call = self._clock(), slot.ticket.who, slot.ticket.call
-        slot.engine.give(slot.hold)
+        now, who, model, usage = self._clock(), slot.record.principal, slot.record.call.model, slot.record.usage
+        slot.engine.give(slot)
         self._running -= 1
-        self.running[call.model] -= 1
+        self.running[model] -= 1
         self.running_by_key[who.name] -= 1
         if not self.running_by_key[who.name]:
             del self.running_by_key[who.name]
-        drain = self._drains.get(call.model)
+        drain = self._drains.get(model)
         if drain is None:
-            drain = self._drains[call.model] = Drain()
+            drain = self._drains[model] = Drain()
         drain.left(now)
-        if usage is None:
-            self._attained.charge(who.name, -slot.hold.work, who.weight, now)
-        else:
-            self._settle(slot, usage, now)
+        # The estimate that was charged is corrected.
+        served = cost(usage.prompt_tokens, usage.completion_tokens) if usage is not None else 0.0
+        self._attained.charge(who.name, served - slot.work, who.weight, now)
+        if usage is not None:
+            self._window.served(who.name, served, who.weight, now)
         self.pump()
 
     def moved(self, slot: Slot, engine: Replica) -> None:
         """The slot is on another engine now."""
-        slot.engine.give(slot.hold)
-        engine.take(slot.hold)
+        slot.engine.give(slot)
+        engine.take(slot)
         slot.engine = engine
 
     def _idle(self, key: str) -> bool:
@@ -216,7 +218,7 @@ class Admission:
         """
         return len(self._came) < 2 or self.running_by_key[key] < self._engines.reserve(model)
 
-    def _grant_next(self, model: str, queue: FairQueue[Ticket]) -> bool:
+    def _grant_next(self, model: str, queue: FairQueue[Slot]) -> bool:
         if not self._engines.has_room(model, whole=True):
             return False
         open_to_all = self._engines.has_room(model, whole=False)
@@ -226,48 +228,41 @@ class Admission:
 
         now = self._clock()
         for waiting in queue.candidates(now, self._attained.rank, may):
-            if waiting.ticket.gone:
+            if waiting.entry.gone:
                 return queue.remove(waiting)
             whole = self._whole(waiting.key, model)
-            engine = self._engines.choose(waiting.ticket.call, whole)
+            engine = self._engines.choose(waiting.entry.record.call, whole)
             if engine is not None:
                 queue.remove(waiting)
-                waiting.ticket.grant(self._grant(waiting.ticket, engine, now, waited=now - waiting.since))
+                waiting.entry.record.waited = now - waiting.since
+                self._grant(waiting.entry, engine, now).grant()
                 return True
             kept_out = not whole and self._engines.reserve(model)
             if not kept_out and now - waiting.since >= PASSED_S:
                 return False
         return False
 
-    def _grant(self, ticket: Ticket, engine: Replica, now: float, waited: float = 0.0) -> Slot:
-        who, call = ticket.who, ticket.call
+    def _grant(self, slot: Slot, engine: Replica, now: float) -> Slot:
+        who = slot.record.principal
         self._running += 1
-        self.running[call.model] += 1
+        self.running[slot.record.call.model] += 1
         self.running_by_key[who.name] += 1
-        work = cost(call.prompt_tokens, call.expected_output)
-        self._attained.charge(who.name, work, who.weight, now)
-        most = math.inf if call.output_tokens is None else float(call.output_tokens)
-        hold = Hold(call.prompt_tokens, call.expected_output, most, work, now)
-        engine.take(hold)
-        return Slot(self, ticket, engine, hold, waited)
+        self._attained.charge(who.name, slot.work, who.weight, now)
+        slot.began = now
+        slot.engine = engine
+        engine.take(slot)
+        return slot
 
-    def _settle(self, slot: Slot, usage: Usage, now: float) -> None:
-        """Correct the estimate that was charged."""
-        who = slot.ticket.who
-        served = cost(usage.prompt_tokens, usage.completion_tokens)
-        self._attained.charge(who.name, served - slot.hold.work, who.weight, now)
-        self._window.served(who.name, served, who.weight, now)
-
-    def _give_up_without_engine(self, model: str, queue: FairQueue[Ticket], now: float) -> None:
+    def _give_up_without_engine(self, model: str, queue: FairQueue[Slot], now: float) -> None:
         known = self._engines.limit(model) > 0 or self._engines.waited_for(model)
         if known:
             self._no_engine_since.pop(model, None)
         gone = not known and now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S
         for waiting in tuple(queue):
-            error = self._engines.none_up(model) if gone else self._engines.refusal(waiting.ticket.call)
+            error = self._engines.none_up(model) if gone else self._engines.refusal(waiting.entry.record.call)
             if error is not None:
                 queue.remove(waiting)
-                waiting.ticket.refuse(error)
+                waiting.entry.refuse(error)
 
     def _overloaded(self, model: str, why: str, reason: str) -> GatewayError:
         """Refused; come back when those who wait now will have been served, at the pace of the last seconds."""

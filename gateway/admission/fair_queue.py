@@ -8,32 +8,32 @@ from typing import Generic, TypeVar
 
 from gateway.core.priority import PRIORITIES
 
-Ticket = TypeVar("Ticket")
+Entry = TypeVar("Entry")
 
 
-class Waiting(Generic[Ticket]):
+class Waiting(Generic[Entry]):
     """One request in the queue.
 
     ``level``: 0 is most urgent. ``since`` and ``until``: seconds of the caller's clock.
     """
 
-    __slots__ = ("key", "level", "since", "ticket", "until")
+    __slots__ = ("entry", "key", "level", "since", "until")
 
-    def __init__(self, key: str, level: int, since: float, until: float, ticket: Ticket) -> None:
+    def __init__(self, key: str, level: int, since: float, until: float, entry: Entry) -> None:
         self.key = key
         self.level = level
         self.since = since
         self.until = until
-        self.ticket = ticket
+        self.entry = entry
 
 
-class _Line(Generic[Ticket]):
+class _Line(Generic[Entry]):
     """One key's requests: a line for each level, each in order of arrival."""
 
     __slots__ = ("levels",)
 
     def __init__(self) -> None:
-        self.levels: tuple[deque[Waiting[Ticket]], ...] = tuple(deque() for _ in PRIORITIES)
+        self.levels: tuple[deque[Waiting[Entry]], ...] = tuple(deque() for _ in PRIORITIES)
 
     def __len__(self) -> int:
         return sum(map(len, self.levels))
@@ -41,17 +41,17 @@ class _Line(Generic[Ticket]):
     def __bool__(self) -> bool:
         return any(self.levels)
 
-    def __iter__(self) -> Iterator[Waiting[Ticket]]:
+    def __iter__(self) -> Iterator[Waiting[Entry]]:
         return (waiting for line in self.levels for waiting in line)
 
-    def heads(self) -> Iterator[Waiting[Ticket]]:
+    def heads(self) -> Iterator[Waiting[Entry]]:
         return (line[0] for line in self.levels if line)
 
-    def newest(self) -> Waiting[Ticket]:
+    def newest(self) -> Waiting[Entry]:
         return max((line[-1] for line in self.levels if line), key=lambda waiting: waiting.since)
 
 
-class FairQueue(Generic[Ticket]):
+class FairQueue(Generic[Entry]):
     """Requests by key. The order between keys is the caller's (`pop`); within a key and level, first come first served.
 
     Priority ages: a request that has waited ``ageing_s`` counts as much as one that is a level more urgent. So the
@@ -60,7 +60,7 @@ class FairQueue(Generic[Ticket]):
 
     def __init__(self, ageing_s: float) -> None:
         self.ageing_s = ageing_s
-        self._lines: dict[str, _Line[Ticket]] = {}
+        self._lines: dict[str, _Line[Entry]] = {}
         self._length = 0
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class FairQueue(Generic[Ticket]):
         # mypyc takes an object that may be None and has only a length for true, even when it is empty.
         return self._length > 0
 
-    def __iter__(self) -> Iterator[Waiting[Ticket]]:
+    def __iter__(self) -> Iterator[Waiting[Entry]]:
         return (waiting for line in self._lines.values() for waiting in line)
 
     def has(self, key: str) -> bool:
@@ -87,7 +87,7 @@ class FairQueue(Generic[Ticket]):
         least = min(levels.values(), default=0)
         return [key for key, level in levels.items() if level == least]
 
-    def push(self, waiting: Waiting[Ticket]) -> int:
+    def push(self, waiting: Waiting[Entry]) -> int:
         """Queue it; returns how many are likely to be served before it, were all weights and levels the same.
 
         Keys take turns, so of another key's requests at most as many come before it as there are in its own line.
@@ -98,7 +98,7 @@ class FairQueue(Generic[Ticket]):
         turns = len(line)
         return sum(min(len(other), turns) for other in self._lines.values()) - 1
 
-    def remove(self, waiting: Waiting[Ticket]) -> bool:
+    def remove(self, waiting: Waiting[Entry]) -> bool:
         """Take it out; False if it is not there any more."""
         line = self._lines.get(waiting.key)
         if line is None or waiting not in line.levels[waiting.level]:
@@ -109,7 +109,7 @@ class FairQueue(Generic[Ticket]):
             del self._lines[waiting.key]
         return True
 
-    def candidates(self, now: float, rank: Callable[[str], float], may: Callable[[str], bool]) -> list[Waiting[Ticket]]:
+    def candidates(self, now: float, rank: Callable[[str], float], may: Callable[[str], bool]) -> list[Waiting[Entry]]:
         """Whose turn it is: the first of each line, the next one first. They stay until they are removed.
 
         While a more urgent request waits, a less urgent one has to have waited ``ageing_s`` for every level between
@@ -124,7 +124,7 @@ class FairQueue(Generic[Ticket]):
         due = (head for head in heads if now - head.since >= (head.level - urgent) * self.ageing_s)
         return sorted(due, key=lambda head: (rank(head.key), head.since))
 
-    def make_room_for(self, key: str) -> Waiting[Ticket] | None:
+    def make_room_for(self, key: str) -> Waiting[Entry] | None:
         """The queue is full: take out the newest request of whoever has the longest line, if ``key`` has less.
 
         So a batch of hundreds cannot fill the queue and have everybody else refused. None: the newcomer has to go.
@@ -136,7 +136,7 @@ class FairQueue(Generic[Ticket]):
         self.remove(victim)
         return victim
 
-    def late(self, now: float, most: int) -> list[Waiting[Ticket]]:
+    def late(self, now: float, most: int) -> list[Waiting[Entry]]:
         """Take out those whose time in the queue is over, at most so many: the ones that came last."""
         over = [waiting for waiting in self if waiting.until <= now]
         over.sort(key=lambda waiting: waiting.since, reverse=True)

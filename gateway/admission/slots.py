@@ -1,14 +1,17 @@
-"""The small things that admission works with: a ticket for the queue, a slot on an engine, a measure of its pace."""
+"""The small things that admission works with: a slot on an engine, and a measure of the pace of those that end."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from types import TracebackType
 from typing import Protocol
 
-from gateway.core.call import Call, Principal, Usage
+from gateway.core.call import Call
+from gateway.core.cost import cost
 from gateway.core.errors import GatewayError, NoEngineUp
+from gateway.core.record import RequestRecord
 from gateway.engines.kv_occupancy import Hold
 from gateway.engines.replica import Replica
 
@@ -45,24 +48,28 @@ class Engines(Protocol):
 class SlotOwner(Protocol):
     """Who gave a slot out."""
 
-    def left(self, slot: Slot, usage: Usage | None) -> None: ...
+    def left(self, slot: Slot) -> None: ...
 
     def moved(self, slot: Slot, engine: Replica) -> None: ...
 
 
-class Ticket:
-    """A request that wants a slot. ``position``: in the queue when it came, 1 is next; 0 did not wait."""
+class Slot(Hold):
+    """A request's place on an engine: asked for, perhaps waited for, held, given back. ``engine``: once it has one."""
 
-    __slots__ = ("_granted", "call", "position", "who")
+    __slots__ = ("_granted", "_owner", "engine", "record")
 
-    def __init__(self, who: Principal, call: Call) -> None:
-        self.who = who
-        self.call = call
-        self.position = 0
-        self._granted: asyncio.Future[Slot] | None = None
+    def __init__(self, owner: SlotOwner, record: RequestRecord) -> None:
+        call = record.call
+        prompt, output = call.prompt_tokens, call.expected_output
+        most = math.inf if call.output_tokens is None else float(call.output_tokens)
+        super().__init__(prompt, output, most, cost(prompt, output), 0.0)
+        self.record = record
+        self.engine: Replica
+        self._owner: SlotOwner | None = owner
+        self._granted: asyncio.Future[None] | None = None
 
-    def wait(self) -> asyncio.Future[Slot]:
-        """What will have the slot, or the refusal."""
+    def wait(self) -> asyncio.Future[None]:
+        """Done when it has an engine, or ended by the refusal."""
         self._granted = asyncio.get_running_loop().create_future()
         return self._granted
 
@@ -71,45 +78,31 @@ class Ticket:
         """Nobody waits for it any more: its client left in this very turn of the loop."""
         return self._granted is None or self._granted.done()
 
-    def grant(self, slot: Slot) -> None:
-        """To be called unless it is gone."""
+    def grant(self) -> None:
+        """Tell who waits; to be called unless it is gone."""
         if self._granted is not None:
-            self._granted.set_result(slot)
+            self._granted.set_result(None)
 
     def refuse(self, error: GatewayError) -> None:
         if self._granted is not None and not self._granted.done():
             self._granted.set_exception(error)
-
-
-class Slot:
-    """A slot on an engine. ``waited``: seconds in the queue; ``hold``: what it is expected to need."""
-
-    __slots__ = ("_owner", "engine", "hold", "ticket", "usage", "waited")
-
-    def __init__(self, owner: SlotOwner, ticket: Ticket, engine: Replica, hold: Hold, waited: float) -> None:
-        self._owner: SlotOwner | None = owner
-        self.ticket = ticket
-        self.engine = engine
-        self.hold = hold
-        self.waited = waited
-        self.usage: Usage | None = None
 
     def move(self, engine: Replica) -> None:
         """The request goes to another engine."""
         if self._owner is not None:
             self._owner.moved(self, engine)
 
-    def release(self, usage: Usage | None) -> None:
-        """Give it back; a second call does nothing. ``usage``: None if no engine had the request."""
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.left(self, usage)
-
     def __enter__(self) -> Slot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.release(self.usage)
+        self.release()
+
+    def release(self) -> None:
+        """Give it back, with what the record says was used; a second call does nothing."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.left(self)
 
 
 class Drain:

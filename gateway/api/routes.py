@@ -23,6 +23,7 @@ from gateway.core.errors import (
     TooManyConnections,
     UnsupportedEncoding,
 )
+from gateway.core.record import RequestRecord
 from gateway.core.ticker import Ticker
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
@@ -33,7 +34,7 @@ from gateway.http.messages import TEXT, Request
 from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
 from gateway.proxy.handler import GenerationHandler
-from gateway.telemetry.access_log import AccessLog, RequestRecord
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition
 
 CLIENT_GONE_STATUS = 499
@@ -47,7 +48,7 @@ _EVENTS = ("application/json", "text/event-stream")
 _LINES = ("application/json", "application/x-ndjson")
 _log = logging.getLogger("gateway")
 
-Handler = Callable[[Request, Reply, RequestRecord], Awaitable[None]]
+Handler = Callable[[Request, Reply], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +148,16 @@ class Routes:
     def refused(self, request: Request, error: GatewayError) -> None:
         """Take note of a request that ended before `handle`."""
         route = self._find(request)
-        record = RequestRecord(request.id, route.path if route else "other", key=request.principal.name)
-        self._judge(record, error)
-        self._note(record, request, error.status, counted=route is None or route.counted)
+        if route is not None:
+            request.endpoint = route.path
+        self._judge(request, error)
+        self._note(request, error.status, counted=route is None or route.counted)
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
         route = self._find(request)
         assert route is not None, "check() has let it through"
-        record = RequestRecord(request.id, route.path, key=request.principal.name)
+        request.endpoint = route.path
         reply.keep_alive = reply.keep_alive and not self.draining
         try:
             if request.method == b"OPTIONS":
@@ -163,12 +165,12 @@ class Routes:
                 return
             if len(request.body) > json_weight.SMALL:
                 await json_weight.examine(request.body, self._parts.rules().limits.max_json_weight)
-            await route.handler(request, reply, record)
+            await route.handler(request, reply)
         except GatewayError as error:
-            self._judge(record, error)
+            self._judge(request, error)
             reply.refuse(error)
         except asyncio.CancelledError:
-            record.outcome = "client_gone"
+            request.outcome = "client_gone"
             raise
         except Exception:  # noqa: BLE001 a defect must cost one request, not the connection's silence
             _log.exception("request %s failed", request.id)
@@ -178,7 +180,7 @@ class Routes:
                 reply.refuse(Internal(f"a defect of the gateway; its log has more under {request.id}"))
         finally:
             counted = route.counted and request.method != b"OPTIONS"
-            self._note(record, request, reply.status or CLIENT_GONE_STATUS, counted)
+            self._note(request, reply.status or CLIENT_GONE_STATUS, counted)
 
     def _find(self, request: Request) -> Route | None:
         route = self._table.get(request.target)
@@ -237,8 +239,8 @@ class Routes:
     ) -> Route:
         handler = self._parts.handler
 
-        def serve(request: Request, reply: Reply, record: RequestRecord) -> Awaitable[None]:
-            return handler.serve(request, reply, record, dialect)
+        def serve(request: Request, reply: Reply) -> Awaitable[None]:
+            return handler.serve(request, reply, dialect)
 
         return Route(path, serve, dialect, summary, _POST, counted=True, body=body, answers=answers)
 
@@ -263,13 +265,13 @@ class Routes:
         elif error.status >= 500:
             record.error = error.message
 
-    def _note(self, record: RequestRecord, request: Request, status: int, counted: bool) -> None:
+    def _note(self, record: RequestRecord, status: int, counted: bool) -> None:
         parts = self._parts
         if status != CLIENT_GONE_STATUS:
             self._metrics_of.responded(status)
         if not counted:
             return
-        seconds = parts.loop.time() - request.received if request.received else 0.0
+        seconds = parts.loop.time() - record.received if record.received else 0.0
         self._metrics_of.finished(record, seconds)
         parts.access_log.add(record, status, seconds)
 

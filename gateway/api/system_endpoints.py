@@ -21,7 +21,6 @@ from gateway.dialects.ollama import Ollama
 from gateway.engines.registry import EngineRegistry, Health
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
-from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.exposition import Exposition
 
 MODELS_PATH = b"/v1/models/"
@@ -48,13 +47,13 @@ class SystemEndpoints:
         self._document = document
         self._started = int(time.time())
 
-    async def models(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def models(self, request: Request, reply: Reply) -> None:
         """All cards, as OpenAI's and as Anthropic's clients read them: either leaves out what the other adds."""
         cards = [self._card(model, engine) for model, engine in self._models_of(request).items()]
         paging = {"has_more": False, "first_id": cards[0]["id"], "last_id": cards[-1]["id"]} if cards else {}
         reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards} | paging))
 
-    async def model(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def model(self, request: Request, reply: Reply) -> None:
         """One card. The name is compared as it came and as clients quote it; nothing is decoded."""
         asked = request.path.removeprefix(MODELS_PATH)
         known = self._models_of(request)
@@ -69,21 +68,21 @@ class SystemEndpoints:
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
 
-    async def root(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def root(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         """What Ollama's clients look at to see that somebody is there."""
         reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
 
-    async def version(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def version(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
 
-    async def tags(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def tags(self, request: Request, reply: Reply) -> None:
         reply.send(200, JSON, orjson.dumps(ollama_models.tags(self._models_of(request), self._since())))
 
-    async def ps(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def ps(self, request: Request, reply: Reply) -> None:
         up = {model: engine for model, engine in self._models_of(request).items() if self._registry.serving(model)}
         reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
 
-    async def show(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def show(self, request: Request, reply: Reply) -> None:
         known = self._models_of(request)
         asked, model, _ = Ollama(self._registry.models, self._rules).model_of(
             read_object(request.body, '{"model": ...}')
@@ -93,7 +92,7 @@ class SystemEndpoints:
             raise UnknownModel(f"no model '{asked[:200]}' here; there are {names}", param="model")
         reply.send(200, JSON, orjson.dumps(ollama_models.show(model, known[model], self._since())))
 
-    async def health(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def health(self, request: Request, reply: Reply) -> None:
         healths = self._registry.health()
         draining = self._draining()
         good = any(health.state == "up" for health in healths) and not draining
@@ -102,13 +101,13 @@ class SystemEndpoints:
         body = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
-    async def livez(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def livez(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         reply.send(200, JSON, b'{"status":"ok"}')
 
-    async def metrics(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def metrics(self, request: Request, reply: Reply) -> None:
         reply.send(200, CONTENT_TYPE_LATEST.encode(), self._exposition.text(self._shown_all(request)))
 
-    async def openapi(self, request: Request, reply: Reply, record: RequestRecord) -> None:  # noqa: ARG002
+    async def openapi(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         reply.send(200, JSON, self._document())
 
     def _shown_all(self, request: Request) -> bool:

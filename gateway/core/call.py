@@ -88,6 +88,10 @@ class Call:
     ready: bytes | None = None
 
 
+# Of a request that has not been read.
+NO_CALL = Call("", False, b"", b"")
+
+
 @dataclass(slots=True)
 class Usage:
     """Tokens of one request. ``exact``: the engine's own count, else counted from what passed."""

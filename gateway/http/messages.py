@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.core.call import NOBODY
+from gateway.core.record import RequestRecord
 
 REASONS = {
     200: b"OK",
@@ -31,30 +31,17 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Request:
-    """One request. ``headers`` holds only the few that the gateway reads, by lower-case name.
+class Request(RequestRecord):
+    """One request as it came, and its record.
 
-    ``cors``: header lines for its answer, for browsers. ``held``: bytes of `BodyBudget` that it has. ``principal``:
-    whose key it has; nobody's until that has been judged.
+    ``headers``: only the few that the gateway reads, by lower-case name. ``cors``: header lines for its answer, for
+    browsers. ``held``: bytes of `BodyBudget` that it has.
     """
 
-    __slots__ = (
-        "body",
-        "cors",
-        "headers",
-        "held",
-        "id",
-        "keep_alive",
-        "method",
-        "principal",
-        "received",
-        "target",
-        "version",
-    )
+    __slots__ = ("body", "cors", "headers", "held", "keep_alive", "method", "target", "version")
 
     def __init__(self, request_id: str, received: float) -> None:
-        self.id = request_id
-        self.received = received
+        super().__init__(request_id, received)
         self.method = b""
         self.target = b""
         self.version = "1.1"
@@ -63,7 +50,6 @@ class Request:
         self.held = 0
         self.cors = b""
         self.keep_alive = True
-        self.principal = NOBODY
 
     @property
     def path(self) -> bytes:

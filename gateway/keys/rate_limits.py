@@ -4,56 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import TracebackType
 
-from gateway.core.call import Call, Principal, Usage
+from gateway.core.call import Principal
 from gateway.core.errors import Forbidden, Overloaded, StructuredNotAllowed
+from gateway.core.record import RequestRecord
 from gateway.keys.buckets import MINUTE_S, Buckets
 
 _LEFT = b"x-ratelimit-limit-{0}: %d\r\nx-ratelimit-remaining-{0}: %d\r\nx-ratelimit-reset-{0}: %b\r\n"
 _REQUESTS_LEFT = _LEFT.replace(b"{0}", b"requests")
 _TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
-
-
-class Charge:
-    """One request within its key's limits, from its admission to its end.
-
-    ``headers``: what its key has left, as header lines.
-    """
-
-    __slots__ = ("_charged", "_limits", "_usage", "_who", "headers")
-
-    def __init__(self, limits: KeyLimits, who: Principal, charged: float, headers: bytes) -> None:
-        self._limits = limits
-        self._who = who
-        self._charged = charged
-        self.headers = headers
-        self._usage: Usage | None = None
-
-    def used(self, usage: Usage | None) -> None:
-        """What it cost in the end."""
-        self._usage = usage
-
-    def __enter__(self) -> Charge:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._limits.left(self._who, self._charged, self._usage)
-
-
-class _NoCharge(Charge):
-    """Of a key without limits; one for all, since it keeps nothing."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self.headers = b""
-
-    def used(self, usage: Usage | None) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        pass
 
 
 class KeyLimits:
@@ -62,7 +21,6 @@ class KeyLimits:
     def __init__(self, state: Buckets, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
-        self._free = _NoCharge()
 
     def permit(self, who: Principal, model: str, structured: bool = False) -> None:
         """Judge the model before anything is said about it, and whether an engine may compile a form for the answer.
@@ -78,45 +36,48 @@ class KeyLimits:
                 "this key may not use structured output (a schema, a pattern, a tool that is strict or required)"
             )
 
-    def enter(self, who: Principal, call: Call) -> Charge:
-        """Take a request into account. The caller leaves the returned context when the request has ended.
+    def enter(self, record: RequestRecord) -> bytes:
+        """Take a request into account; returns what its key has left, as header lines. `leave` ends it.
 
         Raises:
             Overloaded: one of its limits is reached; says which, and when to come back.
         """
+        who = record.principal
         if who.concurrent is None and who.requests_per_minute is None and who.tokens_per_minute is None:
-            return self._free
+            return b""
         state, now = self._state, self._clock()
         if who.concurrent is not None and state.running(who.name) >= who.concurrent:
             # Nobody knows when one of them ends.
             raise self._refusal(who, "concurrent", f"{who.concurrent} requests at once", 1.0)
-        charged = self._take(who, call, now)
+        self._take(record, now)
         if who.concurrent is not None:
             state.enter(who.name)
-        return Charge(self, who, charged, self._headers(who, now))
+        return self._headers(who, now)
 
-    def left(self, who: Principal, charged: float, usage: Usage | None) -> None:
-        """A request has ended: what it was charged is set right by what it has used."""
+    def leave(self, record: RequestRecord) -> None:
+        """A request that was let in has ended: what it was charged is set right by what it has used."""
+        who, usage = record.principal, record.usage
         if who.concurrent is not None:
             self._state.leave(who.name)
         if who.tokens_per_minute is None:
             return
         used = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
-        self._state.correct(_tokens(who), used - charged, who.tokens_per_minute, self._clock())
+        self._state.correct(_tokens(who), used - record.charged, who.tokens_per_minute, self._clock())
 
-    def _take(self, who: Principal, call: Call, now: float) -> float:
-        """Both buckets or neither; returns what the tokens' was charged."""
+    def _take(self, record: RequestRecord, now: float) -> None:
+        """Of both buckets or of neither."""
+        who, call = record.principal, record.call
         state, requests, tokens = self._state, who.requests_per_minute, who.tokens_per_minute
         if requests is not None and (wait := state.take(_requests(who), 1, requests, now)):
             raise self._refusal(who, "requests_per_minute", f"{requests} requests a minute", wait)
         if tokens is None:
-            return 0.0
+            return
         charged = call.prompt_tokens + call.expected_output
         if wait := state.take(_tokens(who), charged, tokens, now):
             if requests is not None:
                 state.correct(_requests(who), -1, requests, now)
             raise self._refusal(who, "tokens_per_minute", f"{tokens} tokens a minute", wait)
-        return charged
+        record.charged = charged
 
     def _refusal(self, who: Principal, reason: str, limit: str, wait: float) -> Overloaded:
         seconds = max(1, math.ceil(wait))

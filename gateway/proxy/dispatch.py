@@ -22,15 +22,16 @@ from __future__ import annotations
 import asyncio
 
 from gateway.admission.slots import Slot
+from gateway.core.call import Call
 from gateway.core.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
+from gateway.dialects.base import Dialect
 from gateway.engines.registry import EngineRegistry
 from gateway.engines.replica import Replica
 from gateway.http.reply import Reply
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.job import Job
 from gateway.proxy.relay import Outcome
 from gateway.proxy.retry_budget import RetryBudget
-from gateway.telemetry.access_log import RequestRecord
+from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
 
 
@@ -51,36 +52,37 @@ class Dispatch:
         self._budget = budget
         self._loop = loop
 
-    async def run(self, slot: Slot, job: Job, reply: Reply, record: RequestRecord) -> Outcome:
+    async def run(self, slot: Slot, reply: Reply, dialect: Dialect, meter: UsageMeter) -> Outcome:
         """Relay the answer to ``reply``.
 
         Raises:
             EngineBroken, EngineSilent, Overloaded, NoEngineUp: nothing has been written to ``reply``.
         """
+        record, call = slot.record, slot.record.call
         tried: list[Replica] = []
         again = fresh = had = False  # had: an engine may have had it that is not there any more
-        self._budget.request(slot.hold.began)
+        self._budget.request(slot.began)
         while True:
             replica = slot.engine
             record.engine, record.address = replica.engine.name, replica.label
-            if job.call.structured:
+            if call.structured:
                 replica.structured_at = self._loop.time()
             try:
-                outcome = await self._exchange.run(replica.target, job, reply, fresh)
+                outcome = await self._exchange.run(replica.target, reply, dialect, meter, fresh)
             except EngineBroken as error:
                 if error.how in ("stale", "unread"):  # a new connection is neither, so this happens once
                     fresh, had = True, error.how == "stale"
                     self._metrics.retried(replica.engine.name)
                     continue
-                self._registry.failed(replica, error, job.call.structured)
+                self._registry.failed(replica, error, call.structured)
                 if error.how != "unsent" or had:
                     if again or not (error.how == "declined" or (error.how != "broken" and replica.ending)):
                         raise
                     again = True
-                self._move(error, slot, job, tried)
+                self._move(error, slot, tried)
                 fresh = False
             except EngineFull as error:
-                self._move(error, slot, job, tried)
+                self._move(error, slot, tried)
                 fresh = False
             except EngineSilent as error:
                 self._registry.failed(replica, error)
@@ -95,19 +97,19 @@ class Dispatch:
         elif outcome in ("cut", "engine_error", "engine_timeout"):
             self._registry.failed(replica, EngineBroken(f"an answer of {replica.target.label} broke off ({outcome})"))
 
-    def _move(self, error: EngineBroken | EngineFull, slot: Slot, job: Job, tried: list[Replica]) -> None:
+    def _move(self, error: EngineBroken | EngineFull, slot: Slot, tried: list[Replica]) -> None:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
         failed = slot.engine
         tried.append(failed)
-        slot.move(self._another(error, job, tried))
+        slot.move(self._another(error, slot.record.call, tried))
         self._metrics.retried(failed.engine.name)
 
-    def _another(self, error: EngineBroken | EngineFull, job: Job, tried: list[Replica]) -> Replica:
-        other = self._registry.another(job.call, tried)
+    def _another(self, error: EngineBroken | EngineFull, call: Call, tried: list[Replica]) -> Replica:
+        other = self._registry.another(call, tried)
         if other is None:
             ending: GatewayError = error
             if isinstance(error, EngineBroken) and error.how in ("unsent", "declined"):
-                ending = self._registry.none_up(job.call.model)
+                ending = self._registry.none_up(call.model)
             raise ending from None
         if not self._budget.take(self._loop.time()):
             raise error

@@ -7,26 +7,29 @@ import asyncio
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
+from gateway.dialects.base import Dialect
 from gateway.engines.replica import Destination
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
-from gateway.proxy.job import Job
-from gateway.proxy.relay import Outcome, Relay
+from gateway.proxy.relay import Outcome, Relay, Surroundings
+from gateway.proxy.usage_meter import UsageMeter
+from gateway.telemetry.metrics import Metrics
 
 
 class Exchange:
     """Sends requests and waits for the end of their answers."""
 
-    def __init__(self, limits: Limits, ticker: Ticker, loop: asyncio.AbstractEventLoop) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, metrics: Metrics, ticker: Ticker, loop: asyncio.AbstractEventLoop) -> None:
+        self._around = Surroundings(limits, metrics, loop)
         self._ticker = ticker
-        self._loop = loop
 
     def use(self, limits: Limits) -> None:
         """Other limits for requests from now on."""
-        self._limits = limits
+        self._around = Surroundings(limits, self._around.metrics, self._around.loop)
 
-    async def run(self, target: Destination, job: Job, reply: Reply, fresh: bool = False) -> Outcome:
+    async def run(
+        self, target: Destination, reply: Reply, dialect: Dialect, meter: UsageMeter, fresh: bool = False
+    ) -> Outcome:
         """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
 
         Args:
@@ -40,12 +43,12 @@ class Exchange:
         if fresh:
             target.pool.close()
         connection = target.pool.take() or await self._connect(target)
-        relay = Relay(reply, connection, target.label, self._limits, job, self._loop)
+        relay = Relay(reply, connection, target.label, dialect, meter, self._around)
         self._ticker.add(relay)
         target.underway.add(relay)
         reply.source = relay
         try:
-            call = job.call
+            call = reply.request.call
             head = _head(target, call.path, reply.request.id, len(call.body))
             connection.request(relay, b"".join((head, call.body)), relay.began)
             return await relay.done
@@ -56,10 +59,10 @@ class Exchange:
             connection.cancel(relay)
 
     async def _connect(self, target: Destination) -> EngineConnection:
+        seconds = self._around.limits.connect_timeout_s
         try:
-            return await target.pool.connect(self._limits.connect_timeout_s)
+            return await target.pool.connect(seconds)
         except TimeoutError:
-            seconds = self._limits.connect_timeout_s
             raise EngineBroken(f"no connection to {target.label} within {seconds:g} s", how="unsent") from None
         except OSError as error:
             if error.errno in OWN_SHORTAGE:

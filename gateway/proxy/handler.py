@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from gateway.admission.controller import Admission
 from gateway.admission.estimates import Estimates
 from gateway.admission.slots import Slot
-from gateway.core.call import Call, Principal, Usage
+from gateway.core.call import Principal, Usage
 from gateway.core.priority import PRIORITIES
+from gateway.core.record import RequestRecord
 from gateway.dialects.base import Dialect
 from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import JSON, Request
@@ -17,9 +18,7 @@ from gateway.http.reply import Reply
 from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.proxy.dispatch import Dispatch
-from gateway.proxy.job import Job
 from gateway.proxy.usage_meter import UsageMeter
-from gateway.telemetry.access_log import RequestRecord
 from gateway.telemetry.metrics import Metrics
 
 _NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
@@ -37,74 +36,72 @@ class GenerationHandler:
     metrics: Metrics
     ledger: Ledger
 
-    async def serve(self, request: Request, reply: Reply, record: RequestRecord, dialect: Dialect) -> None:
-        """Answer ``request``; what became of it is in ``record``.
+    async def serve(self, request: Request, reply: Reply, dialect: Dialect) -> None:
+        """Answer ``request``; what became of it is in its record.
 
         Raises:
             GatewayError: nothing has been written to ``reply``.
         """
         who = request.principal
-        call = dialect.read(request)
-        record.model = call.model if call.model in self.registry.models() else ""
+        request.call = call = dialect.read(request)
+        if call.model in self.registry.models():
+            request.model = call.model
         self.limits.permit(who, call.model, call.structured)
         self.registry.need(call.model)
         if call.structured and (refusal := self.registry.refusal(call)) is not None:
             raise refusal
         if call.ready is not None:
             reply.send(200, JSON, call.ready)
-            record.outcome = "ok"
+            request.outcome = "ok"
             return
         if call.opening is not None and self.registry.several(call.model):
             call.affinity = call.opening()
         call.opening = None  # it holds the whole body, parsed
         call.level = _level(who, request.headers.get(b"x-priority"))
         self.estimates.estimate(who.name, call)
-        with self.limits.enter(who, call) as paid:
-            reply.extra = paid.headers
-            record.stage = "queued"
-            slot = self.admission.enter(who, call) or await self._wait(who, call, record)
-            record.stage = "waiting"
-            record.waited = slot.waited
-            self.metrics.admitted(call.model, slot.waited)
-            with slot:
+        reply.extra = self.limits.enter(request)
+        try:
+            request.stage = "queued"
+            with self.admission.enter(request) or await self._wait(request) as slot:
+                request.stage = "waiting"
+                self.metrics.admitted(request)
                 meter = UsageMeter(call)
                 if call.stream:
-                    slot.hold.progress = meter
+                    slot.progress = meter
                 try:
-                    reply.extra += _queue_headers(slot) if slot.ticket.position else _NOT_QUEUED
-                    job = Job(call, dialect, meter, record, self.metrics, request.received)
-                    record.outcome = await self.dispatch.run(slot, job, reply, record)
+                    reply.extra += _queue_headers(request) if request.position else _NOT_QUEUED
+                    request.outcome = await self.dispatch.run(slot, reply, dialect, meter)
                 except asyncio.CancelledError:
-                    record.outcome = "client_gone"
-                    self.metrics.cancelled(record.stage)
+                    request.outcome = "client_gone"
+                    self.metrics.cancelled(request.stage)
                     raise
                 finally:
-                    record.usage = slot.usage = _used(call, meter, record)
-                    paid.used(record.usage)
-                    self._bill(who, call, meter, record)
+                    self._account(request, meter)
+        finally:
+            self.limits.leave(request)
 
-    async def _wait(self, who: Principal, call: Call, record: RequestRecord) -> Slot:
+    async def _wait(self, record: RequestRecord) -> Slot:
         try:
-            return await self.admission.wait(who, call)
+            return await self.admission.wait(record)
         except asyncio.CancelledError:
             self.metrics.cancelled(record.stage)
             raise
 
-    def _bill(self, who: Principal, call: Call, meter: UsageMeter, record: RequestRecord) -> None:
-        if record.usage is None:
+    def _account(self, record: RequestRecord, meter: UsageMeter) -> None:
+        record.usage = usage = _used(record, meter)
+        if usage is None:
             return
-        self.estimates.learn(who.name, call, record.usage)
-        self.metrics.used(who.name, call.model, record.usage)
-        if (pace := meter.seconds_per_token) is not None:
-            self.metrics.paced(call.model, pace)
-        self.ledger.add(who.name, call.model, record.usage)
+        record.pace = meter.seconds_per_token
+        name, call = record.principal.name, record.call
+        self.estimates.learn(name, call, usage)
+        self.ledger.add(name, call.model, usage)
 
 
-def _queue_headers(slot: Slot) -> bytes:
-    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (slot.ticket.position, slot.waited)
+def _queue_headers(record: RequestRecord) -> bytes:
+    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (record.position, record.waited or 0.0)
 
 
-def _used(call: Call, meter: UsageMeter, record: RequestRecord) -> Usage | None:
+def _used(record: RequestRecord, meter: UsageMeter) -> Usage | None:
     """What the request is billed; None for nothing, when the engine refused it or broke before its first byte.
 
     A client that leaves before the first byte is billed its prompt, which the engine has read by then or will have.
@@ -113,7 +110,7 @@ def _used(call: Call, meter: UsageMeter, record: RequestRecord) -> Usage | None:
         return None
     if meter.first_at:
         return meter.usage
-    return Usage(call.prompt_tokens) if record.outcome == "client_gone" else None
+    return Usage(record.call.prompt_tokens) if record.outcome == "client_gone" else None
 
 
 def _level(who: Principal, wish: bytes | None) -> int:

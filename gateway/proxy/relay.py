@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, EngineSilent, GatewayError, How
+from gateway.dialects.base import Dialect
 from gateway.dialects.openai import ABORTED
 from gateway.http.client import EngineConnection, Head
 from gateway.http.messages import JSON
 from gateway.http.reply import Reply
 from gateway.proxy.answer_head import refused, retry_after
 from gateway.proxy.hidden_usage import EVENT_END
-from gateway.proxy.job import Job
+from gateway.proxy.usage_meter import UsageMeter
+from gateway.telemetry.metrics import Metrics
 
 # An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
 # of it is then a clean 502.
@@ -31,12 +34,21 @@ MAX_FAULT_BYTES = 4096
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all relays share."""
+
+    limits: Limits
+    metrics: Metrics
+    loop: asyncio.AbstractEventLoop
+
+
 class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     __slots__ = (
-        "_connection", "_content_type", "_engine", "_events", "_failed", "_held", "_job", "_last", "_length",
-        "_limits", "_loop", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "began",
+        "_around", "_call", "_connection", "_content_type", "_dialect", "_engine", "_events", "_failed", "_held",
+        "_last", "_length", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "began",
         "done",
     )  # fmt: skip
 
@@ -45,16 +57,15 @@ class Relay:
         reply: Reply,
         connection: EngineConnection,
         engine: str,
-        limits: Limits,
-        job: Job,
-        loop: asyncio.AbstractEventLoop,
+        dialect: Dialect,
+        meter: UsageMeter,
+        around: Surroundings,
     ) -> None:
-        self.done: asyncio.Future[Outcome] = loop.create_future()
+        self.done: asyncio.Future[Outcome] = around.loop.create_future()
         self._reply = reply
         self._connection = connection
         self._engine = engine
-        self._limits = limits
-        self._loop = loop
+        self._around = around
         self._status = 0
         self._content_type = JSON
         self._length: int | None = None
@@ -63,21 +74,22 @@ class Relay:
         self._whole = bytearray()  # what is translated at its end: one buffer that grows, not a copy for each read
         self._last = b""
         self._failed = False
-        self._job = job
-        self._meter = job.meter
-        self._translation = job.call.translation
+        self._dialect = dialect
+        self._meter = meter
+        self._call = call = reply.request.call
+        self._translation = call.translation
         self._moved = False
-        self.began = self._quiet_since = loop.time()
+        self.began = self._quiet_since = around.loop.time()
         if self._translation is not None:
             self._translation.begin()
 
     @property
     def unread(self) -> int:
-        return 0 if self._meter.first_at else self._job.call.prompt_tokens
+        return 0 if self._meter.first_at else self._call.prompt_tokens
 
     @property
     def structured_since(self) -> float:
-        return 0.0 if self._meter.first_at or not self._job.call.structured else self.began
+        return 0.0 if self._meter.first_at or not self._call.structured else self.began
 
     @property
     def blocked(self) -> bool:
@@ -94,7 +106,7 @@ class Relay:
         self._events = head.events
         if self._events and self._translation is not None:
             self._content_type = self._translation.stream_type
-        error = refused(head, self._engine, self._job.call.stream)
+        error = refused(head, self._engine, self._call.stream)
         if error is not None:
             self._give_up(error)
         elif head.status == 429:
@@ -126,12 +138,22 @@ class Relay:
     def _brought(self) -> None:
         """A piece of the answer has come: of what the engine was asked for, not a comment, a ping or a head."""
         self._moved = True
-        meter, now = self._meter, self._loop.time()
+        meter, now = self._meter, self._around.loop.time()
         if not meter.last_at:
-            self._job.begun(self._status, now)
-            if self._status < 400:  # a refusal costs nothing
-                meter.first_at = now
+            self._begun(now)
         meter.last_at = now
+
+    def _begun(self, now: float) -> None:
+        """The first byte of an answer's body has come; of a stream its first event, not a comment or a ping."""
+        record = self._reply.request
+        record.stage = "streaming"
+        if self._status >= 400:  # a refusal costs nothing
+            return
+        self._meter.first_at = now
+        # Observed when it happens: a long answer would else report its first token minutes late.
+        if self._call.stream:
+            record.ttft = now - record.received
+            self._around.metrics.first_byte(record, record.ttft)
 
     def _gather(self, data: bytes) -> None:
         self._whole += data
@@ -140,7 +162,7 @@ class Relay:
             self._give_up(EngineBroken(f"{self._engine} answered more than {limit} MiB; ask for less at once"))
 
     def _pass_events(self, data: bytes) -> None:
-        if self._job.dialect.failed(data):
+        if self._dialect.failed(data):
             self._failed = True
         last = data
         data = self._meter.stream(data)
@@ -164,7 +186,7 @@ class Relay:
             how: How = "declined" if DRAINING in self._held else "broken"
             self.done.set_exception(EngineBroken(f"{self._engine} answered 500", how=how))
             return
-        if self._events and (self._held or not self._job.dialect.ended(self._last)):
+        if self._events and (self._held or not self._dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
             return
         if self._reply.started:
@@ -174,11 +196,12 @@ class Relay:
         else:
             self._send_whole(bytes(self._whole) if self._whole else self._held)
         if not self.done.done():
-            self._finish(self._outcome())
+            whole: Outcome = "ok" if self._status < 400 else "engine_rejected"
+            self.done.set_result("engine_error" if self._failed else whole)
 
     def _send_whole(self, body: bytes) -> None:
         if self._status >= 400:
-            self._reply.send(self._status, JSON, self._job.dialect.refusal(self._status, body))
+            self._reply.send(self._status, JSON, self._dialect.refusal(self._status, body))
             return
         if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
             self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
@@ -229,14 +252,14 @@ class Relay:
         if self._moved:
             self._moved = False
             self._quiet_since = now
-        limits = self._limits
+        limits = self._around.limits
         # Comments may have begun the reply of a stream long before its first token.
         begun = self._meter.first_at > 0 if self._events else self._reply.started
         limit = limits.idle_timeout_s if begun else limits.first_token_timeout_s
         if now - self._quiet_since < limit:
             return
         if self._reply.blocked:
-            self._finish("client_gone")
+            self.done.set_result("client_gone")
             self._reply.break_off()
         else:
             self._break(EngineSilent(f"{self._engine} sent no token for {limit:g} s"), "engine_timeout")
@@ -262,20 +285,12 @@ class Relay:
             self.done.set_exception(error)
             return
         if self._events:
-            self._reply.write(self._meter.rest + self._job.dialect.error_event(error))
+            self._reply.write(self._meter.rest + self._dialect.error_event(error))
             self._reply.finish()  # the framing is whole, so the connection stays
         else:
             self._reply.break_off()
-        self._finish(outcome)
+        self.done.set_result(outcome)
 
     def _give_up(self, error: GatewayError) -> None:
         self.done.set_exception(error)
         self._connection.cancel(self)
-
-    def _outcome(self) -> Outcome:
-        if self._failed:
-            return "engine_error"
-        return "ok" if self._status < 400 else "engine_rejected"
-
-    def _finish(self, outcome: Outcome) -> None:
-        self.done.set_result(outcome)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import time
-from dataclasses import dataclass
 
 import orjson
 
-from gateway.core.call import Usage
+from gateway.core.record import RequestRecord
 from gateway.core.supervisor import Supervisor
 
 # Lines are handed over in pieces of this size: what 0.1 s brings at full load would be ten times as much.
@@ -17,31 +16,6 @@ PIECE_BYTES = 64 * 1024
 # What may wait for a slow reader before lines are lost: about 30,000 of them.
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 LAST_WRITE_S = 1.0
-
-
-@dataclass(slots=True)
-class RequestRecord:
-    """What became of one request.
-
-    ``key``: the name of its key. ``model``: empty unless a configured one. ``ttft``: seconds, of streams only.
-    ``waited``: seconds in the queue, None if it never got out of it. ``limit``: which one refused it.
-    ``address``: of the engine's process. ``error``: what a 5xx said.
-    ``stage``: how far it came: queued, waiting for the first byte, streaming.
-    """
-
-    request_id: str
-    endpoint: str
-    key: str = ""
-    model: str = ""
-    engine: str = ""
-    address: str = ""
-    outcome: str = "internal"
-    ttft: float | None = None
-    waited: float | None = None
-    limit: str = ""
-    stage: str = ""
-    error: str = ""
-    usage: Usage | None = None
 
 
 class AccessLog:
@@ -71,9 +45,9 @@ class AccessLog:
             return
         line: dict[str, object] = {
             "time": round(time.time(), 3),
-            "request_id": record.request_id,
+            "request_id": record.id,
             "endpoint": record.endpoint,
-            "key": record.key,
+            "key": record.principal.name,
             "model": record.model,
             "engine": record.engine,
             "status": status,

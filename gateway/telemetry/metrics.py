@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import product
 
-from gateway.core.call import Usage
-from gateway.telemetry.access_log import RequestRecord
+from gateway.core.record import RequestRecord
 
 OTHER = "other"
 # At 0 from the start, for each model and outcome; the other endpoints appear when they are used.
@@ -111,11 +110,11 @@ class Metrics:
             self.models |= {model}
 
     def finished(self, record: RequestRecord, seconds: float) -> None:
-        """A request for tokens or embeddings has come to its end, whatever end."""
+        """A request for tokens or embeddings has come to its end, whatever end, after so many seconds."""
         where = self._where(record.endpoint, record.model)
         outcome = record.outcome if record.outcome in OUTCOMES else OTHER
         self.requests[where[0], where[1], outcome] += 1
-        name = self.key(record.key)
+        name = self.key(record.principal.name)
         self.key_requests[name, outcome] += 1
         histogram = self.duration.get(where)
         if histogram is None:
@@ -125,33 +124,25 @@ class Metrics:
             self.disconnects += 1
         if record.limit:
             self.limited[record.limit if record.limit in LIMITS else OTHER] += 1
+        if (usage := record.usage) is not None:
+            for counts in (self._tokens[record.model], self._sums(name)):
+                counts[0] += usage.prompt_tokens
+                counts[1] += usage.completion_tokens
+                counts[2] += usage.cached_tokens
+            if record.pace is not None:
+                self.per_token[record.model].observe(record.pace)
 
-    def first_byte(self, endpoint: str, model: str, seconds: float) -> None:
+    def first_byte(self, record: RequestRecord, seconds: float) -> None:
         """The first body byte of a stream came so long after the request."""
-        where = self._where(endpoint, model)
+        where = self._where(record.endpoint, record.model)
         histogram = self.ttft.get(where)
         if histogram is None:
             histogram = self.ttft[where] = Histogram(_TTFT_S)
         histogram.observe(seconds)
 
-    def admitted(self, model: str, waited: float) -> None:
-        """A request got its slot after so many seconds in the queue."""
-        self.wait[model].observe(waited)
-
-    def paced(self, model: str, seconds: float) -> None:
-        """One answer's mean time between output tokens."""
-        self.per_token[model].observe(seconds)
-
-    def used(self, key: str, model: str, usage: Usage) -> None:
-        """Tokens that an engine has read and written for a key."""
-        label = self.key(key)
-        sums = self._key_tokens.get(label)
-        if sums is None:
-            sums = self._key_tokens[label] = [0] * len(TOKEN_KINDS)
-        for counts in (self._tokens[model], sums):
-            counts[0] += usage.prompt_tokens
-            counts[1] += usage.completion_tokens
-            counts[2] += usage.cached_tokens
+    def admitted(self, record: RequestRecord) -> None:
+        """A request got its slot."""
+        self.wait[record.model].observe(record.waited or 0.0)
 
     @property
     def tokens(self) -> dict[tuple[str, str], int]:
@@ -182,6 +173,12 @@ class Metrics:
             return OTHER
         self._keys.add(name)
         return name
+
+    def _sums(self, label: str) -> list[int]:
+        sums = self._key_tokens.get(label)
+        if sums is None:
+            sums = self._key_tokens[label] = [0] * len(TOKEN_KINDS)
+        return sums
 
     def free_labels(self, active: Collection[str]) -> None:
         """Where all labels for keys are taken: give back those of keys that are no longer valid, with their counts."""

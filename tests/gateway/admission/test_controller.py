@@ -14,6 +14,7 @@ from gateway.config.settings import AdmissionSettings, EngineSettings, Polling
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import GatewayError, NoEngineUp, Overloaded, Stopping
 from gateway.core.priority import PRIORITIES
+from gateway.core.record import RequestRecord
 from gateway.engines.replica import Replica
 from gateway.http.client import Pool
 
@@ -69,10 +70,12 @@ class Bench:
     ) -> asyncio.Task[Slot]:
         call = Call("m", True, b"/", b"", prompt_tokens=prompt, output_tokens=output, level=PRIORITIES[level])
         call.expected_output = output
-        return asyncio.ensure_future(self._enter(Principal(key, weight=weight), call))
+        record = RequestRecord("id", self.now)
+        record.principal, record.call = Principal(key, weight=weight), call
+        return asyncio.ensure_future(self._enter(record))
 
-    async def _enter(self, who: Principal, call: Call) -> Slot:
-        return self.admission.enter(who, call) or await self.admission.wait(who, call)
+    async def _enter(self, record: RequestRecord) -> Slot:
+        return self.admission.enter(record) or await self.admission.wait(record)
 
     async def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -85,6 +88,12 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def give_back(slot: Slot, prompt: int | None = None, output: int = 0) -> None:
+    """With so many tokens of prompt and answer used; without any, no engine had it."""
+    slot.record.usage = None if prompt is None else Usage(prompt, output)
+    slot.release()
+
+
 async def refusal(task: Awaitable[Slot]) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         await task
@@ -94,8 +103,8 @@ async def refusal(task: Awaitable[Slot]) -> GatewayError:
 async def test_p9_a_place_is_given_back_once_however_the_request_ends() -> None:
     bench = Bench(1)
     slot = await bench.ask("a")
-    slot.release(None)
-    slot.release(None)
+    give_back(slot)
+    give_back(slot)
     assert bench.address.in_flight == 0
     with pytest.raises(ZeroDivisionError), await bench.ask("a"):
         raise ZeroDivisionError
@@ -109,8 +118,8 @@ async def test_a_queue_is_made_for_whoever_has_to_wait() -> None:
     waiting = bench.ask("b")
     await settle()
     assert bench.admission.waiting() == {"m": {"b": 1}} and bench.admission.in_flight == 2
-    slot.release(None)
-    (await waiting).release(None)
+    give_back(slot)
+    give_back(await waiting)
     assert bench.admission.waiting() == {"m": {}} and bench.admission.in_flight == 0
 
 
@@ -122,20 +131,20 @@ async def test_p82_once_closed_it_refuses_who_waits_and_who_comes_and_keeps_who_
     assert isinstance(await refusal(waiting), Stopping)
     assert isinstance(await refusal(bench.ask("a")), Stopping)
     assert bench.admission.in_flight == 1
-    running.release(None)
+    give_back(running)
     assert bench.admission.in_flight == 0
 
 
 async def test_p83_other_numbers_hold_for_who_comes_and_for_whose_turn_it_is() -> None:
     bench = Bench(1, max_queued=8, half_life_s=10)
     slot = await bench.ask("a")
-    slot.release(Usage(1000, 1000))
+    give_back(slot, 1000, 1000)
     running = await bench.ask("c")
     waiting = [bench.ask("a"), bench.ask("b")]
     await settle()
     bench.admission.change(AdmissionSettings(max_queued=2, half_life_s=1), 1000)
     assert (await refusal(bench.ask("d"))).status == 429
-    running.release(None)
+    give_back(running)
     await settle()
     assert [task.done() for task in waiting] == [False, True]  # a has had more, whatever the pace of its fading
     for task in waiting:
@@ -150,11 +159,11 @@ async def test_p42_requests_wait_in_the_gateway_and_not_in_the_engine() -> None:
     assert bench.address.in_flight == 2
     assert bench.admission.waiting() == {"m": {"a": 3}}
     bench.now += 1.5
-    slots[0].release(Usage(100, 100))
+    give_back(slots[0], 100, 100)
     await settle()
     assert [task.done() for task in waiting] == [True, False, False]
-    assert (await waiting[0]).waited == 1.5
-    assert [task.result().ticket.position for task in waiting[:1]] == [1]
+    assert (await waiting[0]).record.waited == 1.5
+    assert [task.result().record.position for task in waiting[:1]] == [1]
     for task in waiting[1:]:
         task.cancel()
 
@@ -164,7 +173,7 @@ async def test_p9_a_full_queue_refuses_with_the_time_that_it_will_take() -> None
     slots = [await bench.ask("a") for _ in range(4)]
     for _ in range(40):  # two requests a second leave
         bench.now += 0.5
-        slots.pop(0).release(Usage(10, 10))
+        give_back(slots.pop(0), 10, 10)
         slots.append(await bench.ask("a"))
     waiting = [bench.ask("a") for _ in range(8)]
     await settle()
@@ -183,7 +192,7 @@ async def test_p43_a_full_queue_puts_out_the_newest_of_the_longest_line() -> Non
     chat = bench.ask("chat")
     assert (await refusal(batch[-1])).status == 429
     assert bench.admission.waiting() == {"m": {"batch": 5, "chat": 1}}
-    running.release(Usage(100, 500))
+    give_back(running, 100, 500)
     await settle()
     assert chat.done()
     for task in batch[:-1]:
@@ -198,7 +207,7 @@ async def test_p43_who_has_had_least_is_next() -> None:
     await settle()
     served = []
     for _ in range(7):
-        slot.release(Usage(100, 400))
+        give_back(slot, 100, 400)
         await settle()
         done = next(task for task in [*heavy, *light] if task.done() and task not in served)
         served.append(done)
@@ -230,7 +239,7 @@ async def test_p43_under_overload_keys_get_service_by_their_weight(weights: tupl
         ends.sort(key=lambda end: end[0])
         bench.now, slot, key = ends.pop(0)
         tokens[key] += 100 + 4 * lengths[key]
-        slot.release(Usage(100, lengths[key], exact=True))
+        give_back(slot, 100, lengths[key])
     share = (tokens["short"] / weights[1]) / (tokens["long"] / weights[0])
     assert 0.8 < share < 1.25
     assert bench.admission.jain() > 0.95
@@ -240,7 +249,7 @@ async def test_p43_under_overload_keys_get_service_by_their_weight(weights: tupl
 
 async def test_p44_some_places_are_kept_for_keys_that_have_few() -> None:
     bench = Bench(16)
-    (await bench.ask("light")).release(None)
+    give_back(await bench.ask("light"))
     heavy = [bench.ask("heavy") for _ in range(40)]
     await settle()
     assert bench.address.in_flight == 14
@@ -253,7 +262,7 @@ async def test_p44_some_places_are_kept_for_keys_that_have_few() -> None:
 
 async def test_p44_nothing_is_kept_back_for_keys_that_are_not_active() -> None:
     bench = Bench(16, queue_timeout_s=1000)
-    (await bench.ask("light")).release(None)
+    give_back(await bench.ask("light"))
     heavy = [bench.ask("heavy") for _ in range(40)]
     await settle()
     assert bench.address.in_flight == 14
@@ -283,7 +292,7 @@ async def test_p45_a_lower_priority_waits_longer_but_is_never_starved() -> None:
     while not batch.done():
         urgent = bench.ask("urgent", "interactive")
         await bench.pass_time(1)
-        slot.release(Usage(100, 100))
+        give_back(slot, 100, 100)
         await settle()
         if urgent.done():
             served_before += 1
@@ -356,9 +365,9 @@ async def test_p20_a_client_that_leaves_the_queue_leaves_nothing_behind() -> Non
     gone.cancel()
     await settle()
     assert bench.admission.in_flight == 2
-    slot.release(None)
+    give_back(slot)
     await settle()
-    stays.result().release(None)
+    give_back(stays.result())
     assert (bench.admission.in_flight, bench.address.in_flight) == (0, 0)
 
 
@@ -367,11 +376,11 @@ async def test_p20_a_client_that_leaves_as_it_is_served_gives_the_place_to_the_n
     slot = await bench.ask("a")
     gone, stays = bench.ask("a"), bench.ask("a")
     await settle()
-    slot.release(None)  # grants it to `gone`, which is cancelled before it has run
+    give_back(slot)  # grants it to `gone`, which is cancelled before it has run
     gone.cancel()
     await settle()
     assert stays.done()
-    stays.result().release(None)
+    give_back(stays.result())
     assert (bench.admission.in_flight, bench.address.in_flight) == (0, 0)
 
 
@@ -390,7 +399,7 @@ async def test_p110_requests_are_let_in_by_tokens_and_not_by_their_number() -> N
     await settle()
     assert bench.address.in_flight == 64
     for task in short:
-        task.result().release(None)
+        give_back(task.result())
     long = [bench.ask("a", prompt=3000, output=1000) for _ in range(64)]
     await settle()
     assert bench.address.in_flight == 16
@@ -403,7 +412,7 @@ async def test_p110_whatever_is_asked_for_runs_when_nothing_else_does() -> None:
     first, second = bench.ask("a", prompt=100_000), bench.ask("b", prompt=100_000)
     await settle()
     assert (first.done(), second.done()) == (True, False)
-    first.result().release(None)
+    give_back(first.result())
     await settle()
     assert second.done()
 
@@ -421,7 +430,7 @@ async def test_p110_a_large_request_is_passed_for_a_moment_and_not_for_ever() ->
     await settle()
     assert (large.done(), late.done()) == (False, False)
     for slot in running:
-        slot.release(Usage(20_000, 1000))
+        give_back(slot, 20_000, 1000)
     await settle()
     assert large.done() and late.done()
 
@@ -437,7 +446,7 @@ async def test_p111_a_thousand_clients_that_leave_at_once_are_skipped() -> None:
     drained = bench.admission.drain_rate("m")
     for task in gone:
         task.cancel()
-    running[0].release(None)  # in the same turn of the loop: none of them has left the queue yet
+    give_back(running[0])  # in the same turn of the loop: none of them has left the queue yet
     assert bench.address.in_flight == 8
     await settle()
     assert stays.done()
@@ -457,9 +466,9 @@ async def test_p112_as_many_as_the_plan_is_for_wait_as_long_as_it_takes() -> Non
     assert isinstance(await refusal(beyond), Overloaded)
     await bench.pass_time(600)
     assert not any(task.done() for task in waiting)
-    running.release(None)
+    give_back(running)
     await settle()
     assert [task.done() for task in waiting] == [True, False]
-    waiting[0].result().release(None)
+    give_back(waiting[0].result())
     await settle()
     assert waiting[1].done()

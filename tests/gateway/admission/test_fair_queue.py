@@ -33,7 +33,7 @@ def pop(
 def order(queue: FairQueue[str], now: float, rank: dict[str, float]) -> list[str]:
     found = []
     while (head := pop(queue, now, lambda key: rank.get(key, 0), anybody)) is not None:
-        found.append(head.ticket)
+        found.append(head.entry)
     return found
 
 
@@ -86,7 +86,7 @@ def test_room_is_made_at_the_cost_of_the_longest_line() -> None:
         queue.push(waiting("batch", since))
     victim = queue.make_room_for("chat")
     assert victim is not None
-    assert victim.ticket == "batch@3"
+    assert victim.entry == "batch@3"
     assert queue.make_room_for("batch") is None
     queue.push(waiting("chat"))
     queue.push(waiting("chat"))
@@ -113,9 +113,9 @@ def test_of_the_late_at_most_so_many_and_those_that_came_last() -> None:
     queue: FairQueue[str] = FairQueue(10)
     for since in (1, 2, 3):
         queue.push(waiting(f"key-{since}", since, until=5))
-    assert [each.ticket for each in queue.late(6, 0)] == []
-    assert [each.ticket for each in queue.late(6, -1)] == []
-    assert [each.ticket for each in queue.late(6, 2)] == ["key-3@3", "key-2@2"]
+    assert [each.entry for each in queue.late(6, 0)] == []
+    assert [each.entry for each in queue.late(6, -1)] == []
+    assert [each.entry for each in queue.late(6, 2)] == ["key-3@3", "key-2@2"]
     assert queue.keys() == {"key-1": 1}
 
 

@@ -13,6 +13,7 @@ from openai import OpenAI, RateLimitError
 
 from gateway.core.call import Call, Principal, Usage
 from gateway.core.errors import Overloaded
+from gateway.core.record import RequestRecord
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits, duration
 from tests.gateway.harness import Engine, Gateway, Raw, bearer, chat, chat_bytes, error_of, keys, post_bytes, wait_until
@@ -184,16 +185,17 @@ def test_a_request_that_is_refused_for_its_tokens_is_not_counted_as_one() -> Non
     limits = KeyLimits(LocalBuckets(), lambda: now)
     who = Principal("a", requests_per_minute=10, tokens_per_minute=100)
     call = Call("m", True, b"/", b"", prompt_tokens=90, output_tokens=5, expected_output=5)
-    with limits.enter(who, call) as paid:
-        assert b"remaining-requests: 9" in paid.headers
-        paid.used(Usage(90, 5, exact=True))
+    record = RequestRecord("id", 0.0)
+    record.principal, record.call = who, call
+    assert b"remaining-requests: 9" in limits.enter(record)
+    record.usage = Usage(90, 5, exact=True)
+    limits.leave(record)
     with pytest.raises(Overloaded) as refused:
-        limits.enter(who, call)
+        limits.enter(record)
     assert refused.value.reason == "tokens_per_minute"
     assert refused.value.retry_after == 54  # 90 of 95 have to come back, at 100 a minute
     now = 54.0
-    with limits.enter(who, call) as paid:
-        assert b"remaining-requests: 9" in paid.headers
+    assert b"remaining-requests: 9" in limits.enter(record)
 
 
 @pytest.mark.parametrize(

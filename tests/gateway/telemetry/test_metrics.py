@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from gateway.core.call import Usage
-from gateway.telemetry.access_log import RequestRecord
+from gateway.core.call import Principal, Usage
+from gateway.core.record import RequestRecord
 from gateway.telemetry.metrics import MAX_KEYS, OTHER, Metrics
+
+
+def used(key: str, model: str, usage: Usage | None) -> RequestRecord:
+    record = RequestRecord("id", 0.0)
+    record.principal, record.model, record.usage, record.endpoint = Principal(key), model, usage, "/v1/completions"
+    return record
 
 
 def test_p35_there_are_only_so_many_keys() -> None:
     metrics = Metrics(["tiny"])
     for number in range(MAX_KEYS + 20):
-        metrics.used(f"key-{number}", "tiny", Usage(1, 2, 0))
+        metrics.finished(used(f"key-{number}", "tiny", Usage(1, 2, 0)), 1.0)
     assert metrics.key("key-0") == "key-0"
     assert metrics.key(f"key-{MAX_KEYS}") == OTHER
     assert metrics.key_tokens[OTHER, "completion"] == 40
@@ -19,7 +25,9 @@ def test_p35_there_are_only_so_many_keys() -> None:
 
 def test_p35_what_is_not_in_the_sets_is_other() -> None:
     metrics = Metrics(["tiny"])
-    metrics.finished(RequestRecord("id", "/made-up", model="made-up", outcome="made-up", limit="made-up"), 1.0)
+    record = RequestRecord("id", 0.0)
+    record.endpoint, record.model, record.outcome, record.limit = "/made-up", "made-up", "made-up", "made-up"
+    metrics.finished(record, 1.0)
     assert metrics.requests[OTHER, OTHER, OTHER] == 1
     assert metrics.limited[OTHER] == 1
 
@@ -27,15 +35,15 @@ def test_p35_what_is_not_in_the_sets_is_other() -> None:
 def test_p162_labels_of_keys_that_are_gone_are_given_out_again_once_all_are_taken() -> None:
     metrics = Metrics(["tiny"])
     for number in range(MAX_KEYS - 1):
-        metrics.used(f"old-{number}", "tiny", Usage(1, 2, 0))
+        metrics.finished(used(f"old-{number}", "tiny", Usage(1, 2, 0)), 1.0)
     metrics.free_labels({"alice"})
     assert metrics.key_tokens["old-0", "completion"] == 2  # there is room: what was counted stays
-    metrics.finished(RequestRecord("id", "/v1/completions", key="old-x", model="tiny"), 1.0)
+    metrics.finished(used("old-x", "tiny", None), 1.0)
     assert metrics.key("alice") == OTHER
     metrics.free_labels({"alice", "old-1"})
     assert metrics.key("alice") == "alice"
     assert {key for key, _ in metrics.key_tokens} == {"old-1"}
-    assert metrics.key_requests == {}
+    assert {key for key, _ in metrics.key_requests} == {"old-1"}
 
 
 def test_models_known_later_start_like_those_known_at_the_start() -> None:
@@ -50,6 +58,6 @@ def test_models_known_later_start_like_those_known_at_the_start() -> None:
 
 def test_what_was_counted_stays_when_models_are_told_again() -> None:
     metrics = Metrics(["a"])
-    metrics.used("key", "a", Usage(1, 2, 0))
+    metrics.finished(used("key", "a", Usage(1, 2, 0)), 1.0)
     metrics.know(["a", "b"])
     assert metrics.tokens["a", "completion"] == 2
