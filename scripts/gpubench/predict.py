@@ -25,7 +25,7 @@ LLAMA_BANDWIDTH, LLAMA_MATRIX, LLAMA_STEP_S = 0.30, 0.063, 0.0010
 # llama.cpp's 4-bit matrices: what each further row of a step costs, in readings of the weights at full bandwidth.
 LLAMA_ROW_READINGS = 0.73
 Q4_BITS = 4.9
-# vLLM's API server: before the first step of a request, more where others run already, and for each that came before it.
+# vLLM's API server: before a request's first step, more where others run already, and for each that came before it.
 FRONT_END_S, BUSY_S, ADMIT_S = 0.0145, 0.012, 0.0031
 MATRIX_FLOPS = {"h100": 989e12, "h200": 989e12}
 

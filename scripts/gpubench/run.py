@@ -105,8 +105,8 @@ class RunningSides:
     def _load(self, cell: Cell, folder: Path, words: list[str]) -> int:
         load = self.matrix.load_of(cell)
         command = [sys.executable, "-m", "loadtest", "compare" if len(words) > 1 else "run", "--out", str(folder)]
-        own = cell.workload.endswith(".yaml")
-        command += ["--workload", str(PLACE / cell.workload) if own else cell.workload, "--mode", "closed", "--users", ",".join(map(str, load.users))]
+        workload = str(PLACE / cell.workload) if cell.workload.endswith(".yaml") else cell.workload
+        command += ["--workload", workload, "--mode", "closed", "--users", ",".join(map(str, load.users))]
         command += ["--requests-per-user", str(load.requests_per_user), "--repeats", str(load.repeats)]
         if cell.workload == "seed":
             command += ["--prompt-tokens", str(load.prompt_tokens), "--max-tokens", str(load.output_tokens)]

@@ -83,7 +83,8 @@ def markdown(matrix: Matrix, out: Path) -> str:
         lines += [*_speed_of(one.found, said), ""] if one.found else []
         lines += [*targets, ""] if (targets := _targets(one)) else []
         if one.gateway:
-            lines += ["The first side directly and through its gateway:", "", *_speed_of(one.gateway, {} if one.found else said), ""]
+            lines += ["The first side directly and through its gateway:", ""]
+            lines += [*_speed_of(one.gateway, {} if one.found else said), ""]
     lines += ["### Memory", "", *_memory(results), ""]
     if refused := list(_refused(results)):
         lines += ["### Starts that were refused", "", *refused, ""]
