@@ -15,10 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 from fullbatch import doctor
-from fullbatch.cli import adhoc_profile, describe, follow, weights
+from fullbatch.cli import adhoc_profile, chat, describe, follow, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
-from fullbatch.core.errors import FullbatchError, HostError, StateError, UsageError
+from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.lifecycle import weights as stored
 from fullbatch.measure import calibrate, compare, demo, launcher
@@ -72,7 +72,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _say_since_now() -> Say:
@@ -289,6 +289,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "keys": _keys,
     "usage": _usage,
     "top": _top,
+    "chat": lambda args: chat.run(ROOT, args),
     "demo": _demo,
     "compare": _compare,
     "loadtest": _loadtest,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
+from fullbatch.cli import chat
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.runtime import registry
 
@@ -18,10 +19,11 @@ A first look:
   fullbatch doctor cpu               what of this machine would not work, and the fix
   fullbatch plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048
   fullbatch up cpu                   serve a small real model on this machine
+  fullbatch chat                     talk to it
   fullbatch keys create alice        a key for somebody, with limits if you like
   fullbatch compare cpu-tiny-naive cpu-tiny-seed cpu-tiny    the same load on three sets of flags
 
-Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
+Exit codes: 0 done; 1 a check or a target failed, or no answer came; 2 a mistake in a profile or an option;
 3 a load test that says nothing (the client was too slow); 4 this machine lacks something;
 5 the engine did not start; 6 already running, or not running; 130 interrupted.
 """
@@ -62,6 +64,9 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_files(commands)
     _add_doctor(commands, listing)
     _add_running(commands, listing)
+    chat.options(
+        commands.add_parser("chat", help="talk to what is running: in the terminal, one question, or in a pipe")
+    )
     _add_keys(commands)
     _add_demo(commands, listing)
     _add_compare(commands, listing)

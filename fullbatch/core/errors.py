@@ -49,6 +49,10 @@ class StateError(FullbatchError):
     exit_code = 6
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: ends as Ctrl-C does, but never only a part of what goes on."""
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """` (did you mean X?)` for the nearest of the `known` names; nothing where none is near (0: any, 1: the same)."""
     names = list(known)
