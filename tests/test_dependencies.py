@@ -28,7 +28,7 @@ DECLARED_IN = {
     "tests": ["dependencies", "dev"],
 }
 # What runs in the engine's own environment or image, which has them.
-ELSEWHERE = {"huggingface_hub", "torch", "vllm"}
+ELSEWHERE = {"huggingface_hub", "numpy", "torch", "vllm"}
 
 
 def declared(group: str) -> set[str]:
