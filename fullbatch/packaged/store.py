@@ -44,7 +44,11 @@ def is_whole(folder: Path, package: Package) -> bool:
     try:
         made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         same = made["sha256"] == package.sha256 and made["converter"] == CONVERTER
-        return same and all(download.sha256(folder / name) == digest for name, digest in made["files"].items())
+        return (
+            same
+            and checkpoint.WEIGHTS in made["files"]
+            and all(download.sha256(folder / name) == digest for name, digest in made["files"].items())
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
