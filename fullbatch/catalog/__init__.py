@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from fullbatch.packaged.facts import Package
+
 _HERE = Path(__file__).parent
 # libyaml's parser where PyYAML was built with it: `fullbatch plan` answers in a fraction of a second.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,7 +27,7 @@ class Model:
     instead of tokens (Mamba, linear attention), `state_blocks` of it; `kv_layers`: those with attention, None: all that
     keep no state.
     `base`: the model a quantised checkpoint was made from, or itself. `experts`: how many a layer chooses from (mixture
-    of experts), else 0. `notes`: what is not known here.
+    of experts), else 0. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
     """
 
     name: str
@@ -54,6 +56,12 @@ class Model:
     source: str = ""
     checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    package: Package | None = None
+
+    @property
+    def served_name(self) -> str:
+        """What clients call it."""
+        return self.package.serve_as if self.package else self.name
 
     @property
     def attention_layers(self) -> int:
@@ -155,10 +163,12 @@ def models() -> Mapping[str, Model]:
 
 
 def _model(name: str, facts: dict[str, Any]) -> Model:
-    rest = {key: value for key, value in facts.items() if key not in ("shape", "weights", "checkpoints")}
+    rest = {key: value for key, value in facts.items() if key not in ("shape", "weights", "checkpoints", "package")}
     checkpoints = {precision: tuple(names) for precision, names in facts.get("checkpoints", {}).items()}
+    package = Package(**facts["package"]) if "package" in facts else None
     return Model(
-        name=name, base=name, weights_gib=facts["weights"], checkpoints=checkpoints, **facts["shape"], **rest
+        name=name, base=name, weights_gib=facts["weights"], checkpoints=checkpoints, package=package,
+        **facts["shape"], **rest,
     )  # fmt: skip
 
 

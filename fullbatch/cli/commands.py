@@ -15,10 +15,11 @@ from pathlib import Path
 from types import FrameType
 
 from fullbatch import doctor
-from fullbatch.cli import adhoc_profile, describe, follow, weights
+from fullbatch.chat.screen import Screen
+from fullbatch.cli import adhoc_profile, chat, describe, follow, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
-from fullbatch.core.errors import FullbatchError, HostError, StateError, UsageError
+from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.lifecycle import weights as stored
 from fullbatch.measure import calibrate, compare, demo, launcher
@@ -72,7 +73,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _say_since_now() -> Say:
@@ -216,8 +217,12 @@ def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     made = _plan(args.profile)
-    load = demo.ConcurrencyPlan(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
-    return demo.run(ROOT, made, _options(args), load, _say_since_now())
+    load = demo.ConcurrencyWishes(args.users, args.requests_per_user, args.prompt_tokens, args.max_tokens)
+    screen = Screen(sys.stdout, terminal=True, styled=False)
+    code, running = demo.run(ROOT, made, demo.DemoRequest(_options(args), load, args.keep), screen, _say_since_now())
+    if args.keep:
+        print(describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=False), end="")
+    return code
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -289,6 +294,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "keys": _keys,
     "usage": _usage,
     "top": _top,
+    "chat": lambda args: chat.run(ROOT, args),
     "demo": _demo,
     "compare": _compare,
     "loadtest": _loadtest,

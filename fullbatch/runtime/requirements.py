@@ -63,7 +63,12 @@ def hub_folder() -> Path:
 
 
 def checkpoint_gib(engine: EnginePlan) -> float:
-    """What the checkpoint takes on disk: once for all copies, and as it is before it is made FP8 while loading."""
+    """What the checkpoint takes on disk: once for all copies, and as it is before it is made FP8 while loading.
+
+    Of a packaged one, at most while it is made.
+    """
+    if engine.package:
+        return engine.package.disk_mib / 1024
     model = catalog.models().get(engine.model)
     size = model.weights_gib.get(model.precision) if model else None
     return size if size is not None else engine.budget.weights_gib

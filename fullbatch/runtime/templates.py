@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning.plan import Plan
+from fullbatch.planning.plan import EnginePlan, Plan
 
 if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
     import jinja2
@@ -29,7 +29,11 @@ class Addresses:
     engine_host: str
     engine_port: int
     engine_urls: dict[str, str]
-    tiny_model: str
+    models: str
+
+    def model_path(self, engine: EnginePlan) -> str:
+        """Where its model lies, for one that comes from no hub."""
+        return f"{self.models}/{engine.local}"
 
 
 def text(root: Path, template: str, plan: Plan, addresses: Addresses, more: Mapping[str, Any] | None = None) -> str:

@@ -162,7 +162,7 @@ def gateway_command(folder: Path, plan: Plan, port: int, engine: int, metrics: i
         engine_host="127.0.0.1",
         engine_port=engine,
         engine_urls={"engine": f"http://127.0.0.1:{engine}"},
-        tiny_model="",
+        models="",
     )
     config = yaml.safe_load(templates.text(ROOT, "gateway.yaml", plan, addresses))
     assert config["engines"][0]["kv_cache_tokens"] == BLOCKS * BLOCK_TOKENS

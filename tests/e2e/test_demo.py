@@ -94,7 +94,7 @@ def is_free(port: int) -> bool:
 
 def test_the_demo_measures_reports_and_stops_everything(start_demo: Callable[..., Demo]) -> None:
     reports = set((ROOT / "reports").glob("*")) if (ROOT / "reports").exists() else set()
-    demo = start_demo("--users", "1,5", "--requests-per-user", "3", "--max-tokens", "64")
+    demo = start_demo("cpu-tiny", "--users", "1,5", "--requests-per-user", "3", "--max-tokens", "64")
     said = demo.listen()
     assert demo.exit_code() in (0, 3), said  # 3: measured, but this machine was too busy to be believed
     for words in ("starting vLLM 0.32.0", "stage 1/2", "stage 2/2", "TTFT p50/p95", "everything is stopped"):
@@ -107,9 +107,20 @@ def test_the_demo_measures_reports_and_stops_everything(start_demo: Callable[...
     assert demo.left() == []
 
 
+def test_the_demo_that_a_newcomer_types_talks(start_demo: Callable[..., Demo]) -> None:
+    """Nothing is named: a real model, asked and answering before anything is measured."""
+    demo = start_demo("--users", "1,2", "--requests-per-user", "1", "--max-tokens", "8")
+    said = demo.listen()
+    assert demo.exit_code() in (0, 3), said
+    answer = said.partition("Why is the sky blue?")[2].partition("(first token ")[0]
+    assert "Rayleigh" in answer or "scatter" in answer, said
+    assert "TTFT p50/p95" in said and "everything is stopped" in said
+    assert demo.left() == []
+
+
 @pytest.mark.parametrize("moment", ["starting the engine core", "stage 1/1"])
 def test_ctrl_c_leaves_no_process(moment: str, start_demo: Callable[..., Demo]) -> None:
-    demo = start_demo("--users", "5", "--requests-per-user", "200", "--max-tokens", "512")
+    demo = start_demo("cpu-tiny", "--users", "5", "--requests-per-user", "200", "--max-tokens", "512")
     demo.listen(until=moment)
     time.sleep(1)
     demo.interrupt()

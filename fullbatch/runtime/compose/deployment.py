@@ -94,12 +94,8 @@ class ComposeDeployment(Deployment):
         return dotenv.keep(self.root, self._set)
 
     def api_key(self) -> str:
-        """The key the `secrets` one-shot made, read from the gateway's own container."""
-        for container in containers("gateway"):
-            answer = container.exec_run(["cat", KEY_FILE])
-            if answer.exit_code == 0 and isinstance(answer.output, bytes):
-                return str(answer.output, "utf-8").split()[0]
-        return ""
+        """The key the `secrets` one-shot made."""
+        return first_key()
 
     def log_tail(self, lines: int) -> list[str]:
         """The first engine container's last `lines` of log."""
@@ -191,6 +187,16 @@ def containers(service: str | None = None) -> list[Container]:
     except APIError:
         return []
     return found
+
+
+def first_key() -> str:
+    """The key that the `secrets` one-shot made, read from the gateway's own container; empty when none runs."""
+    for container in containers("gateway"):
+        if container.status == "running":
+            answer = container.exec_run(["cat", KEY_FILE])
+            if answer.exit_code == 0 and isinstance(answer.output, bytes):
+                return next(iter(str(answer.output, "utf-8").split()), "")
+    return ""
 
 
 def running_profile() -> str | None:

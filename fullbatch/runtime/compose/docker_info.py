@@ -73,7 +73,7 @@ def _toolkit(info: Info) -> CheckResult:
 def _disk(info: Info, plan: Plan) -> list[CheckResult]:
     engine = plan.engines[0]
     # With a Docker Engine elsewhere its disk is elsewhere too.
-    if info.data is None or not info.data.exists() or not engine.needs_weights:
+    if info.data is None or not info.data.exists() or engine.model == "tiny":
         return []
     need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(info.data)
     said = f"{free:.1f} GiB free at {info.data}, the weights need {need:.1f} beside the images"

@@ -20,6 +20,9 @@ STORE = "/var/lib/fullbatch/store"
 # Docker kills at this many seconds after the engine's own drain has ended.
 STOP_MARGIN_SECONDS = 10
 
+# The volume.
+MODELS = "/models"
+
 FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
 # The name compose.yaml gives the first of several machines, for those inside the Compose network.
 FIRST_NODE = "node-0"
@@ -40,7 +43,7 @@ def addresses(plan: Plan) -> Addresses:
             engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
             for engine in plan.engines
         },
-        tiny_model="/models/cpu-tiny",
+        models=MODELS,
     )
 
 
@@ -67,14 +70,16 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
     return templates.text(root, template, plan, here, more)
 
 
-def _fetched(engine: EnginePlan) -> str:
-    """What the one-shot `model` is told to fetch, as words of a shell in a Compose file."""
+def _fetched(engine: EnginePlan) -> list[str]:
+    """What the one-shot `model` is told to fetch, as words of a shell in a Compose file; empty: it makes the model."""
     words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
-    return shlex.join(words).replace("$", "$$")
+    if engine.package:
+        words = [f"--models={MODELS}", *engine.package.words()]
+    return [shlex.quote(word).replace("$", "$$") for word in words] if engine.needs_weights or engine.package else []
 
 
 def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:
     """With several machines addresses are known where it is started only: the template adds them as variables."""
     if engine.nodes > 1:
-        return engine.worker_command(addresses.tiny_model)
-    return engine.command(addresses.tiny_model, addresses.engine_host, addresses.engine_port)
+        return engine.worker_command(addresses.model_path(engine))
+    return engine.command(addresses.model_path(engine), addresses.engine_host, addresses.engine_port)

@@ -34,6 +34,9 @@ class ComposeRunning(RunningDeployment):
         self.gateway_url = deployment.published_gateway() or f"http://127.0.0.1:{Ports().gateway}"
         self.facts = deployment.running_facts()
 
+    def api_key(self) -> str:
+        return deployment.first_key()
+
     def gateway_metrics(self) -> str:
         # A gateway from before an update has its one port only.
         return deployment.gateway_metrics() or http.metrics(self.gateway_url)

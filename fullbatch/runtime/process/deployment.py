@@ -37,6 +37,7 @@ class ProcessDeployment(MeasuredDeployment):
         self.ports = ports
         self.directory = state.run_dir(root, plan.name)
         self.gateway_url = f"http://{LOOPBACK}:{ports.gateway}"
+        self._models = state.models(root)
         self._state = ProcessRun(
             profile=plan.name,
             gateway_url=self.gateway_url,
@@ -85,7 +86,7 @@ class ProcessDeployment(MeasuredDeployment):
     def start(self, say: Say) -> None:
         """Start every process."""
         programs = {engine.service: engine_program(self.root, engine) for engine in self.plan.engines}
-        have = weights.ready(self.plan.engines[0], programs[self.plan.engines[0].service])
+        have = weights.ready(self.plan.engines[0], programs[self.plan.engines[0].service], self._models)
         self._prepare()
         for number, engine in enumerate(self.plan.engines):
             say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
@@ -99,7 +100,8 @@ class ProcessDeployment(MeasuredDeployment):
 
     def engine_command(self, program: str, number: int) -> list[str]:
         """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
-        engine, model = self.plan.engines[number], self._addresses().tiny_model
+        engine = self.plan.engines[number]
+        model = self._addresses().model_path(engine)
         if self.ports.engine is not None:
             return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number)]
         path = sockets.path_of(self._state.engine_urls[engine.service])
@@ -152,7 +154,7 @@ class ProcessDeployment(MeasuredDeployment):
             engine_host=LOOPBACK,
             engine_port=self.ports.engine or 0,
             engine_urls=self._state.engine_urls,
-            tiny_model=str(self.root / ".fullbatch" / "models" / "cpu-tiny"),
+            models=str(self._models),
         )
 
     def _refuse_host(self) -> None:
@@ -179,8 +181,8 @@ class ProcessDeployment(MeasuredDeployment):
         self.directory.chmod(0o700)  # logs hold what people ask, where the engine is told to log it
         self._make_sockets()
         addresses = self._addresses()
-        if any(not engine.needs_weights for engine in self.plan.engines):
-            tinymodel.write_if_missing(Path(addresses.tiny_model))
+        if self.plan.engines[0].model == "tiny":
+            tinymodel.write_if_missing(Path(addresses.model_path(self.plan.engines[0])))
         if not self.api_keys_file.exists():
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

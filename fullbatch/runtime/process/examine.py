@@ -13,6 +13,7 @@ from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import requirements
 from fullbatch.runtime.base import Held, Ports
 from fullbatch.runtime.port_check import PortWanted, judge
+from fullbatch.runtime.process import state
 
 # Files beside the sockets: logs, weights, libraries.
 FILES_BESIDE = 256
@@ -32,7 +33,7 @@ def examine(root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResul
         PortWanted("engine", number, "choose another: --engine-port PORT")
         for number in ports.engines(len(plan.engines))
     ]
-    return [*found, *weights(engine), *judge(wanted, held)]
+    return [*found, *weights(engine, root), *judge(wanted, held)]
 
 
 def installed(root: Path, plan: Plan) -> CheckResult:
@@ -70,11 +71,11 @@ def version(program: Path) -> str | None:
     return None
 
 
-def weights(engine: EnginePlan) -> list[CheckResult]:
+def weights(engine: EnginePlan, root: Path) -> list[CheckResult]:
     """Disk for the weights, and a token where the model is gated and not here yet."""
-    folder = requirements.weights_folder(engine)
-    if not engine.needs_weights:
+    if engine.model == "tiny":
         return []
+    folder = state.models(root) / engine.local if engine.local else requirements.weights_folder(engine)
     if folder.exists():
         return [ok("weights", f"{engine.model} is at {folder}")]
     return [_disk(engine, folder), *requirements.token(engine)]
@@ -83,7 +84,8 @@ def weights(engine: EnginePlan) -> list[CheckResult]:
 def _disk(engine: EnginePlan, folder: Path) -> CheckResult:
     need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(folder)
     said = f"{free:.1f} GiB free at {folder.parent}, {engine.model} needs {need:.1f}"
-    return ok("disk", said) if free >= need else fail("disk", said, "free some, or set HF_HOME to a larger disk")
+    fix = "free some, or set HF_HOME to a larger disk" if engine.needs_weights else "free some"
+    return ok("disk", said) if free >= need else fail("disk", said, fix)
 
 
 def shared_memory(engine: EnginePlan) -> CheckResult:

@@ -36,6 +36,10 @@ class ProcessRunning(RunningDeployment):
         self._known = known or ProcessRun(profile, "", {}, "")
         self.gateway_url, self.facts = self._known.gateway_url, self._known.facts
 
+    def api_key(self) -> str:
+        file = Path(self._known.api_keys_file)
+        return next(iter(file.read_text(encoding="utf-8").split()), "") if file.is_file() else ""
+
     def gateway_metrics(self) -> str:
         return http.metrics(self._known.metrics_url or self.gateway_url)
 

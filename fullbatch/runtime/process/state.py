@@ -79,6 +79,11 @@ class ProcessRun:
         return [started for started in self.processes if started.session()]
 
 
+def models(root: Path) -> Path:
+    """Where models lie that are made on this machine, or come in a package."""
+    return root / ".fullbatch" / "models"
+
+
 def run_dir(root: Path, profile: str) -> Path:
     """Where the process runtime keeps state, logs and files of one profile."""
     return root / ".fullbatch" / "run" / profile

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
+from fullbatch import packaged
 from fullbatch.core.errors import HostError
+from fullbatch.packaged.facts import Package
 from fullbatch.planning.plan import EnginePlan
 from fullbatch.runtime import fetch
 
 
-def ready(engine: EnginePlan, program: str) -> bool:
-    """Whether its weights are there; False leaves them to the engine. HostError when they cannot be had."""
+def ready(engine: EnginePlan, program: str, models: Path) -> bool:
+    """Whether its weights are there; False leaves them to the engine. HostError when they cannot be had.
+
+    `models`: the folder that packaged models are kept in.
+    """
     python = _python_of(Path(program))
+    if engine.package:
+        _packaged(engine.package, python, models)
+        return True
     if not engine.needs_weights or python is None:
         return False
     words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
@@ -21,6 +30,17 @@ def ready(engine: EnginePlan, program: str) -> bool:
     if code not in (fetch.THERE, fetch.NO_LIBRARY):
         raise HostError(f"the weights of {engine.model} are not here; the line above says why")
     return code == fetch.THERE
+
+
+def _packaged(package: Package, python: str | None, models: Path) -> None:
+    if python is None:
+        raise HostError(
+            f"the Python of `vllm` is not known, which {package.serve_as} is converted with; install vLLM by pip"
+        )
+    source = str(Path(packaged.__file__).parents[2])
+    words = [python, "-P", "-m", "fullbatch.packaged", "--models", str(models), *package.words()]
+    if subprocess.run(words, env=dict(os.environ) | {"PYTHONPATH": source}, check=False).returncode:
+        raise HostError(f"{package.serve_as} is not here; the line above says why")
 
 
 def _python_of(program: Path) -> str | None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def fullbatch(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fullbatch", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Up:
 
 
 @contextmanager
-def started() -> Iterator[Up]:
+def started(profile: str = "cpu-tiny") -> Iterator[Up]:
     """Up while the block lasts; a test may have taken it down before."""
     gateway, engine = free_port(), free_port()
     words = ["--runtime", "process", "--gateway-port", str(gateway), "--engine-port", str(engine)]
     try:
-        answer = fullbatch("up", "cpu-tiny", *words)
+        answer = fullbatch("up", profile, *words)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "the first token came back through the gateway" in answer.stdout
-        key = (ROOT / ".fullbatch/run/cpu-tiny/api_keys").read_text().split()[0]
+        key = (ROOT / ".fullbatch/run" / profile / "api_keys").read_text().split()[0]
         yield Up(f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{engine}", key)
     finally:
-        fullbatch("down", "cpu-tiny")
+        fullbatch("down", profile)

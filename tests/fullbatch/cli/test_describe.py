@@ -107,3 +107,8 @@ def test_status_of_a_running_deployment() -> None:
 def test_status_of_one_that_starts() -> None:
     found = {"profile": "x", "runtime": "compose", "gateway_url": "u", "healthy": False, "kv_tokens_planned": 5}
     assert describe.status_line(found) == "x (compose): does not answer yet at u"
+
+
+def test_what_is_up_says_how_to_talk_to_it(plan_of: Callable[[str], Plan]) -> None:
+    said = describe.started("http://h", plan_of("cpu-tiny"), "in k", "python", kept=False)
+    assert "Talk to it with:       python -m fullbatch chat cpu-tiny\n" in said

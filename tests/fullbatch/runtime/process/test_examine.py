@@ -59,11 +59,11 @@ def test_the_engine_on_the_path(plan_of: PlanOf, tmp_path: Path, monkeypatch: py
 
 def test_disk_for_weights(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "free_disk_gib", lambda _path: 1.0)
-    (disk,) = examine.weights(plan_of("cpu").engines[0])
+    (disk,) = examine.weights(plan_of("cpu").engines[0], tmp_path)
     assert (disk.severity, "set HF_HOME" in disk.fix) == ("fail", True)
-    assert examine.weights(plan_of("cpu-tiny").engines[0]) == []
+    assert examine.weights(plan_of("cpu-tiny").engines[0], tmp_path) == []
     (tmp_path / "hf" / "hub" / "models--Qwen--Qwen2.5-0.5B-Instruct").mkdir(parents=True)
-    (there,) = examine.weights(plan_of("cpu").engines[0])
+    (there,) = examine.weights(plan_of("cpu").engines[0], tmp_path)
     assert (there.check, there.severity) == ("weights", "ok")
 
 

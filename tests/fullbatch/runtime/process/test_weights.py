@@ -35,19 +35,39 @@ def test_the_engines_own_python_fetches(
     code: int, there: bool, tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]
 ) -> None:
     engine = plan_of("cpu").engines[0]
-    assert weights.ready(engine, _vllm(tmp_path, asked, code)) is there
+    assert weights.ready(engine, _vllm(tmp_path, asked, code), tmp_path) is there
     assert asked.read_text(encoding="utf-8") == f"-P {fetch.__file__} {engine.model}\n"
 
 
 def test_what_cannot_be_had_ends_the_start(tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]) -> None:
     with pytest.raises(HostError, match="the weights of Qwen/Qwen2.5-0.5B-Instruct are not here"):
-        weights.ready(plan_of("cpu").engines[0], _vllm(tmp_path, asked, fetch.MISSING))
+        weights.ready(plan_of("cpu").engines[0], _vllm(tmp_path, asked, fetch.MISSING), tmp_path)
 
 
 def test_a_model_that_is_made_and_a_program_that_is_no_script_fetch_nothing(
     tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]
 ) -> None:
-    assert weights.ready(plan_of("cpu-tiny").engines[0], _vllm(tmp_path, asked, 0)) is False
-    assert weights.ready(plan_of("cpu").engines[0], sys.executable) is False
-    assert weights.ready(plan_of("cpu").engines[0], "/nowhere/vllm") is False
+    assert weights.ready(plan_of("cpu-tiny").engines[0], _vllm(tmp_path, asked, 0), tmp_path) is False
+    assert weights.ready(plan_of("cpu").engines[0], sys.executable, tmp_path) is False
+    assert weights.ready(plan_of("cpu").engines[0], "/nowhere/vllm", tmp_path) is False
     assert not asked.exists()
+
+
+def test_a_packaged_model_is_made_by_the_engines_own_python(
+    tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]
+) -> None:
+    engine = plan_of("cpu-smollm2").engines[0]
+    assert engine.package is not None
+    assert weights.ready(engine, _vllm(tmp_path, asked, 0), tmp_path / "models") is True
+    words = " ".join(engine.package.words())
+    assert asked.read_text(encoding="utf-8") == f"-P -m fullbatch.packaged --models {tmp_path}/models {words}\n"
+
+
+def test_a_packaged_model_that_cannot_be_had_ends_the_start(
+    tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]
+) -> None:
+    engine = plan_of("cpu-smollm2").engines[0]
+    with pytest.raises(HostError, match="SmolLM2-135M-Instruct is not here; the line above says why"):
+        weights.ready(engine, _vllm(tmp_path, asked, 1), tmp_path)
+    with pytest.raises(HostError, match="the Python of `vllm` is not known"):
+        weights.ready(engine, sys.executable, tmp_path)
