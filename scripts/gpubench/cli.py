@@ -153,13 +153,13 @@ def _limits(out: Path) -> dict[str, Any]:
 
 
 def _predictions(matrix: Matrix, cells: list[Cell], here: plans.Here, out: Path, limits: dict[str, Any] | None) -> None:
-    """Written before anything is measured, and never again."""
+    """Written before a cell is measured, and never again; a later call adds the cells that it asks for."""
     path = out / "predictions.json"
     card = predict.card_named(limits["card"]) if limits else None
-    if path.exists():
-        return
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for cell in cells:
+        if cell.name in found:
+            continue
         load = matrix.load_of(cell)
         model = catalog.models()[matrix.models[cell.model].repository]
         sides: dict[str, Any] = {}
