@@ -16,6 +16,8 @@ from tests import ports
 # Grafana comes in no package that can be had everywhere the tests run; its tests may be skipped in CI too.
 ALLOWED_SKIP = "Grafana:"
 VLLM = Path(__file__).resolve().parent.parent / ".fullbatch" / "engine" / "bin" / "vllm"
+# Of tests that need more than this checkout. A file of them names the marker itself: it is looked for in its text.
+MARKERS = ("engine", "docker")
 # Python's own helpers: started once, they live as long as the test run.
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
@@ -68,7 +70,27 @@ def pytest_configure() -> None:
             signal.signal(ignored, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A run of one marker's tests alone imports no file without it: hundreds of files for a handful."""
+    marker = config.option.markexpr
+    if marker not in MARKERS or not collection_path.match("test_*.py"):
+        return None
+    return None if _names(collection_path, marker) else True
+
+
+def _names(file: Path, marker: str) -> bool:
+    return f"pytest.mark.{marker}" in file.read_text(encoding="utf-8")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker in MARKERS:
+        for file in {item.path for item in items if item.get_closest_marker(marker)}:
+            if not _names(file, marker):
+                raise pytest.UsageError(f"{file.name}: write pytest.mark.{marker} in this file, or it is not found")
+    _longest_first(config, items)
+
+
+def _longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Side by side the files that take longest come first, or one of them would be what all wait for at the end."""
     if hasattr(config, "workerinput"):
         seconds = durations.read()

@@ -30,7 +30,10 @@ def test_tidy(): subprocess.run([sys.executable, "-c", ""], check=True)
 def _pytest(folder: Path, source: str, ci: str, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", f"--rootdir={folder}"]
+    command += ["-p", "xdist.plugin"] if "-n" in words else []
+    # Without the plugins of all that is installed, which take longer to import than these tests to run.
     environment = os.environ | {"CI": ci, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.run(
         [*command, *words, str(folder)], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -62,3 +65,22 @@ def test_a_child_left_behind_fails_its_test_and_is_ended(tmp_path: Path, words: 
     assert run.returncode == 1
     assert "2 passed, 1 error" in run.stdout
     assert "left running: " in run.stdout
+
+
+MARKED = "import pytest\n\n@pytest.mark.docker\ndef test_marked(): pass\n\ndef test_plain(): pass\n"
+
+
+def test_a_run_of_one_marker_imports_no_file_without_it(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("raise SystemExit('imported')\n")
+    run = _pytest(tmp_path, MARKED, "", "-m", "docker")
+    assert run.returncode == 0 and "1 passed, 1 deselected" in run.stdout
+    run = _pytest(tmp_path, MARKED, "", "-m", "docker or engine")
+    assert "imported" in run.stdout + run.stderr
+
+
+def test_a_marker_that_comes_from_another_file_is_refused(tmp_path: Path) -> None:
+    """A run of this marker alone would not see the file, and pass."""
+    (tmp_path / "elsewhere.py").write_text("import pytest\n\nneeds_docker = pytest.mark.docker\n")
+    run = _pytest(tmp_path, "from elsewhere import needs_docker\n\n@needs_docker\ndef test_x(): pass\n", "")
+    assert run.returncode == 4
+    assert "test_sample.py: write pytest.mark.docker in this file" in run.stdout + run.stderr

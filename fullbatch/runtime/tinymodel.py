@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 LAYERS = 4
@@ -86,7 +88,7 @@ def write_tokenizer(out: Path) -> None:
     # A model with random weights picks any id below VOCAB; each must have a text, or streams carry empty chunks.
     missing = VOCAB - tokenizer.get_vocab_size()
     tokenizer.add_tokens([f" w{number:04d}" for number in range(missing)])
-    tokenizer.save(str(out / "tokenizer.json"))
+    _place(out / "tokenizer.json", lambda path: tokenizer.save(str(path)))
 
 
 def write_model(out: Path) -> None:
@@ -108,7 +110,15 @@ def write_model(out: Path) -> None:
         "config.json": CONFIG,
     }
     for name, content in files.items():
-        (out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2) + "\n"
+        _place(out / name, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+def _place(path: Path, write: Callable[[Path], object]) -> None:
+    """Whole from the first moment on: two engines may be started at once, and one read what the other writes."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    write(half)
+    half.replace(path)
 
 
 def write_if_missing(out: Path) -> None:

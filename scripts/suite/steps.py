@@ -8,6 +8,16 @@ from dataclasses import dataclass, field, replace
 PYTEST = (".venv/bin/python", "-m", "pytest")
 # The two cores of a small machine are kept busy: many of these tests wait for a timer or for another process.
 WORKERS = "3"
+# A real engine loads for half a minute, mostly on one core: two rows of them. The files of the second start engines of
+# their own; all others are in the first, where `fullbatch up` and the like have this checkout to themselves.
+SECOND_ROW = (
+    "tests/e2e/test_affinity.py",
+    "tests/e2e/test_cancellation.py",
+    "tests/e2e/test_dashboards.py",
+    "tests/e2e/test_dataset_cache.py",
+    "tests/e2e/test_replicas.py",
+    "tests/gateway/bodies/test_compile_cost_engine.py",
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,16 @@ STEPS = (
             after=("programs", "prometheus", "peers"),
         )
     ),
-    pytest("engine-tests", "-m", "engine", after=("engine", "llama", "prometheus")),
+    pytest(
+        "engine-tests", "-m", "engine", *(f"--ignore={file}" for file in SECOND_ROW),
+        after=("engine", "llama", "prometheus"),
+    ),
+    pytest("engine-tests-2", "-m", "engine", *SECOND_ROW, after=("engine", "prometheus")),
     # They start the Docker Engine and build its images themselves.
     behind(pytest("docker-tests", "-m", "docker", after=("programs",))),
     behind(
         Step(
-            "compiled", ("scripts/test-compiled",), after=("side-by-side",),
+            "compiled", ("scripts/test-compiled",), after=("programs", "engine"),
             again=("scripts/test-compiled", "--last-failed", "--last-failed-no-failures=none"),
             caches=(".fullbatch/compiled/cache/0", ".fullbatch/compiled/cache/1"),
         )

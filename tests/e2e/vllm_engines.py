@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from fullbatch.runtime.process import niceness
+from fullbatch.runtime.tinymodel import write_if_missing
 from tests.ports import free_port
 from tests.waiting import wait_for
 
@@ -26,6 +27,7 @@ THINK = {"<think>": " w0000", "</think>": " w0001"}
 
 def reasoning_model(folder: Path) -> Path:
     """A copy of the tiny model whose whole answers are reasoning for vLLM's parser `deepseek_r1`."""
+    write_if_missing(MODEL)
     copy = folder / "reasoning"
     shutil.copytree(MODEL, copy)
     path = copy / "tokenizer.json"
@@ -40,6 +42,7 @@ class VLLM:
     """One engine on loopback; ``words`` are added to its command. It is up after `wait`."""
 
     def __init__(self, folder: Path, *words: str, model: Path = MODEL) -> None:
+        write_if_missing(MODEL)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"vllm-{self.port}.log"

@@ -107,3 +107,16 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyte
     out = tmp_path / "file" / "model"
     assert tinymodel.main(["--out", str(out)]) == 4
     assert capsys.readouterr().err == f"{out}: Not a directory; name a directory that can be written\n"
+
+
+def test_written_again_each_file_is_replaced_and_not_emptied_first(tmp_path: Path) -> None:
+    """Two engines that are started together share the folder: one reads while the other writes."""
+    tinymodel.write_model(tmp_path)
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in tmp_path.iterdir()}
+    held = [path.open() for path in tmp_path.iterdir()]  # else a freed number may be used again
+    tinymodel.write_model(tmp_path)
+    after = {path.name: (path.stat().st_ino, path.read_bytes()) for path in tmp_path.iterdir()}
+    for file in held:
+        file.close()
+    assert before.keys() == after.keys() and len(after) == 4
+    assert all(after[name][0] != inode and after[name][1] == text for name, (inode, text) in before.items())

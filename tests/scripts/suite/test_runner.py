@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from scripts.suite.runner import Run, Runner
-from scripts.suite.steps import STEPS, Step
+from scripts.suite.steps import Step
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,15 +86,3 @@ def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path) -> None:
 def two_pids(path: Path) -> list[int]:
     pids = list(map(int, path.read_text().split()))
     return pids if len(pids) == 2 else []
-
-
-def test_every_test_is_in_one_step_and_one_only() -> None:
-    """By its markers: the three expressions are each other's complement."""
-    chosen = [step.command[-1 - step.command[::-1].index("-m") + 1] for step in STEPS if "pytest" in step.command]
-    assert sorted(chosen) == ["docker", "engine", "not engine and not docker"]
-
-
-def test_steps_wait_only_for_steps_that_there_are() -> None:
-    names = [step.name for step in STEPS]
-    assert len(set(names)) == len(names)
-    assert {name for step in STEPS for name in step.after} <= set(names)
