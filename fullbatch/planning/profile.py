@@ -23,6 +23,7 @@ from pydantic import (
 from fullbatch import catalog
 from fullbatch.catalog import Gpu
 from fullbatch.core.errors import UsageError, did_you_mean
+from fullbatch.core.secrets import shown
 from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import engine_args
 
@@ -235,8 +236,9 @@ def _line(source: str, fault: Any) -> str:
     is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
     where = ".".join(str(part) for part in (location[:3] if is_flag else location))
     prefix = f"{source}: {where}: " if where else f"{source}: "
+    given = shown(where, fault["input"])
     if is_flag:  # a date, or a mapping whose keys are no texts
-        return f"{prefix}{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
+        return f"{prefix}{given}: write a text, a number, true or false, a list or a mapping of them"
     if fault["type"] == "extra_forbidden":
         allowed = _fields_at(fault["loc"][:-1])
         name = str(fault["loc"][-1])
@@ -245,14 +247,14 @@ def _line(source: str, fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{prefix}this setting is missing; add it"
     if fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
-        return f"{prefix}{fault['input']!r}: {_WRITE[location[-1]]}"
+        return f"{prefix}{given}: {_WRITE[location[-1]]}"
     if location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
         return f"{prefix}write a text, in quotes if it looks like a number or a date"
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if fault["type"] in ("value_error", "missing"):
         return prefix + message
-    return f"{prefix}{fault['input']!r}: {message}"
+    return f"{prefix}{given}: {message}"
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:
