@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullbatch.core import host, http
+from fullbatch.core.secrets import masked
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import interrupts, registry
@@ -77,8 +78,8 @@ def write_meta(path: Path, plan: Plan, running: MeasuredDeployment, startup_seco
         "engine": f"vLLM {plan.engine_version} ({engine.device})",
         "model": engine.model,
         # Without the address, which says nothing about speed.
-        "command": " ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]]),
-        "environment": " ".join(f"{name}={value}" for name, value in engine.environment),
+        "command": masked(" ".join(["vllm", "serve", *engine.command("MODEL", "HOST", 0)[:-4]])),
+        "environment": masked(" ".join(f"{name}={value}" for name, value in engine.environment)),
         "kv_tokens_planned": plan.capacity.kv_tokens,
         "kv_tokens_reported": deployment.kv_tokens_reported(metrics),
         "startup_seconds": round(startup_seconds, 1),

@@ -15,6 +15,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import engine_flags
 from fullbatch.catalog.engine_flags import Taken
+from fullbatch.core.secrets import shown
 
 # As vLLM reads it (utils/argparse_utils.py, human_readable_int): small letters count in thousands, capitals in 1,024.
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtKMGT])")
@@ -119,19 +120,19 @@ def _wrong_value(name: str, value: Any, taken: Taken) -> str | None:
     if "." in name:
         if taken.takes != "json":
             return f"{name.split('.')[0]} has no parts; write it without the dot"
-        return None if value is not None else f"{value!r}: write a value"
+        return None if value is not None else "None: write a value"
     if isinstance(value, list) and taken.several:
-        wrong = [_wrong(one, taken) for one in value] or [f"{value!r}: write at least one"]
+        wrong = [_wrong(name, one, taken) for one in value] or ["[]: write at least one"]
         return next((said for said in wrong if said), None)
-    return _wrong(value, taken)
+    return _wrong(name, value, taken)
 
 
-def _wrong(value: Any, taken: Taken) -> str | None:
+def _wrong(name: str, value: Any, taken: Taken) -> str | None:
     if not _fits(value, taken):
         also = ", or a list" if taken.several else ""
-        return f"{value!r}: {_WRITE[taken.takes]}{also}"
+        return f"{shown(name, value)}: {_WRITE[taken.takes]}{also}"
     if taken.choices and str(value) not in taken.choices:
-        return f"{value!r}: write one of {', '.join(taken.choices)}"
+        return f"{shown(name, value)}: write one of {', '.join(taken.choices)}"
     return None
 
 

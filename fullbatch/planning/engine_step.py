@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fullbatch import catalog
+from fullbatch.core.secrets import shown
 from fullbatch.planning import engine_args, sizing
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.profile import Profile
@@ -97,5 +98,5 @@ def count(profile: Profile, flag: str, planned: int) -> int:
     value = profile.engine.args.get(flag, planned)
     number = engine_args.whole(value)
     if number is None:
-        raise CannotWork(f"engine.args.{flag}: {value!r}: write a whole number above 0")
+        raise CannotWork(f"engine.args.{flag}: {shown(flag, value)}: write a whole number above 0")
     return number

@@ -11,6 +11,7 @@ from typing import Any
 
 from fullbatch import catalog
 from fullbatch.catalog import Model, engine_flags
+from fullbatch.core.secrets import shown
 from fullbatch.planning import engine_args, feasible, kvcache, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile
@@ -142,7 +143,7 @@ def _number(profile: Profile, flag: str) -> int | None:
         return None
     found = engine_args.whole(value)
     if found is None:
-        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write a whole number above 0")
+        raise feasible.CannotWork(f"engine.args.{flag}: {shown(flag, value)}: write a whole number above 0")
     return found
 
 
@@ -153,7 +154,7 @@ def _share(profile: Profile, flag: str) -> float | None:
         return None
     found = _float(value)
     if found is None or not 0 < found <= 1:
-        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write a number above 0, at most 1")
+        raise feasible.CannotWork(f"engine.args.{flag}: {shown(flag, value)}: write a number above 0, at most 1")
     return found
 
 
@@ -161,7 +162,7 @@ def _gib(profile: Profile, flag: str) -> float:
     value = profile.engine.args.get(flag, 0.0)
     found = _float(value)
     if found is None or not 0 <= found < 1e6:
-        raise feasible.CannotWork(f"engine.args.{flag}: {value!r}: write GiB, 0 or more")
+        raise feasible.CannotWork(f"engine.args.{flag}: {shown(flag, value)}: write GiB, 0 or more")
     return found
 
 

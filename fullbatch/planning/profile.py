@@ -25,6 +25,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import Gpu
 from fullbatch.core.errors import UsageError
+from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import engine_args
 
@@ -237,12 +238,13 @@ def _line(source: str, fault: Any) -> str:
     if location[:2] == ("hardware", "gpu"):  # which of the two ways it was written is no part of a setting's name
         location = location[:2] + location[3:]
     is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
-    problem = faults.problem(fault, Profile)
+    given = shown(faults.place(location[:3] if is_flag else location), fault["input"])
+    problem = masked(faults.problem(fault, Profile))
     if is_flag:  # a date, or a mapping whose keys are no texts
         location = location[:3]
-        problem = f"{fault['input']!r}: write a text, a number, true or false, a list or a mapping of them"
+        problem = f"{given}: write a text, a number, true or false, a list or a mapping of them"
     elif fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
-        problem = f"{fault['input']!r}: {_WRITE[location[-1]]}"
+        problem = f"{given}: {_WRITE[location[-1]]}"
     elif location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
         problem = "write a text, in quotes if it looks like a number or a date"
     return f"{source}: {faults.Fault(faults.place(location), problem)}"

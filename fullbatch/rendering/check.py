@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core.errors import HostError
+from fullbatch.core.secrets import masked
 from fullbatch.rendering import files
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import CheckedFiles
@@ -39,7 +40,7 @@ def _engine_commands(root: Path, names: list[str]) -> CheckedFiles:
         for service, words in runtime.engine_commands(root, name).items()
     ]
     complaints = ask_engine_parser(root, python, [words for _, words in labelled])
-    said = [f"{label}: {one}" for (label, _), one in zip(labelled, complaints, strict=True) if one]
+    said = [f"{label}: {masked(one)}" for (label, _), one in zip(labelled, complaints, strict=True) if one]
     return CheckedFiles(tuple(said))
 
 

@@ -17,6 +17,8 @@ BUCKET_S = 5.0
 # A key counts for Jain's index if it waited in this share of the window's samples: one that is served at once has
 # less because it asks for less, which is not unfair.
 BACKLOGGED = 0.8
+# So long service is inflated by the same: an exponential for each request would tell apart what nobody sees.
+_SAME_S = 0.01
 # Half-lives; doubles hold 1,023.
 _RENORMALISE_AFTER = 60.0
 
@@ -32,11 +34,13 @@ class Attained:
         self._half_life_s = half_life_s
         self._origin = now
         self._inflated: dict[str, float] = {}
+        self._inflated_by, self._inflated_at = 1.0, now  # what was reckoned last, and when
 
     def charge(self, key: str, amount: float, weight: float, now: float) -> None:
         """Add service; negative to correct an estimate that was too high."""
-        inflation = self._inflation(now)  # first: it may make all counters anew
-        service = self._inflated.get(key, 0.0) + amount / weight * inflation
+        if not 0.0 <= now - self._inflated_at < _SAME_S:
+            self._inflated_by, self._inflated_at = self._inflation(now), now  # first: it may make all counters anew
+        service = self._inflated.get(key, 0.0) + amount / weight * self._inflated_by
         self._inflated[key] = service if service > 0.0 else 0.0
 
     def rank(self, key: str) -> float:
@@ -57,6 +61,7 @@ class Attained:
         inflation = self._inflation(now)
         self._inflated = {key: value / inflation for key, value in self._inflated.items()}
         self._origin, self._half_life_s = now, half_life_s
+        self._inflated_by, self._inflated_at = 1.0, now
 
     def _inflation(self, now: float) -> float:
         half_lives = (now - self._origin) / self._half_life_s
@@ -65,7 +70,8 @@ class Attained:
         # What has faded to nothing by now is forgotten on the way. A gateway may have been idle for days.
         faded = 0.5**half_lives
         self._inflated = {key: value * faded for key, value in self._inflated.items() if value * faded > 1e-6}
-        self._origin = now
+        self._origin = self._inflated_at = now
+        self._inflated_by = 1.0
         return 1.0
 
 

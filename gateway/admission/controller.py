@@ -197,7 +197,8 @@ class Admission:
         self._attained.charge(who.name, served - slot.work, who.weight, now)
         if usage is not None:
             self._window.served(who.name, served, who.weight, now)
-        self.pump()
+        if self._queues:
+            self.pump()
 
     def moved(self, slot: Slot, engine: Replica) -> None:
         """The slot is on another engine now."""

@@ -62,7 +62,7 @@ class Slot(Hold):
         call = record.call
         prompt, output = call.prompt_tokens, call.expected_output
         most = math.inf if call.output_tokens is None else float(call.output_tokens)
-        super().__init__(prompt, output, most, cost(prompt, output), 0.0)
+        Hold.__init__(self, prompt, output, most, cost(prompt, output), 0.0)  # super() makes an object for each request
         self.record = record
         self.engine: Replica
         self._owner: SlotOwner | None = owner

@@ -118,7 +118,7 @@ class Routes:
         origins = self._parts.rules().origins
         if origins:
             request.cors = cors.headers(request, origins)
-        route = self._find(request)
+        route = self._table.get(request.target) or self._find(request)
         if route is None:
             raise NotFound(f"nothing is served at this path; there are {self._paths}")
         if request.method not in route.methods:
@@ -133,12 +133,12 @@ class Routes:
             request.principal = self._parts.auth.principal(bearer, x_api_key)
             if self.draining and route.needs_key:
                 raise stopping()
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
             raise UnsupportedEncoding("compressed bodies are not taken; send the JSON as it is")
 
     def dialect(self, request: Request) -> Dialect:
         """How errors are told at this path, or at one that only looks like it."""
-        route = self._find(request)
+        route = self._table.get(request.target) or self._find(request)
         if route is not None:
             return route.dialect
         if request.target.startswith(b"/api/"):
@@ -147,7 +147,7 @@ class Routes:
 
     def refused(self, request: Request, error: GatewayError) -> None:
         """Take note of a request that ended before `handle`."""
-        route = self._find(request)
+        route = self._table.get(request.target) or self._find(request)
         if route is not None:
             request.endpoint = route.path
         self._judge(request, error)
@@ -155,10 +155,11 @@ class Routes:
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request, whatever happens on the way. Cancelled when the client goes away."""
-        route = self._find(request)
+        route = self._table.get(request.target) or self._find(request)
         assert route is not None, "check() has let it through"
         request.endpoint = route.path
-        reply.keep_alive = reply.keep_alive and not self.draining
+        if self.draining:
+            reply.keep_alive = False
         try:
             if request.method == b"OPTIONS":
                 reply.send(200, TEXT, b"", cors.permission(request, route.methods))
@@ -183,13 +184,10 @@ class Routes:
             self._note(request, reply.status or CLIENT_GONE_STATUS, counted)
 
     def _find(self, request: Request) -> Route | None:
-        route = self._table.get(request.target)
-        if route is None:
-            path = request.path
-            route = self._table.get(path)
-            if route is None and path.startswith(MODELS_PATH):
-                return self._model
-        return route
+        """What the target means where it is not a path of the table as it stands."""
+        path = request.path
+        route = self._table.get(path)
+        return self._model if route is None and path.startswith(MODELS_PATH) else route
 
     def _all(self) -> Iterable[Route]:
         return (*self._table.values(), self._model)

@@ -78,25 +78,26 @@ class OpenAI:
         hides_usage: bool = False,
     ) -> Call:
         rules, models = self.rules(), self.models()
+        limits = rules.limits
         asked = read_model(content)
         model = asked if asked in models else rules.resolve(asked, models)
         engine = models.get(model)
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
-        if rules.limits.clamp_max_tokens and context is not None:
+        if limits.clamp_max_tokens and context is not None:
             members |= bounds.clamped(content, context)
             content |= members
-        bounds.check(content, context, rules.limits)
+        bounds.check(content, context, limits)
         parts = Parts(content)
-        bounds.check_parts(parts, rules.limits)
-        structured = constraints.check(content, rules.limits)
+        bounds.check_parts(parts, limits)
+        structured = constraints.check(content, limits)
         if self.length is not None:
             # A body has at least as many bytes as its texts have characters.
-            if context is not None and len(request.body) > context * rules.limits.chars_per_token:
-                prompt.must_fit(content, context, rules.limits.chars_per_token)
+            if context is not None and len(request.body) > context * limits.chars_per_token:
+                prompt.must_fit(content, context, limits.chars_per_token)
             if request.principal.max_output_tokens is not None:
                 length = key_bounds.COMPLETION if request.path == COMPLETIONS else self.length
-                kept = key_bounds.members(content, request.principal, length, rules.limits.clamp_max_tokens)
+                kept = key_bounds.members(content, request.principal, length, limits.clamp_max_tokens)
                 members |= kept
                 content |= kept
         salt = content.get("cache_salt")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from gateway.core.errors import TooManyBodies
 from gateway.http.messages import Request
 
 # Smaller ones are not counted: they are bounded by the number of connections, and need not wait behind large ones.
@@ -47,6 +48,11 @@ class BodyBudget:
             return False
         self._take(request, more)
         return True
+
+    def full(self) -> TooManyBodies:
+        """What a request is told for whose body there was no room."""
+        limit = f"{self.limit} bytes (limits.max_body_bytes_in_flight)"
+        return TooManyBodies(f"the bodies of other requests fill all {limit}; try again in 1 s", retry_after=1)
 
     def arrived(self, request: Request, size: int) -> None:
         """The body is there although nobody had made room: it was sent together with its head."""

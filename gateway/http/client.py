@@ -72,6 +72,7 @@ class EngineConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self._head = Head()
+        self._trailer = Head()  # takes what stands behind a body, and is not read
         self._body: list[bytes] = []
         self._complete = False
         self._keep_alive = False
@@ -185,8 +186,9 @@ class EngineConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         self._keep_alive = self._parser.should_keep_alive()  # the parser forgets it when the message ends
         if self._receiver is not None and status >= 200:
-            self._head.status = status
-            self._receiver.on_head(self._head)
+            head, self._head = self._head, self._trailer
+            head.status = status
+            self._receiver.on_head(head)
 
     def on_body(self, data: bytes) -> None:
         self._body.append(data)

@@ -41,7 +41,7 @@ class Request(RequestRecord):
     __slots__ = ("body", "cors", "headers", "held", "keep_alive", "method", "target", "version")
 
     def __init__(self, request_id: str, received: float) -> None:
-        super().__init__(request_id, received)
+        RequestRecord.__init__(self, request_id, received)  # super() makes an object for each request
         self.method = b""
         self.target = b""
         self.version = "1.1"

@@ -154,13 +154,11 @@ class RequestParser:
             self._request.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._replaying:
+        if not self.in_head:
+            self._on_trailer(name, value)
             return
         self._header_count += 1
         self._header_bytes += len(name) + len(value) + 4
-        if not self.in_head:  # a trailer: counted, never believed
-            self._limit_headers()
-            return
         name = name.lower()
         if name not in _READ:
             return
@@ -173,6 +171,14 @@ class RequestParser:
         else:
             self._codings += (value,)
 
+    def _on_trailer(self, name: bytes, value: bytes) -> None:
+        """Counted, never believed. While a head is replayed, what comes here are that one's headers."""
+        if not self._replaying:
+            self._header_count += 1
+            self._header_bytes += len(name) + len(value) + 4
+            if self._header_count > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
+                self._fault = self._too_much_head()
+
     def on_headers_complete(self) -> None:
         if self._replaying or self._fault is not None:
             return
@@ -182,7 +188,8 @@ class RequestParser:
         request.version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive() or self._parser.should_upgrade()
         try:
-            self._limit_headers()
+            if self._header_count > MAX_HEADERS or self._header_bytes + len(request.target) > MAX_HEADER_BYTES:
+                raise self._too_much_head()
             self._judge_head()
             has_body = self._chunked or bool(self._length)
             self._owner.head_complete(request, has_body)
@@ -215,13 +222,10 @@ class RequestParser:
         except GatewayError as error:
             self._fault = error
 
-    def _limit_headers(self) -> None:
+    def _too_much_head(self) -> HeadersTooLarge:
         if self._header_count > MAX_HEADERS:
-            self._fault = HeadersTooLarge(f"over {MAX_HEADERS} headers")
-        elif self._header_bytes + len(self._request.target) > MAX_HEADER_BYTES:
-            self._fault = HeadersTooLarge(f"the headers are over {MAX_HEADER_BYTES // 1024} KiB")
-        if self._fault is not None:
-            raise self._fault
+            return HeadersTooLarge(f"over {MAX_HEADERS} headers")
+        return HeadersTooLarge(f"the headers are over {MAX_HEADER_BYTES // 1024} KiB")
 
     def _judge_head(self) -> None:
         request = self._request

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from gateway.config.settings import Limits
-from gateway.core.errors import GatewayError, RequestTimeout, TooManyBodies, TooManyConnections
+from gateway.core.errors import GatewayError, RequestTimeout, TooManyConnections
 from gateway.core.ticker import Ticker
 from gateway.http.body_budget import SMALL_BODY, BodyBudget
 from gateway.http.messages import CONTINUE, Request
@@ -149,7 +149,7 @@ class ClientConnection(asyncio.Protocol):
             self._reader.feed(data, now)
             if (head := self._head) is not None and self._reader.length is None:
                 if not self._context.bodies.grow(head, len(head.body)):
-                    raise self._no_room()
+                    raise self._context.bodies.full()
         except GatewayError as error:
             self._refuse(error)
 
@@ -178,8 +178,10 @@ class ClientConnection(asyncio.Protocol):
             self._in_line = False
             self._transport.resume_reading()
         self._head = None
-        self._ahead.append((request, None))
-        self._next()
+        if self._reply is None and not self._ahead:  # nearly always
+            self._answer(request, None)
+        else:
+            self._ahead.append((request, None))
 
     def _read_body(self) -> None:
         """There is room for the body now."""
@@ -194,10 +196,6 @@ class ClientConnection(asyncio.Protocol):
         if self._reply is None and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(CONTINUE)
 
-    def _no_room(self) -> TooManyBodies:
-        limit = f"{self._context.bodies.limit} bytes (limits.max_body_bytes_in_flight)"
-        return TooManyBodies(f"the bodies of other requests fill all {limit}; try again in 1 s", retry_after=1)
-
     def check(self, now: float) -> None:
         """Close what has been too slow (called by the ticker)."""
         if now < self._deadline:
@@ -208,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._in_line:
             self._in_line = False
             self._transport.resume_reading()
-            self._refuse(self._no_room())
+            self._refuse(self._context.bodies.full())
         else:
             what = "headers" if self._reader.in_head else "body"
             self._refuse(RequestTimeout(f"the request's {what} did not arrive in time"))
@@ -263,16 +261,18 @@ class ClientConnection(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        if self._reply is not None or not self._ahead:
-            return
-        request, error = self._ahead.popleft()
+        if self._reply is None and self._ahead:
+            self._answer(*self._ahead.popleft())
+
+    def _answer(self, request: Request, error: GatewayError | None) -> None:
+        surface = self._context.surface
         self._deadline = math.inf
-        self._reply = Reply(request, self._transport, self._replied, self._context.surface.dialect(request))
-        if error is not None:
-            self._context.surface.refused(request, error)
-            self._reply.refuse(error)
-            return
-        self._task = self._context.loop.create_task(self._context.surface.handle(request, self._reply))
+        self._reply = reply = Reply(request, self._transport, self._replied, surface.dialect(request))
+        if error is None:
+            self._task = self._context.loop.create_task(surface.handle(request, reply))
+        else:
+            surface.refused(request, error)
+            reply.refuse(error)
 
     def _replied(self, reply: Reply) -> None:
         """The answer is written; the handler may still be tidying up."""
@@ -284,10 +284,10 @@ class ClientConnection(asyncio.Protocol):
             return
         if not reply.keep_alive:
             self._close_gently()
-        else:
-            self._expect_head(keep_alive=True)
-            if self._ahead:
-                self._next()
+            return
+        self._expect_head(keep_alive=True)
+        if self._ahead:
+            self._next()
 
     def _close_gently(self) -> None:
         """Say that no more will be written, drop what still comes, then close."""

@@ -104,5 +104,7 @@ def _valid(known: Known, now: float) -> bool:
 def _bearer(authorization: bytes | None) -> bytes | None:
     if authorization is None:
         return None
+    if authorization.startswith(b"Bearer "):  # nearly always
+        return authorization[7:].strip()
     scheme, _, key = authorization.strip().partition(b" ")
     return key.strip() if scheme.lower() == b"bearer" else None

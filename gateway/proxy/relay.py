@@ -30,6 +30,7 @@ _UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError)
 # How vLLM 0.32 answers 500 to a new request after SIGTERM: its tokeniser's threads are gone, nothing has begun.
 DRAINING = b"cannot schedule new futures after shutdown"
 MAX_FAULT_BYTES = 4096
+_NO_HEAD = Head()  # of an answer that has not begun
 
 Outcome = Literal["ok", "engine_rejected", "engine_error", "engine_timeout", "cut", "client_gone", "stopping"]
 
@@ -47,9 +48,8 @@ class Relay:
     """Receives one response. Called for every read from the engine: nothing here makes a task, a timer or a dict."""
 
     __slots__ = (
-        "_around", "_call", "_connection", "_content_type", "_dialect", "_engine", "_events", "_failed", "_held",
-        "_last", "_length", "_meter", "_moved", "_quiet_since", "_reply", "_status", "_translation", "_whole", "began",
-        "done",
+        "_around", "_call", "_connection", "_dialect", "_engine", "_failed", "_head", "_held", "_last", "_meter",
+        "_moved", "_quiet_since", "_reply", "_translation", "_whole", "began", "done",
     )  # fmt: skip
 
     def __init__(
@@ -66,10 +66,7 @@ class Relay:
         self._connection = connection
         self._engine = engine
         self._around = around
-        self._status = 0
-        self._content_type = JSON
-        self._length: int | None = None
-        self._events = False
+        self._head = _NO_HEAD
         self._held = b""
         self._whole = bytearray()  # what is translated at its end: one buffer that grows, not a copy for each read
         self._last = b""
@@ -100,12 +97,7 @@ class Relay:
         return self._meter.last_at
 
     def on_head(self, head: Head) -> None:
-        self._status = head.status
-        self._content_type = head.content_type or JSON
-        self._length = head.length
-        self._events = head.events
-        if self._events and self._translation is not None:
-            self._content_type = self._translation.stream_type
+        self._head = head
         error = refused(head, self._engine, self._call.stream)
         if error is not None:
             self._give_up(error)
@@ -113,18 +105,20 @@ class Relay:
             self._reply.extra += b"retry-after: %d\r\n" % retry_after(head)
 
     def on_data(self, data: bytes) -> None:
-        if self._status == 500:
+        head = self._head
+        if head.status == 500:
             self._held = (self._held + data)[:MAX_FAULT_BYTES]
             return
-        if not self._events and not data.isspace():  # blanks before JSON keep a connection alive, and are no answer
-            self._brought()
-        if self._translation is not None and not self._events:
-            self._gather(data)
-            return
+        if not head.events:
+            if not data.isspace():  # blanks before JSON keep a connection alive, and are no answer
+                self._brought()
+            if self._translation is not None:
+                self._gather(data)
+                return
         if self._held:
             data = self._held + data
             self._held = b""
-        if self._events:
+        if head.events:
             if not data.endswith(EVENT_END):
                 data = self._keep_half_event(data)
             if data:
@@ -147,7 +141,7 @@ class Relay:
         """The first byte of an answer's body has come; of a stream its first event, not a comment or a ping."""
         record = self._reply.request
         record.stage = "streaming"
-        if self._status >= 400:  # a refusal costs nothing
+        if self._head.status >= 400:  # a refusal costs nothing
             return
         self._meter.first_at = now
         # Observed when it happens: a long answer would else report its first token minutes late.
@@ -182,26 +176,26 @@ class Relay:
     def on_end(self) -> None:
         if self.done.done():
             return
-        if self._status == 500:
+        if self._head.status == 500:
             how: How = "declined" if DRAINING in self._held else "broken"
             self.done.set_exception(EngineBroken(f"{self._engine} answered 500", how=how))
             return
-        if self._events and (self._held or not self._dialect.ended(self._last)):
+        if self._head.events and (self._held or not self._dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
             return
         if self._reply.started:
             self._reply.finish()
-        elif self._events:
-            self._reply.send(self._status, self._content_type, b"")
+        elif self._head.events:
+            self._reply.send(self._head.status, self._content_type(), b"")
         else:
             self._send_whole(bytes(self._whole) if self._whole else self._held)
         if not self.done.done():
-            whole: Outcome = "ok" if self._status < 400 else "engine_rejected"
+            whole: Outcome = "ok" if self._head.status < 400 else "engine_rejected"
             self.done.set_result("engine_error" if self._failed else whole)
 
     def _send_whole(self, body: bytes) -> None:
-        if self._status >= 400:
-            self._reply.send(self._status, JSON, self._dialect.refusal(self._status, body))
+        if self._head.status >= 400:
+            self._reply.send(self._head.status, JSON, self._dialect.refusal(self._head.status, body))
             return
         if ABORTED in body:  # by an ending engine, which works on it no more; the client has seen nothing
             self.done.set_exception(EngineBroken(f"{self._engine} gave the request up", how="declined"))
@@ -216,9 +210,9 @@ class Relay:
             except _UNEXPECTED:
                 self.done.set_exception(EngineBroken(f"{self._engine} answered what is not as vLLM's answers are"))
                 return
-            self._reply.send(self._status, JSON, translated)
+            self._reply.send(self._head.status, JSON, translated)
         else:
-            self._reply.send(self._status, self._content_type, body)
+            self._reply.send(self._head.status, self._content_type(), body)
 
     def on_lost(self, why: str, how: How) -> None:
         if not self.done.done():
@@ -254,7 +248,7 @@ class Relay:
             self._quiet_since = now
         limits = self._around.limits
         # Comments may have begun the reply of a stream long before its first token.
-        begun = self._meter.first_at > 0 if self._events else self._reply.started
+        begun = self._meter.first_at > 0 if self._head.events else self._reply.started
         limit = limits.idle_timeout_s if begun else limits.first_token_timeout_s
         if now - self._quiet_since < limit:
             return
@@ -274,17 +268,24 @@ class Relay:
         return data[:end]
 
     def _pass(self, data: bytes) -> None:
+        head = self._head
         if self._reply.started:
             self._reply.write(data)
         else:
-            self._reply.start(self._status, self._content_type, None if self._events else self._length, data)
+            self._reply.start(head.status, self._content_type(), None if head.events else head.length, data)
+
+    def _content_type(self) -> bytes:
+        """Of the answer that the client gets."""
+        if self._head.events and self._translation is not None:
+            return self._translation.stream_type
+        return self._head.content_type or JSON
 
     def _break(self, error: GatewayError, outcome: Outcome) -> None:
         """The engine failed: an error if nothing was written yet, an error event in a stream, else a cut."""
         if not self._reply.started:
             self.done.set_exception(error)
             return
-        if self._events:
+        if self._head.events:
             self._reply.write(self._meter.rest + self._dialect.error_event(error))
             self._reply.finish()  # the framing is whole, so the connection stays
         else:

@@ -44,7 +44,7 @@ class AccessLog:
         if not self.enabled:
             return
         line: dict[str, object] = {
-            "time": round(time.time(), 3),
+            "time": int(time.time() * 1e3 + 0.5) / 1e3,
             "request_id": record.id,
             "endpoint": record.endpoint,
             "key": record.principal.name,
@@ -52,16 +52,16 @@ class AccessLog:
             "engine": record.engine,
             "status": status,
             "outcome": record.outcome,
-            "ms": round(seconds * 1000, 1),
+            "ms": _ms(seconds),
         }
         if record.address:
             line["address"] = record.address
         if record.error:
             line["error"] = record.error
         if record.ttft is not None:
-            line["ttft_ms"] = round(record.ttft * 1000, 1)
+            line["ttft_ms"] = _ms(record.ttft)
         if record.waited is not None:
-            line["waited_ms"] = round(record.waited * 1000, 1)
+            line["waited_ms"] = _ms(record.waited) if record.waited else 0.0
         if record.stage:
             line["stage"] = record.stage
         if record.limit:
@@ -116,3 +116,8 @@ class AccessLog:
                 self._failed += bytes(rest).count(b"\n")
             finally:
                 self._done += len(piece)
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds with one decimal; `round` goes by way of the number's text, which takes five times as long."""
+    return int(seconds * 1e4 + 0.5) / 10

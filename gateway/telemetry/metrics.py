@@ -125,10 +125,12 @@ class Metrics:
         if record.limit:
             self.limited[record.limit if record.limit in LIMITS else OTHER] += 1
         if (usage := record.usage) is not None:
-            for counts in (self._tokens[record.model], self._sums(name)):
-                counts[0] += usage.prompt_tokens
-                counts[1] += usage.completion_tokens
-                counts[2] += usage.cached_tokens
+            prompt, completion, cached = usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+            for counts in (self._tokens[record.model], self._key_tokens.get(name) or self._sums(name)):
+                counts[0] += prompt
+                counts[1] += completion
+                if cached:
+                    counts[2] += cached
             if record.pace is not None:
                 self.per_token[record.model].observe(record.pace)
 
@@ -175,9 +177,8 @@ class Metrics:
         return name
 
     def _sums(self, label: str) -> list[int]:
-        sums = self._key_tokens.get(label)
-        if sums is None:
-            sums = self._key_tokens[label] = [0] * len(TOKEN_KINDS)
+        """Those of a key that uses its first tokens."""
+        sums = self._key_tokens[label] = [0] * len(TOKEN_KINDS)
         return sums
 
     def free_labels(self, active: Collection[str]) -> None:

@@ -87,6 +87,19 @@ def test_one_line_says_what_would_be_right(name: str, value: Any, said: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max-num-seqs", "hf_S3CRETabcdefghijklmn"),
+        ("dtype", "sk-S3CRETS3CRET"),
+        ("cudagraph-capture-sizes", [1, "https://me:S3CRET@example.org"]),
+    ],
+)
+def test_no_message_repeats_what_may_be_a_secret(name: str, value: Any) -> None:
+    found = engine_args.faults({name: value})
+    assert len(found) == 1 and "S3CRET" not in found[0] and "write" in found[0]
+
+
+@pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("max-num-seqs", 8, ["--max-num-seqs", "8"]),

@@ -158,3 +158,17 @@ def test_without_profiles_nothing_is_listed(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         profile.load(tmp_path, "x")
     assert str(raised.value) == "profile 'x': no such profile; see `fullbatch profiles`"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"users": "hf_S3CRETabcdefghijklmn"},
+        {"hardware": {"gpu": "h100", "count": "https://me:S3CRET@example.org"}},
+        {"engine": {"args": {"max-num-seqs": "hf_S3CRETabcdefghijklmn"}}},
+        {"engine": {"args": {"api-token": {"S3CRET": date(2026, 11, 30)}}}},
+    ],
+)
+def test_no_message_repeats_what_may_be_a_secret(changes: dict[str, Any]) -> None:
+    said = _refusal(**changes)
+    assert said and "S3CRET" not in " ".join(said)

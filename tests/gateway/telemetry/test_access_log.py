@@ -169,3 +169,18 @@ def test_p36_every_line_is_written_once_also_where_the_reader_takes_a_part_at_a_
     reader.join(10)
     os.close(unread)
     assert [json.loads(line)["request_id"] for line in b"".join(said).splitlines()] == [str(n) for n in range(count)]
+
+
+def test_times_are_milliseconds_with_one_decimal_and_the_moment_has_three() -> None:
+    read, write = os.pipe()
+    log = AccessLog(write, True, Supervisor())
+    log.start()
+    record = RequestRecord("1", 0.0)
+    record.ttft, record.waited = 0.01234567, 0.0
+    log.add(record, 200, 1.98765)
+    log.stop()
+    os.close(write)
+    with os.fdopen(read, "rb") as lines:
+        line = json.loads(lines.read())
+    assert (line["ms"], line["ttft_ms"], line["waited_ms"]) == (1987.7, 12.3, 0.0)
+    assert len(str(line["time"]).partition(".")[2]) <= 3 and abs(line["time"] - time.time()) < 60
