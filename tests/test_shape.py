@@ -19,11 +19,7 @@ FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 EXCEPTIONS: dict[str, str] = {
     "tests/fullbatch/runtime/process/test_deployment.py": "one runtime, from start to stop",
     "tests/fullbatch/cli/test_commands.py": "every verb of the command line; to be divided with it",
-    "tests/gateway/dialects/test_ollama.py": "one dialect, to be divided into requests and answers",
     "tests/gateway/admission/test_controller.py": "to be divided as admission is",
-    "tests/gateway/proxy/test_dispatch.py": "to be divided as dispatch is",
-    "tests/gateway/engines/test_kv_occupancy.py": "to be divided as occupancy is",
-    "tests/gateway/engines/test_health_checker.py": "to be divided as the health checker is",
     "tests/loadtest/live/test_locust_web.py": "the page and its form, to be divided in two",
 }
 

@@ -20,7 +20,7 @@ from gateway.http.reply import Reply
 from gateway.proxy.relay import Relay, Surroundings
 from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
-from tests.gateway.engines.test_health_checker import URL, wait_all_up
+from tests.gateway.engines.watched import URL, wait_all_up
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
 from tests.gateway.proxy.test_exchange import events_of, outcome_count
 from tests.gateway.scripted import ANSWER, Scripted, say, whole
