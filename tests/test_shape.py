@@ -19,7 +19,6 @@ FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 EXCEPTIONS: dict[str, str] = {
     "tests/fullbatch/runtime/process/test_deployment.py": "one runtime, from start to stop",
     "tests/fullbatch/cli/test_commands.py": "every verb of the command line; to be divided with it",
-    "tests/gateway/admission/test_controller.py": "to be divided as admission is",
     "tests/loadtest/live/test_locust_web.py": "the page and its form, to be divided in two",
 }
 
