@@ -1,14 +1,14 @@
-"""GGUF files: true shapes, random weights. The file is read back by a reader of its own."""
+"""GGUF files: true shapes, random weights. The file is read back by the reader of packaged models."""
 
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fullbatch.packaged import gguf as packaged
 from scripts.llama import blocks, gguf
 
 SMALL = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 8, "vocab_size": 2048, "head_dim": 64}
@@ -48,42 +48,12 @@ def test_a_gguf_file_holds_what_its_list_says(directory: Path, tmp_path: Path, t
 
 def read_back(path: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], int]], int]:
     """Metadata, tensors (dimensions and kind), and how many bytes the file differs from what the list adds up to."""
-    data, at = path.read_bytes(), 24
-    count, entries = struct.unpack_from("<QQ", data, 8)
-
-    def take(form: str) -> Any:
-        nonlocal at
-        (value,) = struct.unpack_from("<" + form, data, at)
-        at += struct.calcsize("<" + form)
-        return value
-
-    def text() -> str:
-        nonlocal at
-        size = take("Q")
-        at += size
-        return data[at - size : at].decode()
-
-    def value(kind: int) -> Any:
-        if kind == 8:
-            return text()
-        if kind == 9:
-            inner = take("I")
-            return [value(inner) for _ in range(take("Q"))]
-        return take({4: "I", 5: "i", 6: "f"}[kind])
-
-    metadata = {}
-    for _ in range(entries):
-        key = text()
-        metadata[key] = value(take("I"))
-    tensors, end = {}, 0
+    found = packaged.read(path)
     sizes = {kind.number: kind for kind in (blocks.F32, blocks.F16, blocks.Q4_K, blocks.Q6_K)}
-    for _ in range(count):
-        name = text()
-        dimensions = tuple(take("Q") for _ in range(take("I")))
-        kind, offset = take("I"), take("Q")
-        assert offset == end
-        rows = dimensions[1] if len(dimensions) > 1 else 1
-        end = offset + -(-sizes[kind].row_bytes(dimensions[0]) * rows // 32) * 32
-        tensors[name] = (dimensions, kind)
-    begin = -(-at // 32) * 32
-    return metadata, tensors, len(data) - begin - end
+    end = found.tensors[0].offset
+    for one in found.tensors:
+        assert one.offset == end, one.name
+        rows = one.count // one.dimensions[0]
+        end = one.offset + -(-sizes[one.kind].row_bytes(one.dimensions[0]) * rows // 32) * 32
+    tensors = {one.name: (one.dimensions, one.kind) for one in found.tensors}
+    return found.metadata, tensors, path.stat().st_size - end
