@@ -19,11 +19,6 @@ FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 EXCEPTIONS: dict[str, str] = {
     "tests/fullbatch/runtime/process/test_deployment.py": "one runtime, from start to stop",
     "tests/fullbatch/cli/test_commands.py": "every verb of the command line; to be divided with it",
-    "tests/gateway/dialects/test_ollama.py": "one dialect, to be divided into requests and answers",
-    "tests/gateway/admission/test_controller.py": "to be divided as admission is",
-    "tests/gateway/proxy/test_dispatch.py": "to be divided as dispatch is",
-    "tests/gateway/engines/test_kv_occupancy.py": "to be divided as occupancy is",
-    "tests/gateway/engines/test_health_checker.py": "to be divided as the health checker is",
     "tests/loadtest/live/test_locust_web.py": "the page and its form, to be divided in two",
 }
 
@@ -84,23 +79,6 @@ NO_MIRROR = {
     "grafana/__main__.py": "tests/grafana/test_main.py",
     "loadtest/__main__.py": "tests/loadtest start it",
     "scripts/gpubench/limits.py": "needs a card; scripts/gpubench/cli.py starts it as a program of its own",
-    "scripts/gpubench/matrix.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
-    "scripts/gpubench/plans.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
-    "scripts/gpubench/predict.py": "tests/scripts/gpubench/test_matrix_and_plans.py",
-    "scripts/gpubench/run.py": "tests/e2e/test_gpubench.py runs it with two real engines",
-    "scripts/gpubench/sides.py": "tests/e2e/test_gpubench.py runs it with two real engines",
-    "scripts/gpubench/table.py": "tests/scripts/gpubench/test_cli.py",
-    "scripts/llama/blocks.py": "tests/scripts/gpubench/test_models.py reads back what it packs",
-    "scripts/llama/gguf.py": "tests/scripts/gpubench/test_models.py reads back what it writes",
-    "scripts/llama/cli.py": "tests/e2e/test_compare.py starts it",
-    "scripts/llama/server.py": "tests/e2e/test_compare.py starts it",
-    "scripts/offline/cli.py": "tests/scripts/offline/test_engine.py starts it",
-    "scripts/offline/debian.py": "tests/scripts/offline/test_engine.py, and tests/e2e/test_docker_stack.py for real",
-    "scripts/offline/images.py": "tests/scripts/offline/test_engine.py, and tests/e2e/test_docker_stack.py for real",
-    "scripts/offline/process.py": "tests/scripts/offline/test_engine.py",
-    "scripts/offline/standins.py": "tests/scripts/offline/test_engine.py",
-    "scripts/suite/cli.py": "scripts/test itself",
-    "scripts/suite/steps.py": "tests/scripts/suite/test_runner.py",
 }
 
 

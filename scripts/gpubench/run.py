@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fullbatch.core.errors import EngineError, FullbatchError
+from fullbatch.core.errors import EngineError, FullbatchError, HostError
 from fullbatch.runtime.base import Ports, Say
 from scripts.gpubench import models, plans
 from scripts.gpubench.matrix import PLACE, Cell, Matrix
@@ -81,6 +81,9 @@ class RunningSides:
     def _measure(self, cell: Cell, folder: Path, found: dict[str, Any]) -> None:
         names = [name for name in cell.sides if self.options.llama or not self.matrix.sides[name].is_llama]
         found["left_out"] = [name for name in cell.sides if name not in names]
+        if not names:
+            needed = f"{', '.join(cell.sides)} need llama.cpp; run scripts/llama-server install"
+            raise HostError(f"none of its sides can be started here: {needed}")
         self._only(cell.model, names)
         found["refused"] = {name: self._refusal(cell.model, name, folder) for name in cell.refused}
         for name in names:

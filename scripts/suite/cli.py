@@ -26,7 +26,7 @@ def _record() -> int:
     if not reports:
         print("scripts/record-durations: no report in .fullbatch/suite; run scripts/test first", file=sys.stderr)
         return 2
-    durations.record(reports)
+    durations.record(reports, durations.FILE)
     print(f"{durations.FILE.relative_to(ROOT)}: from {', '.join(report.stem for report in reports)}")
     return 0
 

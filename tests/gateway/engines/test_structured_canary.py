@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.engines.test_health_checker import QUICK, URL, engine_health, wait_all_up
+from tests.gateway.engines.watched import QUICK, URL, engine_health, wait_all_up
 from tests.gateway.harness import Engine, Gateway, chat, error_of, wait_until
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}

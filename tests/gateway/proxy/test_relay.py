@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.engines.test_health_checker import URL, wait_all_up
+from tests.gateway.engines.watched import URL, wait_all_up
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
 from tests.gateway.proxy.test_exchange import events_of, outcome_count
 from tests.gateway.scripted import ANSWER, Scripted, say, whole

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from scripts.gpubench import cli, matrix, run, table
+from scripts.gpubench import cli, matrix
 
 RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 
@@ -37,21 +36,6 @@ def test_results_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no results there" in capsys.readouterr().err
 
 
-def test_the_published_tables_are_what_the_published_data_say() -> None:
-    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        made = table.markdown(matrix.read(folder / "matrix.yaml"), folder)
-        assert made in (RESULTS / f"{folder.name}.md").read_text(encoding="utf-8")
-
-
 def test_results_are_read_by_the_matrix_that_they_were_made_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["table", "--out", str(RESULTS / "2026-11-23-h100")]) == 0
     assert "8b-ollama" in capsys.readouterr().out  # a cell that the shipped matrix no longer has
-
-
-@pytest.mark.parametrize(("status", "is_done"), [("done", True), ("cut short", False), ("failed", False)])
-def test_only_a_cell_that_was_finished_is_not_run_again(tmp_path: Path, status: str, is_done: bool) -> None:
-    cell = matrix.read(matrix.PLACE / "matrix.yaml").cells[0]
-    assert not run.done(tmp_path, cell)
-    (tmp_path / cell.name).mkdir()
-    (tmp_path / cell.name / "cell.json").write_text(json.dumps({"status": status}))
-    assert run.done(tmp_path, cell) is is_done

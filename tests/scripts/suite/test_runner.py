@@ -15,8 +15,12 @@ from scripts.suite.steps import Step
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
 # Waits for the other's file: only side by side can both come to an end.
 MEETS = 'touch "$0"; for _ in $(seq 200); do [ -e "$1" ] && exit 0; sleep 0.05; done; exit 1'
+
+
 SLEEPS = """
 import sys
 from pathlib import Path
