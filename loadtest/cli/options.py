@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from loadtest.cli.values import above_zero, at_least, percent, port, rates, users
 from loadtest.core.errors import UsageProblem
 from loadtest.workload.arrivals import MODES, Arrivals
 from loadtest.workload.registry import make_source, source_options
-from loadtest.workload.schema import MOST, names, rates_fault, read_workload
+from loadtest.workload.schema import names, rates_fault, read_workload
 from loadtest.workload.source import RequestSource
 
 EXIT_CODES = """\
@@ -20,7 +21,7 @@ SIDES = """\
 A side is name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]: any OpenAI-compatible server. All sides get
 the same prompts from the same client, stage by stage in turn; each prompt's first word is the side's own, so that none
 is served what another put into a cache. `fullbatch compare` also starts profiles."""
-_OBEY_S, _DIGITS = 300.0, 7
+_OBEY_S = 300.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,7 +80,7 @@ def _report_arguments(commands: argparse._SubParsersAction[Parser]) -> None:
     diff.add_argument("before", type=Path, help="the folder of the first report.json")
     diff.add_argument("after", type=Path, help="the folder of the second")
     diff.add_argument(
-        "--tolerance", type=_percent, default=5.0, metavar="PERCENT", help="a change up to this is none (default 5)"
+        "--tolerance", type=percent, default=5.0, metavar="PERCENT", help="a change up to this is none (default 5)"
     )
     diff.add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -112,22 +113,6 @@ def _processes_argument(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 100:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 100")
-    return value
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 1 to 65535")
-    return int(text)
-
-
 def _server_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--base-url", metavar="URL", help="default: $FULLBATCH_HOST, else http://127.0.0.1:8080")
     run.add_argument("--model", default="", help="as /v1/models lists it (default: the only one that is listed)")
@@ -150,14 +135,14 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
     for option in source_options():
         run.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
     run.add_argument("--mode", choices=MODES, help="how requests arrive (default: the workload's)")
-    run.add_argument("--users", type=_users, help="one stage for each, such as 1,5,10,50 (default: the workload's)")
+    run.add_argument("--users", type=users, help="one stage for each, such as 1,5,10,50 (default: the workload's)")
     run.add_argument(
         "--requests-per-user",
         type=at_least(1),
         metavar="N",
         help="in each stage of a closed loop (default: the workload's)",
     )
-    run.add_argument("--rates", type=_rates, metavar="R,R", help="open: requests/s of each stage; ramp: from,to")
+    run.add_argument("--rates", type=rates, metavar="R,R", help="open: requests/s of each stage; ramp: from,to")
     run.add_argument("--seconds", type=above_zero, metavar="S", help="length of each stage of open, ramp or soak")
     run.add_argument(
         "--repeats", type=at_least(1), default=1, metavar="N", help="the whole plan again and again (default 1)"
@@ -193,7 +178,7 @@ def _judging_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--target", type=Path, metavar="FILE", help="judge by these targets, see loadtest/targets.yaml")
     run.add_argument("--plan", action="store_true", help="print the stages in their order, and stop")
     run.add_argument(
-        "--export-port", type=_port, metavar="PORT", help="tell Prometheus while it runs, on loopback: /metrics"
+        "--export-port", type=port, metavar="PORT", help="tell Prometheus while it runs, on loopback: /metrics"
     )
     _prometheus_argument(run)
     run.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to stderr")
@@ -240,46 +225,3 @@ def source_and_arrivals(options: argparse.Namespace) -> tuple[RequestSource, Arr
             f"--max-tokens, --prompt-tokens: '{source.name}' has several kinds; copy and change its file"
         )
     return source, arrivals
-
-
-def _users(text: str) -> tuple[int, ...]:
-    try:
-        users = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        users = ()
-    if not users or not all(1 <= count <= MOST for count in users):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers of at least 1, such as 1,5,10,50")
-    return users
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    try:
-        rates = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        rates = ()
-    if not rates or not all(0 <= rate < 1e6 for rate in rates):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of numbers, such as 1,2.5,8")
-    return rates
-
-
-class at_least:
-    """An argument that is a whole number."""
-
-    def __init__(self, lowest: int) -> None:
-        self._lowest = lowest
-
-    def __call__(self, text: str) -> int:
-        if not text.isdecimal() or len(text) > _DIGITS or int(text) < self._lowest:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {self._lowest}")
-        return int(text)
-
-
-def above_zero(text: str) -> float:
-    """An argument that is a number of seconds, milliseconds or tokens per second."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
