@@ -190,9 +190,13 @@ ENTRY = SourceEntry(
     _of_options,
     [
         SourceOption(
-            OPTION, "FILE", "ask what is in it instead: JSON or JSON Lines, in the shape of ShareGPT or OpenAI"
+            OPTION,
+            "FILE",
+            "replay the conversations of this file: JSON or JSON Lines, in the format of ShareGPT or OpenAI",
         ),
-        SourceOption("--dataset-limit", "N", f"conversations to take from the file (default {_MOST})", whole_number),
-        SourceOption("--dataset-context", "N", "leave out turns beyond about so many tokens", whole_number),
+        SourceOption(
+            "--dataset-limit", "N", f"number of conversations to take from the file (default {_MOST})", whole_number
+        ),
+        SourceOption("--dataset-context", "N", "leave out turns beyond about N tokens", whole_number),
     ],
 )
