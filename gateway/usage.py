@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 def _groups(text: str) -> str:
     names = text.split(",")
     if not set(names) <= set(GROUPS) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(GROUPS)}, or several with commas between")
+        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(GROUPS)}, or several separated by commas")
     return text
 
 
@@ -128,7 +128,7 @@ def _day(text: str) -> str:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+        raise argparse.ArgumentTypeError(f"'{text}': no such day; write one such as 2026-11-23") from None
     raise argparse.ArgumentTypeError(f"'{text}': write a day such as 2026-11-23, or 7d for the last seven days")
 
 

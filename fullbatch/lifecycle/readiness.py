@@ -42,7 +42,9 @@ def until_token(
         waited = clock() - started
         if waited > limit:
             raise EngineError(
-                f"no token came back within {limit:.0f} s; last seen: {told or 'nothing'}", *_tail(running, plan)
+                f"no token within {limit:.0f} s (last state: {told or 'unknown'}); "
+                "wait longer with --timeout, or read the log below",
+                *_tail(running, plan),
             )
         now = _doing(running, plan)
         if now != told:

@@ -231,7 +231,7 @@ def _models(text: str) -> tuple[str, ...] | None:
         return None
     models = tuple(name.strip() for name in text.split(","))
     if not all(models):
-        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names with commas between, or all")
+        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names separated by commas, or all")
     if len(models) > MAX_MODELS or not all(name.isprintable() and len(name) <= MAX_MODEL_CHARS for name in models):
         raise argparse.ArgumentTypeError(
             f"write at most {MAX_MODELS} names of at most {MAX_MODEL_CHARS} characters, all of which can be printed"
@@ -253,13 +253,13 @@ def _expiry(text: str) -> float | None:
         try:
             expires = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() + _UNITS_S["d"]
         except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+            raise argparse.ArgumentTypeError(f"'{text}': no such day; write one such as 2027-01-31") from None
     else:
         expires = time.time() + _span(text)
     if expires > LATEST:
-        raise argparse.ArgumentTypeError(f"'{text}': is too far away; write a day before the year 9999, or none")
+        raise argparse.ArgumentTypeError(f"'{text}': too far away; write a day before the year 9999, or none")
     if expires <= time.time():
-        raise argparse.ArgumentTypeError(f"'{text}': is not in the future; to end a key now: revoke")
+        raise argparse.ArgumentTypeError(f"'{text}': not in the future; to end a key now, use revoke")
     return expires
 
 

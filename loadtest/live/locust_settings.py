@@ -93,7 +93,7 @@ def stage_shape(options: Namespace) -> StageShape:
 def servers_and_requests(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], ChatRequests]:
     """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
     if not host:
-        raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
+        raise UsageProblem("no host; give --host or FULLBATCH_HOST, such as http://127.0.0.1:8080")
     source = _source(_chosen(options))
     keys = _keys(host, options)
     if source.keys > len(keys):

@@ -133,7 +133,9 @@ def read_dataset(choice: DatasetChoice) -> Dataset:
     fitting = [_within(conversation, choice) for conversation in recorded.conversations]
     conversations = [conversation for conversation in fitting if conversation]
     if not conversations:
-        raise UsageProblem(f"{OPTION} {choice.path}: no conversation begins within --dataset-context {choice.context}")
+        raise UsageProblem(
+            f"{OPTION} {choice.path}: no conversation fits into --dataset-context {choice.context}; give a larger one"
+        )
     said = hashlib.sha256()
     for conversation in conversations:
         turns = [[turn.messages, turn.answer_characters] for turn in conversation]
@@ -169,13 +171,17 @@ def _tokens(characters: int) -> int:
 def _reopened(choice: DatasetChoice, digest: str) -> Dataset:
     made = read_dataset(choice)
     if made.digest != digest:
-        raise UsageProblem(f"{OPTION} {choice.path}: the file has changed since the run began")
+        raise UsageProblem(
+            f"{OPTION} {choice.path}: the file has changed since the run began; run again, and leave it unchanged"
+        )
     return made
 
 
 def _of_options(_: WorkloadFile, options: Namespace) -> Dataset:
     if options.prompt_tokens:
-        raise UsageProblem(f"--prompt-tokens: with {OPTION} the file says what is asked; --dataset-context bounds it")
+        raise UsageProblem(
+            f"--prompt-tokens: with {OPTION} the file decides the prompts; use --dataset-context to limit their length"
+        )
     return read_dataset(
         DatasetChoice(
             Path(options.dataset).resolve(),

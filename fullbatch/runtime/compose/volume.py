@@ -51,7 +51,7 @@ class VolumeStore(WeightStore):
             IMAGE, "/hub_cache.py", "/models/hf/hub", *words,
         )  # fmt: skip
         if said is None:
-            raise HostError(f"{self.where}: a container cannot look into it; see `docker logs`, or restart Docker")
+            raise HostError(f"{self.where}: a container cannot read it; see `docker logs`, or restart Docker")
         return said
 
 

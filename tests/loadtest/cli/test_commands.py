@@ -131,8 +131,11 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
         ("", "report.json: not a JSON report: "),
         ('{"schema": "fullba', "report.json: not a JSON report: "),
         ("\x80", "report.json: not a JSON report: "),
-        ("[1, 2]", f"report.json: schema is None, this program reads '{SCHEMA}'"),
-        ('{"schema": "other/1"}', f"report.json: schema is 'other/1', this program reads '{SCHEMA}'"),
+        ("[1, 2]", f"report.json: schema is None, only '{SCHEMA}' can be read; run the load test again"),
+        (
+            '{"schema": "other/1"}',
+            f"report.json: schema is 'other/1', only '{SCHEMA}' can be read; run the load test again",
+        ),
     ],
 )
 def test_a_missing_or_broken_report_is_one_line(
@@ -191,11 +194,14 @@ def test_what_is_wrong_in_an_address_or_a_file_is_one_line_before_anything_is_do
         ("--base-url", "http://"): "--base-url: 'http://' is not an http:// or https:// address",
         ("--base-url", "ftp://a"): "--base-url: 'ftp://a' is not an http:// or https:// address",
         ("--base-url", "http://a/chat"): "--base-url: 'http://a/chat' has a path; give only the address",
-        ("--base-url", "http://u:PW@a"): "--base-url: the address has a user or a password before its host; give http:",
+        (
+            "--base-url",
+            "http://u:PW@a",
+        ): "--base-url: the address has a user or a password before its host; give only http:",
         ("--api-key", "SECRET"): "--api-key-file: no such file; give the path of a file with the key, never the key",
         ("--base-url", "http://a:99999"): "--base-url: Port out of range 0-65535",
-        ("--meta", f"{tmp_path}/list"): f"--meta {tmp_path}/list: a JSON object is expected",
-        ("--target", f"{tmp_path}/list"): f"--target {tmp_path}/list: 'version: 1' and a list 'targets' are expected",
+        ("--meta", f"{tmp_path}/list"): f"--meta {tmp_path}/list: write a JSON object",
+        ("--target", f"{tmp_path}/list"): f"--target {tmp_path}/list: write 'version: 1' and a list 'targets'",
         ("--api-key-file", f"{tmp_path}/comment"): f"--api-key-file {tmp_path}/comment: no key in it",
         ("--out", f"{tmp_path}/taken"): f"--out {tmp_path}/taken: File exists",
     }
