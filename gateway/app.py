@@ -1,4 +1,4 @@
-"""Everything built once, and its beginning and end."""
+"""The gateway as a whole: builds its parts, starts and stops them."""
 
 from __future__ import annotations
 

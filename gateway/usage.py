@@ -1,4 +1,4 @@
-"""``python -m gateway.usage --store FILE``: tokens by key, model or day. Exit codes: 0 done, 2 it cannot be."""
+"""``python -m gateway.usage --store FILE``: reports tokens by key, model or day. Exit codes: 0 done, 2 refused."""
 
 from __future__ import annotations
 

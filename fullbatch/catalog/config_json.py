@@ -1,4 +1,4 @@
-"""A model the catalog does not know, read from its own `config.json`: Hugging Face's format.
+"""Reads a model that the catalog does not know from its own `config.json` (Hugging Face's format).
 
 What is not understood is said in `notes` and taken on the safe side: attention on every layer, at full length.
 """

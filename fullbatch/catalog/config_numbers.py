@@ -1,4 +1,4 @@
-"""The numbers of a config.json, looked at before anything is reckoned with them: whole, not negative, not huge.
+"""Checks the numbers of a config.json before anything is computed with them: whole, not negative, not huge.
 
 A key that holds something else is named. A list (one number for each layer, as Gemma 3n has it) is not understood here.
 """

@@ -1,4 +1,4 @@
-"""`fullbatch plan --model M --gpu G …`: a question put as options becomes a profile, and may be kept as one."""
+"""`fullbatch plan --model M --gpu G …`: makes a profile from options, and saves it if asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes on on the screen until somebody leaves it: `top`, and logs that are followed."""
+"""Live output until somebody stops it: `top`, and logs that are followed."""
 
 from __future__ import annotations
 

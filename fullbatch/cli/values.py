@@ -1,4 +1,4 @@
-"""What an option's word may be: each reads one, or says what would be right."""
+"""Readers of an option's value: each returns the value, or says what would be right."""
 
 from __future__ import annotations
 

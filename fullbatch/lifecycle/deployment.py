@@ -1,4 +1,4 @@
-"""Bringing a profile up and down, whichever runtime it runs in, and saying how it is."""
+"""Starts, shows and stops a profile, in any runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting until a real token has come back through the gateway, and saying what is being waited for."""
+"""Waits until a real token has come back through the gateway, and says what it waits for."""
 
 from __future__ import annotations
 

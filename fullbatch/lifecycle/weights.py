@@ -1,4 +1,4 @@
-"""Which weights lie on this machine, who wants them, and which of them nobody needs any more."""
+"""Finds weights on this machine, the profiles that need them, and those that nobody needs."""
 
 from __future__ import annotations
 

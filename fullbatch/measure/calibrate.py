@@ -1,4 +1,4 @@
-"""What a running engine says of its memory, against its plan: a run for catalog/calibration.yaml."""
+"""`fullbatch calibrate`: compares the memory of a running engine with its plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several sides under the same load in one run: profiles started beside each other, or any server at an address."""
+"""`fullbatch compare`: the same load on several profiles or servers in one run."""
 
 from __future__ import annotations
 

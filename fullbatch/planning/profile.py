@@ -1,4 +1,4 @@
-"""A profile: what a person asks for, in their words. Unknown settings are refused by name."""
+"""`Profile`: what a person asks for. Unknown settings are refused by name."""
 
 from __future__ import annotations
 

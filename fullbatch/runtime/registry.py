@@ -1,4 +1,4 @@
-"""Which runtimes there are, and what runs in any of them. The only place that names them."""
+"""The registry of runtimes, and what runs in any of them. The only place that names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan and the templates -> text. An undefined name is an error; every value goes through JSON."""
+"""Fills in templates for a plan. An undefined name is an error; every value goes through JSON."""
 
 from __future__ import annotations
 

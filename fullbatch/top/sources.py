@@ -1,4 +1,4 @@
-"""Which deployment runs, and how its gateway's and its engines' /metrics are read."""
+"""Finds the deployment that runs, and reads /metrics of its gateway and engines."""
 
 from __future__ import annotations
 

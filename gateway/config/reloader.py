@@ -1,4 +1,4 @@
-"""Sees when gateway.yaml or the key file changes, or SIGHUP comes, and has the gateway take it over as it runs."""
+"""Watches gateway.yaml and the key file, and applies changes, or on SIGHUP, while the gateway runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gateway.yaml says of requests, and the kinds of values that all of its settings are of."""
+"""Types of settings: limits on requests, CORS, and the kinds of values that all settings share."""
 
 from __future__ import annotations
 

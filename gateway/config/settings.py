@@ -1,4 +1,4 @@
-"""What gateway.yaml says, as frozen objects. `loader` reads it."""
+"""The settings of gateway.yaml as frozen objects. `loader` reads them."""
 
 from __future__ import annotations
 

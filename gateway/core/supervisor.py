@@ -1,4 +1,4 @@
-"""Keeps what runs for ever running: a defect is told, counted and shown, and the work goes on."""
+"""Supervises background tasks: a failure is logged, counted and shown, and the task goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's side: one asyncio.Protocol for each connection, with limits on what a slow or hostile client can do."""
+"""HTTP server for clients: one asyncio.Protocol for each connection, with limits against slow or hostile ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each key may: models, requests and tokens a minute, requests at once."""
+"""Enforces a key's limits: models, requests and tokens a minute, concurrent requests."""
 
 from __future__ import annotations
 

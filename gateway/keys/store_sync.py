@@ -1,4 +1,4 @@
-"""The thread that has the key store's file: it writes what was used, and sees when keys were changed.
+"""The thread that owns the key store: it writes usage and notices changed keys.
 
 Both in one thread with one connection, because SQLite tells a connection of the others' writes only: what is written
 here does not look like a change of the keys.

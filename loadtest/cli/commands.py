@@ -1,4 +1,4 @@
-"""Arguments, exit codes, and everything that is printed."""
+"""The load test's commands: exit codes, and everything that is printed."""
 
 from __future__ import annotations
 

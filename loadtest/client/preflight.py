@@ -1,4 +1,4 @@
-"""Before a run: is the server there, does it take the key, has it the model, and how many words make a token?"""
+"""Checks before a run: the server answers, takes the key, has the model; measures tokens per word."""
 
 from __future__ import annotations
 

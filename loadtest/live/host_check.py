@@ -1,4 +1,4 @@
-"""Which `Host` a request to Locust's page may name. Pure.
+"""Checks the `Host` of a request to Locust's page against those that are allowed. Pure.
 
 A page on another site can have its own name point at this machine (DNS rebinding). Its requests then carry a Host and
 an Origin that agree, so agreement proves nothing: the name has to be one that this page was told of.

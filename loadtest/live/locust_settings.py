@@ -1,4 +1,4 @@
-"""What the locustfile needs to know.
+"""Options of the locustfile.
 
 FULLBATCH_HOST, FULLBATCH_MODEL, FULLBATCH_KEY_FILE and FULLBATCH_WEB_HOSTS are the defaults of Locust's own --host and
 of --model, --api-key-file and --web-host-allowed, so an argument, or a field of the web UI, wins over them.

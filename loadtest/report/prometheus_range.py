@@ -1,4 +1,4 @@
-"""What the engines did over a run's time, from Prometheus' range API: for reports of engines that were not sampled."""
+"""Reads batch and KV use over a run's time from Prometheus, for engines that were not sampled."""
 
 from __future__ import annotations
 

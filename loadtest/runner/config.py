@@ -1,4 +1,4 @@
-"""What a run was asked to do: frozen, checked, and written into the report."""
+"""The configuration of a run: frozen, checked, and written into the report."""
 
 from __future__ import annotations
 

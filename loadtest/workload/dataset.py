@@ -1,4 +1,4 @@
-"""Conversations that were recorded: a file's, turn by turn, with answers about as long as those in it.
+"""The source that replays recorded conversations from a file.
 
 What is replayed must not be served from what an earlier run, stage or side left in the engine's prefix cache, or the
 server would look faster than it is. So each conversation begins with a word that is the same for one pass over the file

@@ -1,4 +1,4 @@
-"""Conversations from a file that somebody else wrote: a JSON array or JSON Lines, of ShareGPT's or OpenAI's shape.
+"""Reads conversations from a file of others: a JSON array or JSON Lines, of ShareGPT's or OpenAI's shape.
 
     {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}, …]}
     {"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}, …]}

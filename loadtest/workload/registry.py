@@ -1,4 +1,4 @@
-"""The sources of requests by name. A further source is a file beside this one, and a line here."""
+"""The registry of sources of requests. A further source is a file beside this one, and a line here."""
 
 from __future__ import annotations
 

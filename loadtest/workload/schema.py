@@ -1,4 +1,4 @@
-"""Reads a workload: what is asked for, by which kinds of requests, and how they arrive. Unknown keys are refused."""
+"""Reads a workload file: kinds of requests, and how they arrive. Unknown keys are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The volume with the weights, looked into by a container: on the host it is root's."""
+"""The volume with the weights, read by a container, because on the host it belongs to root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process runtime: the very commands of `rendered/` as plain processes, for machines without Docker."""
+"""A deployment of plain processes, with the commands of `rendered/`, for machines without Docker."""
 
 from __future__ import annotations
 
