@@ -77,7 +77,7 @@ class StoreSync:
         self._waiting = _Batch()
         self._spilled = True
         self._ended = False
-        self._thread = supervisor.thread("bookkeeper", self._run)
+        self._thread = supervisor.thread("store_sync", self._run)
         self._version = store.version()
         self.failures = 0
         self._failing: set[_Kind] = set()
