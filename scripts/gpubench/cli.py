@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = commands.add_parser(name, help=about)
         one.add_argument("cells", nargs="*", metavar="CELL", help="only these (default: all)")
-        one.add_argument("--matrix", type=Path, metavar="FILE", help="what to measure (default: that of --out, else ours)")
+        one.add_argument(
+            "--matrix", type=Path, metavar="FILE", help="what to measure (default: that of --out, else ours)"
+        )
         one.add_argument(
             "--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR", help="folder of the models"
         )
