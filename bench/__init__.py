@@ -1,1 +1,1 @@
-"""What measures the programs themselves; in no image and no wheel."""
+"""Benches of our own programs; in no image and no wheel."""

@@ -1,4 +1,4 @@
-"""Text that others wrote (servers, reports, files), made fit for a terminal, a spreadsheet and a log. Pure."""
+"""Makes text of others (servers, reports, files) safe for a terminal, a spreadsheet and a log. Pure."""
 
 from __future__ import annotations
 

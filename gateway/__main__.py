@@ -21,7 +21,9 @@ BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway", description="An OpenAI-compatible gateway for vLLM.")
-    parser.add_argument("--config", type=Path, required=True, help="gateway.yaml; docs/gateway-behaviour.md lists it")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="gateway.yaml; docs/gateway-behaviour.md lists its keys"
+    )
     config: Path = parser.parse_args().config
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -1,4 +1,4 @@
-"""Everything built once, and its beginning and end."""
+"""The gateway as a whole: builds its parts, starts and stops them."""
 
 from __future__ import annotations
 
@@ -83,20 +83,20 @@ class Gateway:
         self._exchange = Exchange(settings.limits, self._metrics, self._ticker, loop)
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
-        self._books = self._bookkeeper(inputs.store)
+        self._store_sync = self._synced(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
         self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
         self._context = Context(self._routes, limits, request_ids(), self._ticker, loop, self._bodies)
         self._metrics_port = MetricsPort(self._context, self._registry)
 
-    def _bookkeeper(self, store: KeyStore | None) -> StoreSync | None:
+    def _synced(self, store: KeyStore | None) -> StoreSync | None:
         if store is None:
             self._ticker.each_tick(self._forget_usage)
             return None
-        books = StoreSync(store, self._auth, self._ledger, self._supervisor, self._loop)
-        self._ticker.each_tick(books.tick)
-        return books
+        sync = StoreSync(store, self._auth, self._ledger, self._supervisor, self._loop)
+        self._ticker.each_tick(sync.tick)
+        return sync
 
     def _parts(self) -> RouteParts:
         sources = Sources(
@@ -108,7 +108,7 @@ class Gateway:
             ticker=self._ticker,
             connections=lambda: len(self._connections),
             active_keys=self._auth.active,
-            ledger_failures=lambda: self._books.failures if self._books is not None else 0,
+            ledger_failures=lambda: self._store_sync.failures if self._store_sync is not None else 0,
         )
         limits = KeyLimits(LocalBuckets(), self._loop.time)
         routing = self._settings.routing
@@ -141,8 +141,8 @@ class Gateway:
         self._access_log.start()
         self._ticker.start()
         self._registry.start()
-        if self._books is not None:
-            self._books.start()
+        if self._store_sync is not None:
+            self._store_sync.start()
         self._reloader.start()
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
@@ -216,7 +216,7 @@ class Gateway:
             self._metrics_port.stop,
             self._registry.stop,
             self._ticker.stop,
-            *([self._books.stop] if self._books else ()),
+            *([self._store_sync.stop] if self._store_sync else ()),
         ]
         for step in (*steps, self._access_log.stop):
             with self._supervisor.guard("shutdown"):

@@ -1,4 +1,4 @@
-"""``python -m gateway.keyfile DIR``: make the secrets that are not there yet. They are shown only when asked: --show.
+"""``python -m gateway.keyfile DIR``: makes the API keys of the key file if they are missing; --show prints them.
 
 What a container prints stays in Docker's log for good, so making and showing are two commands.
 """
@@ -40,20 +40,22 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m gateway.keyfile", description="Make API keys, once; or show those that were made."
+        prog="python -m gateway.keyfile", description="Make API keys if they are missing, or show those that were made."
     )
-    parser.add_argument("dir", type=Path, nargs="?", default=MOUNTED, help=f"default: {MOUNTED}")
-    parser.add_argument("--show", action="store_true", help="make nothing: print each name and key")
-    parser.add_argument("--name", help="with --show: this one's key alone")
-    parser.add_argument("--also", metavar="NAME", help="a second secret: a file in the same folder, or a whole path")
+    parser.add_argument("dir", type=Path, nargs="?", default=MOUNTED, help=f"folder of the keys (default: {MOUNTED})")
+    parser.add_argument("--show", action="store_true", help="make nothing, and print each name and key")
+    parser.add_argument("--name", help="with --show: print only the key of this name")
+    parser.add_argument(
+        "--also", metavar="NAME", help="also make this secret: a file in the same folder, or an absolute path"
+    )
     parser.add_argument(
         "--client",
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="a key for one client, in a file of its own too",
+        help="also make a key for one client, in this file too; may be repeated",
     )
-    parser.add_argument("--mode", default="600", help="octal permissions of new files; 444 for a volume of its own")
+    parser.add_argument("--mode", default="600", help="octal permissions of new files (default: 600)")
     return parser
 
 

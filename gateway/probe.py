@@ -1,4 +1,4 @@
-"""``python -m gateway.probe``: is the gateway well? For a container's health check; exit 0 yes, 1 no.
+"""Check whether the gateway answers: the health check of its container. Exit code 0: yes; 1: no.
 
 Asks /livez, so that a gateway whose engines are still loading counts as well; ``--ready`` asks /health instead.
 """
@@ -15,8 +15,8 @@ TIMEOUT_S = 3.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway.probe", description=__doc__.splitlines()[0])
-    parser.add_argument("--url", default="http://127.0.0.1:8080")
-    parser.add_argument("--ready", action="store_true", help="also need an engine that is up")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the gateway (default: http://127.0.0.1:8080)")
+    parser.add_argument("--ready", action="store_true", help="also require an engine that is up")
     options = parser.parse_args()
     parts = urlsplit(options.url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""``python -m gateway.usage --store FILE``: tokens by key, model or day. Exit codes: 0 done, 2 it cannot be."""
+"""``python -m gateway.usage --store FILE``: reports tokens by key, model or day. Exit codes: 0 done, 2 refused."""
 
 from __future__ import annotations
 
@@ -94,26 +94,30 @@ def _as_text(by: list[str], lines: list[UsageLine]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fullbatch usage",
-        description="Tokens by key, model or day (UTC).",
+        description="Show how many tokens were used, by key, model or day (UTC).",
         epilog="Without fullbatch: python -m gateway.usage --store FILE, FILE being `store` of gateway.yaml.",
     )
     # Not shown: it belongs to the module's own call, and `fullbatch usage` gives it.
     parser.add_argument("--store", type=Path, required=True, metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--by", type=_groups, default="key", metavar="WHAT", help="key, model, day, or several: day,key"
+        "--by",
+        type=_groups,
+        default="key",
+        metavar="WHAT",
+        help="group by key, model, day, or several: day,key (default: key)",
     )
-    parser.add_argument("--since", type=_day, default="0001-01-01", metavar="DAY", help="2026-11-23, or 7d")
-    parser.add_argument("--until", type=_day, default="9999-12-31", metavar="DAY", help="this day included")
+    parser.add_argument("--since", type=_day, default="0001-01-01", metavar="DAY", help="first day: 2026-11-23, or 7d")
+    parser.add_argument("--until", type=_day, default="9999-12-31", metavar="DAY", help="last day, included")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="for other programs")
-    how.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    how.add_argument("--json", action="store_true", help="print JSON, for other programs")
+    how.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
     return parser
 
 
 def _groups(text: str) -> str:
     names = text.split(",")
     if not set(names) <= set(GROUPS) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(GROUPS)}, or several with commas between")
+        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(GROUPS)}, or several separated by commas")
     return text
 
 
@@ -124,7 +128,7 @@ def _day(text: str) -> str:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+        raise argparse.ArgumentTypeError(f"'{text}': no such day; write one such as 2026-11-23") from None
     raise argparse.ArgumentTypeError(f"'{text}': write a day such as 2026-11-23, or 7d for the last seven days")
 
 

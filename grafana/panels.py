@@ -1,4 +1,4 @@
-"""How a panel looks. A function per kind of picture; it knows nothing of metrics and nothing of dashboards."""
+"""Panels: one function for each kind of picture. It knows no metrics and no dashboards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""How a query is put together: selectors, rates, means, quantiles. Knows no metric; grafana/queries/ does.
+"""Builds queries from selectors, rates, means and quantiles. Knows no metric; grafana/queries/ does.
 
 Conventions, so that a reading means the same on every panel:
 

@@ -1,4 +1,4 @@
-"""``python -m bench.gateway.admission``: whether the gateway costs throughput, where the KV cache is what there is of.
+"""``python -m bench.gateway.admission``: whether the gateway costs throughput when the KV cache is scarce.
 
 Users in closed loops, all asking at once, straight at the engine and through the gateway in turns. The engine is the
 fake one with the model of a card: seats, KV tokens and the length of a step as measured on 2026-11-30 of Llama 3.1 8B

@@ -1,4 +1,4 @@
-"""What is measured of each gateway in each round, and how."""
+"""The cells of the bench: what is measured of each gateway in each round, and how."""
 
 from __future__ import annotations
 

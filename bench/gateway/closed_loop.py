@@ -1,4 +1,4 @@
-"""A user of a bench: one connection, one streaming request after the other, and what is seen of the answers."""
+"""One user of a bench: one connection, one streaming request after the other, and what it sees of the answers."""
 
 from __future__ import annotations
 

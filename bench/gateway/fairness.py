@@ -1,4 +1,4 @@
-"""``python -m bench.gateway.fairness``: what a light user feels of a heavy one, and how evenly several share.
+"""``python -m bench.gateway.fairness``: a light user beside a heavy one, and how evenly several keys share.
 
 Three parts in one run, against the fake engine: a light user alone; the same while another key has 500 requests
 under way; the same with both on one key, which is first come first

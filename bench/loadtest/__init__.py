@@ -1,1 +1,1 @@
-"""What the load test itself is worth, measured; docs/decisions/0010-generating-load.md keeps the numbers."""
+"""Measures the load test itself; docs/decisions/0010-generating-load.md keeps the numbers."""

@@ -1,4 +1,4 @@
-"""A model the catalog does not know, read from its own `config.json`: Hugging Face's format.
+"""Reads a model that the catalog does not know from its own `config.json` (Hugging Face's format).
 
 What is not understood is said in `notes` and taken on the safe side: attention on every layer, at full length.
 """
@@ -36,14 +36,14 @@ def read(path: Path) -> Model:
         with file.open("rb") as opened:
             text = opened.read(_MOST_BYTES + 1)
         if len(text) > _MOST_BYTES:
-            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; name a model's config.json")
+            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; give a model's config.json")
         data = json.loads(text)
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
+        raise UsageError(f"{file}: {error.strerror}; give a model's directory or its config.json") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: no JSON ({error}); name a model's config.json") from error
+        raise UsageError(f"{file}: not JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict):
-        raise UsageError(f"{file}: no JSON object; name a model's config.json")
+        raise UsageError(f"{file}: not a JSON object; give a model's config.json")
     return parse(data, file)
 
 
@@ -55,13 +55,13 @@ def parse(data: dict[str, Any], file: Path) -> Model:
     head_dim = int(facts.get("head_dim") or hidden // heads)
     if not head_dim:
         raise UsageError(
-            f"{file}: hidden_size {hidden} is less than num_attention_heads {heads}, and there is no head_dim"
+            f"{file}: hidden_size {hidden} is less than num_attention_heads {heads}; correct one, or add head_dim"
         )
     kv_heads = int(facts.get("num_key_value_heads") or heads)
     try:
         kept = layers_module.read(facts, layers, _architecture(data)[1])
     except KeyError as error:  # of a kind of layer whose other keys are there
-        raise UsageError(f"{file}: {error.args[0]} is missing; a config.json with such layers has it") from error
+        raise UsageError(f"{file}: {error.args[0]} is missing; add it: models with such layers have it") from error
     parameters, embedding = _parameters(facts, layers, hidden, heads * head_dim, kv_heads * head_dim)
     precision, notes = _precision(data)
     notes += _doubts(data, facts)

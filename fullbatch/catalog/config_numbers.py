@@ -1,4 +1,4 @@
-"""The numbers of a config.json, looked at before anything is reckoned with them: whole, not negative, not huge.
+"""Checks the numbers of a config.json before anything is computed with them: whole, not negative, not huge.
 
 A key that holds something else is named. A list (one number for each layer, as Gemma 3n has it) is not understood here.
 """
@@ -38,7 +38,7 @@ def positive(facts: dict[str, Any], key: str, file: Path) -> int:
     """A number that has to be there; UsageError naming the key."""
     value = facts.get(key)
     if not isinstance(value, int) or value < 1:
-        raise UsageError(f"{file}: {key} is {value!r}; a decoder's config.json has a whole number above 0 there")
+        raise UsageError(f"{file}: {key} is {value!r}; a model with a decoder has a whole number above 0 there")
     return value
 
 
@@ -49,6 +49,6 @@ def _whole(value: Any, key: str, file: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         text = repr(value)
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        layered = ": a number for each layer is not understood here" if isinstance(value, list) else ""
-        raise UsageError(f"{file}: {key} is {shown}; a whole number from 0 to {most} is wanted{layered}")
+        layered = " (one number for each layer is not supported)" if isinstance(value, list) else ""
+        raise UsageError(f"{file}: {key} is {shown}; write a whole number from 0 to {most}{layered}")
     return value

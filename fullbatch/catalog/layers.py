@@ -1,4 +1,4 @@
-"""What each layer of a model keeps of a request, read from its config.json as vLLM 0.32 reads it.
+"""What each layer of a model keeps in the KV cache, read from its config.json as vLLM 0.32 reads it.
 
 Kinds: attention over everything, over a window, over a compressed latent (MLA), or a state of fixed size (Mamba, linear
 attention). Names of keys are those of Hugging Face's configuration classes.

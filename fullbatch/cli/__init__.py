@@ -1,4 +1,4 @@
-"""The command line: the only place that prints or exits."""
+"""The command line."""
 
 from fullbatch.cli.commands import main
 

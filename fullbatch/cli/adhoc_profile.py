@@ -1,4 +1,4 @@
-"""`fullbatch plan --model M --gpu G …`: a question put as options becomes a profile, and may be kept as one."""
+"""`fullbatch plan --model M --gpu G …`: makes a profile from options, and saves it if asked."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _card(options: dict[str, Any], now: Any) -> Any:
     known = catalog.gpus().get(name or (now if isinstance(now, str) else ""))
     kept = {"bandwidth_gbs": known.bandwidth_gbs, "compute_capability": known.compute_capability} if known else {}
     if known and "memory_gib" not in own:
-        raise UsageError("--bandwidth and --capability are of a card that is not known; give --memory too")
+        raise UsageError("--bandwidth and --capability describe a card that is not in the catalog; give --memory too")
     found = (now if isinstance(now, dict) and not name else {}) | kept | own
     missing = [f"--{_MEASURES[key]}" for key in ("memory_gib", "bandwidth_gbs") if key not in found]
     if missing:
@@ -108,13 +108,13 @@ def plan_of(asked: Asked) -> Plan:
 def keep(root: Path, name: str, asked: Asked) -> Path:
     """Write the question as profiles/NAME.yaml; UsageError when the name is taken or the model is a local directory."""
     if not profile.NAME.fullmatch(name):
-        raise UsageError(f"--write {name}: a profile is named with a-z, 0-9, '.', '_' and '-'")
+        raise UsageError(f"--write {name}: write a name of a-z, 0-9, '.', '_' and '-'")
     if asked.own:
         raise UsageError(f"--write: {asked.own.name} is on this disk only; a profile names a model of the catalog")
     path = Path("profiles") / f"{name}.yaml"
     target = root / path
     if target.exists():
-        raise UsageError(f"{path}: there is one already; choose another name or remove it")
+        raise UsageError(f"{path} already exists; choose another name, or remove the file")
     # `model_dump` in the order of the fields, as a person would write it.
     data = asked.profile.model_dump(exclude_defaults=True)
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

@@ -1,4 +1,4 @@
-"""The command line: the only place that prints or exits."""
+"""The commands: the only module that prints or exits."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _logs(args: argparse.Namespace) -> int:
 
 def _top(args: argparse.Namespace) -> int:
     if not (args.once or args.json or sys.stdout.isatty()):
-        raise UsageError("top: the output is no terminal; add --once or --json")
+        raise UsageError("top: the output is not a terminal; add --once or --json")
     source = sources.find(ROOT, args.profile)
     try:
         answered = follow.look(source, args.interval, once=args.once, as_json=args.json)
@@ -269,7 +269,9 @@ def _agreed(args: argparse.Namespace, question: str) -> bool:
     if args.yes:
         return True
     if args.json or not sys.stdin.isatty():
-        raise UsageError("weights prune: there is nobody to ask; add --yes, or --dry-run to see only")
+        raise UsageError(
+            "weights prune: the input is not a terminal, so nobody can confirm; add --yes, or --dry-run to only look"
+        )
     return input(question).strip().lower() in ("y", "yes")
 
 

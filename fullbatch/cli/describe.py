@@ -1,4 +1,4 @@
-"""A plan in words and as JSON: every number with its reason."""
+"""Shows a plan in words and as JSON: every number with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes on on the screen until somebody leaves it: `top`, and logs that are followed."""
+"""Live output until somebody stops it: `top`, and logs that are followed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def logs(root: Path, profile: str | None, lines: int, following: bool) -> int:
     found = registry.only(root, profile, "fullbatch logs PROFILE")
     found = found or (registry.stopped(root, profile) if profile else None)
     if found is None:
-        raise StateError("nothing is running; logs of the last run are in .fullbatch/run/PROFILE/")
+        raise StateError("nothing is running; for the logs of the last run: fullbatch logs PROFILE")
     return found.show_logs(lines, following, _write)
 
 

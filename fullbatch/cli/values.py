@@ -1,4 +1,4 @@
-"""What an option's word may be: each reads one, or says what would be right."""
+"""Readers of an option's value: each returns the value, or says what would be right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def users(text: str) -> str:
     """Numbers of users with commas between, as they were written."""
     # Looked at here, before an engine is started for nothing; the load test reads it again.
     if not all(part.isdigit() and int(part) >= 1 for part in text.split(",")):
-        raise argparse.ArgumentTypeError(f"'{text}': write numbers of users with commas between, such as 1,5,10,50")
+        raise argparse.ArgumentTypeError(f"'{text}': write numbers of users separated by commas, such as 1,5,10,50")
     return text
 
 

@@ -1,4 +1,4 @@
-"""`fullbatch weights`: what lies on this machine, and taking away what nobody needs, after a question."""
+"""`fullbatch weights`: lists the weights on this machine, and removes those that no profile needs."""
 
 from __future__ import annotations
 

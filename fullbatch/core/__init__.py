@@ -1,1 +1,1 @@
-"""The ground of the control plane: errors, YAML files, plain HTTP, and what this machine has."""
+"""The base of the control plane: errors, YAML files, plain HTTP, and what this machine has."""

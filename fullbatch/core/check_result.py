@@ -1,4 +1,4 @@
-"""What one check found, and how a person and a program are told."""
+"""The result of one check, for a person and for a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as a person is told it.
+"""Errors that a person is shown, and their exit codes.
 
     FullbatchError            base; `exit_code` is the program's
     +- UsageError      (2)    a profile, template or option is wrong; the person edits it
@@ -48,3 +48,10 @@ class StateError(FullbatchError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: ends as Ctrl-C does, but never only a part of what goes on."""
+
+
+def not_running(name: str | None) -> StateError:
+    """Said when profile `name`, or any profile, should run and does not."""
+    if name:
+        return StateError(f"profile '{name}' is not running; start it with: fullbatch up {name}")
+    return StateError("nothing is running; start a profile with: fullbatch up PROFILE")

@@ -1,4 +1,4 @@
-"""What this machine has: cards, memory, disk, free ports, Docker. Reports facts; deciding is left to others."""
+"""Facts of this machine: cards, memory, disk, free ports, Docker. Decisions are made elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few plain HTTP requests to our own gateway and engine, for the command line only."""
+"""Plain HTTP requests of the command line to our own gateway and engine."""
 
 from __future__ import annotations
 

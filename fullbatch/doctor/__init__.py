@@ -1,4 +1,4 @@
-"""Whether this machine can run a profile: what was found, how bad it is, what to do."""
+"""`fullbatch doctor`: checks whether this machine can run a profile."""
 
 from __future__ import annotations
 

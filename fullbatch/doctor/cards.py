@@ -1,4 +1,4 @@
-"""Cards and their driver, judged against a plan. Pure."""
+"""Checks of cards and their driver against a plan. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `nvidia-smi` says, read into facts. Everything but `read` is pure."""
+"""Reads the output of `nvidia-smi`. Everything but `read` is pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How downloads reach the hub from here, and how the last run of a profile ended."""
+"""Checks of downloads from the hub, and of how the last run of a profile ended."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A deployment from its start to its end, whichever runtime it runs in."""
+"""A deployment from start to end, in any runtime."""

@@ -1,4 +1,4 @@
-"""Bringing a profile up and down, whichever runtime it runs in, and saying how it is."""
+"""Starts, shows and stops a profile, in any runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core import http
-from fullbatch.core.errors import StateError
+from fullbatch.core.errors import StateError, not_running
 from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
@@ -60,7 +60,7 @@ def down(root: Path, name: str | None, say: Say, *, volumes: bool = False) -> No
     if found is None and volumes and name is None:
         found = registry.stopped(root, None)
     if found is None:
-        raise StateError(f"profile '{name}' is not running" if name else "nothing is running")
+        raise StateError(f"profile '{name}' is not running" if name else "nothing is running; there is nothing to stop")
     found.stop(say, volumes=volumes)
 
 
@@ -73,9 +73,7 @@ def run_gateway_module(root: Path, name: str | None, module: str, words: Sequenc
         return subprocess.run([sys.executable, "-m", module, *words], cwd=root, check=False).returncode
     found = registry.only(root, name, "--profile PROFILE") or (registry.stopped(root, name) if name else None)
     if found is None:
-        raise StateError(
-            f"profile '{name}' is not running" if name else "nothing is running; start it, or say --profile"
-        )
+        raise not_running(name)
     return found.run_gateway_module(module, words)
 
 

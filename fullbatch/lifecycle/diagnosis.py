@@ -1,4 +1,4 @@
-"""What a failing engine's log says -> the cause in one sentence and the exact change. Pure; the patterns are data."""
+"""Diagnoses a failed engine from its log: the cause in one sentence and the exact fix. Pure; the patterns are data."""
 
 from __future__ import annotations
 

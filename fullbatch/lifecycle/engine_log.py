@@ -1,4 +1,4 @@
-"""What the engine is doing while it starts, read from its own log (vLLM 0.32's wording)."""
+"""Reads from the engine's log what it is doing while it starts (vLLM 0.32's wording)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting until a real token has come back through the gateway, and saying what is being waited for."""
+"""Waits until a real token has come back through the gateway, and says what it waits for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def until_token(
         waited = clock() - started
         if waited > limit:
             raise EngineError(
-                f"no token came back within {limit:.0f} s; last seen: {told or 'nothing'}", *_tail(running, plan)
+                f"no token within {limit:.0f} s (last state: {told or 'unknown'}); "
+                "wait longer with --timeout, or read the log below",
+                *_tail(running, plan),
             )
         now = _doing(running, plan)
         if now != told:

@@ -1,4 +1,4 @@
-"""Which weights lie on this machine, who wants them, and which of them nobody needs any more."""
+"""Finds weights on this machine, the profiles that need them, and those that nobody needs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def prunable(found: Inventory, names: Sequence[str]) -> list[StoredRevision]:
     if names:
         return [one for name in names for one in _named(found, name)]
     if found.unread:
-        raise UsageError(*found.unread, "weights prune: mend these first, or name what to remove")
+        raise UsageError(*found.unread, "weights prune: correct these profiles first, or name what to remove")
     ours = catalog.models()
     return [
         one

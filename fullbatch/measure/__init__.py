@@ -1,1 +1,1 @@
-"""A deployment under load, and what it says of its memory."""
+"""Measures a deployment: under load, and its memory."""

@@ -1,4 +1,4 @@
-"""What a running engine says of its memory, against its plan: a run for catalog/calibration.yaml."""
+"""`fullbatch calibrate`: compares the memory of a running engine with its plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from fullbatch import catalog
 from fullbatch.core import host
-from fullbatch.core.errors import StateError
+from fullbatch.core.errors import StateError, not_running
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
@@ -43,7 +43,7 @@ def running(root: Path, name: str | None) -> tuple[str, EngineReport]:
     """The profile that runs (`name`, or the only one), and what its engines say; StateError when none does."""
     found = registry.only(root, name, "fullbatch calibrate PROFILE")
     if found is None:
-        raise StateError(f"profile '{name}' is not running" if name else "nothing is running; start a profile first")
+        raise not_running(name)
     return found.profile, EngineReport(found.engine_metrics(), found.engine_log(LOG_LINES), found.engine_memory_gib())
 
 

@@ -1,4 +1,4 @@
-"""Several sides under the same load in one run: profiles started beside each other, or any server at an address."""
+"""`fullbatch compare`: the same load on several profiles or servers in one run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def run(root: Path, plans: Mapping[str, Plan], sides: Sequence[str], request: Co
     names = [side.partition("=")[0] for side in sides]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice or len(sides) < 2:
-        raise UsageError(f"two sides are called '{twice}'" if twice else "compare needs two or more sides")
+        raise UsageError(
+            f"two sides are called '{twice}'; give each another name, such as {twice}-2=URL"
+            if twice
+            else "compare: name two or more sides, such as cpu-tiny other=http://HOST:PORT"
+        )
     out = request.out or root / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")
     words = ["compare", "--out", str(out), "--max-lag-ms", str(launcher.MAX_LAG_MS), *request.load]
     # Looked at here, before an engine is started for nothing.

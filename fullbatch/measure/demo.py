@@ -1,4 +1,4 @@
-"""The main job in one go: start a profile, ask it something, drive the concurrency plan, report, stop."""
+"""`fullbatch demo`: starts a profile, asks it a question, load-tests it through the gateway, reports, stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load test as a program of its own, and what a report should know of a deployment it measured."""
+"""Starts the load test as a program, and tells it what the report should know of the deployment."""
 
 from __future__ import annotations
 

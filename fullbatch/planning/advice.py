@@ -1,4 +1,4 @@
-"""What gives first, what would serve more, and the smallest change that makes the impossible possible. Pure."""
+"""Advice on a plan: what runs out first, what would serve more, the smallest change that makes it possible. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step of the engine: how many sequences are in it and how many tokens, by goal and workload. Pure.
+"""Sizes a step of the engine: how many sequences and how many tokens, by goal and workload. Pure.
 
 vLLM's guide (docs/configuration/optimization.md): about 2,048 tokens a step keep answers flowing evenly, more bring the
 first token sooner, more than 8,192 are for throughput with small models on large cards.

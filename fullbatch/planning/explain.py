@@ -1,4 +1,4 @@
-"""What became of the 2025 flags in one profile: default today, kept because, stale or harmful because. Pure."""
+"""`fullbatch explain`: compares the flags of 2025 with a profile's plan. Pure."""
 
 from __future__ import annotations
 

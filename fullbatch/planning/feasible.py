@@ -1,4 +1,4 @@
-"""What cannot work, found before anything is downloaded. Pure; each refusal is one line with what would be right."""
+"""Refuses what cannot work before anything is downloaded. Pure; each refusal is one line with what would be right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flags of `vllm serve`, as few as matter, each with its reason, and what is left to the engine. Pure."""
+"""Chooses the flags of `vllm serve`, as few as matter, each with its reason. Pure."""
 
 from __future__ import annotations
 

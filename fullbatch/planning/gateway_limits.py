@@ -1,4 +1,4 @@
-"""What the gateway lets in: how many requests may be in the engines, how many may wait, and how long. Pure.
+"""Limits of the gateway from a plan: requests in the engines, in the queue, and how long they wait. Pure.
 
 What an engine has room for is tokens, and the gateway counts those itself, request by request
 (`gateway/engines/kv_occupancy.py`). A plan gives it the tokens, the seats and the people, never a number of requests of

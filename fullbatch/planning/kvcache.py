@@ -1,4 +1,4 @@
-"""How the engine lays its KV cache out: blocks, groups of layers, and what one request takes of them. Pure.
+"""The layout of the engine's KV cache: blocks, groups of layers, and what one request takes. Pure.
 
 As vLLM 0.32 does it (v1/core/kv_cache_utils.py, v1/kv_cache_interface.py, platforms/interface.py):
 - Layers of a kind (full attention, sliding window, state space) are cut into groups of about as many layers as the

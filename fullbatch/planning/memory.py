@@ -1,4 +1,4 @@
-"""A profile and a step -> where the memory goes and what the KV cache holds, `engine.args` included. Pure.
+"""Sizes a profile: memory of each part and KV tokens, `engine.args` included. Pure.
 
 Each flag that `catalog/memory_flags.yaml` calls sized is followed here, in `batch` or in `feasible`; what it calls
 unsized is said by `unsized`.

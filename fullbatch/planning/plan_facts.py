@@ -1,4 +1,4 @@
-"""What is kept of a plan where it was started: a later command knows it from there, whatever became of the profile."""
+"""Facts of a plan that are stored when it is started, so that later commands do not need its profile."""
 
 from __future__ import annotations
 

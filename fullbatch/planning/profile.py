@@ -1,4 +1,4 @@
-"""A profile: what a person asks for, in their words. Unknown settings are refused by name."""
+"""`Profile`: what a person asks for. Unknown settings are refused by name."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Hardware(_Strict):
         if not given:
             return self
         if self.cpu is not None:
-            raise ValueError("device_ids are for cards; remove them for the processor")
+            raise ValueError("device_ids choose cards; remove them from a CPU profile")
         if len(set(self.device_ids)) < given:
             raise ValueError(f"device_ids: {self.device_ids} names a card twice; name each once")
         if given != wanted:
@@ -213,7 +213,7 @@ def load(root: Path, name: str) -> Profile:
     """The profile `name` of the checkout at `root`; UsageError with one line per fault, all at once."""
     known = names(root)
     if name in known and not NAME.fullmatch(name):
-        raise UsageError(f"profiles/{name}.yaml: a profile is named with a-z, 0-9, '.', '_' and '-'; rename the file")
+        raise UsageError(f"profiles/{name}.yaml: rename the file; a profile's name has only a-z, 0-9, '.', '_' and '-'")
     if name not in known:
         raise UsageError(f"profile '{name}': no such profile{did_you_mean(name, known)}; see `fullbatch profiles`")
     path = root / "profiles" / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""Stale files, flags the engine does not know, and what each runtime finds in its own files."""
+"""`fullbatch check`: stale files, flags that the engine does not know, and what each runtime finds in its files."""
 
 from __future__ import annotations
 

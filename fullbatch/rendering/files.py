@@ -1,4 +1,4 @@
-"""`rendered/` and `profiles/schema.json`: writing what is generated, and telling what is stale."""
+"""Writes `rendered/` and `profiles/schema.json`, and finds stale files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache of Hugging Face's library in a folder of this machine, which other programs use too."""
+"""A Hugging Face cache in a folder of this machine, which other programs use too."""
 
 from __future__ import annotations
 

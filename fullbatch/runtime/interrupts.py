@@ -1,4 +1,4 @@
-"""Holding a Ctrl-C back for the few milliseconds in which a process runs that nobody has written down yet."""
+"""Delays a Ctrl-C for the few milliseconds between the start of a process and writing it down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ports that a deployment will listen on, and who holds each."""
+"""Checks the ports of a deployment: whether each is free, and who holds it."""
 
 from __future__ import annotations
 

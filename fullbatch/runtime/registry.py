@@ -1,4 +1,4 @@
-"""Which runtimes there are, and what runs in any of them. The only place that names them."""
+"""The registry of runtimes, and what runs in any of them. The only place that names them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def only(root: Path, profile: str | None, how: str) -> RunningDeployment | None:
         found = [one for one in runtime.running(root) if profile in (None, one.profile)]
         if len(found) > 1:
             listing = ", ".join(one.profile for one in found)
-            raise StateError(f"several profiles are running ({listing}); say which: {how}")
+            raise StateError(f"several profiles are running ({listing}); name one: {how}")
         if found:
             return found[0]
     return None

@@ -1,4 +1,4 @@
-"""What an engine needs of this machine before it is started: cards, disk for its weights, memory."""
+"""What an engine needs of this machine: cards, disk for its weights, memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan and the templates -> text. An undefined name is an error; every value goes through JSON."""
+"""Fills in templates for a plan. An undefined name is an error; every value goes through JSON."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, more: Mapp
     try:
         return environment.get_template(name).render(context)
     except jinja2.TemplateNotFound as error:
-        raise UsageError(f"templates/{name}: no such template") from error
+        raise UsageError(f"templates/{name}: this template is missing; restore it from the repository") from error
     except jinja2.TemplateSyntaxError as error:
         raise UsageError(f"templates/{error.name or name}: line {error.lineno}: {error.message}") from error
     except jinja2.UndefinedError as error:

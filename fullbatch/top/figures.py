@@ -1,4 +1,4 @@
-"""Two readings, some seconds apart, to the numbers a person wants. None: not known, shown as a dash. Pure."""
+"""Computes the figures of `top` from two readings. None: not known, shown as a dash. Pure."""
 
 from __future__ import annotations
 

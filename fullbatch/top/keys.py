@@ -1,4 +1,4 @@
-"""Waiting at a terminal: `q` ends the picture, as Ctrl-C does."""
+"""Reads the terminal's keys: `q` ends `top`, as Ctrl-C does."""
 
 from __future__ import annotations
 

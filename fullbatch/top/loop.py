@@ -1,4 +1,4 @@
-"""Reading again and again: frames for a terminal, or one JSON object a line for other programs."""
+"""The loop of `top`: frames for a terminal, or one JSON object a line for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures to a picture of any width, with rich."""
+"""Draws the figures at any width, with rich."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which deployment runs, and how its gateway's and its engines' /metrics are read."""
+"""Finds the deployment that runs, and reads /metrics of its gateway and engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullbatch.core.errors import StateError
+from fullbatch.core.errors import StateError, not_running
 from fullbatch.runtime import registry
 
 
@@ -25,9 +25,9 @@ def find(root: Path, profile: str | None) -> MetricsSource:
     """The one that runs, or `profile`; StateError when that is none, or when it has to be chosen."""
     found = [one for one in registry.running(root) if profile in (None, one.profile)]
     if not found:
-        raise StateError(f"profile '{profile}' is not running" if profile else "nothing is running")
+        raise not_running(profile)
     if len(found) > 1:
         names = ", ".join(one.profile for one in found)
-        raise StateError(f"several profiles are running ({names}); say which: fullbatch top PROFILE")
+        raise StateError(f"several profiles are running ({names}); name one: fullbatch top PROFILE")
     one = found[0]
     return MetricsSource(one.profile, one.runtime, one.gateway_url, one.gateway_metrics, one.engine_metrics)

@@ -1,1 +1,1 @@
-"""Who may go to an engine now, who waits, who is refused."""
+"""Admission: which requests go to an engine now, which wait, which are rejected."""

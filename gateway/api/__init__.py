@@ -1,1 +1,1 @@
-"""The paths, and what is answered without an engine."""
+"""The allow-list of paths, and the endpoints that the gateway answers without an engine."""

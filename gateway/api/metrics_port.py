@@ -1,4 +1,4 @@
-"""A listener of its own for whoever watches the gateway: /metrics with keys and addresses, and /health with reasons.
+"""The second listener, for operators: /metrics with keys and addresses, and /health with reasons.
 
 It asks for no key, so it has to be where only the watchers are: the Compose stack does not publish its port, and as a
 process the gateway has a socket in a folder that only its owner enters.

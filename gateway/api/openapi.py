@@ -1,4 +1,4 @@
-"""The gateway's own OpenAPI document, made from its route table. What an engine makes of a request is the engine's."""
+"""The gateway's own OpenAPI document, made from its route table; bodies are described by the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered without an engine: the models, how it is, what it has counted, what it serves."""
+"""Endpoints that need no engine: models, health, metrics, OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a request may ask for in its body: sizes, forms that have to be compiled, and what its prompt is made of."""
+"""Request bodies: limits on what one may ask for, and the size and parts of its prompt."""

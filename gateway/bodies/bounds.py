@@ -1,4 +1,4 @@
-"""What a request may ask of an engine at most. What vLLM refuses by itself is left to it; this is what it would do.
+"""Limits on what one request may ask of an engine, where vLLM itself has none.
 
 One request holds one place in the engine, whatever it asks for: a hundred thousand answers, or ones that are longer
 than the model's context, would be at everybody else's expense.

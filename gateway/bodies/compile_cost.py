@@ -1,4 +1,4 @@
-"""About how long an engine takes to compile what an answer has to look like: JSON schemas, regexes, grammars. Pure.
+"""Estimates how long an engine compiles an answer format: JSON schemas, regexes, grammars. Pure.
 
 vLLM compiles one after the other and does not stop when the client has gone, so one that takes an hour is an hour
 without structured output for everybody. Measured with xgrammar 0.2.8 as in vLLM 0.32.0, a vocabulary of 131,000 tokens,

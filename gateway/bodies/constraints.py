@@ -1,4 +1,4 @@
-"""What a request has an engine compile before its first token: the form of the answer, and tools that are enforced.
+"""Finds what a request has an engine compile: answer formats, and tools that are enforced.
 
 Where vLLM 0.32.0 looks for it: `response_format` and `structured_outputs` (chat, completions), `text.format`
 (Responses), `output_config` (Messages), and the parameters of tools that are `strict` or that `tool_choice` requires.

@@ -1,4 +1,4 @@
-"""How much work a body's JSON makes before anything has been parsed, so that no body holds up the event loop.
+"""Weighs the JSON of a body before it is parsed, so that no body holds up the event loop.
 
 orjson reads a megabyte of text in a millisecond, and a megabyte of empty lists in half a second, without giving the
 loop back. A body weighs 12 for each list and object, 3 for each text and key, and 1 for each other value, counted

@@ -1,4 +1,4 @@
-"""What one key's requests may ask for, beneath what any request may (`bounds`)."""
+"""Limits of one key on each of its requests, in addition to those for all (`bounds`)."""
 
 from __future__ import annotations
 

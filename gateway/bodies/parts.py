@@ -1,4 +1,4 @@
-"""What a prompt is made of: messages, their parts, and the images, sounds and films among them. Pure."""
+"""The parts of a prompt: messages, and the images, sounds and films in them. Pure."""
 
 from __future__ import annotations
 

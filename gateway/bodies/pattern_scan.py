@@ -1,4 +1,4 @@
-"""What a regex or a grammar is made of, as far as it costs time to compile. Pure."""
+"""Scans a regex or grammar for what costs time to compile. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said of a prompt before anybody has tokenised it."""
+"""Estimates of a prompt before it is tokenised."""
 
 from __future__ import annotations
 

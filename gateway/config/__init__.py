@@ -1,1 +1,1 @@
-"""Reads gateway.yaml, and reads it again when it changes."""
+"""Settings: gateway.yaml and the key file, read at the start and when they change."""

@@ -1,4 +1,4 @@
-"""gateway.yaml and the key file -> settings. Nothing else in the gateway reads them.
+"""Reads gateway.yaml and the key file into settings. Nothing else in the gateway reads them.
 
 SettingsError   the file, a value in it, or the key file is not usable; one line for each fault
 """

@@ -1,4 +1,4 @@
-"""Sees when gateway.yaml or the key file changes, or SIGHUP comes, and has the gateway take it over as it runs."""
+"""Watches gateway.yaml and the key file, and applies changes, or on SIGHUP, while the gateway runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Reloader:
         self._ended = False
         self._wake = threading.Event()
         self._supervisor = supervisor
-        self._thread = supervisor.thread("reload", self._run)
+        self._thread = supervisor.thread("reloader", self._run)
         self._watched = (
             _Watched(config, self._read_settings),
             _Watched(settings.api_keys_file, self._read_keys),
@@ -85,7 +85,7 @@ class Reloader:
 
     def _reload(self, watched: _Watched) -> None:
         result = "rejected"
-        with self._supervisor.guard("reload"):  # a defect in reading one file must not end the watching
+        with self._supervisor.guard("reloader"):  # a defect in reading one file must not end the watching
             try:
                 watched.read()
             except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The rules for requests, as gateway.yaml has them now: their limits, other names of models, who shares a prefix."""
+"""The settings that each request asks for: limits, aliases, prefix sharing; replaced on a reload."""
 
 from __future__ import annotations
 

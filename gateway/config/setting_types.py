@@ -1,4 +1,4 @@
-"""What gateway.yaml says of requests, and the kinds of values that all of its settings are of."""
+"""Types of settings: limits on requests, CORS, and the kinds of values that all settings share."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ class Cors(Frozen):
             parts = urlsplit(origin)
             if origin != "*" and (not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}".lower()):
                 raise ValueError(
-                    f"'{origin}' is no origin; write https://HOST or https://HOST:PORT, without a path, or *"
+                    f"'{origin}' is not an origin; write https://HOST or https://HOST:PORT, without a path, or *"
                 )
         return origins

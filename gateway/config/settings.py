@@ -1,4 +1,4 @@
-"""What gateway.yaml says, as frozen objects. `loader` reads it."""
+"""The settings of gateway.yaml as frozen objects. `loader` reads them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class MetricsListen(Listen):
             if {"host", "port"} & self.model_fields_set:
                 raise ValueError("give either socket, or host and port")
             if not self.socket.startswith("/") or len(self.socket.encode()) > _LONGEST_SOCKET_PATH:
-                raise ValueError(f"socket: write a whole path of at most {_LONGEST_SOCKET_PATH} bytes, /PATH/NAME.sock")
+                raise ValueError(
+                    f"socket: write an absolute path of at most {_LONGEST_SOCKET_PATH} bytes, /PATH/NAME.sock"
+                )
         return self
 
 
@@ -57,8 +59,8 @@ class Limits(Frozen):
     def _room_for_one_body(self) -> Limits:
         if self.max_body_bytes_in_flight < self.max_body_bytes:
             raise ValueError(
-                f"max_body_bytes_in_flight is {self.max_body_bytes_in_flight}, and one body may have "
-                f"{self.max_body_bytes} (max_body_bytes); write at least that"
+                f"max_body_bytes_in_flight is {self.max_body_bytes_in_flight}, less than max_body_bytes; write at "
+                f"least {self.max_body_bytes}"
             )
         return self
 
@@ -176,10 +178,10 @@ class EngineSettings(Frozen):
 def _socket(url: str) -> str:
     path = url.removeprefix("unix:")
     if not path.startswith("/") or path.startswith("//"):
-        raise ValueError(f"'{_told(url)}' has no whole path; write unix:/PATH/engine.sock")
+        raise ValueError(f"'{_told(url)}' is not an absolute path; write unix:/PATH/engine.sock")
     if len(path.encode()) > _LONGEST_SOCKET_PATH:
         raise ValueError(
-            f"'{_told(url)}' is longer than the {_LONGEST_SOCKET_PATH} bytes that a socket's path may have"
+            f"'{_told(url)}' is longer than the {_LONGEST_SOCKET_PATH} bytes of a socket's path; write a shorter one"
         )
     return url
 
@@ -241,12 +243,12 @@ class Settings(Frozen):
         for alias, model in self.aliases.items():
             if model not in models:
                 raise ValueError(
-                    f"aliases: '{alias}' stands for '{model}', which no engine serves; there are {_list(models)}"
+                    f"aliases: '{alias}' stands for '{model}', which no engine serves; write one of {_list(models)}"
                 )
             if alias in models:
                 raise ValueError(f"aliases: '{alias}' is a model itself; give the alias another name")
             if not alias or "*" in alias[:-1]:
-                raise ValueError(f"aliases: '{alias}': a name, or the beginning of names with '*' at its end")
+                raise ValueError(f"aliases: '{alias}': write a name, or the beginning of names with '*' at its end")
         return self
 
     @model_validator(mode="after")
@@ -261,5 +263,5 @@ class Settings(Frozen):
     def _ports_differ(self) -> Settings:
         other = self.metrics_listen
         if other is not None and not other.socket and 0 != other.port == self.listen.port:
-            raise ValueError(f"metrics_listen: port {self.listen.port} is listen's; give another one")
+            raise ValueError(f"metrics_listen: {self.listen.port} is the port of listen; give another one")
         return self

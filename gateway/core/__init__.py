@@ -1,1 +1,1 @@
-"""What every room stands on: a request's facts, errors, the ticker, supervision."""
+"""The base of all rooms: facts of a request, errors, the ticker, supervision."""

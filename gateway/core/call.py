@@ -1,4 +1,4 @@
-"""What a request asks of an engine, whatever API it came by, and who asks. Plain data."""
+"""`Call`: a request to an engine, in whatever API it came; `Principal`: who asks. Plain data."""
 
 from __future__ import annotations
 

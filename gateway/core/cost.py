@@ -1,4 +1,4 @@
-"""What a request costs an engine, in one number: the service that fairness, limits of work and routing reckon with."""
+"""The cost of a request as one number, which fairness, work limits and routing use."""
 
 from __future__ import annotations
 

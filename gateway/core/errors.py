@@ -1,4 +1,4 @@
-"""Every answer that is the gateway's own and not an engine's.
+"""Errors that the gateway itself answers with.
 
 GatewayError                 anything below; carries status, OpenAI type and code, and perhaps Retry-After
     BadRequest          400  the request cannot be understood; `param` names the field

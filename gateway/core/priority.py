@@ -1,4 +1,4 @@
-"""How urgent a request is, by the names that keys and requests use for it."""
+"""Priorities by name: how urgent a request is."""
 
 from __future__ import annotations
 

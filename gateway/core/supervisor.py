@@ -1,4 +1,4 @@
-"""Keeps what runs for ever running: a defect is told, counted and shown, and the work goes on."""
+"""Supervises background tasks: a failure is logged, counted and shown, and the task goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOLD_EVERY_S = 60.0
 # /health calls a part failing for so long after a failure.
 FAILING_S = 60.0
 # Every name that `guard`, `task` and `thread` are given.
-PARTS = ("access_log", "bookkeeper", "health_checker", "reload", "resolver", "shutdown", "sweeper")
+PARTS = ("access_log", "health_checker", "reloader", "resolver", "shutdown", "store_sync", "ticker")
 _log = logging.getLogger("gateway")
 
 

@@ -73,7 +73,7 @@ class Ticker:
         watched = iter(tuple(self._watched))
         actions = iter(tuple(self._each_tick))
         while True:
-            with self.supervisor.guard("sweeper") as guard:
+            with self.supervisor.guard("ticker") as guard:
                 for one in watched:
                     one.check(now)
                 for action in actions:

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API: vLLM speaks it itself; only errors have to be told in its words."""
+"""Anthropic's Messages API: vLLM speaks it; only errors are translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dialect is."""
+"""`Dialect`: the interface of an API that clients speak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads of a request's fields that say which one is wrong."""
+"""Reads fields of a request body; errors name the field."""
 
 from __future__ import annotations
 

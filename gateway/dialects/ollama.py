@@ -1,4 +1,4 @@
-"""Ollama's API, so that its users change one address: requests and answers are translated to and from OpenAI's."""
+"""Ollama's API: translates requests to OpenAI's API, and answers back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's answer in Ollama's words: one JSON object a line, the last one with counts and times."""
+"""Translates an engine's answer into Ollama's: one JSON object a line, the last with counts and times."""
 
 from __future__ import annotations
 

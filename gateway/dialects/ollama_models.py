@@ -1,4 +1,4 @@
-"""What Ollama's clients are told about the models. Pure."""
+"""The models as Ollama's clients see them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama's request in OpenAI's words. Pure.
+"""Translates Ollama's request into OpenAI's. Pure.
 
 https://github.com/ollama/ollama/blob/main/docs/api.md, api/types.go. What chooses how a model is loaded (num_ctx,
 num_gpu, keep_alive ...) has been decided when the engine was started, and is ignored; so are samplers that vLLM lacks.

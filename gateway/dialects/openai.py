@@ -1,4 +1,4 @@
-"""OpenAI's API: bodies pass as they are, but for the usage that the gateway has to know."""
+"""OpenAI's API: bodies pass unchanged, except that the gateway asks for usage."""
 
 from __future__ import annotations
 

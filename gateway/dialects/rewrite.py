@@ -1,4 +1,4 @@
-"""What the gateway itself puts into a body that otherwise stays as it came."""
+"""Adds fields of the gateway to a body that otherwise passes byte for byte."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The engines: where they are, how they are, how full they are, which of them gets a request."""
+"""The engines and their replicas: addresses, health, load, and which one gets a request."""

@@ -1,4 +1,4 @@
-"""Which engine gets the next request: pure, without clock, socket or state."""
+"""Load balancing: which replica gets the next request. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an address gets requests: closed yes, open no, half-open while a tiny generation is tried. Pure.
+"""The circuit breaker of a replica: closed it gets requests, half-open one token is tried, open it gets none. Pure.
 
 An address begins open: it gets its first request when a token has come back. It opens again when its process is gone,
 when it is frozen, when a trial fails, or when `FAILURES` requests in a row failed there. After that it waits before

@@ -1,4 +1,4 @@
-"""How many requests an engine is given at once, adapted to the queue that it reports. No clock, no I/O.
+"""The adaptive concurrency limit of a replica, from the queue that it reports. No clock, no I/O.
 
 A plan's number of seats is a start: the engine may have fewer for us, or somebody else uses it too. What it cannot run
 waits in its own queue, first come first served, where fairness and priorities end. A short queue there is wanted: a

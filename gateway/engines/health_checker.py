@@ -1,4 +1,4 @@
-"""Asks each engine how it is, once a second, and judges it by what its tokens do.
+"""Health checks: asks each replica once a second, and judges it by its tokens.
 
 An answer of 200 says that a process is there, nothing more: vLLM gives it while its core is frozen and while it
 drains. So whoever comes, or comes back, first has to bring one token (`_try`); an idle engine has to from time to

@@ -1,4 +1,4 @@
-"""How much of an engine's KV cache its requests need, now and at the worst moment to come. No clock, no I/O.
+"""KV cache occupancy of a replica: what its requests need now and at the worst moment to come. No clock, no I/O.
 
 An engine has room for tokens, not for contexts. A request holds its prompt and grows by a token a step until it ends,
 so what counts is the highest sum of the future: requests that are nearly done make room before others have grown. That

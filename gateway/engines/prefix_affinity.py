@@ -1,4 +1,4 @@
-"""Which engine has read the beginning of a prompt before, so that its prefix cache saves reading it again.
+"""Prefix affinity: which replica has the beginning of a prompt in its prefix cache.
 
 A prompt's text is cut into blocks, and each block's number is the checksum of everything up to its end: two prompts
 share as many numbers as they share leading blocks. A bounded memory keeps, for each number, which engines have had

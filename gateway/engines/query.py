@@ -1,4 +1,4 @@
-"""The gateway's own small requests to an engine: one question, one whole answer. Not on the data path."""
+"""The gateway's own small requests to an engine, such as health checks. Not on the data path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model -> addresses of engines: which of them serve it now, and which is best for a request."""
+"""The registry of engines: which replicas serve a model now, and which is best for a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host names -> addresses, looked up again and again: all that are behind a name, so that engines may come and go."""
+"""Resolves host names to addresses, again and again, so that replicas may come and go."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class StallDetector:
     def frozen_for(self, now: float) -> float | None:
         """Seconds since the last sign of life, if the engine is frozen.
 
-        None as well where it never reported anything: then only the time limits of `rate_limits` hold.
+        None as well where it never reported anything: then only the time limits of `limits` (gateway.yaml) hold.
         """
         quiet = now - self._quiet_since
         if not self._busy or self._report is None or quiet < self.patience:

@@ -1,1 +1,1 @@
-"""HTTP/1.1 to both sides: clients' connections and the engines'."""
+"""HTTP/1.1: clients' connections, and connections to engines."""

@@ -1,4 +1,4 @@
-"""Bytes of request bodies that are in memory at once, over all connections. No I/O, no clock.
+"""The memory budget of request bodies over all connections. No I/O, no clock.
 
 A body of known length gets all of its room before it is read, or waits in line without having any; so whoever has room
 needs no more of it, and nobody waits for somebody who waits. One that is sent in chunks takes as it comes, and is

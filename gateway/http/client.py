@@ -1,4 +1,4 @@
-"""The engines' side: one asyncio.Protocol for each connection, and a pool of warm ones for each address."""
+"""HTTP client for engines: one asyncio.Protocol for each connection, and a pool of warm ones for each address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which web pages may ask, and what their browsers have to be told (https://fetch.spec.whatwg.org/#http-cors-protocol).
+"""CORS: which web pages may call the gateway (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
 A browser that is not told so keeps the answer from the page's script. This is no protection of the gateway: a key is
 needed all the same, and cookies play no part.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the client's side, as bytes: what a request is, and how a response head is written. No I/O."""
+"""HTTP/1.1 messages as bytes: what a request is, and how a response head is written. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many connections and requests fit into the files that this process may have open."""
+"""How many connections and requests fit into the limit on open files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes from a client -> requests. httptools parses; the rules it does not have are here. No I/O, no clock."""
+"""Request parser: bytes of a client to requests. httptools parses; further rules are here. No I/O, no clock."""
 
 from __future__ import annotations
 

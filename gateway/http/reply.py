@@ -1,4 +1,4 @@
-"""One answer to one client: written whole, or piece by piece, or broken off."""
+"""The reply to one client: written whole, piece by piece, or broken off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's side: one asyncio.Protocol for each connection, with limits on what a slow or hostile client can do."""
+"""HTTP server for clients: one asyncio.Protocol for each connection, with limits against slow or hostile ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRITE_HIGH, WRITE_LOW = 64 * 1024, 16 * 1024
 # After a refusal the rest of what the client sends is read and dropped for so long; closing at once would
 # make the kernel answer with a reset, and the client might never see why it was refused.
 LINGER_S = 2.0
-# Over `rate_limits.max_connections` so many more are let in, for what needs no key: health checks and scrapes.
+# Over `limits.max_connections` so many more are let in, for what needs no key: health checks and scrapes.
 SPARE_CONNECTIONS = 16
 # They have so long for their heads, in seconds: slow ones must not keep health checks out.
 SPARE_HEADER_S = 1.0

@@ -1,4 +1,4 @@
-"""What the kernel is told about connections, so that it sees a peer that has vanished without a packet."""
+"""Socket options by which the kernel notices a peer that has vanished."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Keys, what each may, what each has used."""
+"""API keys: authentication, rate limits, the key store, usage."""

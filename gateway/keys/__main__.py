@@ -1,6 +1,6 @@
-"""``python -m gateway.keys --store FILE COMMAND``: who may use the gateway, and how much; `_COMMANDS` has all of them.
+"""``python -m gateway.keys --store FILE COMMAND``: manages the API keys of the key store.
 
-Works beside a running gateway, which takes a change over within a second. Exit codes: 0 done, 2 it cannot be.
+Works beside a running gateway, which applies a change within a second. Exit codes: 0 done, 2 refused.
 """
 
 from __future__ import annotations
@@ -153,31 +153,36 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="fullbatch keys",
-        description="Who may use the gateway, and how much.",
+        description="Manage the API keys of the gateway.",
         epilog="Without fullbatch: python -m gateway.keys --store FILE COMMAND, FILE being `store` of gateway.yaml.",
     )
     # Not shown: it belongs to the module's own call, and `fullbatch keys` gives it.
     top.add_argument("--store", type=Path, required=True, metavar="FILE", help=argparse.SUPPRESS)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="for other programs")
+    shared.add_argument("--json", action="store_true", help="print JSON, for other programs")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
-        "create": "a new key, shown once",
-        "list": "all keys",
-        "show": "one key",
-        "change": "other limits for a key; its secret stays",
-        "rotate": "a new secret for a key; the old one stays valid for a while",
-        "revoke": "out at once, for good; running answers are finished",
-        "delete": "a revoked key, out of the list; its usage stays under its name",
+        "create": "make a key; it is shown once",
+        "list": "list all keys",
+        "show": "show one key",
+        "change": "change the limits of a key; its secret stays",
+        "rotate": "make a new secret for a key; the old one stays valid for a while",
+        "revoke": "end a key at once and for good; running answers are finished",
+        "delete": "remove a revoked key from the list; its usage stays under its name",
     }
     for name, text in texts.items():
-        command = commands.add_parser(name, help=text, parents=[shared])
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[shared])
         if name != "list":
-            command.add_argument("name")
+            command.add_argument("name", help="name of the key")
         if name in ("create", "change"):
             _add_terms(command)
     rotate = commands.choices["rotate"]
-    rotate.add_argument("--grace", type=_span, default=_span(GRACE), help=f"how long: 90s, 10m, 2h (default: {GRACE})")
+    rotate.add_argument(
+        "--grace",
+        type=_span,
+        default=_span(GRACE),
+        help=f"time that the old secret stays valid: 90s, 10m, 2h (default: {GRACE})",
+    )
     return top
 
 
@@ -185,16 +190,16 @@ def _add_terms(command: argparse.ArgumentParser) -> None:
     def add(option: str, kind: Callable[[str], Any], metavar: str, text: str) -> None:
         command.add_argument(option, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS)
 
-    add("--expires", _expiry, "WHEN", "30d, 12h, 2027-01-31 (its end, UTC), or none")
-    add("--models", _models, "M,M,…", "only these, or all")
-    add("--requests-per-minute", _limit, "N", "or none")
-    add("--tokens-per-minute", _limit, "N", "prompt and answer; or none")
-    add("--concurrent", _limit, "N", "requests at once, waiting ones included; or none")
-    add("--weight", _weight, "W", "its share against others'; default 1")
-    command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="default normal")
-    add("--max-output-tokens", _limit, "N", "of all answers to one request; or none")
-    add("--max-body-bytes", _limit, "N", "of one request; or none, which is the gateway's own limit")
-    add("--structured", _yes, "yes|no", "answers with a schema or a pattern, strict tools; default yes")
+    add("--expires", _expiry, "WHEN", "when the key ends: 30d, 12h, 2027-01-31 (the end of that day, UTC), or none")
+    add("--models", _models, "M,M,…", "the models that the key may use, or all")
+    add("--requests-per-minute", _limit, "N", "limit, or none")
+    add("--tokens-per-minute", _limit, "N", "limit on prompt and answer tokens, or none")
+    add("--concurrent", _limit, "N", "limit on concurrent requests, waiting ones included, or none")
+    add("--weight", _weight, "W", "share of service, relative to other keys (default: 1)")
+    command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="(default: normal)")
+    add("--max-output-tokens", _limit, "N", "limit on all answers to one request together, or none")
+    add("--max-body-bytes", _limit, "N", "limit on one request's body, or none for the gateway's own limit")
+    add("--structured", _yes, "yes|no", "whether schemas, patterns and strict tools are allowed (default: yes)")
 
 
 def _limit(text: str) -> int | None:
@@ -226,7 +231,7 @@ def _models(text: str) -> tuple[str, ...] | None:
         return None
     models = tuple(name.strip() for name in text.split(","))
     if not all(models):
-        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names with commas between, or all")
+        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names separated by commas, or all")
     if len(models) > MAX_MODELS or not all(name.isprintable() and len(name) <= MAX_MODEL_CHARS for name in models):
         raise argparse.ArgumentTypeError(
             f"write at most {MAX_MODELS} names of at most {MAX_MODEL_CHARS} characters, all of which can be printed"
@@ -248,13 +253,13 @@ def _expiry(text: str) -> float | None:
         try:
             expires = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() + _UNITS_S["d"]
         except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}': there is no such day") from None
+            raise argparse.ArgumentTypeError(f"'{text}': no such day; write one such as 2027-01-31") from None
     else:
         expires = time.time() + _span(text)
     if expires > LATEST:
-        raise argparse.ArgumentTypeError(f"'{text}': is too far away; write a day before the year 9999, or none")
+        raise argparse.ArgumentTypeError(f"'{text}': too far away; write a day before the year 9999, or none")
     if expires <= time.time():
-        raise argparse.ArgumentTypeError(f"'{text}': is not in the future; to end a key now: revoke")
+        raise argparse.ArgumentTypeError(f"'{text}': not in the future; to end a key now, use revoke")
     return expires
 
 

@@ -1,4 +1,4 @@
-"""Header -> Principal, in a time that says nothing about the keys there are."""
+"""Authentication: a header to a `Principal`, in a time that reveals nothing about the keys there are."""
 
 from __future__ import annotations
 

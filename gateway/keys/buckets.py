@@ -1,4 +1,4 @@
-"""What all gateways of a deployment would have to agree on, behind one small interface.
+"""Token buckets and counts by name: the state of rate limits, behind an interface that several gateways could share.
 
 A request asks it many times and must not wait, so the calls are synchronous. An implementation for several replicas
 keeps this one's numbers and exchanges what was added with the others through Valkey beside the data path, some times a

@@ -1,4 +1,4 @@
-"""Tokens by day, key and model: gathered here in memory, written by `store_sync`, reported by `usage`."""
+"""The usage ledger: tokens by day, key and model. Gathered here, written by `store_sync`, reported by `usage`."""
 
 from __future__ import annotations
 

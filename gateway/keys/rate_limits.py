@@ -1,4 +1,4 @@
-"""What each key may: models, requests and tokens a minute, requests at once."""
+"""Enforces a key's limits: models, requests and tokens a minute, concurrent requests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _TOKENS_LEFT = _LEFT.replace(b"{0}", b"tokens")
 class KeyLimits:
     """Token buckets and counts by key. Only ever called from the event loop's thread."""
 
-    def __init__(self, state: Buckets, clock: Callable[[], float]) -> None:
-        self._state = state
+    def __init__(self, buckets: Buckets, clock: Callable[[], float]) -> None:
+        self._buckets = buckets
         self._clock = clock
 
     def permit(self, who: Principal, model: str, structured: bool = False) -> None:
@@ -45,37 +45,37 @@ class KeyLimits:
         who = record.principal
         if who.concurrent is None and who.requests_per_minute is None and who.tokens_per_minute is None:
             return b""
-        state, now = self._state, self._clock()
-        if who.concurrent is not None and state.running(who.name) >= who.concurrent:
+        buckets, now = self._buckets, self._clock()
+        if who.concurrent is not None and buckets.running(who.name) >= who.concurrent:
             # Nobody knows when one of them ends.
             raise self._refusal(who, "concurrent", f"{who.concurrent} requests at once", 1.0)
         self._take(record, now)
         if who.concurrent is not None:
-            state.enter(who.name)
+            buckets.enter(who.name)
         return self._headers(who, now)
 
     def leave(self, record: RequestRecord) -> None:
         """A request that was let in has ended: what it was charged is set right by what it has used."""
         who, usage = record.principal, record.usage
         if who.concurrent is not None:
-            self._state.leave(who.name)
+            self._buckets.leave(who.name)
         if who.tokens_per_minute is None:
             return
         used = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
-        self._state.correct(_tokens(who), used - record.charged, who.tokens_per_minute, self._clock())
+        self._buckets.correct(_tokens(who), used - record.charged, who.tokens_per_minute, self._clock())
 
     def _take(self, record: RequestRecord, now: float) -> None:
         """Of both buckets or of neither."""
         who, call = record.principal, record.call
-        state, requests, tokens = self._state, who.requests_per_minute, who.tokens_per_minute
-        if requests is not None and (wait := state.take(_requests(who), 1, requests, now)):
+        buckets, requests, tokens = self._buckets, who.requests_per_minute, who.tokens_per_minute
+        if requests is not None and (wait := buckets.take(_requests(who), 1, requests, now)):
             raise self._refusal(who, "requests_per_minute", f"{requests} requests a minute", wait)
         if tokens is None:
             return
         charged = call.prompt_tokens + call.expected_output
-        if wait := state.take(_tokens(who), charged, tokens, now):
+        if wait := buckets.take(_tokens(who), charged, tokens, now):
             if requests is not None:
-                state.correct(_requests(who), -1, requests, now)
+                buckets.correct(_requests(who), -1, requests, now)
             raise self._refusal(who, "tokens_per_minute", f"{tokens} tokens a minute", wait)
         record.charged = charged
 
@@ -92,10 +92,10 @@ class KeyLimits:
         """What is left of the limits a minute. The names are OpenAI's; reset is when all of a limit is there again."""
         lines = b""
         if (limit := who.requests_per_minute) is not None:
-            missing = self._state.missing(_requests(who), now)
+            missing = self._buckets.missing(_requests(who), now)
             lines = _REQUESTS_LEFT % (limit, _left(limit, missing), duration(missing))
         if (limit := who.tokens_per_minute) is not None:
-            missing = self._state.missing(_tokens(who), now)
+            missing = self._buckets.missing(_tokens(who), now)
             lines += _TOKENS_LEFT % (limit, _left(limit, missing), duration(missing))
         return lines
 

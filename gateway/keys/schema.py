@@ -1,4 +1,4 @@
-"""The key store's tables, and how a file of an earlier version becomes one of today's.
+"""The key store's tables, and the migration of a file of an earlier version.
 
 SQLite keeps the version in the file (``PRAGMA user_version``). Version 0 is every store of before there were any.
 

@@ -1,4 +1,4 @@
-"""Usage that could not be written when the gateway stopped: a file beside the store, added to it at the next start.
+"""The spill file: usage that could not be written at the stop, added to the store at the next start.
 
 A file is one line of JSON. It is added exactly once: its id goes into the store in the transaction that adds its sums,
 and a file whose id is there is only taken away. `make_room` holds some disk back, so that a full one has room for it.

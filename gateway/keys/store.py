@@ -1,4 +1,4 @@
-"""The key store: one SQLite file with keys and usage. Keys are in it only as SHA-256 digests, so it opens no door.
+"""The key store: one SQLite file with keys and usage. It has keys as SHA-256 digests; the file alone grants no access.
 
 A plain digest is right for these keys and would be wrong for passwords: see docs/decisions/0007-keys-and-usage.md.
 
@@ -118,7 +118,7 @@ class KeyStore:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             if not path.is_file():
-                raise StoreError(f"{path}: is no regular file; give one, or a name that is free")
+                raise StoreError(f"{path}: is not a regular file; give one, or a name that is free")
             self.connection = _connected(path, busy_s)
 
     def close(self) -> None:
@@ -132,13 +132,13 @@ class KeyStore:
         """
         if not NAME.fullmatch(name) or name in RESERVED_NAMES:
             raise StoreError(
-                f"'{name}': not a name for a key; letters, digits, '.', '_' and '-', at most 64, not 'other'"
+                f"'{name}': write a name of letters, digits, '.', '_' and '-', at most 64, and not 'other'"
             )
         key = new_key()
         columns = ("name", "digest", "created", *TERMS)
         with self._told():
             if self._has_usage(name) and name not in {key.name for key in self.keys()}:
-                raise StoreError(f"'{name}': usage of another key stands under that name; choose another name")
+                raise StoreError(f"'{name}': that name holds the usage of a deleted key; choose another name")
             try:
                 self.connection.execute(
                     f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
@@ -213,7 +213,7 @@ class KeyStore:
         """
         found = [key for key in self.keys() if key.name == name]
         if not found:
-            raise StoreError(f"'{name}': no key of that name; see list")
+            raise StoreError(f"'{name}': no key of that name; `list` shows the names")
         return found[0]
 
     def keys(self) -> list[StoredKey]:

@@ -1,4 +1,4 @@
-"""The thread that has the key store's file: it writes what was used, and sees when keys were changed.
+"""The thread that owns the key store: it writes usage and notices changed keys.
 
 Both in one thread with one connection, because SQLite tells a connection of the others' writes only: what is written
 here does not look like a change of the keys.
@@ -77,7 +77,7 @@ class StoreSync:
         self._waiting = _Batch()
         self._spilled = True
         self._ended = False
-        self._thread = supervisor.thread("bookkeeper", self._run)
+        self._thread = supervisor.thread("store_sync", self._run)
         self._version = store.version()
         self.failures = 0
         self._failing: set[_Kind] = set()

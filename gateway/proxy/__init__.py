@@ -1,1 +1,1 @@
-"""One request from its body to its bill."""
+"""One generation request, from its body to its usage."""

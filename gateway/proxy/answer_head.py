@@ -1,4 +1,4 @@
-"""The head of an engine's answer: whether an answer follows, and what it comes to if none does. Pure."""
+"""Judges the head of an engine's answer: whether an answer follows, else which error it is. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exchange with one engine: the request to it, and the engine told when the client has gone."""
+"""One exchange with one engine: sends the request, and cancels it when the client has gone."""
 
 from __future__ import annotations
 

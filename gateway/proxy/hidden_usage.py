@@ -1,4 +1,4 @@
-"""Leaves out the usage event that the gateway asked for and the client did not. No I/O.
+"""Removes the usage event that the gateway asked for and the client did not. No I/O.
 
 vLLM writes `system_fingerprint` into the last event of a stream only: asked for usage, that is the usage event and no
 more the one with the finish reason. So that one waits for the next, which comes at once, and gets the fingerprint.

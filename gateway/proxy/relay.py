@@ -1,4 +1,4 @@
-"""An engine's answer on its way to the client, byte by byte."""
+"""Relays an engine's answer to the client, byte by byte."""
 
 from __future__ import annotations
 

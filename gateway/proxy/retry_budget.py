@@ -1,4 +1,4 @@
-"""How many requests may be sent a second time: a share of all, so that retries cannot double the load. No clock."""
+"""The retry budget: a share of all requests, so that retries cannot double the load. No clock."""
 
 from __future__ import annotations
 

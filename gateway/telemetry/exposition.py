@@ -68,11 +68,11 @@ class Exposition:
         gone = CounterMetricFamily("gateway_client_disconnects", "Clients that left before the end of their answer.")
         gone.add_metric([], metrics.disconnects)
         yield gone
-        text = "Clients that left, by where their request was: in the queue, waiting for its first byte, streaming."
+        text = "Clients that left, by the stage of their request: queued, waiting for the first byte, streaming."
         yield self._counter("gateway_cancelled", text, ("stage",), _singles(metrics.cancellations))
         text = "Requests refused with 429, by the limit that refused them."
         yield self._counter("gateway_limited", text, ("reason",), _singles(metrics.limited))
-        text = "Tokens that engines have read and written; cached_prompt is part of prompt."
+        text = "Tokens that engines have read and written; cached_prompt is a part of prompt."
         yield self._counter("gateway_tokens", text, ("model", "kind"), metrics.tokens)
         text = "Streams: from the request's head to the engine's first event."
         yield self._histogram("gateway_time_to_first_token_seconds", text, _WHERE, metrics.ttft)
@@ -99,11 +99,11 @@ class Exposition:
         running: dict[tuple[str, ...], float] = {}
         for key, count in sources.admission.running_by_key.items():
             running[(label(key),)] = running.get((label(key),), 0) + count
-        yield self._gauge("gateway_key_running", "Requests that engines have, by key.", ("key",), running)
+        yield self._gauge("gateway_key_running", "Requests in flight to engines, by key.", ("key",), running)
         # No use of a key, so it takes no label away from those in use; the next ones to end are those to know of.
         ends = sorted((who.expires, name) for name, who in active.items() if who.expires is not None)
         expiries = {(name,): expires for expires, name in ends[:MAX_KEYS]}
-        text = "Unix time at which a key that is valid now ends."
+        text = "Unix time at which a valid key expires."
         yield self._gauge("gateway_key_expiry_timestamp_seconds", text, ("key",), expiries)
         text = (
             "Jain's index of service over the keys that waited all through the last minute, of those with the most "
@@ -116,16 +116,16 @@ class Exposition:
         waiting = admission.waiting()
         depth = {(model,): float(sum(waiting.get(model, {}).values())) for model in models}
         yield self._gauge("gateway_queue_depth", "Requests in the queue.", ("model",), depth)
-        text = "Seconds from the end of the request to its place on an engine; 0 for those that did not wait."
+        text = "Seconds that requests waited in the queue for a slot; 0 for those that did not wait."
         waits = {(model,): histogram for model, histogram in self._sources.metrics.wait.items()}
         yield self._histogram("gateway_queue_wait_seconds", text, ("model",), waits)
         limits = {(model,): float(admission.limit(model)) for model in models}
         text = "Requests that may be in the engines at once."
         yield self._gauge("gateway_admission_limit", text, ("model",), limits)
         running = {(model,): float(admission.running[model]) for model in models}
-        yield self._gauge("gateway_requests_running", "Requests that engines have.", ("model",), running)
+        yield self._gauge("gateway_requests_running", "Requests in flight to engines.", ("model",), running)
         rates = {(model,): admission.drain_rate(model) for model in models}
-        text = "Requests that have left the engines a second, over the last 10 s."
+        text = "Requests per second that ended in the engines, over the last 10 s."
         yield self._gauge("gateway_drain_rate_requests_per_second", text, ("model",), rates)
 
     def _engines(self) -> Iterator[Metric]:
@@ -133,30 +133,30 @@ class Exposition:
         labels = ("engine_name", "address")
         replicas = {(replica.engine.name, replica.label): replica for replica in registry.replicas()}
         up = {where: float(replica.state == "up") for where, replica in replicas.items()}
-        yield self._plain_gauge("gateway_engine_up", "1 if this address takes requests.", labels, up)
+        yield self._plain_gauge("gateway_engine_up", "1 if this replica gets requests.", labels, up)
         in_flight = {where: float(replica.in_flight) for where, replica in replicas.items()}
-        text = "Requests that this address has."
+        text = "Requests in flight to this replica."
         yield self._gauge("gateway_engine_requests_in_flight", text, labels, in_flight)
-        text = "0 takes requests, 1 a tiny generation is being tried, 2 takes none until that has come back."
+        text = "Circuit breaker: 0 closed, 1 half-open (probing with one token), 2 open."
         breakers = {where: float(replica.circuit_breaker.state) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_breaker_state", text, labels, breakers)
         stuck = {where: float(bool(replica.structured_stuck)) for where, replica in replicas.items()}
-        text = "1 if structured output is stuck there while plain requests go on."
+        text = "1 if structured output of this replica is stuck while plain requests go on."
         yield self._gauge("gateway_structured_output_stuck", text, labels, stuck)
-        text = "Requests that this address is given at once, adapted to what it reports."
+        text = "Adaptive concurrency limit: requests that this replica is sent at once."
         limits = {where: float(replica.limit) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_limit", text, labels, limits)
-        text = "KV-cache tokens that the requests of this address are expected to come to at most."
+        text = "KV-cache tokens that this replica's requests are expected to reach at most."
         now = max((replica.pool.now() for replica in replicas.values()), default=0.0)
         peaks = {where: replica.occupancy.peak(now) for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_kv_peak_tokens", text, labels, peaks)
-        text = "KV-cache tokens that they may come to: not what others have, nor what is kept free after preemptions."
+        text = "KV-cache tokens that they may reach: without what others use and what is kept free after preemptions."
         usable = {where: replica.occupancy.usable for where, replica in replicas.items()}
         yield self._gauge("gateway_engine_kv_usable_tokens", text, labels, usable)
-        text = "Requests with a prompt of 512 bytes or a session, by whether they went to the engine that knows it."
+        text = "Requests with a prompt of 512 bytes or a session, by whether they went to the replica that knows it."
         yield self._counter("gateway_affinity", text, ("result",), _singles(registry.affinity.results))
         retries = {(engine.name,): float(self._sources.metrics.retries[engine.name]) for engine in registry.engines}
-        text = "Requests that were taken from this engine to another."
+        text = "Requests that were retried on another engine."
         yield self._counter("gateway_retries", text, ("engine_name",), retries)
         for field, text in _PLANNED.items():
             values = {(engine.name,): float(getattr(engine, field)) for engine in registry.engines}
@@ -170,12 +170,12 @@ class Exposition:
         yield self._plain_gauge("gateway_event_loop_lag_seconds", text, (), {(): sources.ticker.lag})
         connections = {(): float(sources.connections())}
         yield self._gauge("gateway_connections", "Client connections that are open.", (), connections)
-        text = "Writes of usage to the key store that failed; what they held is kept and tried again."
+        text = "Failed writes of usage to the key store; the usage is kept and tried again."
         yield self._counter("gateway_ledger_write_failures", text, (), {(): float(sources.ledger_failures())})
         failures = {(name,): float(part.failures) for name, part in sources.ticker.supervisor.parts.items()}
-        text = "Times that a part of the gateway that runs for ever has failed by a defect and gone on."
+        text = "Failures of background tasks of the gateway; the task goes on."
         yield self._counter("gateway_task_failures", text, ("task",), failures)
-        text = "Times that a changed gateway.yaml or key file was read, by what became of it."
+        text = "Reloads of a changed gateway.yaml or key file, by result."
         yield self._counter("gateway_config_reloads", text, ("result",), _singles(sources.metrics.reloads))
         text = "Always 1; the label says which version."
         yield self._plain_gauge("gateway_build_info", text, ("version",), {(sources.version,): 1.0})
@@ -207,7 +207,7 @@ class Exposition:
         return family
 
     def _plain_gauge(self, name: str, text: str, labels: tuple[str, ...], values: Mapping[Where, float]) -> Metric:
-        """One that never had the label `deployment`; dashboards and alerts know it so."""
+        """A gauge without the label `deployment`."""
         family = GaugeMetricFamily(name, text, labels=labels)
         for where, value in values.items():
             family.add_metric(where, value)

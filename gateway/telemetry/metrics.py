@@ -1,4 +1,4 @@
-"""What happened since the start, as plain numbers; `exposition` turns them into Prometheus text.
+"""Counters and histograms as plain numbers; `exposition` turns them into Prometheus text.
 
 Label values come from the configuration, the key store or the sets below, never from what a client sent.
 """

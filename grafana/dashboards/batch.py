@@ -1,4 +1,4 @@
-"""Is the batch full? Is the KV cache the limit? And so: more KV memory, a bigger batch, or another GPU?"""
+"""Batch and KV cache: is the batch or the cache full, and what would more users need?"""
 
 from dataclasses import replace
 

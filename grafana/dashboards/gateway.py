@@ -1,4 +1,4 @@
-"""Keys, fairness, limits, retries, cancellations, and whether the gateway itself is the limit."""
+"""Gateway: keys, fairness, limits, retries, cancellations, and its own CPU time."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the cards and the machine do: memory, power, heat, throttling, processor, disk, energy per million tokens."""
+"""Hardware: memory, power, heat and throttling of GPUs and machine, energy per million tokens."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Is it well? Who is served, how fast, what fails, who waits."""
+"""Overview: who is served, how fast, what fails, who waits."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Gateway queue, engine queue, prefill, decode: which of them does a person wait for?"""
+"""Where time goes: gateway queue, engine queue, prefill or decode?"""
 
 from dataclasses import replace
 

@@ -1,1 +1,1 @@
-"""Numbers from records: metrics, intervals, targets, verdict. Pure."""
+"""Analysis: numbers from records, intervals, targets, verdict. Pure."""

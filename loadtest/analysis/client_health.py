@@ -1,4 +1,4 @@
-"""Is the client itself fast enough to be believed? A 10 ms ticker, its CPU share, and how late it sends."""
+"""Client health: a 10 ms ticker, CPU share and lateness say whether the client is fast enough to be believed."""
 
 from __future__ import annotations
 

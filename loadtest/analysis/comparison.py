@@ -1,4 +1,4 @@
-"""Several sides of one run: the first against each other one, stage by stage, and where the other one wins."""
+"""Compares the first side of a run with each other side, stage by stage."""
 
 from __future__ import annotations
 

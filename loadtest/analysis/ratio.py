@@ -1,4 +1,4 @@
-"""Two points side by side: by how many times one is better, and whether they may be compared at all. Pure."""
+"""The ratio of two points: by how many times one is better, and whether they may be compared at all. Pure."""
 
 from __future__ import annotations
 

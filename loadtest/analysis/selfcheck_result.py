@@ -1,4 +1,4 @@
-"""What a self check found, as it is kept in a file and in a report."""
+"""The result of a self check, as it is kept in a file and in a report."""
 
 from __future__ import annotations
 

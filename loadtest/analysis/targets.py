@@ -52,11 +52,13 @@ class _TargetEntry(BaseModel):
     @model_validator(mode="after")
     def _bounds_fit(self) -> Self:
         if [self.below, self.at_least, self.times_better].count(None) != 2:
-            raise ValueError("exactly one of 'below', 'at_least' and 'times_better' is expected")
+            raise ValueError("write exactly one of 'below', 'at_least' and 'times_better'")
         if bool(self.baseline) != (self.times_better is not None):
-            raise ValueError("'times_better' and 'baseline', the name of a side to compare with, go together")
+            raise ValueError(
+                "'times_better' and 'baseline' (the side to compare with) go together; write both or neither"
+            )
         if self.baseline and self.baseline == self.side:
-            raise ValueError(f"'side' and 'baseline' are both '{self.side}'; two sides are needed")
+            raise ValueError(f"'side' and 'baseline' are both '{self.side}'; name two sides")
         return self
 
     def target(self) -> PerformanceTarget:
@@ -89,7 +91,7 @@ class _Content(BaseModel):
         names = [entry.name for entry in self.targets]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
-            raise ValueError(f"targets: two are named '{twice}'")
+            raise ValueError(f"targets: two are called '{twice}'; give each another name")
         return self
 
 
@@ -105,7 +107,7 @@ def read_target_file(path: Path) -> TargetFile:
     """Raises UsageProblem with the file and the places in it."""
     content = load_yaml(path, "--target")
     if not isinstance(content, dict) or content.get("version") != 1:
-        raise UsageProblem(f"--target {path}: 'version: 1' and a list 'targets' are expected")
+        raise UsageProblem(f"--target {path}: write 'version: 1' and a list 'targets'")
     try:
         found = _Content.model_validate(content)
     except ValidationError as error:

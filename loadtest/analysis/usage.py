@@ -1,4 +1,4 @@
-"""Tokens as the engine counted them: the sums of what `usage` said at the end of each answer. Pure."""
+"""Sums of tokens as the engine counted them, from `usage` at the end of each answer. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From numbers and targets to one sentence and an exit code. Pure."""
+"""The verdict: from numbers and targets to one sentence and an exit code. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments, exit codes, and everything that is printed."""
+"""The load test's commands: exit codes, and everything that is printed."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def _compare(options: argparse.Namespace) -> int:
     names = [side.name for side in sides]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UsageProblem(f"two sides are called '{twice}'")
+        raise UsageProblem(f"two sides are called '{twice}'; give each another name")
     if len(sides) < 2:
-        raise UsageProblem("compare: two or more sides are needed; for one server there is `run`")
+        raise UsageProblem("compare: name two or more sides; to measure one server use `run`")
     return _measure(_config(options, sides), options)
 
 
@@ -206,7 +206,7 @@ def _table(options: argparse.Namespace) -> int:
     short = names if len(set(names)) == len(names) else [str(path) for path in options.reports]
     twice = next((name for name in short if short.count(name) > 1), None)
     if twice:
-        raise UsageProblem(f"the report {twice} is there twice")
+        raise UsageProblem(f"the report {twice} is named twice; name it once")
     read = {name: document.read_json(path) for name, path in zip(short, options.reports, strict=True)}
     for path, content in zip(options.reports, read.values(), strict=True):
         with document.of_reports(path):

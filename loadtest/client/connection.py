@@ -75,11 +75,11 @@ def server_at(base_url: str, api_key: str | None, **timeouts: Unpack[Patience]) 
     """Reads a base URL such as http://127.0.0.1:8080 (a final /v1 is accepted). ValueError when it is not one."""
     parts = urlsplit(base_url)
     if "@" in base_url:  # it is not sent, and messages and reports would repeat it
-        raise ValueError("the address has a user or a password before its host; give http://HOST:PORT alone")
+        raise ValueError("the address has a user or a password before its host; give only http://HOST:PORT")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"'{base_url}' is not an http:// or https:// address")
+        raise ValueError(f"'{base_url}' is not an http:// or https:// address; write one such as http://127.0.0.1:8080")
     if parts.path.rstrip("/") not in ("", "/v1"):
-        raise ValueError(f"'{base_url}' has a path; give only the address, for example http://127.0.0.1:8080")
+        raise ValueError(f"'{base_url}' has a path; give only the address, such as http://127.0.0.1:8080")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return Server(parts.hostname, port, parts.scheme == "https", api_key, **timeouts)
 

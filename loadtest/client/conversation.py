@@ -1,4 +1,4 @@
-"""One conversation as it goes on: its messages, which grow by every answer, and the request of each turn."""
+"""One conversation: its messages, which grow by every answer, and the request of each turn."""
 
 from __future__ import annotations
 

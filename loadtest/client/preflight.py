@@ -1,4 +1,4 @@
-"""Before a run: is the server there, does it take the key, has it the model, and how many words make a token?"""
+"""Checks before a run: the server answers, takes the key, has the model; measures tokens per word."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_model(server: Server, base_url: str, model: str) -> str:
     if not model and len(names) == 1:
         return names[0]
     if not model and names:
-        raise UsageProblem(f"--model: say which; {base_url} serves: {one_line(', '.join(names))}")
+        raise UsageProblem(f"--model: name one; {base_url} serves: {one_line(', '.join(names))}")
     if model not in names:
         served = one_line(", ".join(names) or "nothing")
         raise UsageProblem(f"--model: '{model}' is not served at {base_url}; it serves: {served}")
@@ -50,12 +50,14 @@ def served_models(server: Server, base_url: str) -> list[str]:
     """The names in /v1/models. ServerProblem when they cannot be had."""
     status, body = _get(server, base_url, "/v1/models")
     if status in (401, 403):
-        raise ServerProblem(f"{base_url}: the key was refused (HTTP {status}); give the right one by --api-key-file")
+        raise ServerProblem(f"{base_url}: the key was refused (HTTP {status}); give a valid one with --api-key-file")
     if status != 200:
         raise ServerProblem(f"{base_url}/v1/models: HTTP {status}: {body_message(body)}")
     names = _model_names(body)
     if names is None:
-        raise ServerProblem(f"{base_url}/v1/models: the answer is not an OpenAI model list")
+        raise ServerProblem(
+            f"{base_url}/v1/models: not an OpenAI model list; give the address of an OpenAI-compatible server"
+        )
     return names
 
 

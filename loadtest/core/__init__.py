@@ -1,1 +1,1 @@
-"""What every room needs: errors, files, text fit to be shown. It knows nothing of load tests."""
+"""The base of all rooms: errors, files, text that is safe to show."""

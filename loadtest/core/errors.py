@@ -1,4 +1,4 @@
-"""What ends a run before it has a result.
+"""Errors that end a run before it has a result.
 
 LoadtestError
     UsageProblem     an argument or a file is wrong                          exit 2

@@ -1,1 +1,1 @@
-"""What the engines say of themselves while a run lasts: their /metrics and processes, sampled beside the client."""
+"""Samples the engines' /metrics and processes during a run."""

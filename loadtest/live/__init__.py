@@ -1,1 +1,1 @@
-"""Numbers while a run lasts: Locust's page and Prometheus."""
+"""Live numbers during a run: Locust's page and Prometheus."""

@@ -1,4 +1,4 @@
-"""Which `Host` a request to Locust's page may name. Pure.
+"""Checks the `Host` of a request to Locust's page against those that are allowed. Pure.
 
 A page on another site can have its own name point at this machine (DNS rebinding). Its requests then carry a Host and
 an Origin that agree, so agreement proves nothing: the name has to be one that this page was told of.
@@ -71,7 +71,7 @@ def told(text: str, bound: str = "") -> tuple[Authority, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if authority(word) is None:
-            raise UsageProblem(f"'{word}' is not a host such as box.lan, box.lan:8089 or [fd00::1]")
+            raise UsageProblem(f"'{word}' is not a host; write one such as box.lan, box.lan:8089 or [fd00::1]")
     if bound not in _ANY:
         words.append(f"[{bound}]" if ":" in bound else bound)
     return tuple(found for word in words if (found := authority(word)) is not None)

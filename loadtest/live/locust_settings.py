@@ -1,4 +1,4 @@
-"""What the locustfile needs to know.
+"""Options of the locustfile.
 
 FULLBATCH_HOST, FULLBATCH_MODEL, FULLBATCH_KEY_FILE and FULLBATCH_WEB_HOSTS are the defaults of Locust's own --host and
 of --model, --api-key-file and --web-host-allowed, so an argument, or a field of the web UI, wins over them.
@@ -53,24 +53,26 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         type=_hosts,
         default=environment.get("FULLBATCH_WEB_HOSTS", ""),
         include_in_web_ui=False,
-        help="Hosts by which browsers may ask for this page beside loopback: with commas between, perhaps with a port",
+        help="Hosts besides loopback by which browsers may ask for this page, separated by commas; a port is optional",
     )
     parser.add_argument(
-        "--workload", default="seed", choices=names(), help="What is asked for: loadtest/workload/shipped/"
+        "--workload", default="seed", choices=names(), help="Workload: a file of loadtest/workload/shipped/"
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=0, help="Output tokens of every answer; 0: as the workload says"
+        "--max-tokens", type=int, default=0, help="Length of every answer in tokens; 0: from the workload"
     )
     parser.add_argument(
         "--prompt-tokens", "--prompt-words", type=int, default=0,
-        help="About the length of every prompt; 0: as the workload says",
+        help="Approximate length of every prompt in tokens; 0: from the workload",
     )  # fmt: skip
     for option in source_options():  # not in the form either: such a file of this machine would be sent to any host
         parser.add_argument(
             option.flag, type=option.read, metavar=option.metavar, help=option.help, include_in_web_ui=False
         )
-    parser.add_argument("--steps", default="1,5,10,50", help="Users of each step, up to the number of users")
-    parser.add_argument("--stage-seconds", type=int, default=30, help="Seconds of each step")
+    parser.add_argument(
+        "--steps", default="1,5,10,50", help="Number of users at each step, up to the number of users above"
+    )
+    parser.add_argument("--stage-seconds", type=int, default=30, help="Length of each step in seconds")
 
 
 def _hosts(text: str) -> str:
@@ -91,7 +93,7 @@ def stage_shape(options: Namespace) -> StageShape:
 def servers_and_requests(host: str | None, options: Namespace) -> tuple[tuple[Server, ...], ChatRequests]:
     """Whom (once for each key) and what users ask. UsageProblem or ServerProblem, in one line, when that cannot be."""
     if not host:
-        raise UsageProblem("no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080")
+        raise UsageProblem("no host; give --host or FULLBATCH_HOST, such as http://127.0.0.1:8080")
     source = _source(_chosen(options))
     keys = _keys(host, options)
     if source.keys > len(keys):

@@ -1,4 +1,4 @@
-"""What Locust's page climbs: from its form's fields, or the command line's, to the users of each moment. Pure."""
+"""The users of each moment in Locust's page, from its form or the command line. Pure."""
 
 from __future__ import annotations
 

@@ -172,7 +172,9 @@ def read_json(place: Path) -> dict[str, Any]:
         raise UsageProblem(f"{path}: not a JSON report: {error}") from error
     found = report.get("schema") if isinstance(report, dict) else None
     if found != SCHEMA:
-        raise UsageProblem(f"{path}: schema is {one_line(repr(found), 60)}, this program reads '{SCHEMA}'")
+        raise UsageProblem(
+            f"{path}: schema is {one_line(repr(found), 60)}, only '{SCHEMA}' can be read; run the load test again"
+        )
     missing = sorted(_PARTS - report.keys())
     if missing:
         raise UsageProblem(f"{path}: not a whole report, it has no {', '.join(missing)}; run the load test again")

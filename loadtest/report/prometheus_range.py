@@ -1,4 +1,4 @@
-"""What the engines did over a run's time, from Prometheus' range API: for reports of engines that were not sampled."""
+"""Reads batch and KV use over a run's time from Prometheus, for engines that were not sampled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def sampled(report: Mapping[str, Any], where: str) -> dict[str, Any]:
     series = {name: _range(url, query, (begin, end, step)) for name, query in _QUERIES.items()}
     moments = sorted({at for values in series.values() for at in values})
     if not moments:
-        raise UsageProblem(f"--prometheus {url}: it has no vLLM series for the time of this run")
+        raise UsageProblem(
+            f"--prometheus {url}: no vLLM series for the time of this run; give the one that watched these engines"
+        )
     blank = dict.fromkeys((*_QUERIES, *_NOT_ASKED))
     taken = [
         {**blank, "at_s": at - begin, "side": side, **{name: values.get(at) for name, values in series.items()}}
@@ -54,12 +56,12 @@ def _split(where: str, sides: list[str]) -> tuple[str, str]:
     side, equals, url = where.partition("=")
     if not equals or "/" in side:
         if len(sides) > 1:
-            raise UsageProblem(f"--prometheus {where}: say of which side, SIDE=ADDRESS ({', '.join(sides)})")
+            raise UsageProblem(f"--prometheus {where}: name the side it belongs to: SIDE=ADDRESS ({', '.join(sides)})")
         side, url = sides[0], where
     if side not in sides:
         raise UsageProblem(f"--prometheus {where}: no side '{side}' (there are {', '.join(sides)})")
     if not url.startswith(("http://", "https://")):
-        raise UsageProblem(f"--prometheus {where}: an address such as http://127.0.0.1:9090 is expected")
+        raise UsageProblem(f"--prometheus {where}: write an address such as http://127.0.0.1:9090")
     return side, url.rstrip("/")
 
 
@@ -78,4 +80,6 @@ def _range(url: str, query: str, when: tuple[float, float, float]) -> dict[float
     except (OSError, http.client.HTTPException) as error:
         raise ServerProblem(f"--prometheus {url}: cannot be reached: {' '.join(str(error).split())}") from error
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise ServerProblem(f"--prometheus {url}: the answer is not Prometheus' ({error!r})") from error
+        raise ServerProblem(
+            f"--prometheus {url}: the answer is not Prometheus' ({error!r}); give the address of a Prometheus"
+        ) from error

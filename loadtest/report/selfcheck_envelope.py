@@ -1,4 +1,4 @@
-"""Was a run inside the region in which the client's own error was checked? Pure."""
+"""Checks whether a run lies inside what the self check covered. Pure."""
 
 from __future__ import annotations
 

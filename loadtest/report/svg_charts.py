@@ -1,4 +1,4 @@
-"""The geometry of the report's charts. Pure: numbers in, coordinates out; templates/chart.svg.j2 draws them."""
+"""Geometry of the report's charts: numbers in, coordinates out. Pure; templates/chart.svg.j2 draws them."""
 
 from __future__ import annotations
 

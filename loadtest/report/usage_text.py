@@ -1,4 +1,4 @@
-"""A stage's usage in words: tokens of prompts, of them cached, and of completions, as the engine counted them."""
+"""A stage's usage in words: prompt, cached and completion tokens, as the engine counted them."""
 
 from __future__ import annotations
 

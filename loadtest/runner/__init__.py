@@ -1,1 +1,1 @@
-"""A run: users, stages, processes, from the first check to the finished data."""
+"""One run: users, stages, processes, from the first check to the finished data."""

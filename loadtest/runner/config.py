@@ -1,4 +1,4 @@
-"""What a run was asked to do: frozen, checked, and written into the report."""
+"""The configuration of a run: frozen, checked, and written into the report."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_side(text: str) -> ServerSide:
     url, *parts = rest.split(",")
     if not _NAME.fullmatch(name) or not url:
         raise UsageProblem(
-            f"'{text}': a side is name=url[,model=…,key-file=…,metrics=…,pid=…], name of a-z, 0-9, - and _"
+            f"'{text}': write name=url[,model=…,key-file=…,metrics=…,pid=…], with a name of a-z, 0-9, - and _"
         )
     values: dict[str, list[str]] = {known: [] for known in ("model", "key-file", "metrics", "pid", "meta")}
     for part in parts:
@@ -89,9 +89,9 @@ def read_side(text: str) -> ServerSide:
         values[option].append(value)
     twice = [option for option in ("model", "key-file", "meta") if len(values[option]) > 1]
     if twice:
-        raise UsageProblem(f"side {name}: {twice[0]} is there twice")
+        raise UsageProblem(f"side {name}: {twice[0]} is given twice; give it once")
     if not all(pid.isdecimal() and int(pid) > 0 for pid in values["pid"]):
-        raise UsageProblem(f"side {name}: pid={','.join(values['pid'])}: a whole number above 0 is expected")
+        raise UsageProblem(f"side {name}: pid={','.join(values['pid'])}: write a whole number above 0")
     return ServerSide(
         name=name,
         base_url=url,
@@ -123,9 +123,11 @@ def read_keys(path: Path | None, option: str = "--api-key-file") -> tuple[str | 
 def checked_keys(keys: Sequence[str], where: str) -> tuple[str | None, ...]:
     """UsageProblem for what can be no key. The key itself is not in it."""
     if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
-        raise UsageProblem(f"{where}: a key holds a blank or a character no key can have")
+        raise UsageProblem(
+            f"{where}: a key has a blank or a character that no key can have; write one key on each line"
+        )
     if not keys:
-        raise UsageProblem(f"{where}: no key in it; one key on a line of its own is expected")
+        raise UsageProblem(f"{where}: no key in it; write one key on each line")
     return tuple(keys)
 
 
@@ -137,5 +139,5 @@ def read_meta(path: Path | None) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # not JSON, a number of 5,000 digits, 10,000 brackets
         raise UsageProblem(f"--meta {path}: not JSON: {error}") from error
     if not isinstance(meta, dict):
-        raise UsageProblem(f"--meta {path}: a JSON object is expected")
+        raise UsageProblem(f"--meta {path}: write a JSON object")
     return meta

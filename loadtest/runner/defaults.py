@@ -1,4 +1,4 @@
-"""What a command line leaves out is taken from the environment, as `fullbatch loadtest` fills it in, or has a default.
+"""Defaults of options: from the environment, which `fullbatch loadtest` fills in, or fixed.
 
 FULLBATCH_HOST       the server's address (default: the gateway's, http://127.0.0.1:8080)
 FULLBATCH_API_KEY    the key itself, for who has it from a log and not in a file

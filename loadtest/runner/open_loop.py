@@ -1,4 +1,4 @@
-"""True open loop: each request leaves at its intended start, however many answers are still missing.
+"""The open loop: each request leaves at its intended start, however many answers are still missing.
 
 Times count from the intended start, so a server that stalls makes the requests late that came meanwhile; in a closed
 loop they would not have been sent, and the stall would not be seen (docs/decisions/0010-generating-load.md).

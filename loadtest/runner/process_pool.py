@@ -1,4 +1,4 @@
-"""Several client processes for one run: each has a share of a stage's users or arrivals, all are let go together.
+"""The pool of client processes: each has a share of a stage's users or arrivals, and all start together.
 
 Locust's own `--processes` has no barrier (its users begin as they are spawned), sends response times rounded to two
 digits, and notices a dead worker by a missed heartbeat; so these are processes of our own, with a `StageRunner` each

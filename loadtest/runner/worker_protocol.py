@@ -1,4 +1,4 @@
-"""What the client's processes say to each other: Python objects over pipes. Both ends are this program's own.
+"""The protocol between client processes: Python objects over pipes. Both ends are this program's own.
 
 The first to speak is the run: it tells each worker whom to ask (`SideLoads`), then a `RunStage` for each stage. The
 worker says how far it is, the run lets all go at one moment, and the worker's requests come back whole, as they end.

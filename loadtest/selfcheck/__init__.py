@@ -1,1 +1,1 @@
-"""The client's own error, against a server whose times are known."""
+"""The self check: the client's own error, against a server whose times are known."""

@@ -1,4 +1,4 @@
-"""What a load test reports beside what the server knows: the same formulas on both, line by line. Pure.
+"""Compares what a load test reports with what the server knows: the same formulas on both, line by line. Pure.
 
 A server that keeps the truth tells, by request id, when it had read the request and when it wrote each token, as
 nanoseconds of the clock that all processes of a machine share (`perf_counter_ns`).

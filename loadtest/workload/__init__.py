@@ -1,1 +1,1 @@
-"""What is asked for and when: workloads, their requests, arrivals. Pure."""
+"""Workloads: what is asked and when. Pure."""

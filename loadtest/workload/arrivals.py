@@ -1,4 +1,4 @@
-"""When requests arrive: the modes, the stages they make, and the intended start of each request. Pure.
+"""Arrivals: the modes, the stages they make, and the intended start of each request. Pure.
 
 closed    each of N users asks again when its last answer has ended; a fixed number of requests per user
 burst     N users, one request each, all let go at the same moment: its total time is the makespan of N

@@ -1,4 +1,4 @@
-"""Conversations that were recorded: a file's, turn by turn, with answers about as long as those in it.
+"""The source that replays recorded conversations from a file.
 
 What is replayed must not be served from what an earlier run, stage or side left in the engine's prefix cache, or the
 server would look faster than it is. So each conversation begins with a word that is the same for one pass over the file
@@ -133,7 +133,9 @@ def read_dataset(choice: DatasetChoice) -> Dataset:
     fitting = [_within(conversation, choice) for conversation in recorded.conversations]
     conversations = [conversation for conversation in fitting if conversation]
     if not conversations:
-        raise UsageProblem(f"{OPTION} {choice.path}: no conversation begins within --dataset-context {choice.context}")
+        raise UsageProblem(
+            f"{OPTION} {choice.path}: no conversation fits into --dataset-context {choice.context}; give a larger one"
+        )
     said = hashlib.sha256()
     for conversation in conversations:
         turns = [[turn.messages, turn.answer_characters] for turn in conversation]
@@ -169,13 +171,17 @@ def _tokens(characters: int) -> int:
 def _reopened(choice: DatasetChoice, digest: str) -> Dataset:
     made = read_dataset(choice)
     if made.digest != digest:
-        raise UsageProblem(f"{OPTION} {choice.path}: the file has changed since the run began")
+        raise UsageProblem(
+            f"{OPTION} {choice.path}: the file has changed since the run began; run again, and leave it unchanged"
+        )
     return made
 
 
 def _of_options(_: WorkloadFile, options: Namespace) -> Dataset:
     if options.prompt_tokens:
-        raise UsageProblem(f"--prompt-tokens: with {OPTION} the file says what is asked; --dataset-context bounds it")
+        raise UsageProblem(
+            f"--prompt-tokens: with {OPTION} the file decides the prompts; use --dataset-context to limit their length"
+        )
     return read_dataset(
         DatasetChoice(
             Path(options.dataset).resolve(),
@@ -190,9 +196,13 @@ ENTRY = SourceEntry(
     _of_options,
     [
         SourceOption(
-            OPTION, "FILE", "ask what is in it instead: JSON or JSON Lines, in the shape of ShareGPT or OpenAI"
+            OPTION,
+            "FILE",
+            "replay the conversations of this file: JSON or JSON Lines, in the format of ShareGPT or OpenAI",
         ),
-        SourceOption("--dataset-limit", "N", f"conversations to take from the file (default {_MOST})", whole_number),
-        SourceOption("--dataset-context", "N", "leave out turns beyond about so many tokens", whole_number),
+        SourceOption(
+            "--dataset-limit", "N", f"number of conversations to take from the file (default {_MOST})", whole_number
+        ),
+        SourceOption("--dataset-context", "N", "leave out turns beyond about N tokens", whole_number),
     ],
 )

@@ -1,4 +1,4 @@
-"""Conversations from a file that somebody else wrote: a JSON array or JSON Lines, of ShareGPT's or OpenAI's shape.
+"""Reads conversations from a file of others: a JSON array or JSON Lines, of ShareGPT's or OpenAI's shape.
 
     {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}, …]}
     {"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}, …]}
@@ -64,7 +64,7 @@ def read_conversations(path: Path, most: int) -> Recorded:
     left_out, kept, whole = 0, 0, True
     try:
         if not path.is_file():  # a pipe or a device has no end, and another process could not read it again
-            raise UsageProblem(f"{OPTION} {path}: {'a file is expected' if path.exists() else 'no such file'}")
+            raise UsageProblem(f"{OPTION} {path}: {'not a file; name a file' if path.exists() else 'no such file'}")
         with path.open(encoding="utf-8-sig") as file:
             reader = _Reader(file, path)
             for number, value in enumerate(_values(reader), start=1):
@@ -89,13 +89,11 @@ def read_conversations(path: Path, most: int) -> Recorded:
 def _messages(value: object, where: str) -> list[tuple[str, str | None]]:
     """(role, text) of each; a text is None where there is more to it than text. UsageProblem for another shape."""
     if not isinstance(value, dict):
-        raise UsageProblem(f"{where}: an object is expected")
+        raise UsageProblem(f"{where}: write an object")
     said = value.get("messages", value.get("conversations"))
     if not isinstance(said, list):
         keys = one_line(", ".join(map(str, value)) or "nothing", 80)
-        raise UsageProblem(
-            f"{where}: a list 'messages' (OpenAI) or 'conversations' (ShareGPT) is expected; it has {keys}"
-        )
+        raise UsageProblem(f"{where}: write a list 'messages' (OpenAI) or 'conversations' (ShareGPT); it has {keys}")
     return [_message(each, f"{where}, message {number}") for number, each in enumerate(said, start=1)]
 
 
@@ -104,9 +102,7 @@ def _message(each: object, where: str) -> tuple[str, str | None]:
         role, text = each.get("role", each.get("from")), each.get("content", each.get("value"))
         if isinstance(role, str) and (text is None or isinstance(text, str | list)):
             return role, _text_of(text)
-    raise UsageProblem(
-        f"{where}: 'role' and 'content' (OpenAI) or 'from' and 'value' (ShareGPT) are expected, both texts"
-    )
+    raise UsageProblem(f"{where}: write 'role' and 'content' (OpenAI) or 'from' and 'value' (ShareGPT), both texts")
 
 
 def _text_of(content: str | list[object] | None) -> str | None:
@@ -156,7 +152,7 @@ def _members(reader: _Reader) -> Iterator[object]:
     number = 0
     while reader.next_mark() != "]":
         if number and reader.next_mark() != ",":
-            raise reader.problem(number + 1, "',' or ']' is expected")
+            raise reader.problem(number + 1, "write ',' or ']'")
         if number:
             reader.skip()
         number += 1
@@ -193,7 +189,7 @@ class _Reader:
 
     def value(self, number: int) -> object:
         if self.next_mark() != "{":
-            raise self.problem(number, "an object is expected")
+            raise self.problem(number, "write an object")
         while True:
             try:
                 value, self._at = self._decoder.raw_decode(self._buffer, self._at)

@@ -1,4 +1,4 @@
-"""The bodies of requests, as OpenAI's chat API has them, from whatever source their texts come."""
+"""Makes request bodies of OpenAI's chat API from the texts of any source."""
 
 from __future__ import annotations
 

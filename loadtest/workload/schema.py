@@ -1,4 +1,4 @@
-"""Reads a workload: what is asked for, by which kinds of requests, and how they arrive. Unknown keys are refused."""
+"""Reads a workload file: kinds of requests, and how they arrive. Unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class WorkloadFile(BaseModel):
         names = [kind.name for kind in self.kinds]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"kinds: the name '{twice[0]}' is there twice")
+            raise ValueError(f"kinds: two are called '{twice[0]}'; give each another name")
         return self
 
     @property
@@ -110,10 +110,10 @@ def read_workload(name: str) -> WorkloadFile:
     is_path = "/" in name or name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else FOLDER / f"{name}.yaml"
     if not is_path and name not in names():
-        raise UsageProblem(f"--workload: there is no '{name}'; there are {', '.join(names())}, or give a file's path")
+        raise UsageProblem(f"--workload: there is no '{name}'; give one of {', '.join(names())}, or the path of a file")
     content = load_yaml(path, "--workload")
     if not isinstance(content, dict):
-        raise UsageProblem(f"--workload {path}: a mapping with version, description, kinds and arrivals is expected")
+        raise UsageProblem(f"--workload {path}: write a mapping with version, description, kinds and arrivals")
     try:
         return WorkloadFile.model_validate({**content, "name": path.stem})
     except ValidationError as error:

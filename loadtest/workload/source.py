@@ -1,4 +1,4 @@
-"""Where requests come from: the seam between a run and what it asks.
+"""`RequestSource`: the interface between a run and what it asks.
 
 A source gives whole conversations: what is said in each turn, and how long the answer shall be. Nothing else knows
 whether they are made up from lengths (`synthetic`), read from a file (`dataset`), or come from anywhere else

@@ -1,4 +1,4 @@
-"""Conversations made up from the lengths that a workload file gives: unique, or shared on purpose."""
+"""The source that makes up conversations from the lengths in a workload file: unique, or shared on purpose."""
 
 from __future__ import annotations
 

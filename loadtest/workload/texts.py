@@ -1,4 +1,4 @@
-"""Made-up texts: as many words as wanted, and none that an engine can have in its prefix cache by chance. Pure."""
+"""Makes up texts of any length that no engine can have in its prefix cache by chance. Pure."""
 
 from __future__ import annotations
 

@@ -51,29 +51,43 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/gpu-bench",
-        description="Measure the research note's table on this machine's card: vLLM as planned, as bare as can be and "
-        "as the note had it, what its regression was, and llama.cpp as Ollama runs it. A run that is cut off goes on "
-        "where it stopped when it is started again with the same --out.",
+        description="Measure the research note's table on this machine's GPU: vLLM as planned, without flags, and "
+        "with the note's flags; what its regression was; and llama.cpp as Ollama runs it. Start an interrupted run "
+        "again with the same --out, and it continues where it stopped.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, about in (
-        ("list", "the cells, and stop"),
-        ("prepare", "write model directories and GGUF files, and stop"),
+        ("list", "list the cells"),
+        ("prepare", "write model directories and GGUF files"),
         ("run", "measure every cell that is not done yet"),
-        ("table", "what was measured beside what was predicted, as Markdown"),
+        ("table", "print what was measured beside what was predicted, as Markdown"),
     ):
         one = commands.add_parser(name, help=about)
         one.add_argument("cells", nargs="*", metavar="CELL", help="only these (default: all)")
-        one.add_argument("--matrix", type=Path, metavar="FILE", help="(default: that of --out, else the shipped one)")
-        one.add_argument("--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR")
+        one.add_argument(
+            "--matrix", type=Path, metavar="FILE", help="what to measure (default: that of --out, else ours)"
+        )
+        one.add_argument(
+            "--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR", help="folder of the models"
+        )
         if name in ("run", "table"):
-            one.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results are")
+            one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
         if name == "run":
-            one.add_argument("--budget", type=float, default=1500.0, metavar="SECONDS", help="for all (default: 1500)")
-            one.add_argument("--llama", metavar="COMMAND", help="llama-server (default: its sides are left out)")
-            one.add_argument("--gateway-port", type=int, default=8080, metavar="PORT", help="the first of them (8080)")
-            one.add_argument("--engine-port", type=int, default=8100, metavar="PORT", help="the first of them (8100)")
-            one.add_argument("--without", default="", metavar="FLAG,FLAG", help="vLLM flags that the engine here lacks")
+            one.add_argument(
+                "--budget", type=float, default=1500.0, metavar="SECONDS", help="time for all cells (default: 1500)"
+            )
+            one.add_argument(
+                "--llama", metavar="COMMAND", help="command of llama-server (default: leave its sides out)"
+            )
+            one.add_argument(
+                "--gateway-port", type=int, default=8080, metavar="PORT", help="first gateway port (default: 8080)"
+            )
+            one.add_argument(
+                "--engine-port", type=int, default=8100, metavar="PORT", help="first engine port (default: 8100)"
+            )
+            one.add_argument(
+                "--without", default="", metavar="FLAG,FLAG", help="vLLM flags that this machine's engine does not have"
+            )
     return parser
 
 

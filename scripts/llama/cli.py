@@ -11,10 +11,10 @@ from scripts.llama import gguf, server
 from scripts.offline.process import OfflineError
 
 HELP = """\
-llama.cpp's server for comparisons (fullbatch compare), unpacked from Debian sid under .fullbatch/llama.
+Installs and runs llama.cpp's server, for comparisons with fullbatch compare.
 
-  scripts/llama-server install         unpack it and write the tiny test model as a GGUF; a second run does nothing
-  scripts/llama-server run [WORDS…]    start it in the foreground on that model, WORDS being llama-server's own
+  scripts/llama-server install         unpack it from Debian into .fullbatch/llama; write the tiny model as a GGUF
+  scripts/llama-server run [OPTIONS]   run it in the foreground on that model, with options of llama-server
 """
 
 

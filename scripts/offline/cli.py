@@ -18,11 +18,11 @@ is private to this checkout, under .fullbatch/docker.
 
   scripts/docker-engine start          find or start it
   eval "$(scripts/docker-engine env)"  let this shell's `docker` use it
-  scripts/docker-engine stop           end the one that was started here; images and volumes stay
+  scripts/docker-engine stop           stop the one that was started here; images and volumes stay
 """
 IMAGES_HELP = """\
-Builds stand-ins for the public base images, under the same names, from Debian's and PyPI's packages: for machines that
-reach those but no container registry. docs/air-gapped.md says what a stand-in is and what it is not.
+Builds stand-ins for the public base images under the same names, from packages of Debian and PyPI, for machines that
+cannot reach a container registry. docs/air-gapped.md says how a stand-in differs from the public image.
 """
 
 
@@ -56,10 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     of_engine.add_argument("verb", choices=["start", "stop", "env"])
     of_images = programs.add_parser("offline-images", description=IMAGES_HELP, formatter_class=form)
     of_images.prog = "scripts/offline-images"
-    of_images.add_argument("--list", action="store_true", help="say which stand-ins there are and which are built")
-    of_images.add_argument("--only", metavar="NAME", help="build this one (and what it stands on)")
+    of_images.add_argument("--list", action="store_true", help="list the stand-ins, and which are built")
+    of_images.add_argument("--only", metavar="NAME", help="build only this one (and what it is based on)")
     of_images.add_argument(
-        "--force", action="store_true", help="build anew, also over an image of that name that is not ours"
+        "--force", action="store_true", help="build again, even over an image of that name that is not ours"
     )
     return parser
 

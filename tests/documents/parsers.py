@@ -60,10 +60,11 @@ def parse(command: Command) -> None:
 def _accepts(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             parser.parse_args(list(words))
-    except SystemExit:
-        raise AssertionError(f"{' '.join(words)}: {said.getvalue()}") from None
+    except SystemExit as ended:
+        if ended.code != 0:  # 0: `--help`
+            raise AssertionError(f"{' '.join(words)}: {said.getvalue()}") from None
 
 
 def _fullbatch(words: list[str]) -> None:

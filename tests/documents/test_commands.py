@@ -162,4 +162,4 @@ def test_words_that_no_program_takes_are_refused(text: str) -> None:
 
 
 def test_all_pages_are_read() -> None:
-    assert {"README.md", "CONTRIBUTING.md", "operating.md"} <= {page.name for page in PAGES}
+    assert {"README.md", "CONTRIBUTING.md", "operating.md", "measuring.md"} <= {page.name for page in PAGES}

@@ -63,11 +63,11 @@ def test_p78_a_table_for_people_and_csv_for_spreadsheets(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--by", "user"], "write key, model, day, or several with commas between"),
+        (["--by", "user"], "write key, model, day, or several separated by commas"),
         (["--by", "key,key"], "write key, model, day"),
         (["--since", "yesterday"], "write a day such as 2026-11-23, or 7d"),
-        (["--until", "2026-02-30"], "'2026-02-30': there is no such day"),
-        (["--since", "2026-13-01"], "there is no such day"),
+        (["--until", "2026-02-30"], "'2026-02-30': no such day; write one such as"),
+        (["--since", "2026-13-01"], "no such day; write one such as"),
     ],
 )
 def test_a_bad_option_says_what_would_be_right(store: Path, words: list[str], line: str) -> None:

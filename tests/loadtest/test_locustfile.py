@@ -51,5 +51,5 @@ def test_a_file_of_conversations_is_asked(engine: tuple[str, int], tmp_path: Pat
 
 def test_without_a_host_it_says_what_to_give(tmp_path: Path) -> None:
     done = locust(tmp_path, "--stage-seconds", "1", FULLBATCH_HOST="")
-    assert "no host: give --host or FULLBATCH_HOST" in done.stderr
+    assert "no host; give --host or FULLBATCH_HOST" in done.stderr
     assert "Traceback" not in done.stderr

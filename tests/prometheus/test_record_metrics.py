@@ -78,7 +78,10 @@ def test_an_address_that_cannot_be_read_is_one_line(address: str, tmp_path: Path
 
 def test_two_arguments_are_wanted() -> None:
     run = record()
-    assert (run.returncode, run.stderr) == (1, "scripts/record-metrics: two arguments wanted: URL FILE\n")
+    assert (run.returncode, run.stderr) == (
+        1,
+        "scripts/record-metrics: write URL FILE, such as http://127.0.0.1:8000/metrics tests/fixtures/x.txt\n",
+    )
 
 
 @pytest.mark.parametrize("path", [ENGINE, GATEWAY, NODE], ids=lambda path: path.stem)

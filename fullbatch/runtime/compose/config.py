@@ -1,4 +1,4 @@
-"""Compose's own verdict on the rendered files, and what it does not say: services that stand in two files."""
+"""Checks rendered files with Compose, and for what Compose does not report: services that are in two files."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ class ComposeDeployment(Deployment):
             )
         if running:
             raise StateError(
-                f"profile '{running}' is running in Docker, and '{self.plan.name}' would take its place: its engine "
-                "stops and its model goes; if that is meant, `fullbatch down` first"
+                f"profile '{running}' is running in Docker, and '{self.plan.name}' would replace it and its model; "
+                "if you want that, run `fullbatch down` first"
             )
 
     def start(self, say: Say) -> None:

@@ -1,4 +1,4 @@
-"""Docker, Compose, the NVIDIA container toolkit and Docker's disk, judged from `docker info`."""
+"""Checks Docker, Compose, the NVIDIA container toolkit and the disk, from `docker info`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Compose reads of a plan: the files of `rendered/PROFILE/`, and where things listen inside its network."""
+"""The files of `rendered/PROFILE/` that Compose reads, and addresses inside its network."""
 
 from __future__ import annotations
 

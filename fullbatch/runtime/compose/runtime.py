@@ -1,4 +1,4 @@
-"""Docker Compose as a runtime. What runs is known by its containers and their labels: no file is read for it."""
+"""Docker Compose as a runtime. It finds what runs by containers and their labels, without reading a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The volume with the weights, looked into by a container: on the host it is root's."""
+"""The volume with the weights, read by a container, because on the host it belongs to root."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class VolumeStore(WeightStore):
             IMAGE, "/hub_cache.py", "/models/hf/hub", *words,
         )  # fmt: skip
         if said is None:
-            raise HostError(f"{self.where}: a container cannot look into it; see `docker logs`, or restart Docker")
+            raise HostError(f"{self.where}: a container cannot read it; see `docker logs`, or restart Docker")
         return said
 
 

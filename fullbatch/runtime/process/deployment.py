@@ -1,4 +1,4 @@
-"""The process runtime: the very commands of `rendered/` as plain processes, for machines without Docker."""
+"""A deployment of plain processes, with the commands of `rendered/`, for machines without Docker."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ProcessDeployment(MeasuredDeployment):
         taken: dict[int, str] = {}
         for port, option in self._wanted_ports():
             if port in taken:
-                raise UsageError(f"{taken[port]} {port} is also wanted by {option}; choose another")
+                raise UsageError(f"{taken[port]} and {option} are both {port}; give one of them another port")
             taken[port] = option
         self._refuse_host()
 

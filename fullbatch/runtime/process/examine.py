@@ -1,4 +1,4 @@
-"""What would keep a plan from running as processes of this machine."""
+"""Checks what would keep a plan from running as processes of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain processes as a runtime. What runs is known by the state file that was written when it was started."""
+"""Plain processes as a runtime. It finds what runs by the state file that was written at the start."""
 
 from __future__ import annotations
 

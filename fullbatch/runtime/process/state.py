@@ -1,4 +1,4 @@
-"""What the process runtime started, kept in a file, so that any later command can find it and stop it."""
+"""The state file of the process runtime: what was started, so that later commands can find and stop it."""
 
 from __future__ import annotations
 

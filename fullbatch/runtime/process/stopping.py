@@ -1,4 +1,4 @@
-"""Ending what the process runtime has started: asked first, killed when that takes too long."""
+"""Stops processes: asks them first, kills them if that takes too long."""
 
 from __future__ import annotations
 

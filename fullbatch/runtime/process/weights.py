@@ -1,4 +1,4 @@
-"""Weights for an engine that runs as a process, fetched before it starts, by what Compose's one-shot runs too."""
+"""Downloads the weights for an engine that runs as a process, before it starts."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_what_is_no_number_is_named(key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=rf"^config\.json: {key} is ") as raised:
         config_json.parse(LLAMA | {key: value}, Path("config.json"))
     assert len(str(raised.value)) < 200
-    assert ("a number for each layer" in str(raised.value)) == isinstance(value, list)
+    assert ("one number for each layer" in str(raised.value)) == isinstance(value, list)
 
 
 @pytest.mark.parametrize("base", BASES, ids=lambda base: base["architectures"][0])

@@ -140,7 +140,7 @@ def test_a_mixture_of_experts_has_no_known_step(tmp_path: Path) -> None:
 
 
 def test_a_path_that_leads_nowhere() -> None:
-    with pytest.raises(UsageError, match=r"no/where.*No such file or directory; name a model directory"):
+    with pytest.raises(UsageError, match=r"no/where.*No such file or directory; give a model's directory"):
         _ask(model="./no/where", gpu="rtx4090")
 
 
@@ -151,11 +151,11 @@ def test_what_is_kept_is_the_same_profile(tmp_path: Path) -> None:
     assert path == Path("profiles/mine.yaml")
     assert profile.load(tmp_path, "mine") == asked.profile
     assert (tmp_path / path).read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=schema.json\n")
-    with pytest.raises(UsageError, match="profiles/mine.yaml: there is one already"):
+    with pytest.raises(UsageError, match="profiles/mine.yaml already exists"):
         adhoc_profile.keep(tmp_path, "mine", asked)
 
 
 @pytest.mark.parametrize("name", ["../x", "My Chat", "", "x/y", "-x"])
 def test_a_name_that_cannot_be_a_profile_is_not_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="a profile is named with"):
+    with pytest.raises(UsageError, match="write a name of a-z"):
         adhoc_profile.keep(tmp_path, name, _ask(model=QWEN_7B, gpu="rtx4090"))

@@ -73,7 +73,7 @@ def test_the_profiles(checkout: Checkout) -> None:
         (["up", "--gateway-port", "99999"], "'99999': write a port from 1 to 65535"),
         (["up", "--engine-port", "http"], "'http': write a port from 1 to 65535"),
         (["up", "--timeout", "0"], "'0': write a whole number above 0"),
-        (["demo", "--users", "1,five"], "'1,five': write numbers of users with commas between, such as 1,5,10,50"),
+        (["demo", "--users", "1,five"], "'1,five': write numbers of users separated by commas, such as 1,5,10,50"),
         (["demo", "--users", "1,,5"], "write numbers of users"),
         (["demo", "--users", "0"], "write numbers of users"),
         (["demo", "--max-tokens", "-1"], "'-1': write a whole number above 0"),
@@ -147,7 +147,10 @@ def test_a_mistake_in_a_template(checkout: Checkout) -> None:
 
 def test_a_missing_template(checkout: Checkout) -> None:
     (checkout.root / "templates" / "gateway.yaml.j2").unlink()
-    assert _one_line(checkout.run("render", "cpu"), 2) == "templates/gateway.yaml.j2: no such template"
+    assert (
+        _one_line(checkout.run("render", "cpu"), 2)
+        == "templates/gateway.yaml.j2: this template is missing; restore it from the repository"
+    )
 
 
 @pytest.mark.parametrize("words", [["down"], ["logs"], ["down", "cpu"], ["keys", "list"], ["usage", "--by", "day"]])
@@ -324,7 +327,7 @@ def _created(pid: int) -> float:
     "words", [["list", "--profile", "cpu"], ["--profile", "cpu", "list"], ["list", "--profile=cpu"]]
 )
 def test_keys_take_the_profile_wherever_it_stands(checkout: Checkout, words: list[str]) -> None:
-    assert _one_line(checkout.run("keys", *words), 6) == "profile 'cpu' is not running"
+    assert _one_line(checkout.run("keys", *words), 6) == "profile 'cpu' is not running; start it with: fullbatch up cpu"
 
 
 def test_a_python_without_our_packages_is_told_in_a_line(checkout: Checkout) -> None:

@@ -103,7 +103,7 @@ def test_without_a_terminal_nothing_goes_unasked(
     with Path(os.devnull).open(encoding="utf-8") as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         assert commands.main(["weights", "prune"]) == 2
-    assert "there is nobody to ask; add --yes, or --dry-run" in capsys.readouterr().err
+    assert "nobody can confirm; add --yes, or --dry-run" in capsys.readouterr().err
     assert _left(cache) == before
 
 
@@ -150,5 +150,5 @@ def test_a_profile_that_cannot_be_read_keeps_everything(
     assert commands.main(["weights", "list"]) == 0
     assert "not read: " in capsys.readouterr().out
     assert commands.main(["weights", "prune", "--yes"]) == 2
-    assert "mend these first" in capsys.readouterr().err
+    assert "correct these profiles first" in capsys.readouterr().err
     assert _left(cache) == before

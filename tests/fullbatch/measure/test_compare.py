@@ -52,7 +52,7 @@ def test_profiles_and_an_address_take_turns_in_one_report(checkout: Checkout, co
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["cpu-tiny"], "compare needs two or more sides"),
+        (["cpu-tiny"], "compare: name two or more sides"),
         (["cpu-tiny", "cpu-tiny"], "two sides are called 'cpu-tiny'"),
         (["cpu-tiny", "other=ftp://x", "--", "--users", "none"], "is not a list of whole numbers"),
         (["cpu-tiny", "other=http://x,modell=m"], "'modell=m' is not one of model"),

@@ -59,7 +59,7 @@ def test_a_profile_cannot_be_changed() -> None:
         ({"hardware": {"gpu": "l4", "count": 2, "device_ids": [1, 1]}}, "[1, 1] names a card twice; name each on"),
         ({"hardware": {"gpu": "l4", "device_ids": [-1]}}, "hardware.device_ids[0]: -1 should be great"),
         ({"hardware": {"gpu": "l4", "device_ids": ["1"]}}, "device_ids[0]: '1' should be a valid int"),
-        ({"hardware": {"cpu": {"kv_cache_gib": 1}, "device_ids": [0]}}, "device_ids are for cards; remove them for"),
+        ({"hardware": {"cpu": {"kv_cache_gib": 1}, "device_ids": [0]}}, "device_ids choose cards; remove them from"),
         ({"users": "10"}, "users: '10' should be a valid integer"),
         ({"users": 0}, "users: 0 should be greater than or equal to 1"),
         ({"users": True}, "users: True should be a valid integer"),

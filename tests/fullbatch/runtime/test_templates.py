@@ -76,7 +76,9 @@ def test_a_name_that_is_not_there_is_refused_with_template_and_line(
 
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     plan = _plan()
-    with pytest.raises(UsageError, match=r"^templates/nope\.yaml\.j2: no such template$"):
+    with pytest.raises(
+        UsageError, match=r"^templates/nope\.yaml\.j2: this template is missing; restore it from the repository$"
+    ):
         templates.text(tmp_path, "nope.yaml", plan, files.addresses(plan))
 
 

@@ -118,9 +118,9 @@ def test_containers_are_read_inside_themselves_as_the_published_port_names_no_ke
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["top", "--once"], 6, "fullbatch: nothing is running\n"),
-        (["top", "cpu", "--json"], 6, "fullbatch: profile 'cpu' is not running\n"),
-        (["top"], 2, "fullbatch: top: the output is no terminal; add --once or --json\n"),
+        (["top", "--once"], 6, "fullbatch: nothing is running; start a profile with: fullbatch up PROFILE\n"),
+        (["top", "cpu", "--json"], 6, "fullbatch: profile 'cpu' is not running; start it with: fullbatch up cpu\n"),
+        (["top"], 2, "fullbatch: top: the output is not a terminal; add --once or --json\n"),
     ],
 )
 def test_what_it_cannot_show_it_says_in_a_line(checkout: Checkout, words: list[str], code: int, line: str) -> None:

@@ -35,7 +35,7 @@ def test_p125_names_are_resolved() -> None:
 @pytest.mark.parametrize(
     ("aliases", "says"),
     [
-        ({"gpt-4o": "huge"}, "'gpt-4o' stands for 'huge', which no engine serves; there are 'tiny'"),
+        ({"gpt-4o": "huge"}, "'gpt-4o' stands for 'huge', which no engine serves; write one of 'tiny'"),
         ({"tiny": "tiny"}, "'tiny' is a model itself"),
         ({"a*b": "tiny"}, "with '\\*' at its end"),
         ({"": "tiny"}, "at least 1 character"),

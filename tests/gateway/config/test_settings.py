@@ -79,7 +79,7 @@ def refused(folder: Path, urls: list[str] | None = None, **settings: Any) -> lis
         ({"engine": {"modells": ["x"]}}, "engines[0].modells: no such setting (did you mean models?)"),
         (
             {"listen": {"port": 8080}, "metrics_listen": {"port": 8080}},
-            "metrics_listen: port 8080 is listen's; give another one",
+            "metrics_listen: 8080 is the port of listen; give another one",
         ),
     ],
 )
@@ -174,10 +174,10 @@ def test_p37_very_many_faults_are_not_told_one_by_one(tmp_path: Path) -> None:
     [
         ({"socket": "/run/x/metrics.sock"}, ""),
         ({"socket": "/run/x/metrics.sock", "port": 9091}, "metrics_listen: give either socket, or host and port"),
-        ({"socket": "metrics.sock"}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
-        ({"socket": ""}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
-        ({"socket": "/" + 107 * "x"}, "metrics_listen: socket: write a whole path of at most 107 bytes"),
-        ({"port": 8080}, "metrics_listen: port 8080 is listen's; give another one"),
+        ({"socket": "metrics.sock"}, "metrics_listen: socket: write an absolute path of at most 107 bytes"),
+        ({"socket": ""}, "metrics_listen: socket: write an absolute path of at most 107 bytes"),
+        ({"socket": "/" + 107 * "x"}, "metrics_listen: socket: write an absolute path of at most 107 bytes"),
+        ({"port": 8080}, "metrics_listen: 8080 is the port of listen; give another one"),
     ],
 )
 def test_p165_where_the_other_listener_may_be(tmp_path: Path, metrics: dict[str, Any], said: str) -> None:

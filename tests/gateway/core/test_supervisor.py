@@ -55,11 +55,11 @@ def test_p142_a_thread_that_fails_goes_on() -> None:
             raise ValueError("a defect")
         done.set()
 
-    thread = supervisor.thread("reload", work)
+    thread = supervisor.thread("reloader", work)
     thread.start()
     assert done.wait(5)
     thread.join(5)
-    assert supervisor.parts["reload"].failures == 1 and not thread.is_alive()
+    assert supervisor.parts["reloader"].failures == 1 and not thread.is_alive()
 
 
 def test_p142_health_and_metrics_show_every_part(gateway: Gateway) -> None:

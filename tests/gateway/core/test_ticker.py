@@ -65,4 +65,4 @@ async def test_p142_what_fails_in_a_look_keeps_nothing_else_from_being_looked_at
     looks = len(noting.seen)
     assert looks >= 3 and len(actions) == looks
     assert [one.seen for one in failing] == [looks, looks]
-    assert supervisor.parts["sweeper"].failures == 3 * looks
+    assert supervisor.parts["ticker"].failures == 3 * looks

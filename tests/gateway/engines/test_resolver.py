@@ -86,10 +86,10 @@ def test_p172_an_engine_behind_a_socket_is_as_any_other(
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("unix:engine.sock", "'unix:engine.sock' has no whole path; write unix:/PATH/engine.sock"),
-        ("unix://engine.sock", "has no whole path"),
-        ("unix:", "has no whole path"),
-        (f"unix:/{'d' * 107}", "is longer than the 107 bytes that a socket's path may have"),
+        ("unix:engine.sock", "'unix:engine.sock' is not an absolute path; write unix:/PATH/engine.sock"),
+        ("unix://engine.sock", "is not an absolute path"),
+        ("unix:", "is not an absolute path"),
+        (f"unix:/{'d' * 107}", "is longer than the 107 bytes of a socket's path; write a shorter one"),
     ],
 )
 def test_p172_what_is_no_sockets_path_is_said(url: str, said: str) -> None:

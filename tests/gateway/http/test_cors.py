@@ -77,7 +77,7 @@ def test_p128_any_page(start_engine: Callable[..., Engine], start_gateway: Calla
     "origin", ["chat.example", "https://chat.example/", "https://Chat.example", "null", "", "https://"]
 )
 def test_p37_what_no_browser_sends_is_refused(origin: str) -> None:
-    with pytest.raises(ValueError, match="is no origin; write https://HOST"):
+    with pytest.raises(ValueError, match="is not an origin; write https://HOST"):
         Cors(origins=(origin,))
 
 

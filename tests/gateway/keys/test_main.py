@@ -125,8 +125,8 @@ def test_p36_a_key_of_the_store_is_logged_by_its_name_only(open_gateway: Gateway
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["show", "bob"], "keys: 'bob': no key of that name; see list"),
-        (["create", "a b"], "keys: 'a b': not a name for a key"),
+        (["show", "bob"], "keys: 'bob': no key of that name; `list` shows the names"),
+        (["create", "a b"], "keys: 'a b': write a name of letters"),
         (["change", "alice"], "keys: 'alice': nothing to change; give one of --expires"),
     ],
 )
@@ -141,14 +141,14 @@ def test_a_mistake_is_one_line_and_exit_2(store: Path, words: list[str], line: s
     ("words", "line"),
     [
         (["--expires", "tomorrow"], "write a time such as 90s, 10m, 2h or 30d"),
-        (["--expires", "2020-01-01"], "is not in the future"),
-        (["--expires", "2027-02-30"], "there is no such day"),
+        (["--expires", "2020-01-01"], "not in the future; to end a key now, use revoke"),
+        (["--expires", "2027-02-30"], "no such day; write one such as"),
         (["--requests-per-minute", "0"], "write a whole number above 0, or none"),
         (["--weight", "nan"], "write a number from 0.01 to 100"),
-        (["--models", "a,,b"], "write names with commas between, or all"),
+        (["--models", "a,,b"], "write names separated by commas, or all"),
         (["--priority", "high"], "invalid choice"),
-        (["--expires", "9999-12-31"], "is too far away; write a day before the year 9999, or none"),
-        (["--expires", "9999-01-01"], "is too far away"),
+        (["--expires", "9999-12-31"], "too far away; write a day before the year 9999, or none"),
+        (["--expires", "9999-01-01"], "too far away"),
         (["--models", "a\nb"], "names of at most 256 characters, all of which can be printed"),
         (["--models", "\udcff"], "all of which can be printed"),
         (["--models", "m," * 100 + "m"], "write at most 100 names"),
@@ -184,7 +184,7 @@ def test_a_store_that_is_something_else_is_one_line_and_left_alone(tmp_path: Pat
         assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
         assert f"{path}: " in result.stderr
     assert before is None or path.read_bytes() == before
-    assert before is not None or "is no regular file; give one, or a name that is free" in result.stderr
+    assert before is not None or "is not a regular file; give one, or a name that is free" in result.stderr
 
 
 def test_only_create_makes_a_store(store: Path) -> None:
@@ -228,7 +228,7 @@ def test_p163_a_revoked_key_can_be_deleted_and_its_usage_stays_its_own(open_gate
         assert refused.returncode == 2
     assert "'alice': no key of that name" in refused.stderr
     made = run("gateway.keys", "--store", str(store), "create", "alice")
-    assert "'alice': usage of another key stands under that name; choose another name" in made.stderr
+    assert "'alice': that name holds the usage of a deleted key; choose another name" in made.stderr
 
 
 def test_p163_a_deleted_key_that_was_never_used_leaves_nothing_behind(store: Path) -> None:

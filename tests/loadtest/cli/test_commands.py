@@ -95,11 +95,11 @@ def helped(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     text = helped(["--help"], capsys, monkeypatch)
-    assert "run a workload and write the report" in text
-    assert "the same workload on several servers, in turn" in text
-    assert "the client's own error, against a server whose times are known" in text
-    assert "write report.html and the CSV files again from report.json" in text
-    assert "what became worse between two reports" in text
+    assert "load-test one server and write a report" in text
+    assert "put the same workload on several servers in turn" in text
+    assert "measure the client's own error with a server whose times are known" in text
+    assert "rewrite report.html and the CSV files from report.json" in text
+    assert "say what became worse between two reports" in text
 
 
 def test_help_of_run_gives_defaults_units_and_exit_codes(
@@ -109,15 +109,15 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
     assert max(map(len, text.splitlines())) <= 120
     said = " ".join(text.split())
     for option, meaning in (
-        ("--users USERS", "one stage for each, such as 1,5,10,50 (default: the workload's)"),
-        ("--requests-per-user N", "in each stage of a closed loop (default: the workload's)"),
-        ("--max-tokens N", "output length (default: the workload's)"),
-        ("--prompt-tokens N", "about (default: the workload's)"),
-        ("--warmup N", "short requests per user and stage, not counted (default 2)"),
-        ("--sample-interval S", "at most, between two samples (default 1)"),
-        ("--first-token-timeout S", "default 600"),
-        ("--stall-timeout S", "silence within an answer (default 120)"),
-        ("--max-lag-ms MS", "client lag above which a stage is invalid (default 2 ms, or 2 % of the median TTFT"),
+        ("--users USERS", "a stage for each number: 1,5,10,50 (default: from the workload)"),
+        ("--requests-per-user N", "requests of each user in a stage of a closed loop (default: from the workload)"),
+        ("--max-tokens N", "length of each answer (default: from the workload)"),
+        ("--prompt-tokens N", "approximate prompt length (default: from the workload)"),
+        ("--warmup N", "short requests of each user before a stage, not counted (default 2)"),
+        ("--sample-interval S", "longest time between two samples (default 1)"),
+        ("--first-token-timeout S", "limit in seconds (default 600)"),
+        ("--stall-timeout S", "longest silence within an answer (default 120)"),
+        ("--max-lag-ms MS", "a stage with more client lag is invalid (default 2 ms, or 2 % of the median TTFT"),
     ):
         assert f"{option} {meaning}" in said
     codes = said.partition("exit codes: ")[2].split("; ")
@@ -131,8 +131,11 @@ def test_help_of_run_gives_defaults_units_and_exit_codes(
         ("", "report.json: not a JSON report: "),
         ('{"schema": "fullba', "report.json: not a JSON report: "),
         ("\x80", "report.json: not a JSON report: "),
-        ("[1, 2]", f"report.json: schema is None, this program reads '{SCHEMA}'"),
-        ('{"schema": "other/1"}', f"report.json: schema is 'other/1', this program reads '{SCHEMA}'"),
+        ("[1, 2]", f"report.json: schema is None, only '{SCHEMA}' can be read; run the load test again"),
+        (
+            '{"schema": "other/1"}',
+            f"report.json: schema is 'other/1', only '{SCHEMA}' can be read; run the load test again",
+        ),
     ],
 )
 def test_a_missing_or_broken_report_is_one_line(
@@ -191,11 +194,14 @@ def test_what_is_wrong_in_an_address_or_a_file_is_one_line_before_anything_is_do
         ("--base-url", "http://"): "--base-url: 'http://' is not an http:// or https:// address",
         ("--base-url", "ftp://a"): "--base-url: 'ftp://a' is not an http:// or https:// address",
         ("--base-url", "http://a/chat"): "--base-url: 'http://a/chat' has a path; give only the address",
-        ("--base-url", "http://u:PW@a"): "--base-url: the address has a user or a password before its host; give http:",
+        (
+            "--base-url",
+            "http://u:PW@a",
+        ): "--base-url: the address has a user or a password before its host; give only http:",
         ("--api-key", "SECRET"): "--api-key-file: no such file; give the path of a file with the key, never the key",
         ("--base-url", "http://a:99999"): "--base-url: Port out of range 0-65535",
-        ("--meta", f"{tmp_path}/list"): f"--meta {tmp_path}/list: a JSON object is expected",
-        ("--target", f"{tmp_path}/list"): f"--target {tmp_path}/list: 'version: 1' and a list 'targets' are expected",
+        ("--meta", f"{tmp_path}/list"): f"--meta {tmp_path}/list: write a JSON object",
+        ("--target", f"{tmp_path}/list"): f"--target {tmp_path}/list: write 'version: 1' and a list 'targets'",
         ("--api-key-file", f"{tmp_path}/comment"): f"--api-key-file {tmp_path}/comment: no key in it",
         ("--out", f"{tmp_path}/taken"): f"--out {tmp_path}/taken: File exists",
     }

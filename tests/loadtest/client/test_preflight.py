@@ -38,7 +38,7 @@ def test_of_several_models_one_has_to_be_said() -> None:
     both = json_answer("200 OK", b'{"data": [{"id": "a"}, {"id": "b\\u001b[2J"}]}')
     with scripted(both) as url:
         assert check_model(server(url), url, "a") == "a"
-        with pytest.raises(UsageProblem, match=r"--model: say which; .* serves: a, b\\x1b\[2J"):
+        with pytest.raises(UsageProblem, match=r"--model: name one; .* serves: a, b\\x1b\[2J"):
             check_model(server(url), url, "")
 
 

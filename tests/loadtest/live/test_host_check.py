@@ -59,7 +59,7 @@ def test_being_bound_to_every_address_tells_no_host() -> None:
 
 @pytest.mark.parametrize("text", ["http://box.lan", "box.lan:99999", "a b", "*", "*.lan", "fd00::1"])
 def test_a_host_that_is_none_is_one_line(text: str) -> None:
-    with pytest.raises(UsageProblem, match="' is not a host such as"):
+    with pytest.raises(UsageProblem, match="' is not a host; write one such as"):
         told(text)
 
 

@@ -161,13 +161,13 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
             ],
         )
     assert found == [
-        ["no host: give --host or FULLBATCH_HOST, for example http://127.0.0.1:8080", 2],
-        ["host: 'gateway:8080' is not an http:// or https:// address", 2],
-        ["host: 'http://gateway/chat' has a path; give only the address, for example http://127.0.0.1:8080", 2],
+        ["no host; give --host or FULLBATCH_HOST, such as http://127.0.0.1:8080", 2],
+        ["host: 'gateway:8080' is not an http:// or https:// address; write one such as http://127.0.0.1:8080", 2],
+        ["host: 'http://gateway/chat' has a path; give only the address, such as http://127.0.0.1:8080", 2],
         ["--api-key-file /nowhere/keys: cannot be read (no such file or directory)", 2],
-        [f"--api-key-file {tmp_path}/empty: no key in it; one key on a line of its own is expected", 2],
+        [f"--api-key-file {tmp_path}/empty: no key in it; write one key on each line", 2],
         ["http://127.0.0.1:9: cannot be reached: Connection refused", 4],
-        [f"{closed}: the key was refused (HTTP 401); give the right one by --api-key-file", 4],
+        [f"{closed}: the key was refused (HTTP 401); give a valid one with --api-key-file", 4],
     ]
 
 

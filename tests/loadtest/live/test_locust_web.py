@@ -255,7 +255,7 @@ def test_a_host_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
             [*command, *words], cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60
         )  # fmt: skip
         assert done.returncode == 2 and "Traceback" not in done.stderr
-        assert "'http://x' is not a host such as box.lan" in done.stderr
+        assert "'http://x' is not a host; write one such as box.lan" in done.stderr
 
 
 def test_form_table_metrics_and_csv_tell_the_same_run(page: str) -> None:

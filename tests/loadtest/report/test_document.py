@@ -33,7 +33,10 @@ def test_a_reader_never_sees_half_a_report(tmp_path: Path) -> None:
     [
         ("{", "not a JSON report"),
         ("[]", "schema is None"),
-        ('{"schema": "fullbatch.loadtest/9"}', f"'fullbatch.loadtest/9', this program reads '{SCHEMA}'"),
+        (
+            '{"schema": "fullbatch.loadtest/9"}',
+            f"'fullbatch.loadtest/9', only '{SCHEMA}' can be read; run the load test again",
+        ),
         (None, "No such file"),
     ],
 )

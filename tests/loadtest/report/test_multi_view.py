@@ -88,7 +88,7 @@ def test_the_command_prints_and_writes_and_ends_as_the_worst_report(
 def test_what_cannot_be_joined_is_one_line(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     gone = f"{folders[0]}-gone"
     for words, told in (
-        ([folders[0], folders[0]], f"the report {folders[0]} is there twice"),
+        ([folders[0], folders[0]], f"the report {folders[0]} is named twice; name it once"),
         ([folders[0], gone], f"{gone}/report.json: No such file or directory"),
         ([folders[0], "--html", f"{gone}/a"], f"{gone}/a: no such file or directory; choose another --out"),
     ):

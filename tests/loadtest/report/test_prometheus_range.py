@@ -57,7 +57,7 @@ def test_a_wrong_answer_is_told_in_a_line(answer: bytes, kind: type[LoadtestErro
 
 @pytest.mark.parametrize(
     ("where", "told"),
-    [("http://x", "say of which side"), ("c=http://x", "no side 'c'"), ("a=x:9090", "an address such as")],
+    [("http://x", "name the side it belongs to"), ("c=http://x", "no side 'c'"), ("a=x:9090", "an address such as")],
 )
 def test_a_wrong_option_is_told_in_a_line(where: str, told: str) -> None:
     with pytest.raises(UsageProblem) as problem:

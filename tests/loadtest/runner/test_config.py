@@ -29,7 +29,7 @@ def test_meta_is_an_object(tmp_path: Path) -> None:
     path = tmp_path / "meta.json"
     path.write_text('{"gpu": "RTX 4090"}')
     assert read_meta(path) == {"gpu": "RTX 4090"}
-    for wrong, expected in (("[1]", "object is expected"), ("{", "not JSON")):
+    for wrong, expected in (("[1]", "write a JSON object"), ("{", "not JSON")):
         path.write_text(wrong)
         with pytest.raises(UsageProblem, match=expected):
             read_meta(path)
@@ -61,13 +61,13 @@ def test_a_side_is_a_name_and_an_address_with_what_belongs_to_it(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("http://x", "a side is name=url"),
+        ("http://x", "write name=url"),
         ("Left=http://x", "name of a-z, 0-9"),
-        ("left=", "a side is name=url"),
+        ("left=", "write name=url"),
         ("left=http://x,modell=m", "'modell=m' is not one of model=…, key-file=…"),
         ("left=http://x,model=", "'model=' is not one of"),
-        ("left=http://x,model=a,model=b", "side left: model is there twice"),
-        ("left=http://x,pid=0", "pid=0: a whole number above 0"),
+        ("left=http://x,model=a,model=b", "side left: model is given twice; give it once"),
+        ("left=http://x,pid=0", "pid=0: write a whole number above 0"),
     ],
 )
 def test_a_side_with_a_mistake_is_refused(text: str, expected: str) -> None:

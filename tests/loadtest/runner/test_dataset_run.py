@@ -93,10 +93,10 @@ def test_what_a_server_gets_is_the_files_text_with_a_word_of_its_own_before_it(t
     ("text", "more", "expected"),
     [
         ("", (), "no conversation in it"),
-        ("hello", (), "not JSON at conversation 1: an object is expected"),
-        ('{"prompt": "x"}', (), "'conversations' (ShareGPT) is expected; it has prompt"),
+        ("hello", (), "not JSON at conversation 1: write an object"),
+        ('{"prompt": "x"}', (), "'conversations' (ShareGPT); it has prompt"),
         (None, (), "no such file"),
-        ('{"messages": [{"role": "user", "content": "x"}]}', ("--prompt-tokens", "5"), "the file says what is asked"),
+        ('{"messages": [{"role": "user", "content": "x"}]}', ("--prompt-tokens", "5"), "the file decides the prompts"),
         ('{"messages": [{"role": "user", "content": "x"}]}', ("--dataset-limit", "0"), "not a whole number"),
     ],
 )
@@ -112,4 +112,4 @@ def test_a_file_that_is_none_ends_the_run_in_one_line(
     assert done.returncode == 2 and done.stdout == ""
     assert expected in done.stderr and done.stderr.count("\n") == 1, done.stderr
     alone = loadtest("run", "--base-url", "http://127.0.0.1:9", "--model", "m", "--dataset-limit", 5, "--out", tmp_path)
-    assert (alone.returncode, alone.stderr) == (2, "loadtest: --dataset-limit goes with --dataset\n")
+    assert (alone.returncode, alone.stderr) == (2, "loadtest: --dataset-limit needs --dataset\n")

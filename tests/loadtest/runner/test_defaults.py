@@ -45,7 +45,7 @@ def test_another_server_does_not_get_the_key_of_the_told_one(files: tuple[Path, 
 
 
 def test_a_key_that_can_be_none_is_one_line_without_the_key() -> None:
-    with pytest.raises(UsageProblem, match="^FULLBATCH_API_KEY: a key holds a blank") as refused:
+    with pytest.raises(UsageProblem, match="^FULLBATCH_API_KEY: a key has a blank") as refused:
         defaults.keys(None, HERE, {"FULLBATCH_API_KEY": "sk secret"})
     assert "secret" not in str(refused.value)
 

@@ -130,7 +130,7 @@ def test_two_sides_get_the_same_prompts_but_for_the_first_word(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("sides", "expected"),
     [
-        (["a=http://127.0.0.1:9"], "two or more sides are needed"),
+        (["a=http://127.0.0.1:9"], "name two or more sides"),
         (["a=http://127.0.0.1:9", "a=http://127.0.0.1:9"], "two sides are called 'a'"),
         (["a=ftp://x", "b=http://127.0.0.1:9"], "a: 'ftp://x' is not an http:// or https:// address"),
     ],

@@ -83,7 +83,7 @@ def test_turns_beyond_the_context_are_left_out(tmp_path: Path) -> None:
     source = dataset(tmp_path, entries, context=50)
     assert source.conversation(Place("1", 0), RUN).turns == 1
     assert (source.describe()["conversations"], source.describe()["left_out"]) == (1, 1)
-    with pytest.raises(UsageProblem, match="no conversation begins within --dataset-context 5"):
+    with pytest.raises(UsageProblem, match="no conversation fits into --dataset-context 5"):
         dataset(tmp_path, entries, context=5)
 
 
@@ -123,5 +123,5 @@ def test_the_command_line_chooses_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     assert isinstance(made, Dataset)
     assert replace(made.choice, path=Path()) == DatasetChoice(Path(), 3, 99, 5) and made.choice.path.is_absolute()
-    with pytest.raises(UsageProblem, match="--prompt-tokens: with --dataset the file says what is asked"):
+    with pytest.raises(UsageProblem, match="--prompt-tokens: with --dataset the file decides the prompts"):
         make_source(read_workload("seed"), options(tmp_path / "data.jsonl", prompt_tokens=5))

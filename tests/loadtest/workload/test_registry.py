@@ -48,8 +48,8 @@ def test_a_further_source_is_chosen_by_its_first_option_and_has_its_others() -> 
     ("given", "expected"),
     [
         ({"trace": "a", "other": "b"}, "--trace and --other do not go together"),
-        ({"trace_speed": 2}, "--trace-speed goes with --trace"),
-        ({"other": "b", "trace_speed": 2}, "--trace-speed goes with --trace"),
+        ({"trace_speed": 2}, "--trace-speed needs --trace"),
+        ({"other": "b", "trace_speed": 2}, "--trace-speed needs --trace"),
     ],
 )
 def test_options_of_two_sources_are_refused(given: dict[str, Any], expected: str) -> None:

@@ -49,7 +49,7 @@ def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\nkindz: 3", "kindz: no such setting (did you mean kinds?)"),
         ("version: 1\ndescription: d\nkinds: []", "kinds: a list should have at least 1 item"),
         (f"version: 2\ndescription: d\nkinds: [{KIND}]", "version: 2 should be 1"),
-        (f"version: 1\ndescription: d\nkinds: [{KIND}, {KIND}]", "the name 'a' is there twice"),
+        (f"version: 1\ndescription: d\nkinds: [{KIND}, {KIND}]", "two are called 'a'"),
         (f"version: 1\nversion: 1\ndescription: d\nkinds: [{KIND}]", "the key 'version' is given twice"),
         (
             "version: 1\ndescription: d\nkinds: [{name: A b, prompt_tokens: 0, output_tokens: many}]",
@@ -58,7 +58,7 @@ def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\narrivals: {{mode: open}}", "mode open needs rates above 0"),
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\narrivals: {{mode: ramp, rates: [1]}}", "mode ramp needs two"),
         (f"version: 1\ndescription: d\nkinds: [{KIND}]\narrivals: {{users: [0]}}", "arrivals.users[0]: 0 should be"),
-        ("- a list", "a mapping with version, description, kinds and arrivals is expected"),
+        ("- a list", "write a mapping with version, description, kinds and arrivals"),
         ("a: [", "not valid YAML"),
     ],
 )
@@ -81,7 +81,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageProblem, match="there is no 'sead'; there are arrivals, batch, burst, chat"):
+    with pytest.raises(UsageProblem, match="there is no 'sead'; give one of arrivals, batch, burst, chat"):
         read_workload("sead")
     with pytest.raises(UsageProblem, match="no such file"):
         read_workload("nowhere/mine.yaml")

@@ -188,7 +188,7 @@ def test_what_runs_is_known_by_its_containers_alone(path: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("running")
 def test_what_another_deployment_would_replace_is_said(path: Path, deployment: ComposeDeployment) -> None:
     _docker(path)
-    with pytest.raises(StateError, match="profile 'gone' is running in Docker, and 'cpu-tiny' would take its place"):
+    with pytest.raises(StateError, match="profile 'gone' is running in Docker, and 'cpu-tiny' would replace it"):
         deployment.preflight()
 
 

@@ -59,5 +59,5 @@ def test_before_the_first_start_there_is_none(tmp_path: Path, programs: Callable
     assert ComposeRuntime().weights(tmp_path) == [], "without Docker"
     programs("docker", "exit 1")
     assert ComposeRuntime().weights(tmp_path) == []
-    with pytest.raises(HostError, match="^Docker volume fullbatch_models: a container cannot look into it"):
+    with pytest.raises(HostError, match="^Docker volume fullbatch_models: a container cannot read it"):
         VolumeStore(tmp_path).revisions()

@@ -131,12 +131,15 @@ def test_up_status_logs_second_up_and_down(checkout: Checkout, words: Words) -> 
     assert down.stdout.endswith("stopped\n")
     assert checkout.processes() == []
     assert checkout.run("status").returncode == 6
-    assert checkout.run("down").stderr == "fullbatch: nothing is running\n"
+    assert checkout.run("down").stderr == "fullbatch: nothing is running; there is nothing to stop\n"
 
 
 def test_keys_and_usage_of_what_runs_and_of_what_has_run(checkout: Checkout, words: Words) -> None:
     checkout.engine("--kv-tokens", "524288")
-    assert checkout.run("keys", "list").stderr == "fullbatch: nothing is running; start it, or say --profile\n"
+    assert (
+        checkout.run("keys", "list").stderr
+        == "fullbatch: nothing is running; start a profile with: fullbatch up PROFILE\n"
+    )
     assert checkout.run(*words.up()).returncode == 0
     made = checkout.run("keys", "create", "alice", "--requests-per-minute", "5", "--json")
     assert made.returncode == 0, made.stderr
@@ -234,7 +237,7 @@ def test_a_time_limit_leaves_nothing(checkout: Checkout, words: Words) -> None:
     command[command.index("--timeout") + 1] = "2"
     up = checkout.run(*command)
     assert up.returncode == 5
-    assert "no token came back within 2 s; last seen: starting the engine core" in up.stderr
+    assert "no token within 2 s (last state: starting the engine core" in up.stderr
     assert checkout.processes() == []
 
 
@@ -256,7 +259,10 @@ def test_one_port_for_both_is_refused(checkout: Checkout, words: Words) -> None:
     words.engine = words.gateway
     up = checkout.run(*words.up(on_ports=True))
     assert up.returncode == 2
-    assert up.stderr == f"fullbatch: --gateway-port {words.gateway} is also wanted by --engine-port; choose another\n"
+    assert (
+        up.stderr
+        == f"fullbatch: --gateway-port and --engine-port are both {words.gateway}; give one of them another port\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
