@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -101,9 +102,10 @@ def test_openais_client_sees_what_this_model_is_not_for(up: Up, http: httpx.Clie
 
 @pytest.mark.parametrize("path", sorted(GOOD))
 def test_the_engine_refuses_every_kind_in_every_place_and_never_breaks(http: httpx.Client, path: str) -> None:
-    for body in exhausted(path):
-        answer = http.post(path, content=body)
-        assert_is_answer(path, answer.status_code, answer.content)
+    """Several at once: where a body's bound is spoiled, the answer goes on to the end of the context."""
+    with ThreadPoolExecutor(16) as pool:
+        for answer in pool.map(lambda body: http.post(path, content=body), exhausted(path)):
+            assert_is_answer(path, answer.status_code, answer.content)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
