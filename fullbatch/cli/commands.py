@@ -184,10 +184,6 @@ def _status(args: argparse.Namespace) -> int:
     return StateError.exit_code
 
 
-def _logs(args: argparse.Namespace) -> int:
-    return follow.logs(ROOT, args.profile, args.tail, args.follow)
-
-
 def _top(args: argparse.Namespace) -> int:
     if not (args.once or args.json or sys.stdout.isatty()):
         raise UsageError("top: the output is not a terminal; add --once or --json")
@@ -231,14 +227,6 @@ def _compare(args: argparse.Namespace) -> int:
     return compare.run(ROOT, plans, args.sides, wanted, _say_since_now())
 
 
-def _loadtest(args: argparse.Namespace) -> int:
-    return launcher.loadtest(args.words, ROOT)
-
-
-def _report(args: argparse.Namespace) -> int:
-    return launcher.report(args.words, Path.cwd(), ROOT)
-
-
 def _calibrate(args: argparse.Namespace) -> int:
     name, said = calibrate.running(ROOT, args.profile)
     run = calibrate.measure(_plan(name), said, datetime.datetime.now(datetime.UTC).date())
@@ -269,9 +257,7 @@ def _agreed(args: argparse.Namespace, question: str) -> bool:
     if args.yes:
         return True
     if args.json or not sys.stdin.isatty():
-        raise UsageError(
-            "weights prune: the input is not a terminal, so nobody can confirm; add --yes, or --dry-run to only look"
-        )
+        raise UsageError("weights prune: nobody can confirm, as the input is not a terminal; add --yes, or --dry-run")
     return input(question).strip().lower() in ("y", "yes")
 
 
@@ -292,15 +278,15 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "up": _up,
     "down": _down,
     "status": _status,
-    "logs": _logs,
+    "logs": lambda args: follow.logs(ROOT, args.profile, args.tail, args.follow),
     "keys": _keys,
     "usage": _usage,
     "top": _top,
     "chat": lambda args: chat.run(ROOT, args),
     "demo": _demo,
     "compare": _compare,
-    "loadtest": _loadtest,
-    "report": _report,
+    "loadtest": lambda args: launcher.loadtest(args.words, ROOT),
+    "report": lambda args: launcher.report(args.words, Path.cwd(), ROOT),
     "calibrate": _calibrate,
     "weights": _weights,
 }

@@ -103,7 +103,7 @@ def test_without_a_terminal_nothing_goes_unasked(
     with Path(os.devnull).open(encoding="utf-8") as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         assert commands.main(["weights", "prune"]) == 2
-    assert "nobody can confirm; add --yes, or --dry-run" in capsys.readouterr().err
+    assert "nobody can confirm" in capsys.readouterr().err
     assert _left(cache) == before
 
 
