@@ -231,14 +231,6 @@ def _compare(args: argparse.Namespace) -> int:
     return compare.run(ROOT, plans, args.sides, wanted, _say_since_now())
 
 
-def _loadtest(args: argparse.Namespace) -> int:
-    return launcher.loadtest(args.words, ROOT)
-
-
-def _report(args: argparse.Namespace) -> int:
-    return launcher.report(args.words, Path.cwd(), ROOT)
-
-
 def _calibrate(args: argparse.Namespace) -> int:
     name, said = calibrate.running(ROOT, args.profile)
     run = calibrate.measure(_plan(name), said, datetime.datetime.now(datetime.UTC).date())
@@ -299,8 +291,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "chat": lambda args: chat.run(ROOT, args),
     "demo": _demo,
     "compare": _compare,
-    "loadtest": _loadtest,
-    "report": _report,
+    "loadtest": lambda args: launcher.loadtest(args.words, ROOT),
+    "report": lambda args: launcher.report(args.words, Path.cwd(), ROOT),
     "calibrate": _calibrate,
     "weights": _weights,
 }
