@@ -49,6 +49,7 @@ RUN_BY_NAME = {
     "scripts/gpubench/cli.py": "scripts/gpu-bench",
     "scripts/gpubench/limits.py": "python -m scripts.gpubench.limits, which scripts/gpubench/cli.py starts",
     "scripts/llama/cli.py": "scripts/llama-server",
+    "scripts/llama/bf16.py": "the engine's own Python, which scripts/llama/real.py starts",
     "scripts/offline/cli.py": "scripts/docker-engine and scripts/offline-images",
     "scripts/suite/cli.py": "scripts/test and scripts/record-durations",
     "loadtest/locustfile.py": "locust -f, the service `locust` of compose.yaml",

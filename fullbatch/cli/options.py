@@ -135,7 +135,7 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser], listing: str) -> 
 
 def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     up = commands.add_parser("up", help="start a profile and wait for the first token")
-    up.add_argument("profile", nargs="?", help=f"{listing} (default: PROFILE of shell or .env, or cpu)")
+    up.add_argument("profile", nargs="?", help=f"{listing} (default: PROFILE of shell or .env, or cpu-smollm2)")
     _add_how(up)
     down = commands.add_parser("down", help="stop what is running")
     down.add_argument("profile", nargs="?", help=WHICH)

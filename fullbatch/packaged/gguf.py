@@ -35,9 +35,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Gguf:
-    """One file."""
+    """One file. `table`: where its list of tensors begins, in bytes from its start."""
 
     path: Path
+    table: int
     metadata: dict[str, Any]
     tensors: tuple[Tensor, ...]
 
@@ -62,10 +63,11 @@ def _read(file: BinaryIO, path: Path) -> Gguf:
     for _ in range(entries):
         key = _string(file)
         metadata[key] = _value(file, _number(file, "I"))
+    table = file.tell()
     found = [_tensor(file) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", 32)
     begin = -(-file.tell() // alignment) * alignment
-    return Gguf(path, metadata, tuple(dataclasses.replace(one, offset=begin + one.offset) for one in found))
+    return Gguf(path, table, metadata, tuple(dataclasses.replace(one, offset=begin + one.offset) for one in found))
 
 
 def _tensor(file: BinaryIO) -> Tensor:

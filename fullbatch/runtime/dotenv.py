@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fullbatch.core.errors import UsageError
 
-DEFAULT_PROFILE, DEFAULT_GATEWAY_PORT = "cpu", 8080
+DEFAULT_PROFILE, DEFAULT_GATEWAY_PORT = "cpu-smollm2", 8080
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
 
 

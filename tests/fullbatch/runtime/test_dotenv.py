@@ -31,7 +31,7 @@ def test_its_variables(tmp_path: Path) -> None:
 
 def test_the_shell_goes_first_as_with_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (dotenv.profile(tmp_path), dotenv.gateway_port(tmp_path), dotenv.project(tmp_path)) == (
-        "cpu",
+        "cpu-smollm2",
         8080,
         "fullbatch",
     )
