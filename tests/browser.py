@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import wait_for
+
 # The protocol's pipe is at the file descriptors 3 (to the browser) and 4 (from it).
 _LAUNCH = """\
 import os, sys
@@ -63,11 +65,7 @@ class Page:
 
     def until(self, expression: str, seconds: float = 30.0) -> Any:
         """Asks again until the answer is true; AssertionError with the last one otherwise."""
-        deadline = time.monotonic() + seconds
-        while not (answer := self.ask(expression)):
-            assert time.monotonic() < deadline, f"after {seconds} s: {expression} is {answer!r}"
-            time.sleep(0.2)
-        return answer
+        return wait_for(lambda: self.ask(expression), seconds, expression)
 
     def overflow(self) -> int:
         """CSS pixels by which the page is wider than the window."""

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from scripts.suite import durations
-from tests import ports
+from tests import ports, prefork
 
 # Grafana comes in no package that can be had everywhere the tests run; its tests may be skipped in CI too.
 ALLOWED_SKIP = "Grafana:"
@@ -44,7 +44,10 @@ def no_process_left_behind() -> Iterator[None]:
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        is_helper = any(helper in word for word in process.cmdline() for helper in _HELPERS)
+        words = process.cmdline()
+        is_helper = any(helper in word for word in words for helper in _HELPERS)
+        # So does the process that forks (tests/prefork.py); its forks have its words and another parent.
+        is_helper |= prefork.__name__ in words and process.ppid() == os.getpid()
         return process.status() != psutil.STATUS_ZOMBIE and not is_helper
     except psutil.Error:
         return False

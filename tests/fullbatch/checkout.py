@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _COPIED = ("common", "fullbatch", "gateway", "profiles", "templates", "rendered", "compose.yaml")
@@ -150,10 +151,13 @@ def rest(process: subprocess.Popen[str], timeout: float = 60) -> str:
     return output
 
 
-def eventually_gone(pids: list[int], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def wait_gone(*pids: int) -> None:
+    """Until none of them runs."""
+    wait_for(lambda: not any(map(_runs, pids)), 10, lambda: f"gone: {[pid for pid in pids if _runs(pid)]}")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -18,6 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.telemetry.metrics import TOKEN_KINDS
+from tests import prefork
 from tests.ports import free_port as free_port
 from tests.waiting import wait_until as wait_until
 
@@ -38,14 +39,12 @@ def compiled_modules() -> list[str]:
 
 
 class Process:
-    """A program started as a user would, ended by its id."""
+    """A program of its own, ended by its id; its imports are shared (`tests.prefork`)."""
 
     def __init__(self, module: str, *args: str, log: Path) -> None:
         self._err = log
         self._out = log.with_suffix(".out")
-        with self._err.open("wb") as err, self._out.open("wb") as out:
-            command = [sys.executable, "-m", module, *args]
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
+        self._process = prefork.start(module, *args, out=self._out, err=self._err)
 
     @property
     def pid(self) -> int:

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.engines.sampler import scrape
-from tests.waiting import wait_until
+from tests.waiting import wait_for, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,14 +41,12 @@ def fake_engine(**knobs: object) -> Iterator[tuple[str, int]]:
 
 def _wait_for(base_url: str) -> None:
     """The fake prints its address when the port is bound, a moment before it listens."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{base_url}/v1/models", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError(f"{base_url} does not answer")
+
+    def answers() -> bool:
+        urllib.request.urlopen(f"{base_url}/v1/models", timeout=2).close()
+        return True
+
+    wait_for(answers, 10, f"{base_url} answers")
 
 
 def turn(base_url: str, **knobs: object) -> None:

@@ -24,6 +24,7 @@ from fullbatch.runtime.base import Ports
 from fullbatch.runtime.compose.config import engine_commands
 from fullbatch.runtime.process.deployment import ProcessDeployment, engine_program, tail
 from tests.fullbatch.checkout import Checkout, read_until, rest
+from tests.waiting import wait_for
 
 # Never opens its port, as an engine that compiles for minutes.
 LOADS_FOR_EVER = ("--fault", "slow-start", "--slow-start-s", "3600")
@@ -149,8 +150,8 @@ def test_keys_and_usage_of_what_runs_and_of_what_has_run(checkout: Checkout, wor
         json.dumps({"model": "tiny", "prompt": "x" * 40, "max_tokens": 7}).encode(),
         {"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
-    _eventually(lambda: _status_of(ask) == 200, "the new key known")
-    _eventually(lambda: "alice" in checkout.run("usage", "--csv").stdout, "usage written")
+    wait_for(lambda: _status_of(ask) == 200, 10, "the new key known")
+    wait_for(lambda: "alice" in checkout.run("usage", "--csv").stdout, 10, "usage written")
     assert "alice,1,10,0,7,0" in checkout.run("usage", "--csv", "--since", "1d").stdout
     assert checkout.run("keys", "show", "bob").returncode == 2
     assert checkout.run("down").returncode == 0
@@ -171,13 +172,6 @@ def _status_of(request: urllib.request.Request) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-def _eventually(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline, f"not within 10 s: {what}"
-        time.sleep(0.1)
 
 
 def test_the_key_is_made_once_and_only_its_owner_reads_it(checkout: Checkout, words: Words) -> None:
@@ -294,7 +288,8 @@ def test_a_second_interrupt_ends_the_patience(checkout: Checkout, words: Words) 
     checkout.broken_engine(HEARS_NO_SIGTERM)
     with checkout.started(*words.up()) as up:
         read_until(up, "starting vLLM")
-        _wait_for(lambda: "deaf" in (checkout.root / ".fullbatch/run/cpu-tiny/engine.log").read_text())
+        log = checkout.root / ".fullbatch/run/cpu-tiny/engine.log"
+        wait_for(lambda: "deaf" in log.read_text(), 20, "the engine has said so")
         up.send_signal(signal.SIGINT)
         read_until(up, "stopping the engine")
         time.sleep(0.5)
@@ -345,7 +340,7 @@ def test_down_ends_workers_whose_engine_is_gone(checkout: Checkout, words: Words
     checkout.broken_engine(DIES_AND_LEAVES_A_WORKER.replace("sys.exit(1)", "import time; time.sleep(60)"))
     with checkout.started(*words.up()) as up:
         read_until(up, "starting vLLM")
-        _wait_for(lambda: len(checkout.processes()) == 4)
+        wait_for(lambda: len(checkout.processes()) == 4, 20, "two engines and their children")
         engine = _pid_of(checkout, "engine")
         up.kill()
         up.wait()
@@ -449,18 +444,6 @@ def test_the_tail_of_a_large_binary_log_and_of_none(tmp_path: Path) -> None:
 def _pid_of(checkout: Checkout, name: str) -> int:
     entries = json.loads(_state_file(checkout).read_text(encoding="utf-8"))["processes"]
     return next(int(entry["pid"]) for entry in entries if entry["name"] == name)
-
-
-def _wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if happened():
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def _log(checkout: Checkout, name: str, engine: str) -> list[str]:
@@ -622,10 +605,10 @@ def test_each_copy_sees_its_own_cards(
         read_until(up, "starting the gateway")
         for engine, card in (("engine", "0"), ("engine-2", "1")):
             line = f"CUDA_VISIBLE_DEVICES {card} False"
-            assert _eventually_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, line)
+            _wait_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, line)
             # As nvidia-smi and Docker number them, not the fastest first.
             order = "CUDA_DEVICE_ORDER PCI_BUS_ID False"
-            assert _eventually_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, order)
+            _wait_says(checkout, "rtx4090x2-llama3.1-8b-fp8", engine, order)
         up.send_signal(signal.SIGINT)
         rest(up)
 
@@ -642,18 +625,13 @@ def test_the_card_that_a_profile_names(
     checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
     with checkout.started(*words.up("second")) as up:
         read_until(up, "starting the gateway")
-        assert _eventually_says(checkout, "second", "engine", "CUDA_VISIBLE_DEVICES 1 False")
+        _wait_says(checkout, "second", "engine", "CUDA_VISIBLE_DEVICES 1 False")
         up.send_signal(signal.SIGINT)
         rest(up)
 
 
-def _eventually_says(checkout: Checkout, name: str, engine: str, line: str) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if line in _log(checkout, name, engine):
-            return True
-        time.sleep(0.05)
-    return False
+def _wait_says(checkout: Checkout, name: str, engine: str, line: str) -> None:
+    wait_for(lambda: line in _log(checkout, name, engine), 20, lambda: f"{line}, not {_log(checkout, name, engine)}")
 
 
 def test_a_profile_for_several_machines_is_none_for_processes(

@@ -16,6 +16,7 @@ import pytest
 
 from tests.fullbatch.checkout import REPOSITORY
 from tests.fullbatch.runtime.test_stuck import page, served
+from tests.waiting import wait_for
 
 # Notes each start, has a worker, and listens as vLLM does: not where a socket lies already.
 ENGINE = """
@@ -46,10 +47,7 @@ class Kept:
         return [[int(number) for number in line.split()] for line in text.splitlines()]
 
     def wait(self, true: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 20
-        while not true():
-            assert time.monotonic() < end, f"{what}: {self.starts()}"
-            time.sleep(0.05)
+        wait_for(true, 20, lambda: f"{what}: {self.starts()}")
 
 
 Keep = Callable[..., Kept]

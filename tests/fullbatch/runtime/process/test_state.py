@@ -15,7 +15,7 @@ import pytest
 from fullbatch.runtime import registry
 from fullbatch.runtime.process import state
 from fullbatch.runtime.process.state import ProcessRun, Started
-from tests.fullbatch.checkout import eventually_gone
+from tests.fullbatch.checkout import wait_gone
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 # Leads a session, has a child in it, tells the child's pid, and ends when its input ends.
@@ -74,7 +74,7 @@ def test_a_live_process_and_a_dead_one() -> None:
         assert _state(started).alive() == [started]
         process.kill()
         # Not waited for yet: a zombie has ended too.
-        assert eventually_gone([process.pid])
+        wait_gone(process.pid)
         assert started.process() is None
         assert _state(started).alive() == []
 
@@ -102,7 +102,7 @@ def test_children_that_outlive_their_parent_are_found() -> None:
         assert [one.pid for one in started.session()] == [int(child)]
         assert _state(started).alive() == [started]
         os.kill(int(child), signal.SIGKILL)
-        assert eventually_gone([int(child)])
+        wait_gone(int(child))
         assert started.session() == []
 
 
