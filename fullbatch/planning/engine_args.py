@@ -20,6 +20,9 @@ from fullbatch.core.secrets import shown
 # As vLLM reads it (utils/argparse_utils.py, human_readable_int): small letters count in thousands, capitals in 1,024.
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtKMGT])")
 _POWER = {"k": 1, "m": 2, "g": 3, "t": 4}
+# What compiles the form of an answer, as far as gateway/bodies/compile_cost.py knows the times. `auto` chooses itself;
+# it takes outlines where nothing else can, which is reckoned with there.
+_STRUCTURED, _BACKENDS = "structured-outputs-config", ("auto", "xgrammar", "guidance")
 # Characters of a number that is read: more is no count of anything.
 _LONGEST = 18
 _WRITE = {
@@ -35,8 +38,15 @@ _WRITE = {
 
 def faults(args: Mapping[str, Any]) -> list[str]:
     """What is wrong with each flag, as `NAME: what would be right`."""
-    found = ((name, _fault(name, value)) for name, value in args.items())
-    return [f"{name}: {said}" for name, said in found if said]
+    found = [(name, _fault(name, value)) for name, value in args.items()]
+    said = [f"{name}: {fault}" for name, fault in found if fault]
+    backend = parts(args, _STRUCTURED).get("backend", _BACKENDS[0])
+    if backend not in _BACKENDS and not said:
+        bounded = "the gateway bounds what it knows how long the engine compiles"
+        said.append(
+            f"{_STRUCTURED}: backend {shown('backend', backend)}: write one of {', '.join(_BACKENDS)}; {bounded}"
+        )
+    return said
 
 
 def environment_faults(variables: Mapping[str, str]) -> list[str]:

@@ -63,6 +63,7 @@ class Slot(Hold):
         prompt, output = call.prompt_tokens, call.expected_output
         most = math.inf if call.output_tokens is None else float(call.output_tokens)
         Hold.__init__(self, prompt, output, most, cost(prompt, output), 0.0)  # super() makes an object for each request
+        self.unread = float(prompt) if call.stream else 0.0
         self.record = record
         self.engine: Replica
         self._owner: SlotOwner | None = owner

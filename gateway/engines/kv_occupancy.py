@@ -51,10 +51,10 @@ class Hold:
 
     ``prompt``: as estimated. ``output``: expected; ``most``: what it is bounded to. ``work``: its cost in service units
     (`cost.cost`). ``began``: when it was sent, on the caller's clock. ``progress``: counts its events; None where
-    nothing is to be seen of it before its end.
+    nothing is to be seen of it before its end. ``unread``: its prompt, until its first token; 0 where that is not seen.
     """
 
-    __slots__ = ("began", "most", "output", "progress", "prompt", "work")
+    __slots__ = ("began", "most", "output", "progress", "prompt", "unread", "work")
 
     def __init__(self, prompt: float, output: float, most: float, work: float, began: float) -> None:
         self.prompt = prompt
@@ -63,6 +63,7 @@ class Hold:
         self.work = work
         self.began = began
         self.progress: Progress | None = None
+        self.unread = 0.0
 
     def written(self, now: float, pace: float) -> float:
         """Tokens of the answer so far. ``pace``: tokens a second of a request that shows no progress."""

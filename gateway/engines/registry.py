@@ -175,7 +175,7 @@ class EngineRegistry:
         self._turn += 1
         if not self.several(call.model):
             return free[0]
-        chosen = balancing.choose([replica.work for replica in free], self._turn, random.random)
+        chosen = balancing.choose([replica.load for replica in free], self._turn, random.random)
         best = free[chosen]
         if call.affinity and self._use_affinity:
             best = self._affine(call, free, best)

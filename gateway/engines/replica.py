@@ -24,6 +24,9 @@ RESERVED_SHARE = 8
 _SMALLEST_WITH_RESERVE = 4
 # With more prompt tokens unanswered than so many steps hold, requests wait in the engine for its steps, not for seats.
 _STEPS_OF_READING = 2
+# A prompt token that is still to be read counts so often more: it stands before every first token that comes after it.
+# docs/decisions/0028-prompts-that-are-still-to-be-read.md has the numbers.
+UNREAD_WEIGHT = 4.0
 _log = logging.getLogger("gateway")
 
 
@@ -78,9 +81,10 @@ class Replica:
     """One engine process. It serves when it lists a model and its breaker is closed.
 
     ``since``: Unix time of its state. ``in_flight``: requests that this gateway has sent it and not got back, ``work``
-    their estimated service. ``limit``: how many requests that may be now. ``occupancy``: what they need of its KV
-    cache. ``bit``: stands for it in `prefix_affinity.PrefixMemory`. ``tried_at``: the loop's clock when it last had to
-    bring a token. ``ending``: it has said so itself. ``stalled_at``: since when it stands still, if it does.
+    their estimated service, ``unread`` the prompts of those of which no token has come. ``limit``: how many requests
+    that may be now. ``occupancy``: what they need of its KV cache. ``bit``: stands for it in
+    `prefix_affinity.PrefixMemory`. ``tried_at``: the loop's clock when it last had to bring a token. ``ending``: it has
+    said so itself. ``stalled_at``: since when it stands still, if it does.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Replica:
         self.listed = NOTHING
         self.in_flight = 0
         self.work = 0.0
+        self.unread = 0.0
         self.bit = 0
         self.tried_at = now
         self.ending = False
@@ -126,6 +131,7 @@ class Replica:
             hold.most = room
         self.in_flight += 1
         self.work += hold.work
+        self.unread += hold.unread
         self.occupancy.add(hold)
 
     def give(self, hold: Hold) -> None:
@@ -133,7 +139,18 @@ class Replica:
         self.in_flight -= 1
         # What is left over from adding and subtracting fractions ends with the last request.
         self.work = self.work - hold.work if self.in_flight else 0.0
+        self.unread = self.unread - hold.unread if self.in_flight else 0.0
         self.occupancy.remove(hold)
+
+    def read(self, hold: Hold) -> None:
+        """Its prompt is read: the first token has come."""
+        self.unread -= hold.unread
+        hold.unread = 0.0
+
+    @property
+    def load(self) -> float:
+        """What engines are compared by: their work, in which prompts that are still to be read count several times."""
+        return self.work + UNREAD_WEIGHT * self.unread
 
     @property
     def reserve(self) -> int:

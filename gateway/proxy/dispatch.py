@@ -68,7 +68,7 @@ class Dispatch:
             if call.structured:
                 replica.structured_at = self._loop.time()
             try:
-                outcome = await self._exchange.run(replica.target, reply, dialect, meter, fresh)
+                outcome = await self._exchange.run(slot, reply, dialect, meter, fresh)
             except EngineBroken as error:
                 if error.how in ("stale", "unread"):  # a new connection is neither, so this happens once
                     fresh, had = True, error.how == "stale"

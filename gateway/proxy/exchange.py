@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.admission.slots import Slot
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
@@ -27,10 +28,8 @@ class Exchange:
         """Other limits for requests from now on."""
         self._around = Surroundings(limits, self._around.metrics, self._around.loop)
 
-    async def run(
-        self, target: Destination, reply: Reply, dialect: Dialect, meter: UsageMeter, fresh: bool = False
-    ) -> Outcome:
-        """Relay one answer to ``reply``. Cancelling this closes the connection to the engine at once.
+    async def run(self, slot: Slot, reply: Reply, dialect: Dialect, meter: UsageMeter, fresh: bool = False) -> Outcome:
+        """Relay one answer of the slot's engine to ``reply``. Cancelling this closes the connection there at once.
 
         Args:
             fresh: on a new connection; those kept are closed, for one of them was closing and the others are as old.
@@ -40,10 +39,11 @@ class Exchange:
             EngineSilent: nothing has been written to ``reply``.
             Overloaded: the engine's own queue is full.
         """
+        target = slot.engine.target
         if fresh:
             target.pool.close()
         connection = target.pool.take() or await self._connect(target)
-        relay = Relay(reply, connection, target.label, dialect, meter, self._around)
+        relay = Relay(reply, connection, slot, dialect, meter, self._around)
         self._ticker.add(relay)
         target.underway.add(relay)
         reply.source = relay

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.admission.slots import Slot
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, EngineSilent, GatewayError, How
 from gateway.dialects.base import Dialect
@@ -49,14 +50,14 @@ class Relay:
 
     __slots__ = (
         "_around", "_call", "_connection", "_dialect", "_engine", "_failed", "_head", "_held", "_last", "_meter",
-        "_moved", "_quiet_since", "_reply", "_translation", "_whole", "began", "done",
+        "_moved", "_quiet_since", "_reply", "_slot", "_translation", "_whole", "began", "done",
     )  # fmt: skip
 
     def __init__(
         self,
         reply: Reply,
         connection: EngineConnection,
-        engine: str,
+        slot: Slot,
         dialect: Dialect,
         meter: UsageMeter,
         around: Surroundings,
@@ -64,7 +65,8 @@ class Relay:
         self.done: asyncio.Future[Outcome] = around.loop.create_future()
         self._reply = reply
         self._connection = connection
-        self._engine = engine
+        self._slot = slot
+        self._engine = slot.engine.target.label
         self._around = around
         self._head = _NO_HEAD
         self._held = b""
@@ -144,6 +146,7 @@ class Relay:
         if self._head.status >= 400:  # a refusal costs nothing
             return
         self._meter.first_at = now
+        self._slot.engine.read(self._slot)
         # Observed when it happens: a long answer would else report its first token minutes late.
         if self._call.stream:
             record.ttft = now - record.received

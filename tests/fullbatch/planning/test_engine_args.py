@@ -87,6 +87,25 @@ def test_one_line_says_what_would_be_right(name: str, value: Any, said: str) -> 
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        {"structured-outputs-config": {"backend": "outlines"}},
+        {"structured-outputs-config": '{"backend": "lm-format-enforcer"}'},
+        {"structured-outputs-config.backend": "outlines"},
+    ],
+)
+def test_a_backend_whose_times_the_gateway_does_not_know_is_refused(args: dict[str, Any]) -> None:
+    (said,) = engine_args.faults(args)
+    assert said.startswith("structured-outputs-config: backend '") and "write one of auto, xgrammar, guidance" in said
+
+
+@pytest.mark.parametrize("backend", ["auto", "xgrammar", "guidance"])
+def test_a_backend_whose_times_the_gateway_knows_passes(backend: str) -> None:
+    assert engine_args.faults({"structured-outputs-config.backend": backend}) == []
+    assert engine_args.faults({"structured-outputs-config": {"disable_any_whitespace": True}}) == []
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("max-num-seqs", "hf_S3CRETabcdefghijklmn"),

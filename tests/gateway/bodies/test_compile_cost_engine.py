@@ -36,6 +36,23 @@ else:
     compiler.compile_grammar(job["spec"])
 print(cpu() - began)
 """
+# What vLLM does with a request whose backend is `auto`: prints the backend of each.
+CHOOSE = """
+import json, sys, types
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+from vllm.config.structured_outputs import StructuredOutputsConfig
+from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+words = Tokenizer(models.WordLevel({"a": 0, "</s>": 1}, unk_token="a"))
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>")
+chosen = {}
+for name, spec in json.load(sys.stdin).items():
+    params = SamplingParams(structured_outputs=StructuredOutputsParams(**spec))
+    model = types.SimpleNamespace(is_diffusion=False)
+    params._validate_structured_outputs(model, StructuredOutputsConfig(), tokenizer)
+    chosen[name] = params.structured_outputs._backend
+print(json.dumps(chosen))
+"""
 # An eighth of what depends on the vocabulary counts, so that much more may it be on one core.
 ALLOWED_CPU_S = 16
 TEXT = {"type": "string"}
@@ -86,3 +103,35 @@ def test_p120_what_is_let_through_compiles_in_seconds(name: str) -> None:
     job = json.dumps({"kind": kind, "spec": largest(kind, make)})
     done = subprocess.run([PYTHON, "-c", COMPILE], input=job, capture_output=True, text=True, timeout=240, check=True)
     assert float(done.stdout.split()[-1]) < ALLOWED_CPU_S
+
+
+BY_PATTERN = {"patternProperties": {"^a": TEXT}}
+CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
+    "properties": ("xgrammar", {"json": made(1)}),
+    "patternProperties": ("xgrammar", {"json": {"type": "object", **BY_PATTERN}}),
+    "minItems": ("xgrammar", {"json": {"type": "array", "items": TEXT, "minItems": 1000}}),
+    "a pattern": ("xgrammar", {"regex": "[a-z]{1,100}"}),
+    "texts": ("xgrammar", {"choice": ["a", "b"]}),
+    "EBNF": ("xgrammar", {"grammar": 'root ::= "a"'}),
+    "Lark": ("xgrammar", {"grammar": 'start: "a"'}),
+    "multipleOf": ("guidance", {"json": {"type": "integer", "multipleOf": 3}}),
+    "a pattern and a length": ("guidance", {"json": {"type": "string", "pattern": "^a", "maxLength": 3}}),
+    "allOf": ("guidance", {"json": {"allOf": [made(1), made(1)]}}),
+    "patternProperties beside properties": ("outlines", {"json": made(1, **BY_PATTERN)}),
+}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_p120_the_backend_that_vllm_chooses_is_the_one_that_is_reckoned_with() -> None:
+    asked = {name: spec for name, (_, spec) in CHOICES.items()}
+    done = subprocess.run(
+        [PYTHON, "-c", CHOOSE], input=json.dumps(asked), capture_output=True, text=True, timeout=240, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == {name: backend for name, (backend, _) in CHOICES.items()}
+
+
+@pytest.mark.parametrize("name", [name for name, (backend, _) in CHOICES.items() if backend == "outlines"])
+def test_p120_what_falls_back_to_outlines_costs_more_than_the_same_for_xgrammar(name: str) -> None:
+    schema = CHOICES[name][1]["json"]
+    assert seconds("schema", schema) > 10 * seconds("schema", made(1))
