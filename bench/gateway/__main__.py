@@ -21,7 +21,7 @@ import psutil
 from bench.gateway import report
 from bench.gateway.cells import MAX_FOREIGN, QUICK, Bench, Size
 from bench.gateway.peers import ALL, CANDIDATES, Peer, PeerPlace
-from bench.gateway.processes import Target, free_port, started
+from bench.gateway.processes import LoadedServer, free_port, started
 from bench.gateway.programs import BenchError, Programs
 from bench.gateway.results import DIRECT, Results, Round
 
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> Results:
         folder.chmod(0o755)  # nginx's worker is another user
         programs = Programs(folder)
         mock = stack.enter_context(programs.mock())
-        targets = [Target(DIRECT, mock.port)]
+        targets = [LoadedServer(DIRECT, mock.port)]
         for peer in options.peers:
             targets += start(peer, PeerPlace(make(folder / peer.name), free_port(), mock.port), results, stack)
         begin = random.randrange(len(targets))  # pooled runs of one round each must not all begin with the same
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> Results:
     return results
 
 
-def start(peer: Peer, place: PeerPlace, results: Results, stack: ExitStack) -> list[Target]:
+def start(peer: Peer, place: PeerPlace, results: Results, stack: ExitStack) -> list[LoadedServer]:
     """One gateway; none if it is absent or does not come up, which the results then say."""
     if peer.absent:
         results.absent[peer.name] = peer.absent
@@ -135,7 +135,7 @@ def start(peer: Peer, place: PeerPlace, results: Results, stack: ExitStack) -> l
     return [target]
 
 
-def rotated(targets: list[Target], number: int) -> list[Target]:
+def rotated(targets: list[LoadedServer], number: int) -> list[LoadedServer]:
     """Another one first in each round, so that none always follows the same."""
     shift = number * max(1, len(targets) // ROUNDS) % len(targets)
     return targets[shift:] + targets[:shift]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.gateway.processes import Foreign, Target
+from bench.gateway.processes import Foreign, LoadedServer
 from bench.gateway.programs import Counts, Mock, Programs, Streams
 
 # A cell in which others had more than this share of the machine is noisy: repeated, while there is time for that, and
@@ -52,15 +52,15 @@ class Bench:
         """Give the time for repeating anew."""
         self._repeat_s = self._size.repeat_s
 
-    def cells(self, target: Target) -> dict[str, CellFigures]:
+    def cells(self, target: LoadedServer) -> dict[str, CellFigures]:
         """All cells of one target; one that a gateway did not survive is missing."""
-        kinds: dict[str, Callable[[Target], CellFigures]] = {
+        kinds: dict[str, Callable[[LoadedServer], CellFigures]] = {
             "c50": self._c50, "c1": self._c1, "paced": self._paced, "step": self._step,
         }  # fmt: skip
         found = {name: self._least_noisy(target, kind) for name, kind in kinds.items()}
         return {name: cell for name, cell in found.items() if cell}
 
-    def _least_noisy(self, target: Target, kind: Callable[[Target], CellFigures]) -> CellFigures:
+    def _least_noisy(self, target: LoadedServer, kind: Callable[[LoadedServer], CellFigures]) -> CellFigures:
         best: CellFigures = {}
         for number in range(TRIES):
             began = time.monotonic()
@@ -77,7 +77,7 @@ class Bench:
                 break
         return best
 
-    def _c50(self, target: Target) -> CellFigures:
+    def _c50(self, target: LoadedServer) -> CellFigures:
         """Requests/s in a closed loop, and CPU for each that the mock served."""
         size = self._size
         counts, spent = self._spending(
@@ -91,20 +91,20 @@ class Bench:
             "cpu_ms": spent.cpu_s / spent.requests * 1e3,
         }
 
-    def _c1(self, target: Target) -> CellFigures:
+    def _c1(self, target: LoadedServer) -> CellFigures:
         counts = self._programs.whole(target.port, TOKENS_WHOLE, 1, self._size.single_s)
         return {"p50_ms": counts.first_p50} if counts and counts.good else {}
 
-    def _paced(self, target: Target) -> CellFigures:
+    def _paced(self, target: LoadedServer) -> CellFigures:
         self._mock.pace(ITL_MS)
         return self._streams(target, self._size.turns)
 
-    def _step(self, target: Target) -> CellFigures:
+    def _step(self, target: LoadedServer) -> CellFigures:
         """All streams' tokens on one tick, as an engine's batch step sends them."""
         self._mock.pace(ITL_MS, step=True)
         return self._streams(target, 1)
 
-    def _streams(self, target: Target, turns: int) -> CellFigures:
+    def _streams(self, target: LoadedServer, turns: int) -> CellFigures:
         size = self._size
         shape = Streams(size.streams, turns, size.ramp_s, size.limit_s(turns))
         counts, spent = self._spending(target, lambda: self._programs.streams(target.port, TOKENS_STREAM, shape))
@@ -120,7 +120,7 @@ class Bench:
             "gap_p99_ms": counts.gap_p99,
         }
 
-    def _spending(self, target: Target, load: Callable[[], Counts | None]) -> tuple[Counts | None, Spent]:
+    def _spending(self, target: LoadedServer, load: Callable[[], Counts | None]) -> tuple[Counts | None, Spent]:
         cpu_before, sent_before = target.cpu_s(), self._mock.sent()
         counts = load()
         cpu_after, sent_after = target.cpu_s(), self._mock.sent()

@@ -24,7 +24,7 @@ CALM_S, CALM_SHARE, CALM_WAIT_S = 0.25, 0.1, 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LoadedServer:
     """Something to load: its port, and the process whose CPU and memory count (none for direct)."""
 
     name: str
@@ -92,7 +92,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @contextmanager
-def started(name: str, command: list[str], port: int, log: Path) -> Iterator[tuple[Target, float]]:
+def started(name: str, command: list[str], port: int, log: Path) -> Iterator[tuple[LoadedServer, float]]:
     """A gateway on its core that has answered a first request, and the seconds that took.
 
     Raises:
@@ -106,7 +106,7 @@ def started(name: str, command: list[str], port: int, log: Path) -> Iterator[tup
             if process.poll() is not None or time.monotonic() - began > START_S:
                 raise BenchError(f"{name} did not come up: {_last_line(log)}")
             time.sleep(0.005)
-        yield Target(name, port, psutil.Process(process.pid)), time.monotonic() - began
+        yield LoadedServer(name, port, psutil.Process(process.pid)), time.monotonic() - began
     finally:
         _end(process)
 

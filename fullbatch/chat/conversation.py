@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Conversation:
+class ChatHistory:
     """`turns`: questions, each with its answer, oldest first."""
 
     system: str = ""

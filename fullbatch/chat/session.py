@@ -6,7 +6,7 @@ from typing import Any
 
 from fullbatch.chat import slash
 from fullbatch.chat.cleaning import one_line
-from fullbatch.chat.conversation import Conversation
+from fullbatch.chat.conversation import ChatHistory
 from fullbatch.chat.refusals import ContextFull
 from fullbatch.chat.screen import Screen, figures
 from fullbatch.chat.server import AnswerStream, ChatServer
@@ -20,9 +20,7 @@ _LEAVING = "Ctrl-C again, Ctrl-D or /exit leaves"
 class Session:
     """`settings`: what stands in every request beside the messages, such as the model."""
 
-    def __init__(
-        self, server: ChatServer, settings: dict[str, Any], conversation: Conversation, screen: Screen
-    ) -> None:
+    def __init__(self, server: ChatServer, settings: dict[str, Any], conversation: ChatHistory, screen: Screen) -> None:
         self._server, self._settings = server, settings
         self._conversation, self._screen = conversation, screen
         self._unanswered: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.faults import did_you_mean
 from fullbatch.chat import typed
-from fullbatch.chat.conversation import Conversation
+from fullbatch.chat.conversation import ChatHistory
 from fullbatch.chat.screen import Screen, figures
 from fullbatch.chat.server import AnswerStream
 from fullbatch.chat.session import Session, show
@@ -57,7 +57,7 @@ def run(root: Path, args: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"model": target.model}
     if args.max_tokens:
         settings["max_tokens"] = args.max_tokens
-    conversation = Conversation(_readable(args.system or ""))
+    conversation = ChatHistory(_readable(args.system or ""))
     # A question mark for a letter that the terminal's encoding lacks.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -115,7 +115,7 @@ def _screen(root: Path) -> Screen:
     return Screen(sys.stdout, terminal=terminal, styled=terminal and not plain)
 
 
-def _converse(root: Path, target: Target, settings: dict[str, Any], conversation: Conversation) -> None:
+def _converse(root: Path, target: Target, settings: dict[str, Any], conversation: ChatHistory) -> None:
     screen = _screen(root)
     if not sys.stdout.isatty():
         lines = typed.TypedLines(sys.stdin, sys.stderr, None)

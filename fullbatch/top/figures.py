@@ -12,7 +12,7 @@ _TTFT = ("gateway_time_to_first_token_seconds", "vllm:time_to_first_token_second
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyFigures:
     """One API key, by its name. Requests and tokens are per second."""
 
     name: str
@@ -45,7 +45,7 @@ class Figures:
     requests_per_s: float | None
     failed_share: float | None
     limit: str
-    keys: tuple[Key, ...]
+    keys: tuple[KeyFigures, ...]
 
 
 def figures(old: Reading, new: Reading) -> Figures:
@@ -95,11 +95,11 @@ def _failed(old: Reading, new: Reading) -> float | None:
     return sum(increase(old, new, "gateway_requests_total", outcome=how) or 0.0 for how in FAILED) / ended
 
 
-def _keys(old: Reading, new: Reading) -> tuple[Key, ...]:
+def _keys(old: Reading, new: Reading) -> tuple[KeyFigures, ...]:
     running, waiting = new.by("gateway_key_running", "key"), new.by("gateway_key_waiting", "key")
     names = running.keys() | waiting.keys() | new.by("gateway_key_requests_total", "key").keys()
     keys = [
-        Key(
+        KeyFigures(
             name,
             running.get(name),
             waiting.get(name),

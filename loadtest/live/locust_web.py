@@ -58,7 +58,7 @@ def install(events: Events) -> None:
 
 
 def _on_init(environment: Environment, **_: object) -> None:
-    session = Session(environment)
+    session = PageSession(environment)
     options = environment.parsed_options
     if options is not None:  # of the command line, before Locust puts a default in its place
         options.peak_users = options.first_users = options.num_users
@@ -67,7 +67,7 @@ def _on_init(environment: Environment, **_: object) -> None:
         _extend(environment.web_ui, session)
 
 
-class Session:
+class PageSession:
     """What this process knows of the run: a worker sends it on, a master or a lone process has the board."""
 
     def __init__(self, environment: Environment) -> None:
@@ -122,7 +122,7 @@ class Session:
             time.sleep(_LOOK_S)
 
 
-def _extend(web_ui: WebUI, session: Session) -> None:
+def _extend(web_ui: WebUI, session: PageSession) -> None:
     structure = [{"key": key, "title": title} for key, title in _COLUMNS.items()]
     web_ui.template_args |= {
         "extended_tabs": [{"title": "LLM", "key": TAB}],
@@ -198,7 +198,7 @@ def _plain(status: int, text: str) -> Response:
     return Response(f"{text}\n", status, {"X-Content-Type-Options": "nosniff"}, mimetype="text/plain")
 
 
-def _with_rows(response: Response, session: Session) -> Response:
+def _with_rows(response: Response, session: PageSession) -> Response:
     """Locust's statistics with the rows of our table."""
     if request.endpoint == "locust.request_stats" and response.is_json:
         rows = {"key": TAB, "data": session.board.table()}
@@ -206,7 +206,7 @@ def _with_rows(response: Response, session: Session) -> Response:
     return response
 
 
-def _routes(web_ui: WebUI, session: Session) -> Blueprint:
+def _routes(web_ui: WebUI, session: PageSession) -> Blueprint:
     routes = Blueprint("fullbatch", __name__)
     metrics = prometheus_exporter.registry(session.board, lambda: session.users)
 

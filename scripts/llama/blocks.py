@@ -16,7 +16,7 @@ _ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
-class Kind:
+class WeightFormat:
     """A format: its number in the file, and how many weights a block of how many bytes holds."""
 
     number: int
@@ -30,10 +30,15 @@ class Kind:
         return width // self.weights * self.bytes
 
 
-F32, F16, Q4_K, Q6_K = Kind(0, 1, 4), Kind(1, 1, 2), Kind(12, 256, 144), Kind(14, 256, 210)
+F32, F16, Q4_K, Q6_K = (
+    WeightFormat(0, 1, 4),
+    WeightFormat(1, 1, 2),
+    WeightFormat(12, 256, 144),
+    WeightFormat(14, 256, 210),
+)
 
 
-def q4_k_m(name: str, layer: int, layers: int) -> Kind:
+def q4_k_m(name: str, layer: int, layers: int) -> WeightFormat:
     """The format of a matrix of this name in layer `layer` of `layers`."""
     if name == "output":
         return Q6_K
@@ -41,7 +46,7 @@ def q4_k_m(name: str, layer: int, layers: int) -> Kind:
     return Q6_K if more and name in ("attn_v", "ffn_down") else Q4_K
 
 
-def pool(kind: Kind, source: random.Random) -> bytes:
+def pool(kind: WeightFormat, source: random.Random) -> bytes:
     """Random weights of about the deviation that models are initialised with; rows are cut from it."""
     if kind is F16:
         return struct.pack(f"<{_POOL_WEIGHTS}e", *(source.gauss(0, _DEVIATION) for _ in range(_POOL_WEIGHTS)))
@@ -62,7 +67,7 @@ def _q6_k(source: random.Random) -> bytes:
     return source.randbytes(128 + 64) + scales + struct.pack("<e", _DEVIATION / (9 * 18.5))
 
 
-def rows(kind: Kind, dimensions: tuple[int, ...], pool_bytes: bytes, source: random.Random) -> Iterator[bytes]:
+def rows(kind: WeightFormat, dimensions: tuple[int, ...], pool_bytes: bytes, source: random.Random) -> Iterator[bytes]:
     """The matrix, some rows at a time. Rows begin at random blocks of the pool: rank enough, with few draws."""
     width = kind.row_bytes(dimensions[0])
     last = (len(pool_bytes) - width) // kind.bytes

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scripts.llama import blocks
-from scripts.llama.blocks import Kind
+from scripts.llama.blocks import WeightFormat
 
 _MAGIC, _VERSION, _ALIGNMENT = b"GGUF", 3, 32
 _U32, _I32, _F32, _STRING, _ARRAY = 4, 5, 6, 8, 9
@@ -63,11 +63,11 @@ def _metadata(config: dict[str, Any], tokenizer: dict[str, Any], template: str) 
     yield "tokenizer.chat_template", _STRING, template
 
 
-def _tensors(config: dict[str, Any], quantised: bool) -> Iterator[tuple[str, tuple[int, ...], Kind]]:
+def _tensors(config: dict[str, Any], quantised: bool) -> Iterator[tuple[str, tuple[int, ...], WeightFormat]]:
     """Name, dimensions (the innermost first) and kind. Vectors are written as ones (norms) or zeros (biases)."""
     hidden, ffn, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
 
-    def matrix(name: str, layer: int) -> Kind:
+    def matrix(name: str, layer: int) -> WeightFormat:
         return blocks.q4_k_m(name, layer, layers) if quantised else blocks.F16
 
     queries = config["num_attention_heads"] * config["head_dim"]
@@ -91,7 +91,7 @@ def _tensors(config: dict[str, Any], quantised: bool) -> Iterator[tuple[str, tup
         yield f"{block}.ffn_down.weight", (ffn, hidden), matrix("ffn_down", number)
 
 
-def _write_tensors(file: BinaryIO, tensors: list[tuple[str, tuple[int, ...], Kind]]) -> None:
+def _write_tensors(file: BinaryIO, tensors: list[tuple[str, tuple[int, ...], WeightFormat]]) -> None:
     """The list of all tensors, then their data one after the other: a large model does not fit into memory."""
     offset, padding = 0, []
     for name, dimensions, kind in tensors:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.gateway.__main__ import main, parse, rotated
 from bench.gateway.peers import ALL, CANDIDATES
-from bench.gateway.processes import Target
+from bench.gateway.processes import LoadedServer
 from tests.bench.gateway.test_report import cells
 
 
@@ -40,7 +40,7 @@ def test_a_wrong_argument_is_told(arguments: list[str], message: str, capsys: py
 
 @pytest.mark.parametrize("names", ["ab", "abc", "abcd", "abcde", "abcdefghij"])
 def test_another_target_is_first_in_each_round(names: str) -> None:
-    targets = [Target(name, 1) for name in names]
+    targets = [LoadedServer(name, 1) for name in names]
     orders = ["".join(target.name for target in rotated(targets, number)) for number in range(3)]
     assert len({order[0] for order in orders}) == min(3, len(names))
     assert all(sorted(order) == list(names) for order in orders)

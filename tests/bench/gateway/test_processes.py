@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.gateway.processes import Foreign, Target, free_port, serves, started
+from bench.gateway.processes import Foreign, LoadedServer, free_port, serves, started
 from bench.gateway.programs import BenchError, Mock
 
 
@@ -26,14 +26,14 @@ def test_it_serves_when_a_completion_comes_back(mock: Mock) -> None:
 
 
 def test_a_target_has_the_cpu_and_memory_of_its_tree_and_direct_has_none(mock: Mock) -> None:
-    me = Target("me", mock.port, psutil.Process())
+    me = LoadedServer("me", mock.port, psutil.Process())
     before, ends = me.cpu_s(), time.process_time() + 0.05
     while time.process_time() < ends:
         pass
     assert me.cpu_s() > before
     assert me.peak_mb() >= me.rss_mb() > 5
     assert mock.process in me.tree()
-    assert Target("direct", mock.port).cpu_s() == 0
+    assert LoadedServer("direct", mock.port).cpu_s() == 0
 
 
 def test_the_bench_itself_is_not_foreign() -> None:

@@ -1,8 +1,8 @@
-from fullbatch.chat.conversation import Conversation
+from fullbatch.chat.conversation import ChatHistory
 
 
 def test_what_was_said_goes_with_the_next_question() -> None:
-    conversation = Conversation("Be brief.")
+    conversation = ChatHistory("Be brief.")
     conversation.keep("first?", "one")
     conversation.keep("nothing came of it", "")
     assert [(one["role"], one["content"]) for one in conversation.messages("second?")] == [
@@ -11,15 +11,15 @@ def test_what_was_said_goes_with_the_next_question() -> None:
 
 
 def test_the_system_prompt_outlives_what_is_forgotten() -> None:
-    conversation = Conversation("Be brief.")
+    conversation = ChatHistory("Be brief.")
     conversation.keep("a", "b")
     conversation.clear()
     assert [one["role"] for one in conversation.messages("c")] == ["system", "user"]
-    assert [one["role"] for one in Conversation().messages("c")] == ["user"]
+    assert [one["role"] for one in ChatHistory().messages("c")] == ["user"]
 
 
 def test_the_last_question_can_be_taken_back() -> None:
-    conversation = Conversation()
+    conversation = ChatHistory()
     assert conversation.take_back() is None
     conversation.keep("a", "b")
     conversation.keep("c", "d")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fullbatch.chat.conversation import Conversation
+from fullbatch.chat.conversation import ChatHistory
 from fullbatch.chat.screen import Screen
 from fullbatch.chat.server import ChatServer, Key
 from fullbatch.chat.session import Session
@@ -35,7 +35,7 @@ def talk(script: Script, *lines: str, system: str = "") -> str:
     """What a conversation shows; prompts are not part of it."""
     out = io.StringIO()
     session = Session(
-        ChatServer(script.url, Key("k", "the key")), {"model": "m"}, Conversation(system),
+        ChatServer(script.url, Key("k", "the key")), {"model": "m"}, ChatHistory(system),
         Screen(out, terminal=True, styled=False),
     )  # fmt: skip
     session.run(TypedLines(io.StringIO("".join(f"{line}\n" for line in lines)), io.StringIO(), None))

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fullbatch.top.figures import Figures, Key, figures
+from fullbatch.top.figures import Figures, KeyFigures, figures
 from fullbatch.top.reading import Reading
 from fullbatch.top.screen import bar, picture, sparkline
 from fullbatch.top.sources import MetricsSource
 
 SOURCE = MetricsSource("rtx4090-qwen2.5-7b", "compose", "http://127.0.0.1:8080", lambda: "", lambda: "")
 UNKNOWN = figures(Reading(0), Reading(1))
-KEYS = tuple(Key(f"a name that is quite long {n}", 8.0, 4.0, 1.26, 1234.5) for n in range(30))
+KEYS = tuple(KeyFigures(f"a name that is quite long {n}", 8.0, 4.0, 1.26, 1234.5) for n in range(30))
 BUSY = replace(
     UNKNOWN,
     gateway_answers=True,
