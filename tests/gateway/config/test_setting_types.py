@@ -37,7 +37,7 @@ def test_they_are_read(tmp_path: Path) -> None:
         ({"limits": {"requests": {"max_tools": "many"}}}, "limits.requests.max_tools"),
         ({"limits": {"requests": {"clamp_max_tokens": 1}}}, "limits.requests.clamp_max_tokens"),
         ({"limits": {"max_body_bytes_in_flight": 5}}, "max_body_bytes_in_flight is 5"),
-        ({"cors": {"origins": ["chat.example"]}}, "'chat.example' is no origin"),
+        ({"cors": {"origins": ["chat.example"]}}, "'chat.example' is not an origin"),
         ({"cors": {"origins": "https://chat.example"}}, "cors.origins"),
         ({"aliases": {"a": "b"}}, "'a' stands for 'b', which no engine serves"),
         ({"prefix_sharing": "some"}, "prefix_sharing"),
