@@ -34,17 +34,21 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "words", nargs="*", metavar="PROFILE|QUESTION",
-        help="which, when several are running; then the question, - for standard input",
+        help="which profile, if several are running; then the question; - is standard input",
     )  # fmt: skip
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
-    parser.add_argument("--model", metavar="NAME", help="which, when several are served (default: the first)")
-    parser.add_argument("--max-tokens", type=positive, metavar="N", help="of an answer (default: to the context's end)")
+    parser.add_argument("--model", metavar="NAME", help="which model, if several are served (default: the first)")
+    parser.add_argument(
+        "--max-tokens", type=positive, metavar="N", help="longest answer (default: to the end of the context)"
+    )
     parser.add_argument("--url", metavar="URL", help="another server of OpenAI's API, such as http://HOST:8080")
     parser.add_argument(
         "--key-file", type=Path, metavar="FILE",
-        help=f"with the API key (default: {KEY_VARIABLE} of shell or .env, else that of the deployment)",
+        help=f"file with the API key (default: {KEY_VARIABLE} of shell or .env, else that of the deployment)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for other programs: one question's answer and its figures")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, for other programs: the answer and its figures"
+    )
 
 
 def run(root: Path, args: argparse.Namespace) -> int:
