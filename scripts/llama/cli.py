@@ -13,8 +13,8 @@ from scripts.offline.process import OfflineError
 HELP = """\
 Installs and runs llama.cpp's server, for comparisons with fullbatch compare.
 
-  scripts/llama-server install                 unpack it from Debian into .fullbatch/llama; write the models' GGUFs
-  scripts/llama-server run [MODEL] [OPTIONS]   run it in the foreground on that model, with options of llama-server
+  scripts/llama-server install               unpack it from Debian into .fullbatch/llama; write the tiny model as a GGUF
+  scripts/llama-server run [MODEL] [OPTIONS] run it in the foreground on that model, with options of llama-server
 
 MODEL: tiny (random weights, the default); or SmolLM2 135M, the model of profile cpu-smollm2: q4_1 (the package's own
 file) or bf16 (its weights as vLLM gets them).
