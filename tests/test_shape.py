@@ -16,11 +16,7 @@ PACKAGES = ("bench", "common", "fullbatch", "gateway", "loadtest", "grafana", "s
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
-EXCEPTIONS: dict[str, str] = {
-    "tests/fullbatch/runtime/process/test_deployment.py": "one runtime, from start to stop",
-    "tests/fullbatch/cli/test_commands.py": "every verb of the command line; to be divided with it",
-    "tests/loadtest/live/test_locust_web.py": "the page and its form, to be divided in two",
-}
+EXCEPTIONS: dict[str, str] = {}
 
 # Where each program reads its environment; nothing else of it may. A trailing slash means the folder.
 READS_ENVIRONMENT = {

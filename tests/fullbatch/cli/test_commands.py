@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,13 @@ import pytest
 from fullbatch import catalog
 from fullbatch.planning import profile
 from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
+from tests.fullbatch.cli.words import GOOD, one_line
 
 COMMANDS = (
     *("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "keys", "usage"),
     *("demo", "compare", "chat"),
 )
 PASSED_ON = ("report", "loadtest")  # their words, --help among them, are the load test's
-GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
-
-
-def _one_line(run: subprocess.CompletedProcess[str], code: int) -> str:
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr + run.stdout
-    (line,) = run.stderr.splitlines()
-    assert line.startswith("fullbatch: ")
-    return line.removeprefix("fullbatch: ")
 
 
 def test_help_names_every_command_and_exit_code(checkout: Checkout) -> None:
@@ -105,59 +96,6 @@ def test_help_names_no_profile_and_breaks_no_name(checkout: Checkout, command: s
     assert not [line for line in said.splitlines() if re.search(r"\w-$", line)]
 
 
-@pytest.mark.parametrize("command", ["plan", "up", "demo", "render", "check"])
-def test_an_unknown_profile_says_how_to_see_those_there_are(checkout: Checkout, command: str) -> None:
-    said = _one_line(checkout.run(command, "cpu-tinny"), 2)
-    assert said == ("profile 'cpu-tinny': no such profile (did you mean cpu-tiny?); see `fullbatch profiles`")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (GOOD + "users: [1\n", "profiles/mine.yaml: line 5, column 1: "),
-        (
-            GOOD + "model: cpu\n",
-            "profiles/mine.yaml: line 4, column 1: the key 'model' is given twice, first in line 2; keep one",
-        ),
-        (GOOD + "contxt: 2048\n", "profiles/mine.yaml: contxt: no such setting (did you mean context?)"),
-        (GOOD + "context: 2026-13-45\n", "profiles/mine.yaml: not valid YAML: month must be in 1..12"),
-        (GOOD + "users: ten\n", "profiles/mine.yaml: users: 'ten' should be a valid integer"),
-        (GOOD + "engine: {args: {max-num-seqs: lots}}\n", "profiles/mine.yaml: engine.args.max-num-seqs: 'lots': "),
-        ("", "profiles/mine.yaml: a profile is a mapping of settings such as 'model: …', this is empty"),
-    ],
-)
-@pytest.mark.parametrize("command", ["plan", "render", "up"])
-def test_a_mistake_in_a_profile(checkout: Checkout, text: str, said: str, command: str) -> None:
-    checkout.write("profiles/mine.yaml", text)
-    line = _one_line(checkout.run(command, "mine"), 2)
-    assert said in line
-    assert not (checkout.root / "rendered" / "mine").exists()
-
-
-def test_a_model_that_cannot_fit(checkout: Checkout) -> None:
-    text = "description: d\nmodel: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: rtx4090}\ncontext: 131072\n"
-    checkout.write("profiles/mine.yaml", text)
-    assert "131072 tokens do not fit the KV cache" in _one_line(checkout.run("plan", "mine"), 2)
-
-
-def test_a_mistake_in_a_template(checkout: Checkout) -> None:
-    checkout.write("templates/gateway.yaml.j2", "a: 1\nb: {{ plan.nme | tojson }}\n")
-    assert _one_line(checkout.run("render"), 2).startswith("templates/gateway.yaml.j2: line 2: ")
-
-
-def test_a_missing_template(checkout: Checkout) -> None:
-    (checkout.root / "templates" / "gateway.yaml.j2").unlink()
-    assert (
-        _one_line(checkout.run("render", "cpu"), 2)
-        == "templates/gateway.yaml.j2: this template is missing; restore it from the repository"
-    )
-
-
-@pytest.mark.parametrize("words", [["down"], ["logs"], ["down", "cpu"], ["keys", "list"], ["usage", "--by", "day"]])
-def test_what_is_not_running(checkout: Checkout, words: list[str]) -> None:
-    assert "running" in _one_line(checkout.run(*words), 6)
-
-
 def test_help_on_keys_needs_nothing_that_runs(checkout: Checkout) -> None:
     run = checkout.run("keys", "create", "--help")
     assert run.returncode == 0, run.stderr
@@ -172,33 +110,6 @@ def test_status_of_nothing(checkout: Checkout) -> None:
     assert json.loads(checkout.run("status", "--json").stdout) == []
 
 
-def test_docker_that_is_not_there(checkout: Checkout) -> None:
-    assert _one_line(checkout.run("up", "cpu", "--runtime", "compose"), 4).startswith("Docker is not installed; ")
-
-
-def test_compose_that_is_too_old(checkout: Checkout) -> None:
-    checkout.program("bin/docker", "#!/bin/sh\necho 2.20.0\n")
-    said = _one_line(checkout.run("up", "cpu", "--runtime", "compose"), 4)
-    assert said == "Docker Compose is 2.20.0, at least 2.32.2 is needed; update the Compose plugin"
-
-
-def _ports(free_port: Callable[[], int]) -> list[str]:
-    """Free ones: the usual ones may be somebody's, and `up` would say so first."""
-    return ["--gateway-port", str(free_port()), "--engine-port", str(free_port())]
-
-
-def test_without_docker_auto_means_processes(checkout: Checkout, free_port: Callable[[], int]) -> None:
-    said = _one_line(checkout.run("up", "cpu-tiny", *_ports(free_port)), 4)
-    assert said.endswith("run scripts/install-engine")
-
-
-def test_a_place_that_cannot_be_written(checkout: Checkout, free_port: Callable[[], int]) -> None:
-    checkout.engine()
-    checkout.write(".fullbatch/run", "a file where a folder should be")
-    said = _one_line(checkout.run("up", "cpu-tiny", "--runtime", "process", *_ports(free_port)), 4)
-    assert said.startswith(f"{checkout.root}/.fullbatch/run")
-
-
 def test_plan_for_people_and_programs(checkout: Checkout) -> None:
     text = checkout.run("plan", "rtx4090-qwen2.5-7b")
     data = checkout.run("plan", "rtx4090-qwen2.5-7b", "--json")
@@ -208,7 +119,7 @@ def test_plan_for_people_and_programs(checkout: Checkout) -> None:
 
 
 def test_plan_of_nothing(checkout: Checkout) -> None:
-    assert _one_line(checkout.run("plan"), 2) == "plan: name a profile, or give --model and --gpu"
+    assert one_line(checkout.run("plan"), 2) == "plan: name a profile, or give --model and --gpu"
 
 
 def test_a_plan_does_not_wait_for_what_it_does_not_use() -> None:
@@ -248,7 +159,7 @@ def test_a_question_answered_and_kept(checkout: Checkout) -> None:
 
 
 def test_what_cannot_work_is_refused_with_what_would(checkout: Checkout) -> None:
-    said = _one_line(checkout.run("plan", "--model", "meta-llama/Llama-3.1-70B-Instruct", "--gpu", "rtx4090"), 2)
+    said = one_line(checkout.run("plan", "--model", "meta-llama/Llama-3.1-70B-Instruct", "--gpu", "rtx4090"), 2)
     assert "this would work: hardware.count: 2 with int4 weights" in said
 
 
@@ -321,24 +232,3 @@ def _created(pid: int) -> float:
     ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19])
     uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.parametrize(
-    "words", [["list", "--profile", "cpu"], ["--profile", "cpu", "list"], ["list", "--profile=cpu"]]
-)
-def test_keys_take_the_profile_wherever_it_stands(checkout: Checkout, words: list[str]) -> None:
-    assert _one_line(checkout.run("keys", *words), 6) == "profile 'cpu' is not running; start it with: fullbatch up cpu"
-
-
-def test_a_python_without_our_packages_is_told_in_a_line(checkout: Checkout) -> None:
-    """`python3 -m fullbatch` in a fresh clone."""
-    command = [sys.executable, "-S", "-m", "fullbatch", "plan", "cpu"]
-    run = subprocess.run(command, cwd=checkout.root, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 1
-    (line,) = run.stderr.splitlines()
-    assert line.endswith("; run scripts/setup, then .venv/bin/fullbatch")
-
-
-def test_up_without_a_name_takes_the_one_in_the_env_file(checkout: Checkout) -> None:
-    checkout.write(".env", "PROFILE=cpu-tinny\n")
-    assert _one_line(checkout.run("up"), 2).startswith("profile 'cpu-tinny': no such profile")
