@@ -99,6 +99,12 @@ def kv_cache_dtype(profile: Profile) -> str:
     return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
 
 
+def cached_as(profile: Profile, model: Model) -> str:
+    """The same, where the profile leaves it open as the checkpoint itself asks; the engine follows it."""
+    asked = kv_cache_dtype(profile)
+    return model.kv_dtype if asked == "auto" and model.kv_dtype else asked
+
+
 def wide(profile: Profile) -> bool:
     """Whether what would be 16 bit is 32."""
     return profile.engine.args.get("dtype") in ("float32", "float")
@@ -159,14 +165,12 @@ def _card(profile: Profile, model: Model) -> str | None:
     gpu, count = profile.hardware.card, profile.hardware.count
     if gpu is None:
         return None
-    dtype = kv_cache_dtype(profile)
+    dtype = cached_as(profile, model)
     if gpu.capability < MINIMUM_CAPABILITY:
         return f"hardware.gpu: {gpu.title} has compute capability {gpu.compute_capability}, vLLM needs 7.5"
     if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
-        return (
-            f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "
-            "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
-        )
+        lacks = f"needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}"
+        return f"kv_cache: {dtype} {lacks}; {_instead(profile)}"
     if profile.engine.args.get("dtype") == "bfloat16" and gpu.capability < BF16_CAPABILITY:
         return (
             f"engine.args.dtype: bfloat16 needs compute capability 8.0, the {gpu.title} has {gpu.compute_capability}; "
@@ -175,6 +179,12 @@ def _card(profile: Profile, model: Model) -> str | None:
     if not sizing.splits(model, count):
         return f"hardware.count: {_divisors(model, count, gpu)}"
     return None
+
+
+def _instead(profile: Profile) -> str:
+    if kv_cache_dtype(profile) == "auto":
+        return "the checkpoint asks for it; set engine.args kv-cache-dtype: bfloat16"
+    return "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
 
 
 def _divisors(model: Model, count: int, gpu: Gpu) -> str:

@@ -128,6 +128,9 @@ class Plan:
         return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
 
 
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
+
+
 def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     """The plan for `profile`; CannotWork, which names its file, when the model cannot work on that hardware.
 
@@ -236,7 +239,7 @@ def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> floa
 def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
     found = ["a typical request uses half of its context, prompt and answer together"]
     if profile.hardware.gpu:
-        weights, cache = memory.precision(profile, model), feasible.kv_cache_dtype(profile)
+        weights, cache = memory.precision(profile, model), feasible.cached_as(profile, model)
         plain = "32 bit" if feasible.wide(profile) else "16 bit"
         weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
         beside = engine.budget.overhead_gib / engine.cards
@@ -248,12 +251,14 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
     if isinstance(profile.hardware.gpu, Card):
         found.append(profile.hardware.gpu.assumed())
     if model.sliding_layers:
+        windows = " or ".join(str(one.window) for one in model.keeps if one.window)
         found.append(
             f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
-            f"{model.sliding_window} tokens of a request and what is in flight"
+            f"{windows} tokens of a request and what is in flight"
         )
-    if model.state_layers:
-        found.append(
-            f"{model.state_layers} layers keep a state of {model.state_bytes / 2**20:.1f} MiB for a request, twice"
-        )
+    found += [
+        f"{one.layers} layers keep a state of {one.state / 2**20:.1f} MiB for a request, {_TIMES.get(one.blocks, '')}"
+        for one in model.keeps
+        if one.state
+    ]
     return (*found, *memory.unsized(profile, model), *model.notes)
