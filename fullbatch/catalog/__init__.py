@@ -28,7 +28,8 @@ class Model:
     be kept in, "" where nothing. `active_b`: billions of parameters that one token passes through, 0: all.
     `base`: the model a quantised checkpoint was made from, or itself. `experts`: how many a layer chooses from (mixture
     of experts), else 0. `pooling`: it makes vectors or scores, no text. `host_gib`: what the engine keeps of it in the
-    host's memory. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
+    host's memory. `revision`: the commit that these facts are of, "" for any. `remote_code`: the engine has to run code
+    of its repository. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Model:
     experts: int = 0
     pooling: bool = False
     remote_code: bool = False
+    revision: str = ""
     host_gib: float = 0.0
     source: str = ""
     checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -172,14 +174,16 @@ def read(name: str) -> dict[str, Any]:
 @cache
 def models() -> Mapping[str, Model]:
     """Every checkpoint known, by repository id: the models (`tiny` is our own), then their quantised checkpoints."""
-    known = {name: _model(name, facts) for name, facts in read("models.yaml").items()}
+    from fullbatch.catalog import published  # which needs what is defined here
+
+    own = {name: _model(name, facts) for name, facts in read("models.yaml").items()}
     quantised = {
         name: replace(model, name=name, title=f"{model.title}, {precision}", precision=precision)
-        for model in known.values()
+        for model in own.values()
         for precision, names in model.checkpoints.items()
         for name in names
     }
-    return MappingProxyType(known | quantised)
+    return published.Models(own | quantised, read("published.yaml"))
 
 
 def _model(name: str, facts: dict[str, Any]) -> Model:

@@ -23,6 +23,7 @@ from fullbatch.catalog import (
     states,
 )
 from fullbatch.catalog import layers as layers_module
+from fullbatch.catalog.measured import Measured
 from fullbatch.core.errors import UsageError
 
 # A config.json has some kilobytes; those with a list of labels a hundred.
@@ -35,21 +36,30 @@ _REQUIRED = ("hidden_size", "num_attention_heads")
 def read(path: Path) -> Model:
     """The model described by `path`, a config.json or the directory it lies in; UsageError when it describes none."""
     file = path / "config.json" if path.is_dir() else path
-    return parse(load(file), file)
-
-
-def load(file: Path) -> dict[str, Any]:
-    """The JSON object in `file`; UsageError when there is none."""
     try:
         with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES + 1)
+            data = decode(opened.read(_MOST_BYTES + 1), file)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
+    quantised.beside(data, _text(file.with_name("hf_quant_config.json")))
+    return parse(data, file)
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def decode(text: bytes, file: Path) -> dict[str, Any]:
+    """The JSON object that `file` holds; UsageError when there is none."""
+    try:
         if len(text) > _MOST_BYTES:
             raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; name a model's config.json")
         if text.lstrip()[:1] == b"<":
             raise UsageError(f"{file}: a web page, not JSON; download the file itself")
         data = json.loads(text.decode("utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file}: no JSON ({error}); name a model's config.json") from error
     if not isinstance(data, dict):
@@ -57,8 +67,8 @@ def load(file: Path) -> dict[str, Any]:
     return data
 
 
-def parse(data: dict[str, Any], file: Path) -> Model:
-    """The model whose config.json holds `data`; weights are measured beside `file` where they lie there."""
+def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> Model:
+    """The model whose config.json holds `data`. `weighed`: its weights, by default those that lie beside `file`."""
     refused = registry.refusal(data)
     if refused:
         raise UsageError(f"{file}: {refused}")
@@ -69,7 +79,8 @@ def parse(data: dict[str, Any], file: Path) -> Model:
     weights = {name: quantised.gib(counted, at) for name, at in quantised.AT.items() if name != "int8"}
     weights[found.precision] = quantised.gib(counted, found)
     notes = (*registry.doubts(data, facts), *filter(None, (found.doubt,)))
-    weights, notes = _weighed(data, file, weights, found.precision, notes)
+    weighed = weighed or measured.read(file.parent)
+    weights, notes = _weighed(data, weighed, weights, found.precision, notes)
     heads = config_numbers.number(facts, "num_attention_heads") or 1
     first = next((layer.attention for layer in layers if layer.attention), None)
     return Model(
@@ -131,10 +142,9 @@ def _layers(data: dict[str, Any], facts: dict[str, Any], file: Path) -> tuple[la
 
 
 def _weighed(
-    data: dict[str, Any], file: Path, weights: dict[str, float], precision: str, notes: tuple[str, ...]
+    data: dict[str, Any], found: Measured, weights: dict[str, float], precision: str, notes: tuple[str, ...]
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """The weights by precision: measured where they lie beside config.json, more where something is not understood."""
-    found = measured.read(file.parent)
     if found.gib:
         # Checkpoints at 32 bit are loaded at 16.
         wide = str(data.get("dtype") or data.get("torch_dtype")) == "float32" and precision == "bf16"

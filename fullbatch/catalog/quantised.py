@@ -5,6 +5,7 @@ Embeddings, the output head and what sees or hears are taken as 16 bit: engines 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -59,6 +60,19 @@ def read(data: dict[str, Any], layers: int) -> Quantisation:
     if method in ("mxfp4", "gpt_oss_mxfp4"):  # of the experts only (layers/quantization/mxfp4.py)
         whole |= {"attention": 1.0, "dense": 1.0, "states": 1.0}
     return Quantisation(precision, bits, whole, _cache(settings), doubt)
+
+
+def beside(data: dict[str, Any], text: str | None) -> None:
+    """Put what ModelOpt writes into a file of its own (`text` of hf_quant_config.json) where others write it."""
+    if not text or isinstance(data.get("quantization_config"), dict):
+        return
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    inner = found.get("quantization") if isinstance(found, dict) else None
+    if isinstance(inner, dict):
+        data["quantization_config"] = {"quant_method": "modelopt", **inner}
 
 
 def gib(parameters: Parameters, quantisation: Quantisation) -> float:

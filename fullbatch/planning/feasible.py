@@ -52,7 +52,14 @@ def refuse_settings(profile: Profile, model: Model) -> None:
 
 def _reasons(profile: Profile, model: Model) -> list[str | None]:
     weights = _wrong_weights(profile, model)
-    return [_cpu(profile), _nodes(profile, model), weights, _quantization(profile, model), _card(profile, model)]
+    return [
+        _remote_code(profile, model),
+        _cpu(profile),
+        _nodes(profile, model),
+        weights,
+        _quantization(profile, model),
+        _card(profile, model),
+    ]
 
 
 def refuse_batch(sequences: int, batched_tokens: int) -> None:
@@ -133,6 +140,15 @@ def _quantization(profile: Profile, model: Model) -> str | None:
     if text in engine_flags.online_precisions() and model.precision not in ("bf16", "fp8"):
         return f"{where}: {profile.model} is {model.precision} already; remove this"
     return None
+
+
+def _remote_code(profile: Profile, model: Model) -> str | None:
+    if not model.remote_code or "trust-remote-code" in profile.engine.args:
+        return None
+    return (
+        f"{profile.model} is loaded by Python of its own repository, which can do anything on this machine; read it, "
+        "and where you trust it write engine.args.trust-remote-code: true"
+    )
 
 
 def _cpu(profile: Profile) -> str | None:
