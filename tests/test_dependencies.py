@@ -33,7 +33,7 @@ DECLARED_IN = {
 # These hold `common` too: what it imports has to be in each of their groups.
 WITH_COMMON = ("fullbatch", "gateway", "loadtest")
 # What runs in the engine's own environment or image, which has them.
-ELSEWHERE = {"huggingface_hub", "numpy", "torch", "vllm"}
+ELSEWHERE = {"huggingface_hub", "numpy", "torch", "transformers", "vllm"}
 
 
 def declared(group: str) -> set[str]:

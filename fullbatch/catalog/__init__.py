@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from fullbatch.catalog.kept import Kept as Kept
+from fullbatch.catalog.kept import plain
 from fullbatch.packaged.facts import Package
 
 _HERE = Path(__file__).parent
@@ -22,12 +24,12 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Model:
     """One checkpoint. `weights_gib`: its size by precision, GiB; `precision` is what this checkpoint is in.
 
-    `kv_latent`: numbers a layer stores a token where attention is compressed (MLA), else 0. `sliding_layers` of those
-    with attention look back `sliding_window` tokens only. `state_layers` keep a state of `state_bytes` for a request
-    instead of tokens (Mamba, linear attention), `state_blocks` of it; `kv_layers`: those with attention, None: all that
-    keep no state.
+    `keeps`: what its layers keep of a request, kind by kind. `kv_dtype`: what the checkpoint itself asks the cache to
+    be kept in, "" where nothing. `active_b`: billions of parameters that one token passes through, 0: all.
     `base`: the model a quantised checkpoint was made from, or itself. `experts`: how many a layer chooses from (mixture
-    of experts), else 0. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
+    of experts), else 0. `pooling`: it makes vectors or scores, no text. `host_gib`: what the engine keeps of it in the
+    host's memory. `revision`: the commit that these facts are of, "" for any. `remote_code`: the engine has to run code
+    of its repository. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
     """
 
     name: str
@@ -45,14 +47,14 @@ class Model:
     precision: str = "bf16"
     base: str = ""
     gated: bool = False
-    kv_latent: int = 0
+    active_b: float = 0.0
+    keeps: tuple[Kept, ...] = ()
+    kv_dtype: str = ""
     experts: int = 0
-    sliding_window: int = 0
-    sliding_layers: int = 0
-    state_layers: int = 0
-    state_bytes: int = 0
-    state_blocks: int = 2
-    kv_layers: int | None = None
+    pooling: bool = False
+    remote_code: bool = False
+    revision: str = ""
+    host_gib: float = 0.0
     source: str = ""
     checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -66,7 +68,27 @@ class Model:
     @property
     def attention_layers(self) -> int:
         """Layers that keep keys and values of tokens."""
-        return self.layers - self.state_layers if self.kv_layers is None else self.kv_layers
+        return sum(one.layers for one in self.keeps if not one.state)
+
+    @property
+    def sliding_layers(self) -> int:
+        """Those of them that keep the last tokens only."""
+        return sum(one.layers for one in self.keeps if one.window)
+
+    @property
+    def state_layers(self) -> int:
+        """Layers that keep a state of fixed size."""
+        return sum(one.layers for one in self.keeps if one.state)
+
+    @property
+    def kv_latent(self) -> int:
+        """Numbers that a layer keeps of a token where attention is compressed (MLA), else 0."""
+        return max((one.latent for one in self.keeps), default=0)
+
+    @property
+    def dense_b(self) -> float:
+        """Billions of parameters that one token passes through."""
+        return self.active_b or self.params_b
 
 
 @dataclass(frozen=True)
@@ -152,22 +174,26 @@ def read(name: str) -> dict[str, Any]:
 @cache
 def models() -> Mapping[str, Model]:
     """Every checkpoint known, by repository id: the models (`tiny` is our own), then their quantised checkpoints."""
-    known = {name: _model(name, facts) for name, facts in read("models.yaml").items()}
+    from fullbatch.catalog import published  # which needs what is defined here
+
+    own = {name: _model(name, facts) for name, facts in read("models.yaml").items()}
     quantised = {
         name: replace(model, name=name, title=f"{model.title}, {precision}", precision=precision)
-        for model in known.values()
+        for model in own.values()
         for precision, names in model.checkpoints.items()
         for name in names
     }
-    return MappingProxyType(known | quantised)
+    return published.Models(own | quantised, read("published.yaml"))
 
 
 def _model(name: str, facts: dict[str, Any]) -> Model:
-    rest = {key: value for key, value in facts.items() if key not in ("shape", "weights", "checkpoints", "package")}
+    own = ("shape", "weights", "checkpoints", "package", "sliding_window", "sliding_layers")
+    rest = {key: value for key, value in facts.items() if key not in own}
+    keeps = plain(facts["shape"], facts.get("sliding_window", 0), facts.get("sliding_layers", 0))
     checkpoints = {precision: tuple(names) for precision, names in facts.get("checkpoints", {}).items()}
     package = Package(**facts["package"]) if "package" in facts else None
     return Model(
-        name=name, base=name, weights_gib=facts["weights"], checkpoints=checkpoints, package=package,
+        name=name, base=name, weights_gib=facts["weights"], checkpoints=checkpoints, package=package, keeps=keeps,
         **facts["shape"], **rest,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import config_json
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import advice, profile
+from fullbatch.planning import advice, profile, sources
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.plan import Plan
 
@@ -37,7 +38,7 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
     if not name and not (wanted and (options.get("gpu") or options.get("memory"))):
         raise UsageError("plan: name a profile, or give --model and --gpu")
     data = profile.load(root, name).model_dump(exclude_defaults=True) if name else {}
-    own = _own_facts(wanted)
+    own = _own_facts(root, wanted, options.get("revision"))
     changes = {key: options[key] for key in _SETTINGS if options.get(key) is not None}
     if wanted:
         changes["model"] = own.name if own else _known(wanted)
@@ -69,10 +70,9 @@ def _known(model: str) -> str:
     known = catalog.models()
     if model in known:
         return model
-    listed = ", ".join(name for name, facts in known.items() if facts.base == name)
     raise UsageError(
-        f"--model: '{model}' is no known model{did_you_mean(model, known)}; give its directory or config.json for one "
-        f"that the catalog lacks; there are: {listed}"
+        f"--model: '{model}' is no known model{did_you_mean(model, known)}; give ORG/NAME of the hub, or "
+        f"its directory or config.json, for one that the catalog lacks{profile.listing(known)}"
     )
 
 
@@ -109,8 +109,11 @@ def keep(root: Path, name: str, asked: Asked) -> Path:
     """Write the question as profiles/NAME.yaml; UsageError when the name is taken or the model is a local directory."""
     if not profile.NAME.fullmatch(name):
         raise UsageError(f"--write {name}: write a name of a-z, 0-9, '.', '_' and '-'")
-    if asked.own:
-        raise UsageError(f"--write: {asked.own.name} is on this disk only; a profile names a model of the catalog")
+    folder = asked.own.name if asked.own and not asked.own.revision else ""
+    if folder and not Path(folder).is_dir():
+        raise UsageError(
+            f"--write: {folder} is a file; a profile names the folder that holds the model, by its whole path"
+        )
     path = Path("profiles") / f"{name}.yaml"
     target = root / path
     if target.exists():
@@ -122,12 +125,15 @@ def keep(root: Path, name: str, asked: Asked) -> Path:
     return path
 
 
-def _own_facts(model: str | None) -> catalog.Model | None:
+def _own_facts(root: Path, model: str | None, revision: str | None) -> catalog.Model | None:
     if not model or model in catalog.models():
         return None
-    path = Path(model)
-    looks_like_a_path = model.startswith((".", "/", "~")) or model.endswith(".json")
-    return config_json.read(path.expanduser()) if path.exists() or looks_like_a_path else None
+    path = Path(model).expanduser()
+    if not path.exists() and not model.startswith((".", "/", "~")) and not model.endswith(".json"):
+        return sources.find(root, model, revision, "--model")
+    found = config_json.read(path)
+    # A profile, and a container, need the whole path.
+    return dataclasses.replace(found, name=str(Path(found.name).resolve()))
 
 
 def _native(model: str, own: catalog.Model | None) -> int:

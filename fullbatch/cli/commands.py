@@ -262,9 +262,7 @@ def _agreed(args: argparse.Namespace, question: str) -> bool:
 
 
 def _profiles(_args: argparse.Namespace) -> int:
-    width = max(map(len, profile.names(ROOT)), default=0) + 2
-    for name in profile.names(ROOT):
-        print(f"{name:{width}}{profile.load(ROOT, name).description}")
+    print(describe.profiles((name, profile.load(ROOT, name)) for name in profile.names(ROOT)), end="")
     return OK
 
 

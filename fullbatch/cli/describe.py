@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from fullbatch.planning.advice import Advice
 from fullbatch.planning.explain import FlagVerdict
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.profile import Profile
+from fullbatch.rendering import profiles_page
 
 BAR_WIDTH = 48
 
@@ -106,6 +109,15 @@ def answer_as_text(answer: Advice) -> str:
         for choice in answer.better
     ]
     return "\n".join(lines) + "\n"
+
+
+def profiles(found: Iterable[tuple[str, Profile]]) -> str:
+    """The profiles there are, by card."""
+    parts = []
+    for card, group in profiles_page.by_card(found):
+        width = max(len(name) for name, _ in group) + 2
+        parts.append(f"{card}\n" + "".join(f"  {name:{width}}{one.description}\n" for name, one in group))
+    return "\n".join(parts)
 
 
 _VERDICTS = {

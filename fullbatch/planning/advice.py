@@ -76,7 +76,7 @@ def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:
 
 
 def _facts(profile: Profile, own: Model | None) -> Model:
-    return own or catalog.models()[profile.model]
+    return own or profile.facts
 
 
 def _attempt(profile: Profile, changes: dict[str, Any], own: Model | None = None) -> Plan | None:
@@ -85,9 +85,10 @@ def _attempt(profile: Profile, changes: dict[str, Any], own: Model | None = None
     # Other cards, or more of them: which ones is the person's choice again.
     data["hardware"] |= {"device_ids": []} | changes["hardware"] if "hardware" in changes else {}
     data |= {key: value for key, value in changes.items() if key != "hardware"}
-    keeps_facts = own is not None and data["model"] == own.name
+    own = own or profile.facts
+    keeps_facts = data["model"] == profile.model
     try:
-        changed = parse(data, "", {own.name: own} if own and keeps_facts else None)
+        changed = parse(data, "", {profile.model: own} if keeps_facts else None)
         return make("", changed, own if keeps_facts else None)
     except UsageError:
         return None

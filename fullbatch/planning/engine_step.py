@@ -6,6 +6,7 @@ first token sooner, more than 8,192 are for throughput with small models on larg
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from fullbatch import catalog
@@ -26,6 +27,8 @@ _TOKENS = {
 # A model up to this size (billions of parameters) is a small one on a large card.
 _SMALL_MODEL_B = 10.0
 _SMALL_MODEL_TOKENS = 16384
+# Seats are counted in eights.
+SEATS_STEP = 8
 _WHY = {
     "chat": "a prompt is read in pieces of this many tokens, and running answers wait for each piece",
     "rag": "long prompts: larger pieces bring the first token sooner; running answers wait longer for each",
@@ -68,7 +71,25 @@ def choose(profile: Profile, model: catalog.Model) -> EngineStep:
 
 
 def seated(profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
-    """For throughput no more seats than requests of half the context fit the KV cache: more would only be preempted."""
+    """For throughput no more seats than requests of half the context fit the KV cache: more would only be preempted.
+
+    Never more than the engine starts with; CannotWork where the profile asks for more itself.
+    """
+    return _startable(profile, _held(profile, batch, capacity), capacity)
+
+
+def _startable(profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
+    most = capacity.most_seats
+    if most is None or most < 1 or batch.sequences <= most or not profile.hardware.gpu:
+        return batch
+    why = f"each running request keeps a state in a block of its own, and there are {most} blocks: more do not start"
+    if "max-num-seqs" in profile.engine.args:
+        raise CannotWork(f"engine.args.max-num-seqs: {batch.sequences}: {why}; write at most {most}")
+    fewer = most if most < SEATS_STEP else most // SEATS_STEP * SEATS_STEP
+    return dataclasses.replace(batch, sequences=fewer, why_sequences=why)
+
+
+def _held(profile: Profile, batch: EngineStep, capacity: sizing.Capacity) -> EngineStep:
     fit = max(8, -(-int(capacity.concurrency_typical) // 8) * 8)
     if profile.goal != "throughput" or fit >= batch.sequences:
         return batch

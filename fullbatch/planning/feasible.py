@@ -52,7 +52,14 @@ def refuse_settings(profile: Profile, model: Model) -> None:
 
 def _reasons(profile: Profile, model: Model) -> list[str | None]:
     weights = _wrong_weights(profile, model)
-    return [_cpu(profile), _nodes(profile, model), weights, _quantization(profile, model), _card(profile, model)]
+    return [
+        _remote_code(profile, model),
+        _cpu(profile),
+        _nodes(profile, model),
+        weights,
+        _quantization(profile, model),
+        _card(profile, model),
+    ]
 
 
 def refuse_batch(sequences: int, batched_tokens: int) -> None:
@@ -99,6 +106,12 @@ def kv_cache_dtype(profile: Profile) -> str:
     return str(profile.engine.args.get("kv-cache-dtype", profile.kv_cache))
 
 
+def cached_as(profile: Profile, model: Model) -> str:
+    """The same, where the profile leaves it open as the checkpoint itself asks; the engine follows it."""
+    asked = kv_cache_dtype(profile)
+    return model.kv_dtype if asked == "auto" and model.kv_dtype else asked
+
+
 def wide(profile: Profile) -> bool:
     """Whether what would be 16 bit is 32."""
     return profile.engine.args.get("dtype") in ("float32", "float")
@@ -127,6 +140,15 @@ def _quantization(profile: Profile, model: Model) -> str | None:
     if text in engine_flags.online_precisions() and model.precision not in ("bf16", "fp8"):
         return f"{where}: {profile.model} is {model.precision} already; remove this"
     return None
+
+
+def _remote_code(profile: Profile, model: Model) -> str | None:
+    if not model.remote_code or "trust-remote-code" in profile.engine.args:
+        return None
+    return (
+        f"{profile.model} is loaded by Python of its own repository, which can do anything on this machine; read it, "
+        "and where you trust it write engine.args.trust-remote-code: true"
+    )
 
 
 def _cpu(profile: Profile) -> str | None:
@@ -159,14 +181,12 @@ def _card(profile: Profile, model: Model) -> str | None:
     gpu, count = profile.hardware.card, profile.hardware.count
     if gpu is None:
         return None
-    dtype = kv_cache_dtype(profile)
+    dtype = cached_as(profile, model)
     if gpu.capability < MINIMUM_CAPABILITY:
         return f"hardware.gpu: {gpu.title} has compute capability {gpu.compute_capability}, vLLM needs 7.5"
     if dtype.startswith("fp8") and gpu.capability < FP8_CAPABILITY:
-        return (
-            f"kv_cache: {dtype} needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}; "
-            "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
-        )
+        lacks = f"needs compute capability 8.9, the {gpu.title} has {gpu.compute_capability}"
+        return f"kv_cache: {dtype} {lacks}; {_instead(profile)}"
     if profile.engine.args.get("dtype") == "bfloat16" and gpu.capability < BF16_CAPABILITY:
         return (
             f"engine.args.dtype: bfloat16 needs compute capability 8.0, the {gpu.title} has {gpu.compute_capability}; "
@@ -175,6 +195,12 @@ def _card(profile: Profile, model: Model) -> str | None:
     if not sizing.splits(model, count):
         return f"hardware.count: {_divisors(model, count, gpu)}"
     return None
+
+
+def _instead(profile: Profile) -> str:
+    if kv_cache_dtype(profile) == "auto":
+        return "the checkpoint asks for it; set engine.args kv-cache-dtype: bfloat16"
+    return "leave it at 16 bit, or set engine.args kv-cache-dtype: int8_per_token_head"
 
 
 def _divisors(model: Model, count: int, gpu: Gpu) -> str:

@@ -65,6 +65,17 @@ def choose(profile: Profile, step: EngineStep, held: int) -> tuple[Flag, ...]:
     return tuple(chosen.values())
 
 
+def of_model(profile: Profile, model: catalog.Model) -> tuple[Flag, ...]:
+    """What follows from the model's own facts, where the profile does not say it."""
+    found = []
+    if model.revision or profile.revision:
+        pinned = "the commit that these numbers are of" if model.revision else "profile: revision"
+        found.append(Flag("revision", model.revision or profile.revision, pinned))
+    if model.pooling:
+        found.append(Flag("runner", "pooling", f"{model.title} makes vectors or scores, no text"))
+    return tuple(flag for flag in found if flag.name not in profile.engine.args)
+
+
 def _step(profile: Profile, step: EngineStep) -> list[Flag]:
     """What differs from the engine's own default only."""
     pinned, kind = catalog.engine(), defaults_class(profile)

@@ -5,8 +5,10 @@ As vLLM 0.32 does it (v1/core/kv_cache_utils.py, v1/kv_cache_interface.py, platf
   rarest kind has; where the kinds are nearly as many (below 1.5 : 1) the most frequent gives the size.
 - A block of the pool holds one block of the largest group. Every group takes blocks of its own for a request.
 - Full attention takes a block for each `block` tokens; a sliding window takes the window and what is in flight, and one
-  block more; a state space takes two blocks where prefixes are cached (Mamba 2: three), however long the request is.
-- A block of attention is made long enough to hold one layer's state.
+  block more; a state space takes two blocks where prefixes are cached (Mamba 2: three), however long the request is,
+  and one for each token that is drafted ahead.
+- A block of attention is made long enough to hold one layer's state. Where kinds differ in bytes, a block of the
+  smaller holds more tokens.
 A compressed latent (MLA) is held whole by every card; key and value heads are dealt out, at least one to a card.
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fullbatch.catalog import Model
+from fullbatch.catalog import Kept, Model
 
 BF16_BYTES = 2
 # Bytes of a cached number; `per_token_head` kinds add an fp32 scale to each head. What is not here counts as 16 bit.
@@ -34,6 +36,7 @@ class Cache:
     """How the engine is told to keep its cache. `tensor` cards share each layer, `stages` of such share the layers.
 
     `block`: tokens of a block. `in_flight`: tokens scheduled and not settled yet, batches at once x tokens of a step.
+    `drafted`: tokens that are drafted ahead of each request. `prefixes`: beginnings of prompts are kept for others.
     """
 
     dtype: str = "auto"
@@ -41,6 +44,8 @@ class Cache:
     stages: int = 1
     block: int = 16
     in_flight: int = 4096
+    drafted: int = 0
+    prefixes: bool = True
 
     @property
     def cards(self) -> int:
@@ -49,45 +54,60 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Group:
+    """`number` groups of one kind of layer, of which each takes blocks of `tokens` for a request: of the last `reach`
+    where that is not 0, and `spare` blocks more, or `blocks` however long it is where `tokens` is 0."""
+
+    number: int
+    tokens: int
+    reach: int = 0
+    blocks: int = 0
+    spare: int = 1
+
+    def taken(self, context: int) -> int:
+        """Blocks that a request of `context` tokens takes at most."""
+        if not self.tokens:
+            return self.number * self.blocks
+        if self.reach:
+            return self.number * (-(-min(self.reach, context) // self.tokens) + self.spare)
+        return self.number * -(-context // self.tokens)
+
+
+@dataclass(frozen=True)
 class Layout:
     """The pool's blocks. `block_tokens`: tokens of attention in one; `block_bytes`: its bytes on all cards together.
 
-    `full`, `sliding`, `state`: groups of each kind, of which a request takes blocks. `reach`: tokens that a sliding
-    layer keeps at most, those in flight included. `state_blocks`: blocks of a state group for a request.
+    `keeps_states`: each request takes a block that is not shared, so no more requests can run than there are blocks.
     """
 
     block_tokens: int
     block_bytes: int
-    full: int
-    sliding: int
-    state: int
-    reach: int
-    state_blocks: int
+    groups: tuple[Group, ...]
+    keeps_states: bool = False
 
     def blocks(self, context: int) -> int:
         """Blocks that a request of `context` tokens takes at most."""
-        full = self.full * -(-context // self.block_tokens)
-        sliding = self.sliding * (-(-min(self.reach, context) // self.block_tokens) + 1)
-        return full + sliding + self.state * self.state_blocks
+        return sum(group.taken(context) for group in self.groups)
 
 
 def layout(model: Model, cache: Cache) -> Layout:
     """The blocks of `model` kept as `cache` says."""
-    token = _token_bytes(model, cache)
-    state = -(-model.state_bytes // cache.tensor)
-    block = _block_tokens(model, cache, token, state)
-    page = block * token if model.attention_layers else state
-    layers = (model.attention_layers - model.sliding_layers, model.sliding_layers, model.state_layers)
+    block = _block_tokens(model, cache)
+    pages = [_page(one, cache, block) for one in model.keeps]
+    attending = [page for one, page in zip(model.keeps, pages, strict=True) if not one.state]
+    if len(attending) == len(pages) and len({one.window for one in model.keeps}) <= 1:
+        return _one_group(model, cache, block, pages)
+    largest = max(pages, default=0)
     # Each stage holds its part of every kind; the largest part decides.
-    held = [-(-number // cache.stages) for number in layers]
-    some = [number for number in held if number]
-    size = max(some) if max(some) < min(some) * _NEARLY_AS_MANY else min(some)
-    full, sliding, states = (-(-number // size) for number in held)
-    widest = max(-(-number // -(-number // size)) for number in some)
-    reach = model.sliding_window - 1 + cache.in_flight
-    # Without attention nothing is cached by its prefix, and no state but the last is kept.
-    kept = model.state_blocks if model.attention_layers else 1
-    return Layout(block, widest * page * cache.cards, full, sliding, states, reach, kept)
+    held = [-(-one.layers // cache.stages) for one in model.keeps]
+    size = max(held) if max(held) < min(held) * _NEARLY_AS_MANY else min(held)
+    numbers = [-(-number // size) for number in held]
+    widest = max(-(-number // count) for number, count in zip(held, numbers, strict=True))
+    groups = [
+        _group(one, cache, number, block * (largest // page) if attending else 0, bool(attending))
+        for one, number, page in zip(model.keeps, numbers, pages, strict=True)
+    ]
+    return Layout(block, widest * largest * cache.cards, tuple(groups), any(one.state for one in model.keeps))
 
 
 def known(dtype: str) -> bool:
@@ -97,13 +117,51 @@ def known(dtype: str) -> bool:
 
 def bytes_per_token(model: Model, cache: Cache) -> int:
     """Bytes that one token costs on all layers with attention and all cards together, while every layer keeps it."""
-    return -(-model.attention_layers // cache.stages) * cache.stages * cache.tensor * _token_bytes(model, cache)
+    kept = [-(-one.layers // cache.stages) * _token_bytes(one, cache) for one in model.keeps if not one.state]
+    return sum(kept) * cache.stages * cache.tensor
 
 
-def _token_bytes(model: Model, cache: Cache) -> int:
+def _one_group(model: Model, cache: Cache, block: int, pages: list[int]) -> Layout:
+    """All layers keep the same tokens: they share each block, whatever their bytes."""
+    layers = [-(-one.layers // cache.stages) for one in model.keeps]
+    size = sum(number * page for number, page in zip(layers, pages, strict=True))
+    window = model.keeps[0].window if model.keeps else 0
+    reach = window - 1 + cache.in_flight if window else 0
+    # A model that keeps nothing (an encoder) has a pool of one block.
+    return Layout(
+        block, max(1, size * cache.cards), (Group(1 if model.keeps else 0, block, reach, spare=_spare(model)),)
+    )
+
+
+def _spare(model: Model) -> int:
+    """A window may begin within a block, a chunk begins with one."""
+    return 0 if any(one.chunked for one in model.keeps) else 1
+
+
+def _group(one: Kept, cache: Cache, number: int, tokens: int, attends: bool) -> Group:
+    if one.state:
+        # Without attention nothing is cached by its prefix, and no state but the last is kept.
+        blocks = one.blocks if attends and cache.prefixes else 1
+        return Group(number, 0, 0, blocks + cache.drafted)
+    reach = one.window - (0 if one.chunked else 1) + cache.in_flight if one.window else 0
+    return Group(number, tokens, reach, spare=0 if one.chunked else 1)
+
+
+def _page(one: Kept, cache: Cache, block: int) -> int:
+    """Bytes of a block of one layer on one card."""
+    return _state_bytes(one, cache) if one.state else block * _token_bytes(one, cache)
+
+
+def _state_bytes(one: Kept, cache: Cache) -> int:
+    return -(-(one.state + cache.drafted * one.draft) // cache.tensor)
+
+
+def _token_bytes(one: Kept, cache: Cache) -> int:
     """Bytes of a token in one layer on one card."""
-    numbers = model.kv_latent or 2 * model.head_dim * max(1, -(-model.kv_heads // cache.tensor))
-    return int(numbers * _number_bytes(cache.dtype, model.head_dim))
+    if one.latent:
+        return int(one.latent * _number_bytes(cache.dtype, one.latent)) + one.beside
+    numbers = one.numbers * max(1, -(-one.heads // cache.tensor))
+    return int(numbers * _number_bytes(cache.dtype, one.numbers // 2))
 
 
 def _number_bytes(dtype: str, head_dim: int) -> float:
@@ -112,8 +170,11 @@ def _number_bytes(dtype: str, head_dim: int) -> float:
     return _KV_BYTES.get(dtype, BF16_BYTES)
 
 
-def _block_tokens(model: Model, cache: Cache, token: int, state: int) -> int:
-    if not (model.state_layers and model.attention_layers):
+def _block_tokens(model: Model, cache: Cache) -> int:
+    """Tokens of a block of attention: enough to hold the largest state beside it."""
+    states = [_state_bytes(one, cache) for one in model.keeps if one.state]
+    attending = [one for one in model.keeps if not one.state]
+    if not (states and attending):
         return cache.block
-    step = max(cache.block, _LATENT_BLOCK_BESIDE_STATE) if model.kv_latent else cache.block
-    return max(cache.block, step * -(-state // (step * token)))
+    step = max(cache.block, _LATENT_BLOCK_BESIDE_STATE) if attending[0].latent else cache.block
+    return max(cache.block, step * -(-max(states) // (step * _token_bytes(attending[0], cache))))

@@ -26,8 +26,10 @@ def overridden(profile: Profile, model: Model) -> Model:
     """`model` as `engine.args` make it: its longest context, and what its layers keep."""
     args = profile.engine.args
     longest = engine_args.native_context(args, model.native_context)
-    sliding = 0 if args.get("disable-hybrid-kv-cache-manager") is True else model.sliding_layers
-    return replace(model, native_context=longest, sliding_layers=sliding)
+    keeps = model.keeps
+    if args.get("disable-hybrid-kv-cache-manager") is True:
+        keeps = tuple(replace(one, window=0) for one in keeps)
+    return replace(model, native_context=longest, keeps=keeps)
 
 
 def sizes(profile: Profile, model: Model, step: EngineStep, length: int) -> tuple[sizing.Budget, sizing.Capacity]:
@@ -56,7 +58,7 @@ def cache_of(profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
     at_once = pinned.batches_at_once[device]
     if device == "cuda" and isinstance(args.get("async-scheduling"), bool):
         at_once = 2 if args["async-scheduling"] else 1
-    dtype = feasible.kv_cache_dtype(profile)
+    dtype = feasible.cached_as(profile, model)
     block = _number(profile, "block-size")
     return kvcache.Cache(
         dtype="float32" if dtype == "auto" and feasible.wide(profile) else dtype,
@@ -65,7 +67,16 @@ def cache_of(profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
         block=block or pinned.block_size[f"{device}_mla" if model.kv_latent else device],
         # A pipeline keeps one step for each stage under way, and one more.
         in_flight=(at_once + hardware.nodes - 1) * tokens,
+        drafted=_drafted(profile),
+        prefixes=args.get("enable-prefix-caching") is not False,
     )
+
+
+def _drafted(profile: Profile) -> int:
+    """Tokens that are drafted ahead of each request."""
+    args = profile.engine.args
+    said = engine_args.parts(args, "speculative-config").get("num_speculative_tokens", args.get("spec-tokens"))
+    return engine_args.whole(said) or 0
 
 
 def unsized(profile: Profile, model: Model) -> list[str]:
@@ -85,7 +96,9 @@ def unsized(profile: Profile, model: Model) -> list[str]:
     method = args.get("quantization")
     if method is not None and model.precision == "bf16" and precision(profile, model) == "bf16":
         said.append(f"not sized: quantization: {method}: the weights are planned at 16 bit")
-    if not kvcache.known(cache := feasible.kv_cache_dtype(profile)):
+    if model.host_gib:
+        said.append(f"a table of {model.host_gib:.1f} GiB lies in the host's memory, not on the card (engram-config)")
+    if not kvcache.known(cache := feasible.cached_as(profile, model)):
         said.append(f"not sized: kv-cache-dtype: {cache}: cached numbers are planned at 16 bit")
     if args.get("cpu-offload-gb"):
         said.append("not sized: cpu-offload-gb: how fast a step is that reads weights from the host's memory")

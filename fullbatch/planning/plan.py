@@ -21,7 +21,7 @@ class EnginePlan:
 
     `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
     the first. `restart_stuck`: it is started again when its structured output is stuck. `package`: what brings its
-    model, where that comes from no hub.
+    model, where that comes from no hub. `checkpoint_gib`: its weights as they are fetched; `gated`: behind a licence.
     """
 
     service: str
@@ -42,6 +42,8 @@ class EnginePlan:
     adapters: tuple[str, ...] = ()
     restart_stuck: bool = False
     package: Package | None = None
+    gated: bool = False
+    checkpoint_gib: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,6 +54,11 @@ class EnginePlan:
     def needs_weights(self) -> bool:
         """Whether it comes from the hub: not made here, not brought by a package, not a folder that is there."""
         return self.local is None and not self.model.startswith("/")
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of this machine that it lies in; None for one that comes from elsewhere."""
+        return self.model if self.model.startswith("/") else None
 
     @property
     def local(self) -> str | None:
@@ -128,6 +135,9 @@ class Plan:
         return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
 
 
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
+
+
 def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     """The plan for `profile`; CannotWork, which names its file, when the model cannot work on that hardware.
 
@@ -140,7 +150,7 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
 
 
 def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
-    model = memory.overridden(profile, own or catalog.models()[profile.model])
+    model = memory.overridden(profile, own or profile.facts)
     feasible.refuse_settings(profile, model)
     step, engine = _engine(profile, model)
     copies = profile.hardware.replicas
@@ -154,7 +164,8 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
     )
     allowed = gateway_limits.admission(pool, profile.users, profile.workload, catalog.workloads()[profile.workload])
     limits = gateway_limits.limits(engine.max_num_seqs * copies, allowed)
-    engine = dataclasses.replace(engine, flags=flags.choose(profile, step, gateway_limits.engine_bound(limits)))
+    chosen = flags.choose(profile, step, gateway_limits.engine_bound(limits))
+    engine = dataclasses.replace(engine, flags=(*chosen, *flags.of_model(profile, model)))
     return Plan(
         name=name,
         description=profile.description,
@@ -199,6 +210,8 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         capacity=capacity,
         nodes=hardware.nodes,
         adapters=engine_args.adapters(profile.engine.args),
+        gated=model.gated,
+        checkpoint_gib=model.weights_gib.get(model.precision, budget.weights_gib),
         restart_stuck=profile.engine.restart_stuck,
         package=model.package,
     )
@@ -236,7 +249,7 @@ def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> floa
 def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
     found = ["a typical request uses half of its context, prompt and answer together"]
     if profile.hardware.gpu:
-        weights, cache = memory.precision(profile, model), feasible.kv_cache_dtype(profile)
+        weights, cache = memory.precision(profile, model), feasible.cached_as(profile, model)
         plain = "32 bit" if feasible.wide(profile) else "16 bit"
         weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
         beside = engine.budget.overhead_gib / engine.cards
@@ -248,12 +261,17 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
     if isinstance(profile.hardware.gpu, Card):
         found.append(profile.hardware.gpu.assumed())
     if model.sliding_layers:
+        windows = " or ".join(str(one.window) for one in model.keeps if one.window)
         found.append(
             f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
-            f"{model.sliding_window} tokens of a request and what is in flight"
+            f"{windows} tokens of a request and what is in flight"
         )
-    if model.state_layers:
-        found.append(
-            f"{model.state_layers} layers keep a state of {model.state_bytes / 2**20:.1f} MiB for a request, twice"
-        )
+    found += [
+        f"{one.layers} layers keep a state of {one.state / 2**20:.1f} MiB for a request, {_TIMES.get(one.blocks, '')}"
+        for one in model.keeps
+        if one.state
+    ]
+    longest = profile.facts.native_context
+    if engine.max_model_len > longest:
+        found.append(f"{engine.max_model_len} tokens are beyond the {longest} of the checkpoint itself (hf-overrides)")
     return (*found, *memory.unsized(profile, model), *model.notes)

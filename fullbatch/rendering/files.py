@@ -6,18 +6,26 @@ import json
 from pathlib import Path
 
 from fullbatch.planning import plan, profile
+from fullbatch.rendering import profiles_page
 from fullbatch.runtime import registry
+
+PAGE = Path("docs/profiles.md")
 
 
 def wanted(root: Path, names: list[str]) -> dict[Path, str]:
     """Every generated file of the profiles `names`: path below `root` -> text. UsageError for a bad profile."""
     found: dict[Path, str] = {}
+    shown = {}
     for name in names:
-        made = plan.make(name, profile.load(root, name))
+        asked = profile.load(root, name)
+        made = plan.make(name, asked)
+        shown[name] = asked, made
         for runtime in registry.RUNTIMES:
             for file_name, text in runtime.files(root, made).items():
                 found[Path("rendered") / name / file_name] = text
     found[Path("profiles/schema.json")] = schema()
+    if names == profile.names(root) and (root / PAGE.parent).is_dir():
+        found[PAGE] = profiles_page.text(shown)
     return found
 
 

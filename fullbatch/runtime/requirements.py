@@ -69,9 +69,7 @@ def checkpoint_gib(engine: EnginePlan) -> float:
     """
     if engine.package:
         return engine.package.disk_mib / 1024
-    model = catalog.models().get(engine.model)
-    size = model.weights_gib.get(model.precision) if model else None
-    return size if size is not None else engine.budget.weights_gib
+    return engine.checkpoint_gib or engine.budget.weights_gib
 
 
 def hf_token() -> bool:
@@ -83,8 +81,7 @@ def hf_token() -> bool:
 
 def token(engine: EnginePlan) -> list[CheckResult]:
     """A gated model wants a token to be fetched with; nothing for any other."""
-    model = catalog.models().get(engine.model)
-    if model is None or not model.gated:
+    if not engine.gated:
         return []
     if hf_token():
         return [ok("token", f"there is one; {engine.model} is gated, its page must have let you in too")]

@@ -63,7 +63,7 @@ def test_the_engine_knows_both_devices() -> None:
     assert 0.5 < engine.default_gpu_memory_utilization < 1
 
 
-@pytest.mark.parametrize("name", ["gpus.yaml", "models.yaml"])
+@pytest.mark.parametrize("name", ["gpus.yaml", "models.yaml", "published.yaml"])
 def test_names_are_given_once(name: str) -> None:
     keys = re.findall(r"^([^\s#][^:]*):", (FOLDER / name).read_text(encoding="utf-8"), re.MULTILINE)
     assert len(keys) == len(set(keys)) == len(yaml.safe_load((FOLDER / name).read_text(encoding="utf-8")))
@@ -84,9 +84,10 @@ def test_a_smaller_precision_is_smaller_and_bf16_is_two_bytes(model: catalog.Mod
     assert model.weights_gib["bf16"] == pytest.approx(model.params_b * 2e9 / 2**30, rel=0.03)
 
 
-@pytest.mark.parametrize("model", catalog.models().values(), ids=lambda model: model.name)
-def test_the_shape_gives_the_published_parameters(model: catalog.Model) -> None:
+@pytest.mark.parametrize("name", [name for name in catalog.read("models.yaml")])
+def test_the_shape_gives_the_published_parameters(name: str) -> None:
     """Attention, feed-forward and embedding, computed from the shape; 2 % are left for norms and biases."""
+    model = catalog.models()[name]
     attention = 2 * model.hidden * model.head_dim * (model.heads + model.kv_heads)
     body = model.layers * (attention + 3 * model.hidden * model.ffn)
     embedding = model.vocab * model.hidden

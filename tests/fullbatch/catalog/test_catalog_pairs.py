@@ -17,6 +17,11 @@ from fullbatch.planning.plan import Plan, make
 CARDS = sorted(catalog.gpus())
 CONTEXTS = (256, 1024, 4096, 16_384)
 USERS = (1, 9, 50, 400)
+# Of published.yaml one of each kind: windows, two head sizes, states, experts, latents, a narrow cache of its own.
+SEVERAL_KINDS = (
+    "google/gemma-3-4b-it", "google/gemma-4-12B-it-qat-w4a16-ct", "Qwen/Qwen3.6-27B-FP8", "openai/gpt-oss-20b",
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-NVFP4", "zai-org/GLM-4.7-Flash", "deepseek-ai/DeepSeek-V3.2",
+)  # fmt: skip
 GOALS = (("latency", "chat"), ("throughput", "batch"))
 
 
@@ -31,7 +36,8 @@ def _plan(model: str, card: str, **changes: Any) -> Plan | None:
 
 
 def _models() -> list[str]:
-    return [name for name in catalog.models() if name != "tiny"]
+    plain = [name for name in catalog.read("models.yaml") if name != "tiny"]
+    return [*plain, *SEVERAL_KINDS]
 
 
 @pytest.mark.parametrize("card", CARDS)

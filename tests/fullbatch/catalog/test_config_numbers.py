@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from fullbatch import catalog
 from fullbatch.catalog import config_json
-from fullbatch.catalog.config_numbers import _NUMBERS
+from fullbatch.catalog.config_numbers import _LISTS, NUMBERS
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import advice, profile
 from tests.fullbatch.catalog.test_config_json import DEEPSEEK_V3, LLAMA, MIXTRAL
 
+SORTED = sorted(NUMBERS)
 BAMBA: dict[str, Any] = LLAMA | {
     "architectures": ["BambaForCausalLM"], "mamba_n_heads": 128, "mamba_d_state": 128, "mamba_d_head": 64,
     "attn_layer_indices": [9, 18, 27],
@@ -30,9 +31,11 @@ BASES = [LLAMA, DEEPSEEK_V3, MIXTRAL, BAMBA, QWEN3_NEXT, GEMMA3]
 OTHERS = (
     "architectures", "model_type", "text_config", "layer_types", "layers_block_type", "hybrid_override_pattern",
     "attn_layer_indices", "rope_scaling", "rope_parameters", "quantization_config", "tie_word_embeddings",
-    "sliding_window_pattern", "use_sliding_window",
+    "sliding_window_pattern", "use_sliding_window", "linear_attn_config", "mlp_layer_types", "moe_layer_freq",
+    "mlp_only_layers", "moe_layers", "no_rope_layers", "hybrid_layer_pattern", "vision_config", "layer_pattern",
+    "full_attn_idxs", "auto_map", "mlp_ratio", "deepstack_visual_indexes",
 )  # fmt: skip
-NESTED = ["rope_type", "bits", "config_groups", "weights", "a", *_NUMBERS]
+NESTED = ["rope_type", "bits", "config_groups", "weights", "a", *SORTED]
 junk = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats() | st.text(max_size=5)
     | st.sampled_from([0, 1, -1, "longrope", "mamba", "sliding_attention", 10**30]),
@@ -50,7 +53,7 @@ def _plan(data: dict[str, Any]) -> None:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(BASES), st.dictionaries(st.sampled_from([*_NUMBERS, *OTHERS]), junk, max_size=3))
+@given(st.sampled_from(BASES), st.dictionaries(st.sampled_from([*SORTED, *OTHERS]), junk, max_size=3))
 def test_any_value_at_any_key_ends_in_a_plan_or_in_a_line(base: dict[str, Any], changes: dict[str, Any]) -> None:
     try:
         _plan(base | changes)
@@ -59,9 +62,12 @@ def test_any_value_at_any_key_ends_in_a_plan_or_in_a_line(base: dict[str, Any], 
         assert "\n" not in str(refusal)
 
 
-@pytest.mark.parametrize("key", _NUMBERS)
-@pytest.mark.parametrize("value", [[16_384] * 35, "many", -1, 1.5, True, {}, 10**12, float("inf")], ids=repr)
+@pytest.mark.parametrize("key", SORTED)
+@pytest.mark.parametrize("value", [[128] * 35, "many", -7, 1.5, True, {}, 10**12, float("inf")], ids=repr)
 def test_what_is_no_number_is_named(key: str, value: Any) -> None:
+    if isinstance(value, list) and key in _LISTS:  # a number for each layer
+        assert config_json.parse(LLAMA | {key: value}, Path("config.json")).layers == 32
+        return
     with pytest.raises(UsageError, match=rf"^config\.json: {key} is ") as raised:
         config_json.parse(LLAMA | {key: value}, Path("config.json"))
     assert len(str(raised.value)) < 200
@@ -70,7 +76,7 @@ def test_what_is_no_number_is_named(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("base", BASES, ids=lambda base: base["architectures"][0])
 def test_null_and_a_whole_float_are_as_in_transformers(base: dict[str, Any]) -> None:
-    floats = {key: float(value) for key, value in base.items() if key in _NUMBERS}
+    floats = {key: float(value) for key, value in base.items() if key in SORTED}
     assert config_json.parse(base | floats, Path("x")) == config_json.parse(base, Path("x"))
     assert (
         config_json.parse(base | {"sliding_window": None, "head_dim": None}, Path("x")).heads

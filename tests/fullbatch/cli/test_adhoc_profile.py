@@ -56,7 +56,7 @@ def test_a_question_that_cannot_work_names_no_file() -> None:
     with pytest.raises(UsageError) as raised:
         adhoc_profile.plan_of(_ask(model="meta-llama/Llama-3.1-70B-Instruct", gpu="rtx4090"))
     assert str(raised.value).startswith("meta-llama/Llama-3.1-70B-Instruct needs 131.4 GiB")
-    with pytest.raises(UsageError, match=r"^--model: 'Qwen' is no known model \(did you mean Qwen/.*\); give its dir"):
+    with pytest.raises(UsageError, match=r"^--model: 'Qwen' is no known model \(did you mean Qwen/.*\); give ORG/NAME"):
         _ask(model="Qwen", gpu="rtx4090")
 
 
@@ -127,8 +127,12 @@ def test_a_model_on_this_disk(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "config.json"):
         made = adhoc_profile.plan_of(_ask(model=str(path), gpu="rtx4090"))
         assert made.engines[0].capacity.kv_bytes_per_token == 2048
-    with pytest.raises(UsageError, match="is on this disk only"):
-        adhoc_profile.keep(tmp_path, "mine", _ask(model=str(tmp_path), gpu="rtx4090"))
+    (tmp_path / "profiles").mkdir()
+    adhoc_profile.keep(tmp_path, "mine", _ask(model=str(tmp_path), gpu="rtx4090"))
+    assert profile.load(tmp_path, "mine").model == str(tmp_path)
+    (tmp_path / "config.json").rename(tmp_path / "mine.json")
+    with pytest.raises(UsageError, match=r"mine.json is a file; a profile names the folder"):
+        adhoc_profile.keep(tmp_path, "other", _ask(model=str(tmp_path / "mine.json"), gpu="rtx4090"))
 
 
 def test_a_mixture_of_experts_has_no_known_step(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from fullbatch.cli import commands
 from fullbatch.lifecycle import weights
 from fullbatch.runtime import registry
-from tests.fullbatch import hub
+from tests.fullbatch import cached_hub
 
 WANTED, OTHER, FOREIGN = "Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "somebody/elses"
 OLD, NEW = "a" * 40, "b" * 40
@@ -26,10 +26,10 @@ PROFILE = f"description: d\nmodel: {WANTED}\nhardware: {{cpu: {{kv_cache_gib: 1}
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A wanted model in two revisions, one of the catalog that nobody wants, and one of another program's."""
     folder = tmp_path / "hub"
-    hub.add(folder, WANTED, OLD, {"model.safetensors": b"o" * 1000}, branch=None)
-    hub.add(folder, WANTED, NEW, {"model.safetensors": b"n" * 1000})
-    hub.add(folder, OTHER, OLD, {"model.safetensors": b"x" * 3000})
-    hub.add(folder, FOREIGN, OLD, {"model.bin": b"y" * 10})
+    cached_hub.add(folder, WANTED, OLD, {"model.safetensors": b"o" * 1000}, branch=None)
+    cached_hub.add(folder, WANTED, NEW, {"model.safetensors": b"n" * 1000})
+    cached_hub.add(folder, OTHER, OLD, {"model.safetensors": b"x" * 3000})
+    cached_hub.add(folder, FOREIGN, OLD, {"model.bin": b"y" * 10})
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.yaml").write_text(PROFILE, encoding="utf-8")
     monkeypatch.setenv("HF_HUB_CACHE", str(folder))

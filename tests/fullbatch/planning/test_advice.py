@@ -129,7 +129,9 @@ def test_every_pair_gets_an_answer_or_a_way_out(model: str, gpu: str, count: int
     try:
         made = advice.plan("x", asked)
     except CannotWork as refusal:
-        assert "this would work: " in str(refusal) or "evenly; write " in str(refusal)
+        ways = ("this would work: ", "evenly; write ", "set engine.args kv-cache-dtype: bfloat16")
+        # What 64 of the card do not hold has none.
+        assert any(way in str(refusal) for way in ways) or catalog.models()[model].params_b > 200
         return
     found = advice.advise(made, asked)
     assert found.gives_first

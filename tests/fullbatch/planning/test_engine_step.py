@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from fullbatch import catalog
 from fullbatch.planning import engine_step, profile, sizing
 from fullbatch.planning.engine_step import EngineStep
+from fullbatch.planning.feasible import CannotWork
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
 LLAMA_70B = "RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8"
@@ -103,3 +105,25 @@ def test_the_processor_keeps_its_default_step() -> None:
     asked = profile.parse(data | {"workload": "batch"}, "x")
     step = engine_step.choose(asked, catalog.models()["tiny"])
     assert (step.sequences, step.tokens) == (128, 2048)
+
+
+def _blocks(most: int | None) -> sizing.Capacity:
+    return dataclasses.replace(_capacity(100), most_seats=most)
+
+
+@pytest.mark.parametrize(("most", "seats"), [(None, 56), (80, 56), (52, 48), (5, 5)])
+def test_never_more_seats_than_there_are_blocks_for_states(most: int | None, seats: int) -> None:
+    """vLLM does not start otherwise: "max_num_seqs (56) exceeds available Mamba cache blocks (52)"."""
+    asked = _profile(users=50)
+    step = engine_step.seated(asked, _choose(users=50), _blocks(most))
+    assert step.sequences == seats
+    assert ("more do not start" in step.why_sequences) == (seats < 56)
+
+
+def test_seats_that_are_asked_for_beyond_the_blocks_are_refused() -> None:
+    asked = _profile(users=50, engine={"args": {"max-num-seqs": 64}})
+    step = _choose(users=50, engine={"args": {"max-num-seqs": 64}})
+    with pytest.raises(
+        CannotWork, match="max-num-seqs: 64: .* there are 52 blocks: more do not start; write at most 52"
+    ):
+        engine_step.seated(asked, step, _blocks(52))

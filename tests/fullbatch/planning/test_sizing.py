@@ -143,7 +143,8 @@ def test_the_worst_case_really_fits(model: catalog.Model, gib: float, context: i
 
 @given(models, st.integers(1, 200))
 def test_a_deeper_model_costs_more(model: catalog.Model, layers: int) -> None:
-    deeper = dataclasses.replace(model, layers=model.layers + layers)
+    more = dataclasses.replace(model.keeps[0], layers=model.keeps[0].layers + layers)
+    deeper = dataclasses.replace(model, layers=model.layers + layers, keeps=(more, *model.keeps[1:]))
     assert kvcache.bytes_per_token(deeper, Cache()) > kvcache.bytes_per_token(model, Cache())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fullbatch.runtime import hub_cache
-from tests.fullbatch import hub
+from tests.fullbatch import cached_hub
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -18,9 +18,11 @@ OLD, NEW = "a" * 40, "b" * 40
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """A model in two revisions that share its tokenizer, and another in one."""
-    hub.add(tmp_path, "org/two", OLD, {"tokenizer.json": b"t" * 10, "model.safetensors": b"w" * 1000}, branch=None)
-    hub.add(tmp_path, "org/two", NEW, {"tokenizer.json": b"t" * 10, "model.safetensors": b"v" * 2000})
-    hub.add(tmp_path, "org/one", OLD, {"config.json": b"{}"})
+    cached_hub.add(
+        tmp_path, "org/two", OLD, {"tokenizer.json": b"t" * 10, "model.safetensors": b"w" * 1000}, branch=None
+    )
+    cached_hub.add(tmp_path, "org/two", NEW, {"tokenizer.json": b"t" * 10, "model.safetensors": b"v" * 2000})
+    cached_hub.add(tmp_path, "org/one", OLD, {"config.json": b"{}"})
     return tmp_path
 
 

@@ -13,7 +13,7 @@ from fullbatch.runtime import hub_cache
 from fullbatch.runtime.compose.runtime import ComposeRuntime
 from fullbatch.runtime.compose.volume import VolumeStore
 from fullbatch.runtime.hub_folder import HubFolder
-from tests.fullbatch import hub
+from tests.fullbatch import cached_hub
 
 REVISION = "a" * 40
 # What `docker run` is given, in the container's words; the folder stands for the volume.
@@ -31,7 +31,7 @@ def log(tmp_path: Path, programs: Callable[[str, str], None], monkeypatch: pytes
     monkeypatch.delenv("FULLBATCH_HF_HOME", raising=False)
     monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
     log, folder = tmp_path / "log", tmp_path / "volume"
-    hub.add(folder, "org/name", REVISION, {"config.json": b"{}", "model.safetensors": b"w" * 500})
+    cached_hub.add(folder, "org/name", REVISION, {"config.json": b"{}", "model.safetensors": b"w" * 500})
     programs("docker", DOCKER.format(log=log, python=sys.executable, script=hub_cache.__file__, folder=folder))
     return log
 

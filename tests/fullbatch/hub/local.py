@@ -1,0 +1,86 @@
+"""A hub on this machine that speaks the API: repositories as mappings of files, and what it can refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class LocalHub:
+    """`repositories`: name -> path -> content, or bytes of a file that is never fetched. `gated`: behind a licence,
+    `private`: only for `token`. `page`: everything is answered with a web page. `asked`: paths, and who asked."""
+
+    repositories: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    gated: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    token: str = "hf_right"
+    page: bool = False
+    url: str = ""
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def answer(self, path: str, token: str | None) -> tuple[int, str, bytes]:
+        """Status, error code and body."""
+        if self.page:
+            return 200, "", b"<!doctype html><title>Mirror</title>"
+        api, _, rest = path.removeprefix("/").partition("/")
+        name, kind, wanted = self._parts(rest if api == "api" else path.removeprefix("/"), api == "api")
+        let_in = token == f"Bearer {self.token}"
+        if name not in self.repositories or (name in self.private and not let_in):
+            return 401, "RepoNotFound", b"{}"
+        files = self.repositories[name]
+        if kind == "revision":
+            if wanted not in ("main", COMMIT):
+                return 404, "RevisionNotFound", b"{}"
+            listed = [{"rfilename": file, "size": self._size(content)} for file, content in files.items()]
+            called = self.renamed.get(name, name)
+            said: dict[str, Any] = {"id": called, "sha": COMMIT, "gated": name in self.gated, "siblings": listed}
+            return 200, "", json.dumps(said).encode()
+        if name in self.gated and not let_in:
+            return 403, "GatedRepo", b"{}"
+        return 200, "", str(files[wanted]).encode()
+
+    def _parts(self, path: str, api: bool) -> tuple[str, str, str]:
+        words = (path.removeprefix("models/") if api else path).split("?")[0].split("/")
+        return "/".join(words[:2]), words[2], "/".join(words[3:] if api else words[4:])
+
+    def _size(self, content: str | int) -> int:
+        return content if isinstance(content, int) else len(content)
+
+
+@contextmanager
+def serving(hub: LocalHub) -> Iterator[LocalHub]:
+    """`hub` at `hub.url` until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hub.asked.append((self.path, self.headers.get("Authorization")))
+            status, code, body = hub.answer(self.path, self.headers.get("Authorization"))
+            self.send_response(status)
+            if code:
+                self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
