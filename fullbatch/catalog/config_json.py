@@ -1,4 +1,4 @@
-"""A model the catalog does not know, read from its own `config.json`: Hugging Face's format.
+"""Reads a model that the catalog does not know from its own `config.json` (Hugging Face's format).
 
 What its class takes where it says nothing is filled in; its list of layers feeds what a request keeps and what the
 weights are. What is not understood is said in `notes` and taken on the safe side.
@@ -40,7 +40,7 @@ def read(path: Path) -> Model:
         with file.open("rb") as opened:
             data = decode(opened.read(_MOST_BYTES + 1), file)
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}; name a model directory or its config.json") from error
+        raise UsageError(f"{file}: {error.strerror}; give a model's directory or its config.json") from error
     quantised.beside(data, _text(file.with_name("hf_quant_config.json")))
     return parse(data, file)
 
@@ -56,14 +56,14 @@ def decode(text: bytes, file: Path) -> dict[str, Any]:
     """The JSON object that `file` holds; UsageError when there is none."""
     try:
         if len(text) > _MOST_BYTES:
-            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; name a model's config.json")
+            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB; give a model's config.json")
         if text.lstrip()[:1] == b"<":
             raise UsageError(f"{file}: a web page, not JSON; download the file itself")
         data = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: no JSON ({error}); name a model's config.json") from error
+        raise UsageError(f"{file}: not JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict):
-        raise UsageError(f"{file}: no JSON object; name a model's config.json")
+        raise UsageError(f"{file}: not a JSON object; give a model's config.json")
     return data
 
 
@@ -130,13 +130,13 @@ def _layers(data: dict[str, Any], facts: dict[str, Any], file: Path) -> tuple[la
     try:
         found = layers_module.read(facts, registry.is_believed(data))
     except KeyError as error:  # of a kind of layer whose other keys are there
-        raise UsageError(f"{file}: {error.args[0]} is missing; a config.json with such layers has it") from error
+        raise UsageError(f"{file}: {error.args[0]} is missing; add it: models with such layers have it") from error
     except (TypeError, ValueError, ZeroDivisionError, IndexError) as error:
         raise UsageError(f"{file}: its layers are not described as any model's are ({error})") from error
     if any(layer.attention and not layer.attention.dim for layer in found):
         hidden, heads = facts["hidden_size"], facts["num_attention_heads"]
         raise UsageError(
-            f"{file}: hidden_size {hidden} is less than num_attention_heads {heads}, and there is no head_dim"
+            f"{file}: hidden_size {hidden} is less than num_attention_heads {heads}; correct one, or add head_dim"
         )
     return found
 

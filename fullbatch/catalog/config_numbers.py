@@ -1,4 +1,4 @@
-"""The numbers of a config.json, looked at before anything is reckoned with them: whole, not negative, not huge.
+"""Checks the numbers of a config.json before anything is computed with them: whole, not negative, not huge.
 
 A key that holds something else is named. A list (one number for each layer, as Gemma 3n has it) is read by `at`.
 """
@@ -55,7 +55,7 @@ def positive(facts: dict[str, Any], key: str, file: Path) -> int:
     value = at(facts, key, 0)
     if value < 1:
         raise UsageError(
-            f"{file}: {key} is {facts.get(key)!r}; a decoder's config.json has a whole number above 0 there"
+            f"{file}: {key} is {facts.get(key)!r}; a model with a decoder has a whole number above 0 there"
         )
     return value
 
@@ -95,6 +95,6 @@ def _whole(value: Any, key: str, file: Path) -> Any:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         text = repr(value)
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        layered = ": a number for each layer is not understood here" if isinstance(value, list) else ""
-        raise UsageError(f"{file}: {key} is {shown}; a whole number from 0 to {most} is wanted{layered}")
+        layered = " (one number for each layer is not supported)" if isinstance(value, list) else ""
+        raise UsageError(f"{file}: {key} is {shown}; write a whole number from 0 to {most}{layered}")
     return value

@@ -27,6 +27,8 @@ _KV_BYTES = {
 _KV_SCALED = {"fp8_per_token_head": 1.0, "int8_per_token_head": 1.0, "int4_per_token_head": 0.5}
 # Below this ratio the most frequent kind of layer gives the size of a group (kv_cache_utils.py:1460).
 _NEARLY_AS_MANY = 1.5
+# Of a model that keeps nothing: a block that a request is counted as, so that figures stay figures.
+_UNUSED = 2**26
 # Blocks of latents next to a state space hold at least this many tokens (platforms/interface.py:1083).
 _LATENT_BLOCK_BESIDE_STATE = 128
 
@@ -129,7 +131,7 @@ def _one_group(model: Model, cache: Cache, block: int, pages: list[int]) -> Layo
     reach = window - 1 + cache.in_flight if window else 0
     # A model that keeps nothing (an encoder) has a pool of one block.
     return Layout(
-        block, max(1, size * cache.cards), (Group(1 if model.keeps else 0, block, reach, spare=_spare(model)),)
+        block, (size or _UNUSED) * cache.cards, (Group(1 if model.keeps else 0, block, reach, spare=_spare(model)),)
     )
 
 

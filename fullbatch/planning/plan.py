@@ -271,6 +271,8 @@ def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> 
         for one in model.keeps
         if one.state
     ]
+    if not model.keeps:
+        found.append("it keeps nothing of a request: what is said of the KV cache is memory that stays free")
     longest = profile.facts.native_context
     if engine.max_model_len > longest:
         found.append(f"{engine.max_model_len} tokens are beyond the {longest} of the checkpoint itself (hf-overrides)")

@@ -161,12 +161,12 @@ def capacity(budget: Budget, model: Model, context: int, cache: kvcache.Cache, g
     """
     layout = kvcache.layout(model, cache)
     blocks = max(0, int(budget.kv_gib * GIB)) // layout.block_bytes if given is None else given
-    worst = blocks / layout.blocks(context)
+    worst = blocks / max(1, layout.blocks(context))
     return Capacity(
         kv_bytes_per_token=kvcache.bytes_per_token(model, cache),
         kv_tokens=int(worst * context),
         concurrency_worst=worst,
-        concurrency_typical=blocks / layout.blocks(-(-context // 2)),
+        concurrency_typical=blocks / max(1, layout.blocks(-(-context // 2))),
         request_bytes=layout.blocks(context) * layout.block_bytes,
         # The engine keeps one block for itself (kv_cache_utils.py:2627).
         longest=_longest(layout, blocks - 1, model.native_context),

@@ -151,10 +151,10 @@ def test_a_vision_models_text_part_is_what_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "No such file or directory; name a model directory or its config.json"),
-        ("{", "no JSON ("),
-        ("[]", "no JSON object; name a model's config.json"),
-        ("{}", "hidden_size is None; a decoder's config.json has a whole number above 0 there"),
+        (None, "No such file or directory; give a model's directory or its config.json"),
+        ("{", "not JSON ("),
+        ("[]", "not a JSON object; give a model's config.json"),
+        ("{}", "hidden_size is None; a model with a decoder has a whole number above 0 there"),
         ("<!doctype html><title>Log in</title>", "a web page, not JSON"),
         ('\ufeff{"hidden_size": 2, "num_attention_heads": 1}', "num_hidden_layers is None; "),
         ('{"num_hidden_layers": 2, "hidden_size": 0, "num_attention_heads": 1}', "hidden_size is 0; "),

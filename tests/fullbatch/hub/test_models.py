@@ -69,9 +69,9 @@ BAD: list[tuple[dict[str, str | int], str]] = [
     ({"x.gguf": 1}, "has no config.json: it holds GGUF, which is llama.cpp's"),
     ({"config.json": CONFIG, "x.gguf": 1}, "has no weights that vLLM loads: it holds GGUF"),
     ({"config.json": CONFIG}, "has no weights that vLLM loads; name a repository with safetensors"),
-    ({"config.json": CONFIG[:50], "model.safetensors": 1}, "no JSON ("),
+    ({"config.json": CONFIG[:50], "model.safetensors": 1}, "not JSON ("),
     ({"config.json": "<html>", "model.safetensors": 1}, "a web page, not JSON"),
-    ({"config.json": json.dumps(LLAMA | {"hidden_size": [1]}), "model.safetensors": 1}, "hidden_size is [1]; a whole"),
+    ({"config.json": json.dumps(LLAMA | {"hidden_size": [1]}), "model.safetensors": 1}, "hidden_size is [1]; write"),
     ({"config.json": json.dumps(LLAMA | {"architectures": ["Phi3SmallForCausalLM"]}), "model.safetensors": 1},
      "serves Phi3SmallForCausalLM no more, 0.9.2 was the last that did"),
 ]  # fmt: skip

@@ -89,3 +89,10 @@ def test_a_slip_in_a_name_of_the_catalog_is_told_where_nobody_answers(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(HostError, match=r"did you mean Qwen/Qwen3-8B\?"):
         _profile(tmp_path, "Qwen/Qwen3-8X")
+
+
+def test_an_encoder_is_planned_though_it_keeps_nothing() -> None:
+    data = {"description": "d", "model": "BAAI/bge-m3", "hardware": {"gpu": "rtx4090"}, "context": 8192}
+    made = plan.make("x", profile.parse(data, "x"))
+    assert any("keeps nothing of a request" in one for one in made.assumptions)
+    assert {flag.name: flag.value for flag in made.engines[0].flags}["runner"] == "pooling"
