@@ -20,7 +20,7 @@ from tests.fullbatch.checkout import REPOSITORY, Checkout, read_until, rest
 
 COMMANDS = (
     *("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "keys", "usage"),
-    *("demo", "compare", "chat"),
+    *("demo", "compare", "chat", "quality"),
 )
 PASSED_ON = ("report", "loadtest")  # their words, --help among them, are the load test's
 GOOD = "description: mine\nmodel: tiny\nhardware: {cpu: {kv_cache_gib: 1}}\n"
