@@ -54,7 +54,7 @@ def test_another_server_never_gets_the_deployments_key(
     [
         ((), Wanted(), "nothing is running; start it with fullbatch up PROFILE, or say --url"),
         (("cpu",), Wanted("other"), "profile 'other' is not running; start it with fullbatch up other, or say --url"),
-        (("a", "b"), Wanted(), r"several profiles are running \(a, b\); say which: fullbatch chat PROFILE"),
+        (("a", "b"), Wanted(), r"several profiles are running \(a, b\); .*: fullbatch chat PROFILE"),
     ],
 )
 def test_what_does_not_run(
