@@ -261,6 +261,11 @@ def calibration_file() -> Path:
     return _HERE / "calibration.yaml"
 
 
+def quality_file() -> Path:
+    """Where texts, questions and the records of what was answered are kept."""
+    return _HERE / "quality.yaml"
+
+
 @cache
 def workloads() -> Mapping[str, WorkloadShape]:
     """What is assumed of requests, by the name a profile gives."""

@@ -75,6 +75,20 @@ class ChatServer:
         with contextlib.closing(connection), response:
             return True
 
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A whole answer; NoAnswer when it is no JSON object."""
+        connection, response = self._send("POST", path, body)
+        with contextlib.closing(connection), response:
+            try:
+                found = json.loads(response.read())
+            except ValueError as error:
+                raise NoAnswer(f"{self.url}{path} answers with what is no JSON") from error
+            except (OSError, http.client.HTTPException) as error:
+                raise silent(self.url, error) from error
+        if not isinstance(found, dict):
+            raise NoAnswer(f"{self.url}{path} answers with what is no JSON object")
+        return found
+
     def ask(self, body: dict[str, Any]) -> AnswerStream:
         """An answer to a body of `/v1/chat/completions`, to be used in a `with` block, which ends it upstream too."""
         began = time.monotonic()
@@ -93,7 +107,7 @@ class ChatServer:
         try:
             connection.connect()
             connection.sock.settimeout(SILENCE_SECONDS)
-            connection.request(method, self._parts.path + path, json.dumps(body) if body else None, headers)
+            connection.request(method, self._parts.path + path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             if response.status == 200:
                 return connection, response

@@ -16,12 +16,13 @@ KEY_VARIABLE = "FULLBATCH_API_KEY"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for; empty: nothing was."""
+    """What was asked for; empty: nothing was. `command`: who asks, for messages."""
 
     profile: str = ""
     url: str = ""
     model: str = ""
     key_file: Path | None = None
+    command: str = "chat"
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ def find(root: Path, wanted: Wanted) -> Target:
     if wanted.url:
         server, name = ChatServer(wanted.url, given or Key("", "no key")), wanted.url
     else:
-        one = registry.only(root, wanted.profile or None, "fullbatch chat PROFILE")
+        one = registry.only(root, wanted.profile or None, f"fullbatch {wanted.command} PROFILE")
         if one is None:
             what = f"profile '{wanted.profile}' is not running" if wanted.profile else "nothing is running"
-            raise StateError(f"{what}; start it with fullbatch up {wanted.profile or 'PROFILE'}, or say --url")
+            elsewhere = ", or say --url" if wanted.command == "chat" else ""
+            raise StateError(f"{what}; start it with fullbatch up {wanted.profile or 'PROFILE'}{elsewhere}")
         name, own = one.profile, one.api_key()
         found = Key(own, f"the first key of profile '{name}'" if own else "no key that this user can read")
         server = ChatServer(one.gateway_url, given or found)

@@ -16,7 +16,7 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, follow, weights
+from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -286,5 +286,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "loadtest": lambda args: launcher.loadtest(args.words, ROOT),
     "report": lambda args: launcher.report(args.words, Path.cwd(), ROOT),
     "calibrate": _calibrate,
+    "quality": lambda args: quality.run(ROOT, args),
     "weights": _weights,
 }

@@ -57,6 +57,7 @@ def choose(profile: Profile, step: EngineStep, held: int) -> tuple[Flag, ...]:
             "disable-access-log-for-endpoints", "/health,/metrics,/v1/models", "probes and scrapes would fill the log"
         ),
         Flag("custom-histogram-buckets", _buckets(), "its own begin at 0.3 s, too coarse for the dashboards"),
+        Flag("enable-prompt-tokens-details", True, "usage then says how many tokens of a prompt came from the cache"),
         Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
     ]
     chosen = {flag.name: flag for flag in [*own, *_special(profile)]}

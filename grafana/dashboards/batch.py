@@ -153,8 +153,8 @@ IS_THE_KV_CACHE_THE_LIMIT = Row(
     ),
 )
 
-DOES_THE_PREFIX_CACHE_HELP = Row(
-    "Does the prefix cache help?",
+DO_PREFIX_CACHE_AND_DRAFTS_HELP = Row(
+    "Do prefix cache and drafts help?",
     (
         share(
             "Prompt tokens found in the cache",
@@ -180,6 +180,30 @@ DOES_THE_PREFIX_CACHE_HELP = Row(
             " plan assumed (half of the context): fewer requests fit the cache; make the plan anew with the real"
             " length.",
         ),
+        share(
+            "Drafted tokens that were right",
+            (engine.DRAFTS_ACCEPTED,),
+            1,
+            "Share of the tokens drafted by speculative decoding that the model would have written itself. Empty where"
+            " the engine drafts nothing.\nBelow a third: drafting costs more than it saves under load; draft fewer"
+            " tokens, or none.",
+            color="transparent",
+        ),
+        lines(
+            "Tokens that a draft brings",
+            (engine.TOKENS_PER_DRAFT,),
+            "short",
+            "Tokens of a step for a request that had a draft: the model's own, and those accepted before it. 1 is as"
+            " without drafting.\nNear 1: switch it off; it takes the batch's room.",
+        ),
+        share(
+            "Right, by place in the draft",
+            (engine.ACCEPTED_BY_POSITION,),
+            1,
+            "How often a draft was right up to its first, second, third token, of all drafts.\nThe last places near 0:"
+            " draft fewer tokens (num_speculative_tokens).",
+            color="transparent",
+        ),
         labels_table(
             "Engine settings",
             engine.ENGINE_SETTINGS,
@@ -203,5 +227,5 @@ BATCH = Dashboard(
     uid="batch-and-kv-cache",
     title="Batch and KV cache",
     description="Is the batch full, is the KV cache the limit, and what would more users need?",
-    rows=(THE_ANSWER, IS_THE_BATCH_FULL, IS_THE_KV_CACHE_THE_LIMIT, DOES_THE_PREFIX_CACHE_HELP),
+    rows=(THE_ANSWER, IS_THE_BATCH_FULL, IS_THE_KV_CACHE_THE_LIMIT, DO_PREFIX_CACHE_AND_DRAFTS_HELP),
 )

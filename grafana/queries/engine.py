@@ -66,6 +66,22 @@ MEAN_PROMPT = Query(mean("vllm:request_prompt_tokens"), "prompt")
 MEAN_PREFILLED = Query(mean("vllm:request_prefill_kv_computed_tokens"), "prompt that had to be computed")
 MEAN_ANSWER = Query(mean("vllm:request_generation_tokens"), "answer")
 
+# Drafts (speculative decoding)
+_NO_DRAFTS = "no drafts are made"
+_ACCEPTED = "vllm:spec_decode_num_accepted_tokens_total"
+DRAFTS_ACCEPTED = Query(
+    per(rate(_ACCEPTED), rate("vllm:spec_decode_num_draft_tokens_total")), "drafted tokens that were right", _NO_DRAFTS
+)
+TOKENS_PER_DRAFT = Query(
+    f"1 + {per(rate(_ACCEPTED), rate('vllm:spec_decode_num_drafts_total'))}", "tokens a draft brings", _NO_DRAFTS
+)
+ACCEPTED_BY_POSITION = Query(
+    f"{rate('vllm:spec_decode_num_accepted_tokens_per_pos_total', by='position')}"
+    f" / on () group_left () ({rate('vllm:spec_decode_num_drafts_total', by='')} > 0)",
+    "token {{position}} of a draft",
+    _NO_DRAFTS,
+)
+
 # Where the time goes
 TTFT_SPREAD = Query(buckets(TTFT), "{{le}}")
 TTFT_MEAN = Query(mean(TTFT), "engine")

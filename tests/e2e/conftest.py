@@ -8,13 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from fullbatch.planning.plan import make
+from fullbatch.planning.profile import load
+from fullbatch.runtime.process import weights
 from tests.e2e.docker_stack import ROOT, StackFailure, run
+from tests.e2e.vllm_engines import HOME
 from tests.prometheus.live import install_tools
 
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
     return install_tools()
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of the model of profile `cpu-smollm2`, fetched and converted as `fullbatch up` does it."""
+    engine = make("cpu-smollm2", load(ROOT, "cpu-smollm2")).engines[0]
+    assert weights.ready(engine, str(HOME / "engine" / "bin" / "vllm"), HOME / "models") and engine.package
+    return HOME / "models" / engine.package.folder
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Real vLLM processes with the tiny model, without anything else of ours around them."""
+"""Real vLLM processes, with the tiny model unless told, without anything else of ours around them."""
 
 from __future__ import annotations
 
@@ -39,16 +39,21 @@ def reasoning_model(folder: Path) -> Path:
 
 
 class VLLM:
-    """One engine on loopback; ``words`` are added to its command. It is up after `wait`."""
+    """One engine on loopback; ``words`` are added to its command. It is up after `wait`.
 
-    def __init__(self, folder: Path, *words: str, model: Path = MODEL) -> None:
+    ``name``: what the model is served as; ``loads``: vLLM's load format, `dummy` for random weights.
+    """
+
+    def __init__(
+        self, folder: Path, *words: str, model: Path = MODEL, name: str = "tiny", loads: str = "dummy"
+    ) -> None:
         write_if_missing(MODEL)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"vllm-{self.port}.log"
         command = [
-            str(HOME / "engine" / "bin" / "vllm"), "serve", str(model), "--served-model-name", "tiny",
-            "--max-model-len", "4096", "--max-num-seqs", "32", "--load-format", "dummy",
+            str(HOME / "engine" / "bin" / "vllm"), "serve", str(model), "--served-model-name", name,
+            "--max-model-len", "4096", "--max-num-seqs", "32", "--load-format", loads,
             "--host", "127.0.0.1", "--port", str(self.port), *words,
         ]  # fmt: skip
         cache = HOME / "cache"

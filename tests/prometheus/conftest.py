@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus.exposition import CARDS, ENGINE, GATEWAY, LOADTEST, NODE
+from tests.prometheus.exposition import CARDS, DRAFTING, ENGINE, GATEWAY, LOADTEST, NODE
 from tests.prometheus.live import Prometheus, install_tools, running, targets
 
 
@@ -13,7 +13,7 @@ def tools() -> Path:
 
 
 PAGES = {
-    "/vllm": (ENGINE,),
+    "/vllm": (ENGINE, DRAFTING),
     "/gateway": (GATEWAY,),
     "/loadtest": (LOADTEST,),
     "/node": (NODE,),

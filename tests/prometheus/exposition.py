@@ -11,13 +11,14 @@ from gateway.telemetry.metrics import OUTCOMES
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENGINE = FIXTURES / "vllm_metrics_0.32.0.txt"
+DRAFTING = FIXTURES / "vllm_metrics_0.32.0_drafting.txt"
 GATEWAY = FIXTURES / "gateway_metrics.txt"
 NODE = FIXTURES / "node_metrics.txt"
 # Not recorded: see the first lines of each.
 LOADTEST = FIXTURES / "loadtest-metrics-expected.txt"
 CARDS = FIXTURES / "dcgm_metrics.txt"
 BY_HAND = (LOADTEST, CARDS)
-ALL_OF_THEM = (ENGINE, GATEWAY, NODE, *BY_HAND)
+ALL_OF_THEM = (ENGINE, DRAFTING, GATEWAY, NODE, *BY_HAND)
 
 # Set by the scrape configuration on every target; their values are the installation's.
 TARGET_LABELS = frozenset({"job", "instance", "deployment"})

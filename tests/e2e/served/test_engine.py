@@ -77,6 +77,15 @@ def test_usage_is_to_the_token_what_the_engine_has_counted(up: Up) -> None:
     assert used()[0]["estimated"] == 0
 
 
+def test_usage_says_what_came_from_the_prefix_cache(up: Up) -> None:
+    with up.client() as api:
+        asked = {"model": "tiny", "prompt": "the batch " * 300, "max_tokens": 1}
+        api.completions.create(**asked)  # type: ignore[call-overload]
+        before = counted(up, "prefix_cache_hits")
+        again = api.completions.create(**asked).usage  # type: ignore[call-overload]
+    assert again.prompt_tokens_details.cached_tokens == counted(up, "prefix_cache_hits") - before > 0
+
+
 def key_works(api: OpenAI) -> bool:
     try:
         return bool(api.models.list().data)

@@ -56,6 +56,17 @@ def test_reasoning_is_told_from_the_answer(script: Script, name: str) -> None:
     assert (stream.reasoning, stream.text) == ("Hm.", "Yes.")
 
 
+def test_a_whole_answer(script: Script) -> None:
+    script.answers = [(200, '{"a": 1}', {}), (200, "[1]", {}), (200, "<html>", {}), (429, "{}", {"Retry-After": "3"})]
+    asked = server(script)
+    assert asked.post("/v1/completions", {"x": 1}) == {"a": 1} and script.asked == [{"x": 1}]
+    for _ in range(2):
+        with pytest.raises(NoAnswer, match="/v1/completions answers with what is no JSON"):
+            asked.post("/v1/completions", {})
+    with pytest.raises(NoAnswer, match="try again in 3 s"):
+        asked.post("/v1/completions", {})
+
+
 def test_who_leaves_is_noticed_at_the_other_end(script: Script) -> None:
     script.answers, script.pause_s = [text(*["word "] * 500)], 0.01
     with server(script).ask(BODY) as stream:

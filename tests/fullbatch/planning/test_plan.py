@@ -189,3 +189,8 @@ def test_the_engines_histograms_are_fine_enough_to_read(plan_of: Callable[[str],
     assert edges.keys() == {"request_latency", "time_to_first_token", "inter_token_latency"}
     assert all(sorted(set(one)) == one and one[0] <= 0.01 for one in edges.values())
     assert "\n" not in given.shown() and len(given.shown()) < 60
+
+
+def test_usage_tells_of_the_prefix_cache() -> None:
+    """Else the cached tokens of `fullbatch usage`, of `gateway_tokens_total` and of the load test are 0 for ever."""
+    assert "--enable-prompt-tokens-details" in _plan().engines[0].command("m", "h", 1)
