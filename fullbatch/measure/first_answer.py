@@ -29,4 +29,7 @@ def ask(url: str, key_file: Path, plan: Plan, screen: Screen, say: Say) -> None:
     screen.note("")
     with server.ask(body) as stream:
         show(stream, screen)
-    screen.note(f"\n({figures(stream)})\n")
+    # What the figures say of a cut is meant for a conversation.
+    cut = f" · cut at {_MOST_TOKENS} tokens" if stream.finish_reason == "length" else ""
+    stream.finish_reason = ""
+    screen.note(f"\n({figures(stream)}{cut})\n")

@@ -12,7 +12,7 @@ from fullbatch.chat.refusals import NoAnswer
 from fullbatch.chat.screen import Screen
 from fullbatch.measure import first_answer
 from fullbatch.planning.plan import Plan
-from tests.fullbatch.chat.scripted import scripted, text
+from tests.fullbatch.chat.scripted import delta, end, scripted, text
 
 
 @pytest.fixture
@@ -34,6 +34,17 @@ def test_the_answer_is_shown_word_by_word_with_figures_beneath(key_file: Path, p
     answer, _, figures = out.getvalue().strip().partition("\n\n")
     assert answer == "Light scatters."
     assert figures.startswith("(first token ") and " tokens/s" in figures and figures.endswith("7 + 5 tokens)")
+
+
+def test_an_answer_that_was_cut_says_so_and_nothing_of_a_conversation(
+    key_file: Path, plan_of: Callable[[str], Plan]
+) -> None:
+    out = io.StringIO()
+    with scripted() as server:
+        server.answers = [[delta(content="Light"), *end("length")]]
+        screen = Screen(out, terminal=True, styled=False)
+        first_answer.ask(server.url, key_file, plan_of("cpu-smollm2"), screen, lambda _text: None)
+    assert out.getvalue().rstrip().endswith("7 + 5 tokens · cut at 96 tokens)")
 
 
 def test_a_refusal_is_an_error_of_one_line(key_file: Path, plan_of: Callable[[str], Plan]) -> None:
