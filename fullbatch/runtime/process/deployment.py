@@ -206,6 +206,8 @@ class ProcessDeployment(MeasuredDeployment):
 
     def _environment(self, engine: EnginePlan, have: bool) -> dict[str, str]:
         environment = dict(os.environ) | dict(engine.environment)
+        # Two thousand modules in four processes: each start would read them all from source.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         cache = self.root / ".fullbatch" / "cache"
         environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
         if have or not engine.needs_weights:

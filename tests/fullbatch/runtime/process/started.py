@@ -56,7 +56,7 @@ SERVED = [f"snapshots/c/{name}" for name in ("config.json", "tokenizer.json", "m
 # Says what it was given, then dies.
 TELLS = """
 import os, sys
-for name in ("VLLM_RPC_BASE_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+for name in ("VLLM_RPC_BASE_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTHONDONTWRITEBYTECODE"):
     print(name, os.environ.get(name), os.path.isdir(os.environ.get(name, "")), flush=True)
 sys.exit(1)
 """

@@ -86,6 +86,14 @@ def test_an_engines_sockets_lie_where_their_names_fit_and_only_we_get_in(
     assert not Path(place).exists(), "what an engine leaves there goes with it"
 
 
+def test_an_engine_keeps_its_modules_compiled(checkout: Checkout, words: Words) -> None:
+    """Whatever the shell says: read from source in four processes, they took half of a start."""
+    assert checkout.environment()["PYTHONDONTWRITEBYTECODE"] == "1"
+    checkout.broken_engine(TELLS)
+    assert checkout.run(*words.up()).returncode == 5
+    assert "PYTHONDONTWRITEBYTECODE None False" in log_of(checkout, "cpu-tiny", "engine")
+
+
 def test_engines_are_open_to_nobody_else(checkout: Checkout, words: Words) -> None:
     """On loopback every user of the machine could pass keys, limits and accounting by."""
     checkout.engine()
