@@ -68,6 +68,8 @@ def test_the_recorded_page_is_read() -> None:
 
 def test_every_series_exists_in_a_recording_of_the_pinned_engine() -> None:
     for path in FIXTURES.glob("**/vllm_metrics*.txt"):
+        if path.stem.endswith("_drafting"):  # cut out of one: only what drafts add
+            continue
         sample = read(path.read_bytes())
         assert None not in [getattr(sample, name) for name in EngineMetrics.__slots__], path
 

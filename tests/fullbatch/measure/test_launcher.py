@@ -14,7 +14,7 @@ from tests.fullbatch.checkout import REPOSITORY, Checkout
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (["selfcheck", "--help"], 0, "streams at once (default 50)"),
+        (["selfcheck", "--help"], 0, "concurrent streams (default 50)"),
         (["run", "--users", "0"], 2, "is not a list of whole numbers"),
         (["report", "nowhere"], 2, "nowhere/report.json: No such file"),
         ([], 2, "the following arguments are required: command"),
@@ -57,7 +57,7 @@ def test_report_and_diff_take_folders_as_seen_from_where_one_is(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (["diff", "--help"], 0, "What became worse"),
+        (["diff", "--help"], 0, "Say what became worse"),
         (["diff", "nowhere", "nowhere"], 2, "nowhere/report.json: No such file"),
         (["nowhere"], 2, "nowhere/report.json: No such file"),
         ([], 2, "the following arguments are required: directory"),

@@ -74,7 +74,7 @@ def test_the_disk_holds_the_checkpoint_once_and_as_it_was_published(plan_of: Cal
     engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
     cards = dataclasses.replace(engine.budget, weights_gib=7.6)
     assert requirements.checkpoint_gib(dataclasses.replace(engine, budget=cards)) == engine.budget.weights_gib
-    assert requirements.checkpoint_gib(dataclasses.replace(engine, model="/models/own", budget=cards)) == 7.6
+    assert requirements.checkpoint_gib(dataclasses.replace(engine, checkpoint_gib=0.0, budget=cards)) == 7.6
 
 
 LLAMA = "rtx4090-llama3.1-8b"

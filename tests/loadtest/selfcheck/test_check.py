@@ -62,4 +62,4 @@ def test_another_file_is_refused(engine: tuple[str, int], tmp_path: Path) -> Non
     (tmp_path / "other.json").write_text("{}")
     done = loadtest(*quick(engine[0], tmp_path, selfcheck=tmp_path / "other.json"))
     assert done.returncode == 2
-    assert "not a self check (at: field required); `selfcheck --out" in done.stderr and done.stderr.count("\n") == 1
+    assert "not a self check (at: is missing; add it); `selfcheck --out" in done.stderr and done.stderr.count("\n") == 1
