@@ -106,12 +106,15 @@ class Terminal:
         wait_for(lambda: self._read().count(text) >= times, 20, lambda: f"{text!r} in {self.screen!r}")
 
     def ends(self, pressing: str = "") -> int:
-        """`pressing`: again and again, as a person would whom the first time did not help."""
+        """`pressing`: every few seconds, as a person would whom the first time did not help."""
+        pressed = 0.0
 
         def ended() -> bool:
+            nonlocal pressed
             self._read()
-            if pressing and self.process.poll() is None:
+            if pressing and self.process.poll() is None and time.monotonic() - pressed > 5:
                 self.press(pressing)
+                pressed = time.monotonic()
             return self.process.poll() is not None
 
         wait_for(ended, 20, lambda: self.screen)
