@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from common.http_get import FAULTS, get
-
-
-@contextmanager
-def _server(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Takes one connection, reads the request, writes `answer` as it is and closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    seen: list[bytes] = []
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            data = connection.recv(65536)
-            while b"content-length: " in data.lower() and b"}" not in data:
-                data += connection.recv(65536)
-            seen.append(data)
-            connection.sendall(answer)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
-    finally:
-        thread.join()
-        listener.close()
+from tests.one_answer import answering
 
 
 def test_get() -> None:
-    with _server(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"a": 1}') as (url, seen):
+    with answering(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"a": 1}') as (url, seen):
         assert get(f"{url}/health", 5) == (200, b'{"a": 1}')
     assert seen[0].startswith(b"GET /health HTTP/1.1\r\n")
 
 
 def test_an_error_status_is_an_answer() -> None:
-    with _server(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy") as (url, _):
+    with answering(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy") as (url, _):
         assert get(url, 5) == (503, b"busy")
 
 
@@ -59,12 +35,12 @@ def test_an_error_status_is_an_answer() -> None:
     ],
 )
 def test_whatever_a_stranger_says_is_one_of_the_known_faults(garbage: bytes) -> None:
-    with _server(garbage) as (url, _), pytest.raises(FAULTS):
+    with answering(garbage) as (url, _), pytest.raises(FAULTS):
         get(url, 5)
 
 
 def test_an_error_cut_short_keeps_its_status() -> None:
-    with _server(b"HTTP/1.1 502 Bad\r\ncontent-length: 99\r\n\r\nshort") as (url, _):
+    with answering(b"HTTP/1.1 502 Bad\r\ncontent-length: 99\r\n\r\nshort") as (url, _):
         assert get(url, 5)[0] == 502
 
 
@@ -81,7 +57,7 @@ def test_what_is_no_address_is_one_of_the_known_faults(url: str) -> None:
 
 def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
-    with _server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") as (url, _):
+    with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") as (url, _):
         assert get(url, 5) == (200, b"ok")
 
 

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
 from fullbatch.core import http
-
-
-@contextmanager
-def _server(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Takes one connection, reads the request, writes `answer` as it is and closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    seen: list[bytes] = []
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            data = connection.recv(65536)
-            while b"content-length: " in data.lower() and b"}" not in data:
-                data += connection.recv(65536)
-            seen.append(data)
-            connection.sendall(answer)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
-    finally:
-        thread.join()
-        listener.close()
+from tests.one_answer import answering
 
 
 def test_get() -> None:
-    with _server(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"a": 1}') as (url, _):
+    with answering(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"a": 1}') as (url, _):
         answer = http.get(f"{url}/health")
     assert answer.status == 200
     assert answer.json() == {"a": 1}
 
 
 def test_an_error_status_is_an_answer() -> None:
-    with _server(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy") as (url, _):
+    with answering(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy") as (url, _):
         assert http.get(url) == http.HttpResponse(503, "busy")
 
 
 def test_post_carries_key_and_body() -> None:
-    with _server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") as (url, seen):
+    with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") as (url, seen):
         http.post(f"{url}/v1/completions", {"model": "tiny"}, "fb-1", 5)
     assert b"Authorization: Bearer fb-1" in seen[0]
     assert b'{"model": "tiny"}' in seen[0]
@@ -57,7 +31,7 @@ def test_post_carries_key_and_body() -> None:
 
 @pytest.mark.parametrize("garbage", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort"])
 def test_whatever_a_stranger_says_nothing_is_raised(garbage: bytes) -> None:
-    with _server(garbage) as (url, _):
+    with answering(garbage) as (url, _):
         answer = http.get(url)
     assert answer.status == 0
     assert answer.text

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import random
 import statistics
-from typing import Any
 
-from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
 from gateway.core.cost import cost
-from gateway.core.supervisor import Supervisor
-from gateway.core.ticker import Ticker
 from gateway.engines import balancing
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.registry import EngineRegistry
 from gateway.engines.replica import UNREAD_WEIGHT
 from tests.fakes.engine.model import EngineModel, Sequence
+from tests.gateway.engines.registries import serving
 
 MIX = ((64, 128), (512, 256), (2000, 64), (128, 512), (3000, 16))
 
 
-async def two_up() -> EngineRegistry:
-    """Two engines that serve one model."""
-    loop = asyncio.get_running_loop()
-    numbers: dict[str, Any] = {"max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
-    engines = [
-        EngineSettings(name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=8, **numbers)
-        for index in range(2)
-    ]
-    registry = EngineRegistry(engines, Polling(), RoutingSettings(), Ticker(loop, Supervisor()), loop)
-    registry.start()
-    while len(registry.replicas()) < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    for address in registry.replicas():
-        address.polled(["m"], None)
-        address.proved()
-    return registry
-
-
 async def test_p11_prompts_that_are_still_to_be_read_weigh_more_than_work_that_runs() -> None:
-    registry = await two_up()
+    registry = await serving(8, 8)
     reading, writing = registry.replicas()
     long_prompt = Hold(3000, 16, 16, cost(3000, 16), 0)
     long_prompt.unread = 3000.0
@@ -60,7 +37,7 @@ async def test_p11_prompts_that_are_still_to_be_read_weigh_more_than_work_that_r
 
 async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_free_places() -> None:
     """Limits go down under load: 8 of 4 and 5 of 8 were 13 of 12, and so nobody was let in."""
-    registry = await two_up()
+    registry = await serving(8, 8)
     over, free = registry.replicas()
     for address, count in ((over, 8), (free, 5)):
         for _ in range(count):

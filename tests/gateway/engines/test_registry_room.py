@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
-from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
-from gateway.core.supervisor import Supervisor
-from gateway.core.ticker import Ticker
 from gateway.engines.kv_occupancy import Hold
-from gateway.engines.registry import EngineRegistry
 from gateway.engines.vllm_metrics import Report
+from tests.gateway.engines.registries import serving
 from tests.gateway.harness import Engine, Gateway, chat, wait_until
-
-
-async def serving(*seats: int) -> EngineRegistry:
-    """Engines with so many seats each, all up; nothing is asked of them."""
-    loop = asyncio.get_running_loop()
-    numbers: dict[str, Any] = {"max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 65536}
-    engines = [
-        EngineSettings(
-            name=f"e{index}", url=f"http://127.0.0.{index + 1}:1", models=("m",), max_num_seqs=most, **numbers
-        )
-        for index, most in enumerate(seats)
-    ]
-    registry = EngineRegistry(engines, Polling(), RoutingSettings(), Ticker(loop, Supervisor()), loop)
-    registry.start()
-    while len(registry.replicas()) < len(seats):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    for address in registry.replicas():
-        address.polled(["m"], None)
-        address.proved()
-    return registry
 
 
 async def test_p110_an_address_over_its_lowered_limit_does_not_hide_the_others_free_places() -> None:
