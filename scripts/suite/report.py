@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from scripts.suite.runner import Run
@@ -9,6 +10,10 @@ from scripts.suite.runner import Run
 # Where pytest begins to tell what failed; what comes before is a dot for each test.
 _FAILURES = ("= ERRORS =", "= FAILURES =")
 _LAST_LINES = 200
+# Of a step in the summary, at most.
+_NAMED = 20
+# pytest's own words for what broke it, whoever's fault it was; the frames between them are told above.
+_BROKE = re.compile(r"INTERNALERROR> +(?:E +)?(\S*(?:Error|Exception|Failed|Interrupted|Warning|Exit)\b.*)")
 
 
 def counts(run: Run) -> bool:
@@ -37,6 +42,22 @@ def lines(runs: Sequence[Run]) -> Iterator[str]:
     yield "\n===== minutes, and minutes of a core ====="
     for run in sorted(runs, key=lambda run: run.began):
         yield f"{run.seconds / 60:5.1f} {run.cpu_seconds / 60:5.1f}  {run.step.name}"
+    # Last, as what reads logs of a machine often shows their end only.
+    if broken := [run for run in runs if counts(run)]:
+        yield "\n===== what made it fail ====="
+        for run in broken:
+            yield from why(run)
+
+
+def why(run: Run) -> Iterator[str]:
+    """A few lines: the tests that failed, in the second look where there was one, and what broke pytest itself."""
+    told = (run.alone or run).log.read_text(errors="replace").splitlines()
+    named = [line for line in told if line.startswith(("FAILED ", "ERROR "))]
+    broke = dict.fromkeys(match[1] for line in told if (match := _BROKE.match(line)))
+    found = [*named, *(f"pytest itself: {what}" for what in broke)]
+    yield from (f"{run.step.name}: {line[:300]}" for line in found[:_NAMED])
+    if not found:
+        yield f"{run.step.name}: ended with {run.code}; its last words are above"
 
 
 def words(run: Run) -> list[str]:

@@ -46,3 +46,33 @@ def test_what_only_prepares_does_not_count(tmp_path: Path) -> None:
     assert report.counts(run(tmp_path, "", 1))
     assert not report.counts(run(tmp_path, "", 1, prepares=True))
     assert not report.counts(run(tmp_path, "", 0))
+
+
+BROKEN = """\
+..
+INTERNALERROR> Traceback (most recent call last):
+INTERNALERROR>   File "worker.py", line 9, in send
+INTERNALERROR> E   OSError: [Errno 28] No space left on device
+INTERNALERROR> AssertionError: ('tests/test_x.py::test_y', <WorkerController gw0>)
+INTERNALERROR> assert not 'tests/test_x.py::test_y'
+================= 2 passed in 1.00s =================
+"""
+
+
+def test_the_last_lines_say_what_made_it_fail(tmp_path: Path) -> None:
+    failed = PYTEST + "FAILED tests/test_x.py::test_z - assert 1 == 2\n"
+    told = list(report.lines([run(tmp_path, failed, 1)]))
+    assert told[-2:] == ["\n===== what made it fail =====", "step: FAILED tests/test_x.py::test_z - assert 1 == 2"]
+
+
+def test_a_pytest_that_broke_itself_says_by_what(tmp_path: Path) -> None:
+    told = list(report.lines([run(tmp_path, BROKEN, 3)]))
+    assert told[-2:] == [
+        "step: pytest itself: OSError: [Errno 28] No space left on device",
+        "step: pytest itself: AssertionError: ('tests/test_x.py::test_y', <WorkerController gw0>)",
+    ]
+
+
+def test_another_program_is_named_with_its_code(tmp_path: Path) -> None:
+    assert list(report.lines([run(tmp_path, "no\n", 7)]))[-1] == "step: ended with 7; its last words are above"
+    assert "what made it fail" not in "\n".join(report.lines([run(tmp_path, "no\n", 7, prepares=True)]))
