@@ -24,6 +24,9 @@ Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 # Nats a token of the text, either way: rounding stays below the first, what is broken is beyond the second
 # (measured: docs/decisions/0026-quality-guard.md). Answers are a third of its tokens and swing four times as far.
 ROUNDING_NATS, BROKEN_NATS, ANSWERS_SWING = 0.005, 0.1, 4
+# Of a record whose weights or cache have 8 bits or fewer: what rounding moves there falls to another step of them.
+COARSE_ROUNDING_NATS = 0.01
+_FULL_PRECISION = frozenset({"bf16", "fp16", "fp32", "auto"})
 _DIGITS = 4
 
 
@@ -74,7 +77,9 @@ class QualityChange:
         if self.text is None:
             return "other text"
         most = max(abs(self.text), abs(self.answers) / ANSWERS_SWING)
-        return "same" if most <= ROUNDING_NATS else "worse" if most <= BROKEN_NATS else "broken"
+        coarse = not {self.before.weights, self.before.kv_cache} <= _FULL_PRECISION
+        rounding = COARSE_ROUNDING_NATS if coarse else ROUNDING_NATS
+        return "same" if most <= rounding else "worse" if most <= BROKEN_NATS else "broken"
 
 
 def measure(ask: Ask, served: str, questions: Questions, about: dict[str, str]) -> QualityRun:
