@@ -109,7 +109,6 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     return found
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("command", "row"), chosen("run"))
 def test_it_works_in_a_fresh_clone(command: Command, row: Row, newcomer: Newcomer) -> None:
     if command.words[0] in ("git", "cd"):

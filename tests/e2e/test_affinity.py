@@ -10,7 +10,7 @@ import pytest
 from bench.gateway.affinity import measure
 from tests.e2e.vllm_engines import VLLM
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from tests.ports import free_port
 from tests.prometheus.live import ROOT, Prometheus
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("tools")]
+pytestmark = [pytest.mark.usefixtures("tools")]
 
 
 @dataclass(frozen=True)

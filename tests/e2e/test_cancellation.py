@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.vllm_engines import VLLM, reasoning_model
 from tests.gateway.harness import Gateway, Raw, chat, chat_bytes, error_of, post_bytes, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 URL = "/v1/chat/completions"
 # 491 is `</think>`: without it all of the answer is reasoning.
 LONG: dict[str, Any] = {"max_tokens": 3900, "ignore_eos": True, "logit_bias": {"491": -100}}
@@ -141,7 +141,8 @@ def test_an_engine_that_drains_finishes_and_gets_nothing_new(engine: VLLM, tmp_p
     gateway.wait_up()
     try:
         with gateway.client(60) as client:
-            with client.stream("POST", URL, json=chat(True, **(LONG | {"max_tokens": 1500}))) as stream:
+            body = chat(True, **(LONG | {"max_tokens": 1500, "stream_options": {"include_usage": True}}))
+            with client.stream("POST", URL, json=body) as stream:
                 lines = stream.iter_lines()
                 next(lines)
                 engine.process.terminate()
@@ -150,7 +151,10 @@ def test_an_engine_that_drains_finishes_and_gets_nothing_new(engine: VLLM, tmp_p
                 rest = [line for line in lines if line]
             assert refused.status_code == 503
             assert "it is ending" in error_of(refused)["message"]
-            assert rest[-1] == "data: [DONE]" and len(rest) > 1000
+            # On a busy machine an event holds several tokens.
+            *_, usage, done = rest
+            assert done == "data: [DONE]"
+            assert json.loads(usage.removeprefix("data: "))["usage"]["completion_tokens"] == 1500
         engine.process.wait(20)
         wait_until(lambda: "refused" in httpx.get(f"{gateway.url}/health").text, 5, "gone")
     finally:

@@ -77,7 +77,6 @@ def test_llama_cpp_answers_with_the_packaged_models_weights(kind: str, free_port
 
 @needs_llama
 @pytest.mark.engine
-@pytest.mark.timeout(900)
 def test_vllm_and_llama_cpp_in_one_run(free_port: Callable[[], int], tmp_path: Path) -> None:
     with llama(free_port(), seats=5) as url:
         words = ["compare", "cpu-tiny", f"llama={url},model=tiny", "--out", str(tmp_path)]

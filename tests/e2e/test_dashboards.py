@@ -149,7 +149,8 @@ def test_fullbatch_top_sees_the_same_without_prometheus(stack: Stack) -> None:
         if len(seen) >= 8 and one.preemptions_per_s and one.output_tokens_per_s and one.ttft_p95_s:
             break
     assert {(one.slots, one.kv_tokens, one.engines_up) for one in seen} == {(16, 5120, 1)}
-    assert {one.limit for one in seen} <= {"KV cache full", "step budget"} and seen[-1].preemptions_per_s
+    # Which of them is the tightest differs from second to second; far too little KV cache is seen among them.
+    assert "KV cache full" in {one.limit for one in seen} and seen[-1].preemptions_per_s
     assert seen[-1].output_tokens_per_s and seen[-1].ttft_p95_s and seen[-1].failed_share == 0
 
 

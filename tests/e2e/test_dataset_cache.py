@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.vllm_engines import VLLM
 from tests.loadtest.programs import loadtest, quick, read_report
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.e2e.real.served import NAME, Real, ask, events_of, served
 from tests.gateway.harness import KEY
 from tests.prometheus.exposition import DRAFTING
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 DRAFTS = 4
 CONFIG = {"method": "ngram", "num_speculative_tokens": DRAFTS, "prompt_lookup_min": 2, "prompt_lookup_max": 4}

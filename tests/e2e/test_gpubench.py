@@ -13,7 +13,7 @@ import yaml
 
 from tests.e2e.test_compare import LLAMA, ROOT
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 MATRIX = {
     "version": 1,

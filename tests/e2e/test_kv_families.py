@@ -25,7 +25,7 @@ ENVIRONMENT = {
 # With AMX tiles vLLM takes another MLA backend, whose blocks are those of the others (platforms/cpu.py).
 AMX = "amx_tile" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ users: 8
 context: 4096
 """
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 
 @dataclass(frozen=True)

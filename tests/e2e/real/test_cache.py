@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.real.served import NAME, Real, label, prompt_of
 from tests.waiting import wait_for, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 # Longer than a block of the CPU engine's cache.
 SYSTEM = "You are the keeper of a lighthouse. " + " ".join(

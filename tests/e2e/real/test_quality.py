@@ -9,7 +9,7 @@ from fullbatch.measure import quality
 from tests.e2e.real.served import NAME, Real
 from tests.gateway.harness import KEY
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 
 def test_it_answers_as_was_recorded(real: Real) -> None:

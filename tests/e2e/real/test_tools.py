@@ -11,7 +11,7 @@ from jsonschema import validate
 
 from tests.e2e.real.served import NAME, Real, ask
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

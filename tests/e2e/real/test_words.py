@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.real.served import NAME, Real, ask, events_of, prompt_of, text_of
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 SKY = "Why is the sky blue?"
 LETTERS = "👩‍👩‍👧 你好, naïve 😀 здравствуй 日本語"

@@ -20,7 +20,7 @@ from openai.types.responses import ResponseCompletedEvent
 from tests.e2e.served.up import Up
 from tests.gateway.fuzz.shapes import GOOD, assert_is_answer, exhausted, spoiled
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 

@@ -17,7 +17,7 @@ from tests.waiting import wait_for
 
 RECORDED = ROOT / "tests" / "fixtures" / "vllm_metrics_0.32.0.txt"
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine]
 
 
 def status(up: Up) -> dict[str, Any]:

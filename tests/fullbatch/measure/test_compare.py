@@ -30,7 +30,6 @@ def compare(checkout: Checkout, free_port: Callable[..., int]) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(300)
 def test_profiles_and_an_address_take_turns_in_one_report(checkout: Checkout, compare: list[str]) -> None:
     with fake_engine(ttft_ms=5, itl_ms=2) as (url, _):
         run = checkout.run(*compare, "cpu-tiny", "cpu-tiny-naive", f"other={url},model=tiny", *LOAD, timeout=280)

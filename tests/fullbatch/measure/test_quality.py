@@ -89,7 +89,9 @@ def test_what_the_text_says_of_a_change(moved: float, verdict: str) -> None:
 @pytest.mark.parametrize(("weights", "kv_cache"), [("fp8", "auto"), ("bf16", "fp8"), ("int4", "auto")])
 def test_rounding_goes_further_where_numbers_have_few_bits(weights: str, kv_cache: str) -> None:
     before = dataclasses.replace(run()[0], weights=weights, kv_cache=kv_cache)
-    moved = [dataclasses.replace(run(nats=2.0 + nats)[0], weights=weights, kv_cache=kv_cache) for nats in (0.006, 0.012)]
+    moved = [
+        dataclasses.replace(run(nats=2.0 + nats)[0], weights=weights, kv_cache=kv_cache) for nats in (0.006, 0.012)
+    ]
     assert [compare(now, before, before.answer_nats).verdict for now in moved] == ["same", "worse"]
 
 

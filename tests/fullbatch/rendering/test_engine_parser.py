@@ -51,7 +51,6 @@ WRITTEN = {
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.timeout(300),
 ]
 
 

@@ -96,7 +96,6 @@ def largest(kind: str, make: Callable[[int], Any]) -> Any:
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SHAPES)
 def test_p120_what_is_let_through_compiles_in_seconds(name: str) -> None:
     kind, make = SHAPES[name]
@@ -122,7 +121,6 @@ CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(300)
 def test_p120_the_backend_that_vllm_chooses_is_the_one_that_is_reckoned_with() -> None:
     asked = {name: spec for name, (_, spec) in CHOICES.items()}
     done = subprocess.run(

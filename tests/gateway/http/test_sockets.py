@@ -78,7 +78,6 @@ def network() -> Iterator[tuple[str, str]]:
         ip("netns", "delete", name)
 
 
-@pytest.mark.timeout(180)
 def test_p145_clients_that_vanish_give_their_places_back(
     start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], network: tuple[str, str]
 ) -> None:
