@@ -104,21 +104,19 @@ class ChatServer:
         headers = {"Content-Type": "application/json"}
         if self.key.value:
             headers["Authorization"] = f"Bearer {self.key.value}"
-        try:
-            connection.connect()
-            connection.sock.settimeout(SILENCE_SECONDS)
-            connection.request(method, self._parts.path + path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            if response.status == 200:
-                return connection, response
-            said = response.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            connection.close()
-            raise silent(self.url, error) from error
-        except BaseException:  # Ctrl-C while it is waited for: the gateway has to hear of it
-            connection.close()
-            raise
-        connection.close()
+        with contextlib.ExitStack() as closing:
+            closing.callback(connection.close)  # at Ctrl-C too: the gateway has to hear of it
+            try:
+                connection.connect()
+                connection.sock.settimeout(SILENCE_SECONDS)
+                connection.request(method, self._parts.path + path, None if body is None else json.dumps(body), headers)
+                response = connection.getresponse()
+                if response.status == 200:
+                    closing.pop_all()
+                    return connection, response
+                said = response.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                raise silent(self.url, error) from error
         raise refusal(response.status, said, response.headers.get("Retry-After") or "", self.key.origin)
 
 
