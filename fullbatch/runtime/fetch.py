@@ -14,14 +14,19 @@ import errno
 import glob
 import json
 import re
+import shutil
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 THERE, MISSING, NO_LIBRARY = 0, 1, 3
 TRIES, FIRST_PAUSE_S = 5, 5.0
+TELL_EVERY_S = 10.0
+GIB, MIB = 2**30, 2**20
 # What repositories keep for other programs beside what an engine reads.
 OTHERS_FOLDERS = frozenset({"original", "onnx", "openvino", "coreml", "metal", "gguf", "tflite"})
 OTHERS_SUFFIXES = frozenset({".onnx", ".msgpack", ".h5", ".ot", ".tflite", ".mlmodel", ".onnx_data"})
@@ -78,6 +83,61 @@ def present(cache: Path, model: str, revision: str | None) -> Path | None:
         return None
 
 
+def progress(model: str, have: int, total: int, per_s: float) -> str:
+    """How far a download is, in a line. `total`: bytes of all that is wanted, 0 where the hub does not say."""
+    told = f"{model}: {have / GIB:.1f} of {total / GIB:.1f} GiB" if total else f"{model}: {have / GIB:.1f} GiB"
+    if per_s <= 0:
+        return f"{told}, nothing in the last {TELL_EVERY_S:.0f} s"
+    left = max(0.0, total - have) / per_s
+    ends = f", about {left / 60:.0f} min left" if left > 90 else f", about {left:.0f} s left" if total else ""
+    return f"{told}, {per_s / MIB:.0f} MiB/s{ends}"
+
+
+def no_room(model: str, cache: Path, missing: int) -> str | None:
+    """Why a download of `missing` bytes cannot end well; None where the disk has room for it."""
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if missing <= free:
+        return None
+    return (
+        f"{model} needs {missing / GIB:.1f} GiB more, and {there} has {free / GIB:.1f} GiB left: make room there, "
+        "or name another disk by HF_HOME"
+    )
+
+
+def _on_disk(folder: Path) -> int:
+    """Bytes that its files take, half ones as far as they are."""
+    found = 0
+    for path in folder.glob("*"):
+        try:
+            about = path.stat()
+        except OSError:  # moved to its place in this moment
+            continue
+        found += min(about.st_size, about.st_blocks * 512)
+    return found
+
+
+@contextmanager
+def _progress_told(model: str, blobs: Path, total: int) -> Iterator[None]:
+    """A line every ten seconds while the block runs: also where nobody has a terminal, as in `docker compose logs`."""
+    over = threading.Event()
+
+    def tell() -> None:
+        before = _on_disk(blobs)
+        while not over.wait(TELL_EVERY_S):
+            have = _on_disk(blobs)
+            _say(progress(model, have, total, (have - before) / TELL_EVERY_S))
+            before = have
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
 def _is_others(name: str) -> bool:
     path = PurePosixPath(name)
     return path.suffix in OTHERS_SUFFIXES or (len(path.parts) > 1 and path.parts[0] in OTHERS_FOLDERS)
@@ -92,15 +152,16 @@ def main() -> int:
         from huggingface_hub import constants
     except ImportError:
         return NO_LIBRARY
-    there = present(Path(constants.HF_HUB_CACHE), options.model, options.revision)
+    cache = Path(constants.HF_HUB_CACHE)
+    there = present(cache, options.model, options.revision)
     if there is None:
-        return _fetch(options.model, options.revision, constants.ENDPOINT)
+        return _fetch(options.model, options.revision, constants.ENDPOINT, cache)
     _say(f"{options.model} is at {there}; the hub is not asked")
     return THERE
 
 
-def _fetch(model: str, revision: str | None, endpoint: str) -> int:
-    from huggingface_hub import HfApi, errors, snapshot_download
+def _fetch(model: str, revision: str | None, endpoint: str, cache: Path) -> int:
+    from huggingface_hub import errors
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     endpoint = re.sub(r"//.*@", "//", endpoint)  # as it is told: without user and password
@@ -108,7 +169,7 @@ def _fetch(model: str, revision: str | None, endpoint: str) -> int:
         OSError,
         getattr(errors, "HTTPError", OSError),
     )  # of the library's HTTP client
-    wanted: list[str] = []
+    wanted: dict[str, int] = {}
     why = ""
     for number in range(TRIES):
         if number:
@@ -116,10 +177,8 @@ def _fetch(model: str, revision: str | None, endpoint: str) -> int:
             _say(f"{why}; again in {pause:.0f} s ({number} of {TRIES - 1})")
             time.sleep(pause)
         try:
-            wanted = wanted or chosen(HfApi().list_repo_files(model, revision=revision))
-            where = snapshot_download(model, revision=revision, allow_patterns=[glob.escape(name) for name in wanted])
-            _say(f"{model} is at {where}")
-            return THERE
+            wanted = wanted or _wanted(model, revision)
+            return _download(model, revision, cache, wanted)
         except GatedRepoError:
             return _missing(f"{model} is gated: accept the licence on its page, then set HF_TOKEN=hf_...")
         except RevisionNotFoundError:
@@ -136,6 +195,32 @@ def _fetch(model: str, revision: str | None, endpoint: str) -> int:
         f"{endpoint} does not give {model}: {why}; a mirror is named by HF_ENDPOINT, a proxy by HTTPS_PROXY, "
         "and without a network see docs/air-gapped.md"
     )
+
+
+def _wanted(model: str, revision: str | None) -> dict[str, int]:
+    """What is to be fetched, and of how many bytes each is (0 where the hub does not say)."""
+    from huggingface_hub import HfApi
+
+    listed = HfApi().model_info(model, revision=revision, files_metadata=True).siblings or []
+    sizes = {one.rfilename: one.size or 0 for one in listed}
+    return {name: sizes[name] for name in chosen(sizes)}
+
+
+def _download(model: str, revision: str | None, cache: Path, wanted: dict[str, int]) -> int:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    blobs, total = cache / f"models--{model.replace('/', '--')}" / "blobs", sum(wanted.values())
+    have = _on_disk(blobs)
+    if why := no_room(model, cache, total - have):
+        return _missing(why)
+    kept = f", {have / GIB:.1f} of them are here" if have > GIB / 20 else ""
+    _say(f"{model}: {len(wanted)} files, {total / GIB:.1f} GiB{kept}" if total else f"{model}: {len(wanted)} files")
+    disable_progress_bars()  # they are for a terminal, and say nothing of the whole
+    with _progress_told(model, blobs, total):
+        where = snapshot_download(model, revision=revision, allow_patterns=[glob.escape(name) for name in wanted])
+    _say(f"{model} is at {where}")
+    return THERE
 
 
 def _in_a_line(error: Any) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -44,12 +45,21 @@ class LocalHub:
             called = self.renamed.get(name, name)
             said: dict[str, Any] = {"id": called, "sha": COMMIT, "gated": name in self.gated, "siblings": listed}
             return 200, "", json.dumps(said).encode()
+        if kind == "tree":
+            tree = [
+                {"type": "file", "path": file, "size": self._size(content), "oid": "0"}
+                for file, content in files.items()
+            ]
+            return 200, "", json.dumps(tree).encode()
         if name in self.gated and not let_in:
             return 403, "GatedRepo", b"{}"
         return 200, "", str(files[wanted]).encode()
 
     def _parts(self, path: str, api: bool) -> tuple[str, str, str]:
         words = (path.removeprefix("models/") if api else path).split("?")[0].split("/")
+        if len(words) == 2:  # of its main branch
+            words += ["revision", "main"]
+        words += [""] * (3 - len(words))
         return "/".join(words[:2]), words[2], "/".join(words[3:] if api else words[4:])
 
     def _size(self, content: str | int) -> int:
@@ -61,15 +71,21 @@ def serving(hub: LocalHub) -> Iterator[LocalHub]:
     """`hub` at `hub.url` until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self, only_head: bool = False) -> None:
             hub.asked.append((self.path, self.headers.get("Authorization")))
             status, code, body = hub.answer(self.path, self.headers.get("Authorization"))
             self.send_response(status)
             if code:
                 self.send_header("X-Error-Code", code)
+            if "/resolve/" in self.path:  # what Hugging Face's own library asks first
+                self.send_header("X-Repo-Commit", COMMIT)
+                self.send_header("ETag", f'"{sha256(body).hexdigest()}"')
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(b"" if only_head else body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET(only_head=True)
 
         def log_message(self, *_words: Any) -> None:
             pass

@@ -16,6 +16,7 @@ import pytest
 
 from fullbatch.runtime import fetch
 from tests.fullbatch.checkout import REPOSITORY
+from tests.fullbatch.hub.local import LocalHub, serving
 
 SMALL = ["README.md", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
@@ -146,6 +147,54 @@ def test_without_a_network_what_is_there_is_served_and_what_is_not_is_named(tmp_
     last = missing.stderr.splitlines()[-1]
     assert last.startswith("fetch: http://127.0.0.1:9 does not give org/other: ") and "Connection refused" in last
     assert "HF_ENDPOINT" in last and "HTTPS_PROXY" in last and "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("have", "total", "per_s", "told"),
+    [
+        (3 * fetch.GIB, 15 * fetch.GIB, 100 * fetch.MIB, "org/name: 3.0 of 15.0 GiB, 100 MiB/s, about 2 min left"),
+        (14 * fetch.GIB, 15 * fetch.GIB, 100 * fetch.MIB, "org/name: 14.0 of 15.0 GiB, 100 MiB/s, about 10 s left"),
+        (3 * fetch.GIB, 0, 100 * fetch.MIB, "org/name: 3.0 GiB, 100 MiB/s"),
+        (16 * fetch.GIB, 15 * fetch.GIB, fetch.MIB, "org/name: 16.0 of 15.0 GiB, 1 MiB/s, about 0 s left"),
+        (3 * fetch.GIB, 15 * fetch.GIB, 0, "org/name: 3.0 of 15.0 GiB, nothing in the last 10 s"),
+    ],
+)
+def test_how_far_a_download_is(have: int, total: int, per_s: float, told: str) -> None:
+    assert fetch.progress("org/name", have, total, per_s) == told
+
+
+def test_what_does_not_fit_is_said_before_it_is_begun(tmp_path: Path) -> None:
+    assert fetch.no_room("org/name", tmp_path / "not/yet/there", 1) is None
+    said = fetch.no_room("org/name", tmp_path / "not/yet/there", 10**18)
+    assert said and f"org/name needs 931322574.6 GiB more, and {tmp_path} has " in said and "HF_HOME" in said
+
+
+WEIGHTS = 3_000_000
+REPOSITORY_FILES: dict[str, str | int] = {
+    "config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "w" * WEIGHTS, "original/consolidated.00.pth": 7,
+}  # fmt: skip
+
+
+@pytest.mark.engine
+def test_a_repository_comes_whole_and_once(tmp_path: Path) -> None:
+    with serving(LocalHub({"org/name": REPOSITORY_FILES})) as hub:
+        first, asked = _run(tmp_path, hub.url, "org/name"), [path for path, _ in hub.asked]
+        again = _run(tmp_path, hub.url, "org/name")
+    assert first.returncode == fetch.THERE, first.stderr
+    assert first.stderr.splitlines()[0] == "fetch: org/name: 3 files, 0.0 GiB"
+    [snapshot] = (tmp_path / "hub" / "models--org--name" / "snapshots").iterdir()
+    assert {path.name for path in snapshot.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert not any("original" in path for path in asked)
+    assert again.returncode == fetch.THERE and len(hub.asked) == len(asked), "what is there is not asked for"
+
+
+@pytest.mark.engine
+def test_a_repository_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
+    files = REPOSITORY_FILES | {"model.safetensors": 10**15}
+    with serving(LocalHub({"org/name": files})) as hub:
+        done = _run(tmp_path, hub.url, "org/name")
+    assert done.returncode == fetch.MISSING and "org/name needs 931322.6 GiB more" in done.stderr
+    assert "Traceback" not in done.stderr and not any("resolve" in path for path, _ in hub.asked)
 
 
 @pytest.mark.engine
