@@ -8,16 +8,25 @@ from dataclasses import dataclass, field, replace
 PYTEST = (".venv/bin/python", "-m", "pytest")
 # The two cores of a small machine are kept busy: many of these tests wait for a timer or for another process.
 WORKERS = "3"
-# A real engine loads for half a minute, mostly on one core: two rows of them. The files of the second start engines of
+# A real engine loads for half a minute, mostly on one core: three rows of them. The files of these two start engines of
 # their own; all others are in the first, where `fullbatch up` and the like have this checkout to themselves.
-SECOND_ROW = (
-    "tests/e2e/test_affinity.py",
-    "tests/e2e/test_cancellation.py",
-    "tests/e2e/test_dashboards.py",
-    "tests/e2e/test_dataset_cache.py",
-    "tests/e2e/test_replicas.py",
-    "tests/gateway/bodies/test_compile_cost_engine.py",
-)
+ROWS = {
+    "engine-tests-2": (
+        "tests/e2e/test_affinity.py",
+        "tests/e2e/test_cancellation.py",
+        "tests/e2e/test_dashboards.py",
+        "tests/e2e/test_dataset_cache.py",
+        "tests/e2e/test_replicas.py",
+        "tests/gateway/bodies/test_compile_cost_engine.py",
+    ),
+    "engine-tests-3": (
+        "tests/e2e/real",
+        "tests/e2e/test_drafting.py",
+        "tests/e2e/test_kv_families.py",
+        "tests/fullbatch/rendering/test_engine_parser.py",
+        "tests/fullbatch/runtime/test_fetch.py",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -75,10 +84,10 @@ STEPS = (
         )
     ),
     pytest(
-        "engine-tests", "-m", "engine", *(f"--ignore={file}" for file in SECOND_ROW),
+        "engine-tests", "-m", "engine", *(f"--ignore={file}" for row in ROWS.values() for file in row),
         after=("engine", "llama", "prometheus"),
     ),
-    pytest("engine-tests-2", "-m", "engine", *SECOND_ROW, after=("engine", "prometheus")),
+    *(pytest(name, "-m", "engine", *row, after=("engine", "prometheus")) for name, row in ROWS.items()),
     # They start the Docker Engine and build its images themselves.
     behind(pytest("docker-tests", "-m", "docker", after=("programs",))),
     behind(
