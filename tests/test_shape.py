@@ -33,6 +33,7 @@ READS_ENVIRONMENT = {
 # Modules that nothing imports, and what runs them. A trailing slash means the folder.
 RUN_BY_NAME = {
     "bench/gateway/": "python -m bench.gateway and the candidates it starts by name",
+    "bench/simulation.py": "python -m bench.simulation, which writes the table of docs/decisions/0036-simulation.md",
     "bench/loadtest/": "python -m bench.loadtest.truth, which measured docs/decisions/0010-generating-load.md",
     "loadtest/selfcheck/engine.py": "python -m loadtest.selfcheck.engine, which loadtest/selfcheck/check.py starts",
     "loadtest/engines/sampler.py": "a process of its own that loadtest/engines/sampling.py starts",

@@ -16,7 +16,7 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, weights
+from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, simulate, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -287,5 +287,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": lambda args: launcher.report(args.words, Path.cwd(), ROOT),
     "calibrate": _calibrate,
     "quality": lambda args: quality.run(ROOT, args),
+    "simulate": lambda args: simulate.run(ROOT, args),
     "weights": _weights,
 }

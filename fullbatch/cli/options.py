@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch import catalog
-from fullbatch.cli import chat, quality
+from fullbatch.cli import chat, quality, simulate
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.runtime import registry
 
@@ -81,6 +81,9 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
         words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
         words.add_argument("words", nargs=argparse.REMAINDER)
     _add_calibrate(commands)
+    simulate.options(
+        commands.add_parser("simulate", help="what a plan would do with a load, without an engine"), listing
+    )
     quality.options(commands.add_parser("quality", help="whether what runs still answers as was recorded of its model"))
     _add_weights(commands)
     return top
