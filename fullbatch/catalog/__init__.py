@@ -30,6 +30,8 @@ class Model:
     of experts), else 0. `pooling`: it makes vectors or scores, no text. `host_gib`: what the engine keeps of it in the
     host's memory. `revision`: the commit that these facts are of, "" for any. `remote_code`: the engine has to run code
     of its repository. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
+    `model_type`: of its config.json. `sees`: it takes images. `chat_template`: its text, "" where it has none, None
+    where that is not known.
     """
 
     name: str
@@ -59,6 +61,9 @@ class Model:
     checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     package: Package | None = None
+    model_type: str = ""
+    sees: bool = False
+    chat_template: str | None = None
 
     @property
     def served_name(self) -> str:

@@ -6,12 +6,14 @@ weights are. What is not understood is said in `notes` and taken on the safe sid
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from fullbatch.catalog import (
     Model,
+    chat_template,
     classes,
     config_numbers,
     feeds,
@@ -42,7 +44,9 @@ def read(path: Path) -> Model:
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; give a model's directory or its config.json") from error
     quantised.beside(data, _text(file.with_name("hf_quant_config.json")))
-    return parse(data, file)
+    there = [name for name in chat_template.FILES if file.with_name(name).is_file()]
+    template = chat_template.find(there, lambda name: _text(file.with_name(name)))
+    return dataclasses.replace(parse(data, file), chat_template=template)
 
 
 def _text(file: Path) -> str | None:
@@ -94,6 +98,7 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
         keeps=kept.read(layers) if registry.keeps_tokens(data, facts) else (), kv_dtype=found.kv_dtype,
         experts=feeds.experts_of(facts), pooling=registry.pools(data), remote_code=registry.needs_remote_code(data),
         host_gib=counted.table * quantised.HALF / 2**30, source=str(file), notes=notes,
+        model_type=str(data.get("model_type", "")), sees=isinstance(whole.get("vision_config"), dict),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fullbatch.catalog import Model, config_json, quantised
+from fullbatch.catalog import Model, chat_template, config_json, quantised
 from fullbatch.catalog.measured import Measured
 from fullbatch.core.errors import UsageError
 from fullbatch.hub import client
@@ -20,6 +20,8 @@ _MAIN = "main"
 # What repositories keep for other programs.
 _OTHERS = frozenset({"original", "onnx", "openvino", "coreml", "metal", "gguf", "tflite"})
 _KEPT = ("config.json", "hf_quant_config.json")
+# Beside those: the text itself, whichever file it stands in; descriptions of before have none.
+_TEMPLATE = "chat template"
 
 
 def find(name: str, revision: str | None, cache: Path) -> Model:
@@ -55,6 +57,9 @@ def _described(name: str, revision: str) -> dict[str, Any]:
         if one in files:
             texts[one] = client.file(name, commit, one).decode("utf-8", "replace")
     config_json.decode(texts["config.json"].encode(), Path(name) / "config.json")
+    template = chat_template.find(files, lambda one: client.file(name, commit, one).decode("utf-8", "replace"))
+    if template is not None:
+        texts[_TEMPLATE] = template
     return {"name": name, "commit": commit, "gated": bool(said.get("gated")), "files": files, "texts": texts}
 
 
@@ -72,7 +77,7 @@ def _model(name: str, found: dict[str, Any]) -> Model:
         notes += ("its weights are pickled (.bin), which can run code while they are loaded; safetensors cannot",)
     return dataclasses.replace(
         model, base=name, revision=str(found["commit"]), gated=bool(found["gated"]), notes=notes,
-        source=f"{client.shown()}/{name}, commit {found['commit']}",
+        source=f"{client.shown()}/{name}, commit {found['commit']}", chat_template=found["texts"].get(_TEMPLATE),
     )  # fmt: skip
 
 

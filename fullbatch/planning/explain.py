@@ -28,8 +28,13 @@ def lines(made: Plan) -> tuple[FlagVerdict, ...]:
         for flag in made.engines[0].flags
         if flag.name not in facts["flags"]
     ]
+    left = [
+        FlagVerdict(name, "default", f"not given: {reason}", "the plan")
+        for name, reason in made.left_to_engine
+        if name not in facts["flags"]
+    ]
     gone = [FlagVerdict(name, "gone", fact["instead"], fact["source"]) for name, fact in facts["gone"].items()]
-    return (*noted, *ours, *gone)
+    return (*noted, *ours, *left, *gone)
 
 
 def _noted(name: str, fact: dict[str, Any], made: Plan) -> FlagVerdict:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common.gateway_limits import GatewayLimits
 from fullbatch import catalog
 from fullbatch.packaged.facts import Package
-from fullbatch.planning import engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
+from fullbatch.planning import capabilities, engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
@@ -22,6 +22,7 @@ class EnginePlan:
     `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
     the first. `restart_stuck`: it is started again when its structured output is stuck. `package`: what brings its
     model, where that comes from no hub. `checkpoint_gib`: its weights as they are fetched; `gated`: behind a licence.
+    `capabilities`: what clients are told that it can do; `ignore_tools`: the tools of a request are left out.
     """
 
     service: str
@@ -44,6 +45,8 @@ class EnginePlan:
     package: Package | None = None
     gated: bool = False
     checkpoint_gib: float = 0.0
+    capabilities: tuple[str, ...] = ("completion",)
+    ignore_tools: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,7 +168,13 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
     allowed = gateway_limits.admission(pool, profile.users, profile.workload, catalog.workloads()[profile.workload])
     limits = gateway_limits.limits(engine.max_num_seqs * copies, allowed)
     chosen = flags.choose(profile, step, gateway_limits.engine_bound(limits))
-    engine = dataclasses.replace(engine, flags=(*chosen, *flags.of_model(profile, model)))
+    can = capabilities.choose(profile, model)
+    engine = dataclasses.replace(
+        engine,
+        flags=(*chosen, *flags.of_model(profile, model), *can.flags),
+        capabilities=can.named,
+        ignore_tools=can.ignore_tools,
+    )
     return Plan(
         name=name,
         description=profile.description,
@@ -175,7 +184,7 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
         limits=limits,
         admission=allowed,
         drain_seconds=DRAIN_SECONDS,
-        left_to_engine=flags.left_to_engine(profile, step, engine.flags),
+        left_to_engine=(*flags.left_to_engine(profile, step, engine.flags), *can.left),
         assumptions=_assumptions(profile, model, engine),
         step_ms=least,
         aliases=tuple(profile.aliases),

@@ -28,7 +28,7 @@ from fullbatch.catalog import Gpu
 from fullbatch.core.errors import UsageError
 from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
-from fullbatch.planning import engine_args, sources
+from fullbatch.planning import engine_args, sources, wishes
 
 # AMD's and Intel's cards: vLLM has images for them that are not in the catalog.
 _NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|arc|gaudi|hpu")
@@ -36,6 +36,8 @@ _NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|a
 _WRITE = {
     "name": "write up to 60 letters, digits, blanks and . ( ) / + - on one line",
     "compute_capability": 'write it as "8.6"',
+    "tools": "write auto, off, ignore or the name of a parser",
+    "thinking": "write auto, on, off or the name of a parser",
 }
 # Models that a message names.
 _SHOWN = 12
@@ -171,6 +173,8 @@ class Profile(_Strict):
     kv_cache: Literal["auto", "fp8"] = Field(
         default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
     )
+    tools: wishes.Tools = "auto"
+    thinking: wishes.Thinking = "auto"
     engine: EngineOverrides = Field(default_factory=EngineOverrides)
     aliases: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.api import model_cards
 from gateway.config.rules import CurrentRules
 from gateway.config.settings import EngineSettings
 from gateway.core.errors import UnknownModel
@@ -48,8 +49,8 @@ class SystemEndpoints:
         self._started = int(time.time())
 
     async def models(self, request: Request, reply: Reply) -> None:
-        """All cards, as OpenAI's and as Anthropic's clients read them: either leaves out what the other adds."""
-        cards = [self._card(model, engine) for model, engine in self._models_of(request).items()]
+        """All cards, as OpenAI's and as Anthropic's clients read them."""
+        cards = [self._card(request, model, engine) for model, engine in self._models_of(request).items()]
         paging = {"has_more": False, "first_id": cards[0]["id"], "last_id": cards[-1]["id"]} if cards else {}
         reply.send(200, JSON, orjson.dumps({"object": "list", "data": cards} | paging))
 
@@ -59,11 +60,11 @@ class SystemEndpoints:
         known = self._models_of(request)
         for model, engine in known.items():
             if asked in (model.encode(), quote(model).encode(), quote(model, safe="").encode()):
-                reply.send(200, JSON, orjson.dumps(self._card(model, engine)))
+                reply.send(200, JSON, orjson.dumps(self._card(request, model, engine)))
                 return
         meant = self._rules().resolve(unquote(asked.decode("latin-1")), known)  # only looked up, never a path
         if meant in known:
-            reply.send(200, JSON, orjson.dumps(self._card(meant, known[meant])))
+            reply.send(200, JSON, orjson.dumps(self._card(request, meant, known[meant])))
             return
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
@@ -121,18 +122,10 @@ class SystemEndpoints:
         known = self._registry.models()
         return known if mine is None else {model: engine for model, engine in known.items() if model in mine}
 
-    def _card(self, model: str, engine: EngineSettings) -> dict[str, object]:
-        """Its last three members are Anthropic's."""
-        return {
-            "id": model,
-            "object": "model",
-            "created": self._started,
-            "owned_by": "fullbatch",
-            "max_model_len": engine.max_model_len,
-            "type": "model",
-            "display_name": model,
-            "created_at": self._since(),
-        }
+    def _card(self, request: Request, model: str, engine: EngineSettings) -> dict[str, object]:
+        anthropics = b"anthropic-version" in request.headers
+        card = model_cards.anthropic if anthropics else model_cards.openai
+        return card(model, engine, self._started, self._since())
 
     def _since(self) -> str:
         """When the gateway started; when a model was made is not known here."""

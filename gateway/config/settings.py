@@ -122,7 +122,8 @@ class EngineSettings(Frozen):
     ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
     ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
     not given.
-    ``capabilities``: what Ollama's clients are told that the models can do.
+    ``capabilities``: what clients are told that the models can do, and are refused otherwise; None: not known.
+    ``ignore_tools``: the tools of a request are left out where the models have none, instead of refusing it.
     """
 
     name: Name
@@ -133,7 +134,17 @@ class EngineSettings(Frozen):
     max_model_len: Count
     kv_cache_tokens: Count
     max_running: Count | None = None
-    capabilities: tuple[Literal["completion", "embedding", "tools", "thinking", "vision"], ...] = ("completion",)
+    capabilities: tuple[Literal["completion", "embedding", "tools", "thinking", "vision"], ...] | None = None
+    ignore_tools: bool = False
+
+    def can(self, capability: str) -> bool:
+        """Whether the models have a capability; of models that nothing is known of, anything may be asked."""
+        return self.capabilities is None or capability in self.capabilities
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What clients are told; of models that nothing is known of, the least."""
+        return ("completion",) if self.capabilities is None else self.capabilities
 
     @field_validator("url")
     @classmethod

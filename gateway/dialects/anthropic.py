@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
-from gateway.bodies import key_bounds
+from gateway.bodies import abilities, key_bounds
+from gateway.config.settings import EngineSettings
 from gateway.core.call import Call
 from gateway.core.errors import GatewayError
 from gateway.dialects.fields import read_object, read_stream
@@ -38,6 +41,9 @@ class Anthropic(OpenAI):
     def read(self, request: Request) -> Call:
         content = read_object(request.body)
         return self._call(request, content, read_stream(content), request.body)
+
+    def _fitted(self, request: Request, content: dict[str, Any], engine: EngineSettings | None) -> dict[str, Any]:
+        return super()._fitted(request, content, engine) | abilities.thinking(content, engine)
 
     def error(self, error: GatewayError) -> bytes:
         return _body(error.status, error.message)

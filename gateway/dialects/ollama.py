@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from gateway.bodies import bounds, constraints, key_bounds, prompt
+from gateway.bodies import abilities, bounds, constraints, key_bounds, prompt
 from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
+from gateway.config.settings import EngineSettings
 from gateway.core.call import Call
 from gateway.core.errors import BadRequest, GatewayError, UnknownModel
 from gateway.dialects import ollama_answer
@@ -62,20 +63,23 @@ class Ollama:
     def failed(self, events: bytes) -> bool:
         return ABORTED in events or ERROR_EVENT_START in events
 
-    def model_of(self, content: Json) -> tuple[str, str, int | None]:
-        """The name that the client used, the one that it has here, and the model's context."""
+    def model_of(self, content: Json) -> tuple[str, str, EngineSettings | None]:
+        """The name that the client used, the one that it has here, and an engine of it."""
         asked = read_text(content, "model") or read_text(content, "name")
         if not asked:
             raise BadRequest("'model' is missing; GET /api/tags lists what can be asked for", param="model")
         known = self.models()
         model = resolve(self.rules().resolve(resolve(asked, known), known), known)
-        engine = self.models().get(model)
-        return asked, model, engine.max_model_len if engine is not None else None
+        return asked, model, self.models().get(model)
 
     def _written(self, request: Request, content: Json, body: Json, path: bytes, shape: Shape) -> Call:
         """A call whose answer is text. ``body``: OpenAI's, still without model and sampling."""
-        asked, model, context = self.model_of(content)
+        asked, model, engine = self.model_of(content)
+        context = engine.max_model_len if engine is not None else None
         stream = read_stream(content, default=True)
+        if content.get("think") not in (None, False) and engine is not None and not engine.can("thinking"):
+            raise BadRequest(f"'{asked}' does not support thinking", param="think")
+        body |= abilities.tools(body, engine, abilities.NO_TOOLS)
         body = {"model": model, **body, "stream": stream, **ask.sampling(content, context), **ask.wishes(content)}
         if stream:
             body["stream_options"] = {"include_usage": True}
@@ -145,8 +149,8 @@ class Generate(Ollama):
             return self._written(request, content, body, b"/v1/chat/completions", generate_shape)
         ask.refuse(content, dict.fromkeys(("system", "images", "think", "logprobs"), "'raw' sends the prompt as it is"))
         # Plain completions end after 16 tokens where nothing is said; what does not fit is left out by vLLM.
-        _, _, context = self.model_of(content)
-        body = {"prompt": text, "add_special_tokens": False, "max_tokens": context}
+        _, _, engine = self.model_of(content)
+        body = {"prompt": text, "add_special_tokens": False, "max_tokens": engine.max_model_len if engine else None}
         return self._written(request, content, body, COMPLETIONS, generate_shape)
 
 

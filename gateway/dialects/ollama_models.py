@@ -50,7 +50,7 @@ def show(model: str, engine: EngineSettings, since: str) -> Json:
             "general.basename": model,
             "vllm.context_length": engine.max_model_len,
         },
-        "capabilities": list(engine.capabilities),
+        "capabilities": list(engine.told),
         "modified_at": since,
     }
 
@@ -65,7 +65,7 @@ def _card(model: str, engine: EngineSettings) -> Json:
         "size": 0,
         "digest": digest,
         "details": _details(engine),
-        "capabilities": list(engine.capabilities),
+        "capabilities": list(engine.told),
     }
 
 

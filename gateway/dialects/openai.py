@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from gateway.bodies import bounds, constraints, key_bounds, prompt
+from gateway.bodies import abilities, bounds, constraints, key_bounds, prompt
 from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
+from gateway.config.settings import EngineSettings
 from gateway.core.call import Call
 from gateway.core.errors import BadRequest, GatewayError, NotServed
 from gateway.dialects.base import Models
@@ -40,6 +41,7 @@ class OpenAI:
     name = "OpenAI"
     cached = True  # an engine keeps prefixes of what is asked, and takes `cache_salt`
     length: key_bounds.Length | None = key_bounds.CHAT  # None: what comes out is no text
+    no_tools: dict[str, Any] | None = abilities.NO_TOOLS  # None: this API knows none
 
     def __init__(self, models: Models, rules: CurrentRules = Rules) -> None:
         self.models = models
@@ -69,6 +71,15 @@ class OpenAI:
     def failed(self, events: bytes) -> bool:
         return ABORTED in events or ERROR_EVENT_START in events
 
+    def _fitted(self, request: Request, content: dict[str, Any], engine: EngineSettings | None) -> dict[str, Any]:
+        """What is said instead of what the model cannot do, where that is not refused."""
+        found: dict[str, Any] = {}
+        if self.no_tools is not None and "tools" in content and request.path != COMPLETIONS:
+            found |= abilities.tools(content, engine, self.no_tools)
+        if engine is not None and self.rules().limits.clamp_max_tokens:
+            found |= bounds.clamped(content, engine.max_model_len)
+        return found
+
     def _call(
         self,
         request: Request,
@@ -84,9 +95,9 @@ class OpenAI:
         engine = models.get(model)
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
-        if limits.clamp_max_tokens and context is not None:
-            members |= bounds.clamped(content, context)
-            content |= members
+        if fitted := self._fitted(request, content, engine):
+            members |= fitted
+            content |= fitted
         bounds.check(content, context, limits)
         parts = Parts(content)
         bounds.check_parts(parts, limits)
@@ -124,6 +135,7 @@ class Texts(OpenAI):
     """Embeddings, scores, classes: texts go in and no token comes out."""
 
     length: key_bounds.Length | None = None
+    no_tools: dict[str, Any] | None = None
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body, '{"model": ..., "input": ...}')
@@ -140,6 +152,7 @@ class Tokenizer(OpenAI):
 
     cached = False
     length: key_bounds.Length | None = None
+    no_tools: dict[str, Any] | None = None
 
     def read(self, request: Request) -> Call:
         call = self._call(request, read_object(request.body), False, request.body)
@@ -151,6 +164,7 @@ class Responses(OpenAI):
     """The Responses API, without what needs a store: an engine keeps no responses."""
 
     length: key_bounds.Length | None = key_bounds.RESPONSE
+    no_tools: dict[str, Any] | None = abilities.NO_RESPONSE_TOOLS
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body, '{"model": ..., "input": ...}')

@@ -75,7 +75,8 @@ def test_each_flag_of_a_profile_is_there_with_a_reason_and_a_source(
 ) -> None:  # fmt: skip
     plan = plan_of(name)
     found = _lines(plan)
-    assert {flag.name for flag in plan.engines[0].flags} | set(NOTE) | set(catalog.flags()["gone"]) == set(found)
+    given = {flag.name for flag in plan.engines[0].flags} | set(dict(plan.left_to_engine))
+    assert given | set(NOTE) | set(catalog.flags()["gone"]) == set(found)
     assert all(len(line.text) > 10 and line.source for line in found.values())
     text = describe.explained(explain.lines(plan))
     flowing = " ".join(text.split())

@@ -1,0 +1,36 @@
+"""What a profile may say of tools and thinking: a word, or the name of one of the engine's parsers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+_PARSER = r"^[A-Za-z0-9][\w.-]{0,63}$"
+
+
+def _plain_off(value: Any) -> Any:
+    """`off` without quotes is false to YAML, and `on` is true."""
+    return {True: "auto", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def _plain_on_or_off(value: Any) -> Any:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Tools = Annotated[
+    str,
+    BeforeValidator(_plain_off),
+    Field(
+        pattern=_PARSER,
+        description="auto: as the model's family does; off: refused; ignore: left out of requests; or vLLM's parser",
+    ),
+]
+Thinking = Annotated[
+    str,
+    BeforeValidator(_plain_on_or_off),
+    Field(
+        pattern=_PARSER,
+        description="auto: as the model does by itself; on, off: by default, a request may differ; or vLLM's parser",
+    ),
+]
