@@ -65,6 +65,12 @@ def hardware_of(profile: Profile) -> str:
     return profile.hardware.card.name if profile.hardware.card else "cpu"
 
 
+def can_be_reckoned(card: catalog.Gpu, weights: str) -> bool:
+    """Whether it is in the catalog how fast this card computes, and how fast it reads such weights."""
+    read = catalog.read("step_times.yaml")
+    return card.name in read["tflops"] and weights in read["reckoned"]["bandwidth"]
+
+
 def _why_not(profile: Profile) -> str:
     """Why its step times cannot be reckoned; empty where they can."""
     card, model = profile.hardware.card, profile.facts
@@ -80,11 +86,15 @@ def _why_not(profile: Profile) -> str:
 
 
 def _reckoned(profile: Profile, engine: EnginePlan) -> StepTimes:
+    assert profile.hardware.card is not None
+    weights = memory.precision(profile, profile.facts)
+    return reckoned(profile.hardware.card, profile.facts, weights, engine)
+
+
+def reckoned(card: catalog.Gpu, model: catalog.Model, weights: str, engine: EnginePlan) -> StepTimes:
     """Bytes by bandwidth, operations by rate, over all cards of the engine; what they tell each other is left out."""
     read: dict[str, Any] = catalog.read("step_times.yaml")
-    shares, card, model = read["reckoned"], profile.hardware.card, profile.facts
-    assert card is not None
-    weights = memory.precision(profile, model)
+    shares = read["reckoned"]
     bandwidth = card.bandwidth_gbs * 1e9 * max(1, engine.cards)
     operations = read["tflops"][card.name] * 1e12 * shares["compute"][weights] * max(1, engine.cards)
     return StepTimes(

@@ -179,16 +179,15 @@ def _predictions(matrix: Matrix, cells: list[Cell], here: plans.Here, out: Path,
         sides: dict[str, Any] = {}
         for name in [*cell.sides, *cell.refused]:
             side = matrix.sides[name]
-            sides[name] = {}
+            sides[name], engine = {}, None
             if not side.is_llama:
                 planned = plans.make(matrix, cell.model, name, here)
-                seats = planned.plan.max_num_seqs
+                engine = planned.plan.engines[0]
                 sides[name] = {"kv_tokens": planned.plan.capacity.kv_tokens, "refusal": planned.refusal}
-            else:
-                seats = side.slots
             if card and name in cell.sides and cell.workload == "seed":
-                served = predict.Served(model, card, side, seats)
-                sides[name]["users"] = {str(n): predict.predict(served, load, n).as_json() for n in load.users}
+                served = predict.Served(model, card, side, engine)
+                said = {str(n): predict.predict(served, load, n) for n in load.users}
+                sides[name]["users"] = {users: one.as_json() for users, one in said.items() if one}
         found[cell.name] = sides
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

@@ -1,33 +1,30 @@
-"""What each side should reach, said before it is measured: from bytes, bandwidth and a few assumed shares. Pure.
+"""What each side should reach, said before it is measured. Pure.
 
-A decoding step reads the weights and the KV cache of its requests once; prompts cost two operations a parameter and a
-token. The shares below were fitted on cells of 2026-11-30 (vLLM 0.32.0, an H200: Llama 3.1 8B in bf16 and FP8, Qwen2.5
-1.5B in bf16, 128 + 128 tokens, 1 to 50 users; llama.cpp of the same day); every other cell is held out of the fit.
+vLLM's sides are simulated (fullbatch/simulate) with step times that are reckoned for the card. llama.cpp's follow from
+bytes, bandwidth and a few assumed shares, which were fitted on cells of 2026-11-30 (an H200: Llama 3.1 8B, 128 + 128
+tokens, 1 to 50 users).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fullbatch import catalog
 from fullbatch.catalog import Gpu, Model
 from fullbatch.planning.kvcache import BF16_BYTES
+from fullbatch.planning.plan import EnginePlan
+from fullbatch.simulate import figures, known
+from fullbatch.simulate.load import closed
+from fullbatch.simulate.run import simulate
 from scripts.gpubench.matrix import Load, Side
 
 GIB = 2**30
-# Of the data sheet's bandwidth, by precision (4 bit: Machete's kernels), and of its dense bf16 rate, in which FP8 is
-# faster by so much; seconds a step costs whatever is in it, and for each request in it.
-VLLM_BANDWIDTH = {"bf16": 0.98, "fp8": 0.98, "int4": 0.50}
-VLLM_MATRIX, FP8_MATRIX_GAIN, VLLM_STEP_S, VLLM_ROW_S = 0.61, 1.6, 0.0014, 0.000018
+# Without CUDA graphs each layer of a step is launched anew.
 EAGER_LAYER_S = 0.00036
-LLAMA_BANDWIDTH, LLAMA_MATRIX, LLAMA_STEP_S = 0.30, 0.063, 0.0010
+LLAMA_BANDWIDTH, LLAMA_MATRIX, LLAMA_STEP_S, LLAMA_FRONT_END_S = 0.30, 0.063, 0.0010, 0.0145
 # llama.cpp's 4-bit matrices: what each further row of a step costs, in readings of the weights at full bandwidth.
 LLAMA_ROW_READINGS = 0.73
 Q4_BITS = 4.9
-# vLLM's API server: before a request's first step, more where others run already, and for each that came before it.
-FRONT_END_S, BUSY_S, ADMIT_S = 0.0145, 0.012, 0.0031
-MATRIX_FLOPS = {"h100": 989e12, "h200": 989e12}
 
 
 @dataclass(frozen=True)
@@ -45,24 +42,32 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Served:
-    """A model on a card, by one side; `seats`: requests at most in a step."""
+    """A model on a card, by one side; `engine`: its plan, None for llama.cpp."""
 
     model: Model
     gpu: Gpu
     side: Side
-    seats: int
-
-    @property
-    def weights_gib(self) -> float:
-        """Of the checkpoint, in the side's precision."""
-        return self.model.weights_gib[self.side.precision]
+    engine: EnginePlan | None = None
 
 
-def predict(served: Served, load: Load, users: int) -> Prediction:
-    """For `users` requests released together. More than `seats` go one after the other."""
-    at_once = min(users, served.seats)
-    context = load.prompt_tokens + load.output_tokens / 2
-    step = _step_s(served, at_once, context)
+def predict(served: Served, load: Load, users: int) -> Prediction | None:
+    """For `users` requests released together; None where the card's step times cannot be reckoned."""
+    if not known.can_be_reckoned(served.gpu, served.side.precision):
+        return None
+    if served.engine is None:
+        return _llama(served, load, users)
+    times = known.reckoned(served.gpu, served.model, served.side.precision, served.engine)
+    if served.side.args.get("enforce-eager"):
+        times = replace(times, step_s=times.step_s + served.model.layers * EAGER_LAYER_S)
+    asked = closed(users, load.requests_per_user, load.prompt_tokens, load.output_tokens)
+    found = figures.of(simulate(known.engine_of(served.engine, times), asked))
+    return Prediction(found.ttft_p50_ms, found.itl_p50_ms, found.total_time_s, found.output_tokens_per_s)
+
+
+def _llama(served: Served, load: Load, users: int) -> Prediction:
+    """More than its slots go one after the other."""
+    at_once = min(users, served.side.slots)
+    step = _step_s(served, at_once, load.prompt_tokens + load.output_tokens / 2)
     rounds = -(-users * load.requests_per_user // at_once)
     one_round = _first_token_s(served, load, at_once - 1) + (load.output_tokens - 1) * step
     first = _first_token_s(served, load, (at_once - 1) / 2) + (rounds - 1) / 2 * one_round
@@ -83,30 +88,16 @@ def floor_s(model: Model, precision: str, bandwidth_gbs: float, requests: int, c
 
 def _first_token_s(served: Served, load: Load, before: float) -> float:
     """Seconds to the first token of a request that `before` others came ahead of, at the same moment."""
-    own, step = _prefill_s(served, load.prompt_tokens), _step_s(served, 1, load.prompt_tokens)
-    if served.side.is_llama:
-        return FRONT_END_S + (before + 1) * own + step
-    # The API server and the card work side by side: the slower of the two sets the pace, the other adds a little.
-    waited = math.hypot(before * ADMIT_S, before * own)
-    return FRONT_END_S + (BUSY_S if before else 0.0) + max(step, own + VLLM_STEP_S) + waited
+    rate = float(catalog.read("step_times.yaml")["tflops"][served.gpu.name]) * 1e12 * LLAMA_MATRIX
+    own = 2 * served.model.params_b * 1e9 * load.prompt_tokens / rate
+    return LLAMA_FRONT_END_S + (before + 1) * own + _step_s(served, 1, load.prompt_tokens)
 
 
 def _step_s(served: Served, at_once: int, context: float) -> float:
-    model, bandwidth = served.model, served.gpu.bandwidth_gbs * 1e9
-    held = at_once * context * kv_bytes(model)
-    if served.side.is_llama:
-        readings = 1 / LLAMA_BANDWIDTH + LLAMA_ROW_READINGS * (at_once - 1)
-        return LLAMA_STEP_S + (_quantised_bytes(model) * readings + held / LLAMA_BANDWIDTH) / bandwidth
-    eager = model.layers * EAGER_LAYER_S if served.side.args.get("enforce-eager") else 0.0
-    read = served.weights_gib * GIB / VLLM_BANDWIDTH[served.side.precision] + held / VLLM_BANDWIDTH["bf16"]
-    return VLLM_STEP_S + VLLM_ROW_S * at_once + eager + read / bandwidth
-
-
-def _prefill_s(served: Served, tokens: int) -> float:
-    share = LLAMA_MATRIX if served.side.is_llama else VLLM_MATRIX
-    if served.side.precision == "fp8":
-        share *= FP8_MATRIX_GAIN
-    return 2 * served.model.params_b * 1e9 * tokens / (MATRIX_FLOPS[served.gpu.name] * share)
+    held = at_once * context * kv_bytes(served.model)
+    readings = 1 / LLAMA_BANDWIDTH + LLAMA_ROW_READINGS * (at_once - 1)
+    read = _quantised_bytes(served.model) * readings + held / LLAMA_BANDWIDTH
+    return LLAMA_STEP_S + read / (served.gpu.bandwidth_gbs * 1e9)
 
 
 def _quantised_bytes(model: Model) -> float:
