@@ -97,6 +97,7 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
         params_b=round(counted.total / 1e9, 2), active_b=round(counted.active / 1e9, 2), precision=found.precision,
         keeps=kept.read(layers) if registry.keeps_tokens(data, facts) else (), kv_dtype=found.kv_dtype,
         experts=feeds.experts_of(facts), pooling=registry.pools(data), remote_code=registry.needs_remote_code(data),
+        takes_adapters=registry.takes_adapters(data),
         host_gib=counted.table * quantised.HALF / 2**30, source=str(file), notes=notes,
         model_type=str(data.get("model_type", "")), sees=isinstance(whole.get("vision_config"), dict),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from fullbatch import catalog
-from fullbatch.planning import engine_args
+from fullbatch.planning import adapters, engine_args
 from fullbatch.planning.engine_step import EngineStep, defaults_class
 from fullbatch.planning.profile import Card, Profile
 
@@ -60,7 +60,8 @@ def choose(profile: Profile, step: EngineStep, held: int) -> tuple[Flag, ...]:
         Flag("enable-prompt-tokens-details", True, "usage then says how many tokens of a prompt came from the cache"),
         Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
     ]
-    chosen = {flag.name: flag for flag in [*own, *_special(profile)]}
+    more = adapters.chosen(adapters.of(profile.adapters), profile.engine.args)
+    chosen = {flag.name: flag for flag in [*own, *_special(profile), *(Flag(*one) for one in more)]}
     for name, value in profile.engine.args.items():
         chosen[name] = Flag(name, value, "set in the profile (engine.args)")
     return tuple(chosen.values())

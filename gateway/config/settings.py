@@ -124,6 +124,7 @@ class EngineSettings(Frozen):
     not given.
     ``capabilities``: what clients are told that the models can do, and are refused otherwise; None: not known.
     ``ignore_tools``: the tools of a request are left out where the models have none, instead of refusing it.
+    ``adapters``: those of ``models`` that are LoRA adapters, each with the one it changes.
     ``media_domains``: hosts that the engine may fetch pictures and the like from; none by default.
     """
 
@@ -139,6 +140,14 @@ class EngineSettings(Frozen):
     ignore_tools: bool = False
     pictures: PictureSettings | None = None
     media_domains: tuple[Name, ...] = ()
+    adapters: dict[Name, Name] = {}
+
+    @model_validator(mode="after")
+    def _adapters_of_models(self) -> EngineSettings:
+        for name in {*self.adapters, *self.adapters.values()}:
+            if name not in self.models:
+                raise ValueError(f"adapters: '{name}' is none of models; write one of {_list(set(self.models))}")
+        return self
 
     def can(self, capability: str) -> bool:
         """Whether the models have a capability; of models that nothing is known of, anything may be asked."""
