@@ -24,6 +24,7 @@ from fullbatch.planning.adapters import Lora
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
+from fullbatch.planning.pictures import PicturePlan
 from fullbatch.planning.profile import Profile
 
 
@@ -35,7 +36,7 @@ class EnginePlan:
     which cards of the machine, as nvidia-smi numbers them; empty: the first. `restart_stuck`: it is started again when
     its structured output is stuck. `package`: what brings its model, where that comes from no hub. `checkpoint_gib`:
     its weights as they are fetched; `gated`: behind a licence. `capabilities`: what clients are told that it can do;
-    `ignore_tools`: the tools of a request are left out.
+    `ignore_tools`: the tools of a request are left out. `media_domains`: hosts that it may fetch pictures from.
     """
 
     service: str
@@ -55,6 +56,8 @@ class EnginePlan:
     card_ids: tuple[int, ...] = ()
     adapters: tuple[str, ...] = ()
     loras: tuple[Lora, ...] = ()
+    pictures: PicturePlan | None = None
+    media_domains: tuple[str, ...] = ()
     restart_stuck: bool = False
     package: Package | None = None
     gated: bool = False
@@ -238,6 +241,8 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         nodes=hardware.nodes,
         adapters=(*profile.adapters, *engine_args.adapters(profile.engine.args)),
         loras=adapters.of(profile.adapters),
+        pictures=feasible.pictures_of(profile, model),
+        media_domains=tuple(profile.media_domains),
         gated=model.gated,
         checkpoint_gib=model.weights_gib.get(model.precision, budget.weights_gib),
         restart_stuck=profile.engine.restart_stuck,

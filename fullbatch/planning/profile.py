@@ -30,6 +30,7 @@ from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import adapter_sources, engine_args, sources, wishes
 from fullbatch.planning import adapters as adapter_settings
+from fullbatch.planning import pictures as picture_settings
 
 # AMD's and Intel's cards: vLLM has images for them that are not in the catalog.
 _NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|arc|gaudi|hpu")
@@ -177,6 +178,8 @@ class Profile(_Strict):
     tools: wishes.Tools = "auto"
     thinking: wishes.Thinking = "auto"
     engine: EngineOverrides = Field(default_factory=EngineOverrides)
+    pictures: picture_settings.Count | None = Field(default=None, description=picture_settings.ABOUT)
+    media_domains: picture_settings.Domains = Field(default_factory=list, description=picture_settings.ABOUT_DOMAINS)
     adapters: adapter_settings.Settings = Field(default_factory=dict, description=adapter_settings.ABOUT)
     aliases: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
@@ -215,6 +218,7 @@ class Profile(_Strict):
         if self.model not in known:
             raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{listing(known)}")
         served = known[self.model].served_name
+        picture_settings.refuse(self.pictures, self.media_domains, self.engine.args)
         adapter_settings.refuse(self.adapters, self.engine.args, served)
         names = {served, *self.adapters, *engine_args.adapters(self.engine.args)}
         if taken := next((alias for alias in self.aliases if alias in names), None):

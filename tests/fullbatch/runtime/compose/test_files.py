@@ -251,3 +251,16 @@ def test_an_adapter_of_the_hub_is_fetched_for_a_model_that_is_a_folder() -> None
     assert services["model"]["networks"] == ["front"]
     assert any("FULLBATCH_HF_HOME" in str(one) for one in services["engine"]["volumes"])
     assert "/srv/mine" not in str(services["model"])
+
+
+def test_pictures_and_domains() -> None:
+    plain = _adapted("Qwen/Qwen3-VL-8B-Instruct", hardware={"gpu": "h100"})
+    assert plain["compose.yaml"]["services"]["engine"]["networks"] == ["engines"]
+    assert plain["gateway.yaml"]["engines"][0]["pictures"] == {"tokens": 16_384, "side": 32}
+    assert "media_domains" not in plain["gateway.yaml"]["engines"][0]
+    domains = ["images.example.org"]
+    open_ = _adapted("Qwen/Qwen3-VL-8B-Instruct", hardware={"gpu": "h100"}, pictures=2, media_domains=domains)
+    assert open_["compose.yaml"]["services"]["engine"]["networks"] == ["engines", "front"]
+    assert open_["compose.yaml"]["services"]["engine"]["environment"]["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+    assert open_["gateway.yaml"]["engines"][0]["media_domains"] == domains
+    assert open_["gateway.yaml"]["engines"][0]["pictures"] == {"most": 2, "tokens": 1024, "side": 32}
