@@ -16,7 +16,7 @@ TUNE = "acme/tune-8b"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalHub]:
-    files: dict[str, str | bytes | int] = {
+    files: dict[str, str | int] = {
         "config.json": CONFIG, "model-00001-of-00002.safetensors": 9 * GIB, "model-00002-of-00002.safetensors": 6 * GIB,
         "original/consolidated.00.pth": 15 * GIB, "consolidated.safetensors": 15 * GIB, "tune.gguf": 4 * GIB,
     }  # fmt: skip

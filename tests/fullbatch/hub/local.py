@@ -19,7 +19,7 @@ class LocalHub:
     """`repositories`: name -> path -> content, or the size of a file that is never fetched. `gated`: behind a licence,
     `private`: only for `token`. `page`: everything is answered with a web page. `asked`: paths, and who asked."""
 
-    repositories: dict[str, dict[str, str | bytes | int]] = field(default_factory=dict)
+    repositories: dict[str, dict[str, Any]] = field(default_factory=dict)
     gated: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)

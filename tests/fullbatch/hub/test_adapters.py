@@ -68,7 +68,7 @@ def test_a_repository_that_is_none(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_one_that_is_cut_off_or_no_file_at_all(hub: LocalHub, tmp_path: Path) -> None:
     _add(hub)
-    hub.repositories[LAW]["adapter_model.safetensors"] = b"version https://git-lfs"
+    hub.repositories[LAW] = {**hub.repositories[LAW], "adapter_model.safetensors": b"version https://git-lfs"}
     with pytest.raises(UsageError, match="cut off, or no safetensors file"):
         _find(tmp_path)
 

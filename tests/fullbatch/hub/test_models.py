@@ -64,7 +64,7 @@ def test_weights_that_config_json_does_not_describe_are_said(hub: LocalHub, tmp_
     assert any("40.0 GiB, config.json describes 15.0 GiB" in note for note in _find(tmp_path).notes)
 
 
-BAD: list[tuple[dict[str, str | bytes | int], str]] = [
+BAD: list[tuple[dict[str, str | int], str]] = [
     ({}, "has no config.json (it is empty); name"),
     ({"x.gguf": 1}, "has no config.json: it holds GGUF, which is llama.cpp's"),
     ({"config.json": CONFIG, "x.gguf": 1}, "has no weights that vLLM loads: it holds GGUF"),
@@ -79,7 +79,7 @@ BAD: list[tuple[dict[str, str | bytes | int], str]] = [
 
 @pytest.mark.parametrize(("files", "said"), BAD)
 def test_a_repository_that_is_no_model_is_one_line(
-    hub: LocalHub, tmp_path: Path, files: dict[str, str | bytes | int], said: str
+    hub: LocalHub, tmp_path: Path, files: dict[str, str | int], said: str
 ) -> None:
     hub.repositories[TUNE] = files
     with pytest.raises(UsageError) as raised:
