@@ -13,6 +13,7 @@ import yaml
 
 from fullbatch.catalog.kept import Kept as Kept
 from fullbatch.catalog.kept import plain
+from fullbatch.catalog.sight import Sight
 from fullbatch.packaged.facts import Package
 
 _HERE = Path(__file__).parent
@@ -31,7 +32,8 @@ class Model:
     host's memory. `revision`: the commit that these facts are of, "" for any. `remote_code`: the engine has to run code
     of its repository. `notes`: what is not known here. `package`: what brings it, where it comes from no hub.
     `model_type`: of its config.json. `sees`: it takes images. `chat_template`: its text, "" where it has none, None
-    where that is not known.
+    where that is not known. `takes_adapters`: the engine serves LoRA adapters with it. `sight`: what a picture costs
+    one that sees.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Model:
     experts: int = 0
     pooling: bool = False
     remote_code: bool = False
+    takes_adapters: bool = True
+    sight: Sight | None = None
     revision: str = ""
     host_gib: float = 0.0
     source: str = ""

@@ -22,6 +22,7 @@ from fullbatch.catalog import (
     parameters,
     quantised,
     registry,
+    sight,
     states,
 )
 from fullbatch.catalog import layers as layers_module
@@ -87,6 +88,7 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
     weights, notes = _weighed(data, weighed, weights, found.precision, notes)
     heads = config_numbers.number(facts, "num_attention_heads") or 1
     first = next((layer.attention for layer in layers if layer.attention), None)
+    seen = sight.read(whole, counted.tower)
     return Model(
         name=str(file.parent if file.name == "config.json" else file),
         title=registry.architecture(data),
@@ -97,8 +99,9 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
         params_b=round(counted.total / 1e9, 2), active_b=round(counted.active / 1e9, 2), precision=found.precision,
         keeps=kept.read(layers) if registry.keeps_tokens(data, facts) else (), kv_dtype=found.kv_dtype,
         experts=feeds.experts_of(facts), pooling=registry.pools(data), remote_code=registry.needs_remote_code(data),
+        takes_adapters=registry.takes_adapters(data), sight=seen,
         host_gib=counted.table * quantised.HALF / 2**30, source=str(file), notes=notes,
-        model_type=str(data.get("model_type", "")), sees=isinstance(whole.get("vision_config"), dict),
+        model_type=str(data.get("model_type", "")), sees=bool(seen) or isinstance(whole.get("vision_config"), dict),
     )  # fmt: skip
 
 

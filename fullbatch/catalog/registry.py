@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fullbatch.catalog import classes, layers, states
+from fullbatch.catalog import classes, layers, read, states
 
 _NONE = "(none named)"
 # Architectures whose weights the formulas of `parameters` and `towers` miss by more than 2 % of what Transformers
@@ -64,6 +64,11 @@ def more(data: dict[str, Any]) -> float:
 def pools(data: dict[str, Any]) -> bool:
     """Whether it makes vectors or scores instead of text."""
     return classes.kind(architecture(data)) == "pooling"
+
+
+def takes_adapters(data: dict[str, Any]) -> bool:
+    """Whether the pinned engine serves LoRA adapters with it; said of every architecture that is not known not to."""
+    return architecture(data) not in read("no_adapters.yaml")["architectures"]
 
 
 def speaks(data: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import config_json
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import advice, profile, sources
+from fullbatch.planning import adapter_sources, advice, profile, sources
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.plan import Plan
 
@@ -50,6 +50,8 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
         # What the profile said of itself was of other settings.
         data["description"] = _describe(data) + (f", else as profile {name}" if name else "")
     source = f"profiles/{name}.yaml" if name else "plan"
+    if wanted:  # the profile's adapters were looked at beside its own model
+        data = adapter_sources.resolved(root, data, own, source)
     return Asked(name or NAME, profile.parse(data, source, {own.name: own} if own else None), own)
 
 

@@ -57,7 +57,12 @@ def file(name: str, commit: str, path: str) -> bytes:
     return _ask(f"/{quote(name)}/resolve/{quote(commit, safe='')}/{quote(path)}", name, commit)
 
 
-def _ask(path: str, name: str, revision: str) -> bytes:
+def beginning(name: str, commit: str, path: str, count: int) -> bytes:
+    """The first `count` bytes of a file of any size, or all of a shorter one."""
+    return _ask(f"/{quote(name)}/resolve/{quote(commit, safe='')}/{quote(path)}", name, commit, count)
+
+
+def _ask(path: str, name: str, revision: str, first: int | None = None) -> bytes:
     if os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in ("1", "TRUE", "YES", "ON"):
         raise HostError(f"{name} was not described before, and HF_HUB_OFFLINE forbids asking {shown()}; unset it once")
     parts = urlsplit(endpoint())
@@ -67,9 +72,11 @@ def _ask(path: str, name: str, revision: str) -> bytes:
     token = _token()
     if token:  # kept from hosts that it is sent on to
         request.add_unredirected_header("Authorization", f"Bearer {token}")
+    if first:
+        request.add_header("Range", f"bytes=0-{first - 1}")  # whoever sends more is not read on
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            body = answer.read(_MOST_BYTES + 1)
+            body = answer.read(first or _MOST_BYTES + 1)
     except urllib.error.HTTPError as refusal:
         with refusal:
             raise _refusal(refusal, name, revision, bool(token)) from None

@@ -35,7 +35,7 @@ def find(name: str, revision: str | None, cache: Path) -> Model:
     found = _read(path)
     if found is None:
         found = _described(name, revision or _MAIN)
-        _write(path, found)
+        keep(path, found)
     return _model(name, found)
 
 
@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return dict(found)
 
 
-def _write(path: Path, found: dict[str, Any]) -> None:
+def keep(path: Path, found: dict[str, Any]) -> None:
     """Kept for the next time; where that cannot be written the hub is asked again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,7 @@ def _wishes(root: Path) -> tuple[list[tuple[str, str, str | None]], list[str]]:
             continue
         if engine.needs_weights:
             wishes.append((name, engine.model, engine.revision))
+        wishes += [(name, one.source, one.commit) for one in engine.loras if not one.folder]
     return wishes, unread
 
 

@@ -141,5 +141,7 @@ def _named(profile: Profile, model: Model, makes_text: bool, tools: bool, thinki
 
 def _blind(profile: Profile) -> bool:
     """Whether the profile leaves the encoder of images out."""
+    if profile.pictures == 0:
+        return True
     args = profile.engine.args
     return args.get("language-model-only") is True or engine_args.parts(args, "limit-mm-per-prompt").get("image") == 0

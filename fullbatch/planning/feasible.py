@@ -6,7 +6,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import Gpu, Model, engine_flags
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import sizing
+from fullbatch.planning import pictures, sizing
 from fullbatch.planning.profile import Profile
 
 # Below this no kernel multiplies the FP8 format of the KV cache (vllm/v1/attention/backends/triton_attn.py).
@@ -99,6 +99,14 @@ def refuse_size(profile: Profile, length: int, budget: sizing.Budget, capacity: 
         f"context: {length} tokens do not fit the KV cache, which holds a request of {capacity.longest}; "
         f"write at most {capacity.longest}",
     )
+
+
+def pictures_of(profile: Profile, model: Model) -> pictures.PicturePlan | None:
+    """What is planned for pictures; CannotWork for more than the model, or its context, takes."""
+    try:
+        return pictures.plan(model.sight, profile.pictures, profile.context, profile.model)
+    except ValueError as fault:
+        raise CannotWork(str(fault)) from None
 
 
 def kv_cache_dtype(profile: Profile) -> str:

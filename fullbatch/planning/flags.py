@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from fullbatch import catalog
-from fullbatch.planning import engine_args
+from fullbatch.planning import adapters, engine_args, pictures
 from fullbatch.planning.engine_step import EngineStep, defaults_class
 from fullbatch.planning.profile import Card, Profile
 
@@ -60,7 +60,8 @@ def choose(profile: Profile, step: EngineStep, held: int) -> tuple[Flag, ...]:
         Flag("enable-prompt-tokens-details", True, "usage then says how many tokens of a prompt came from the cache"),
         Flag("disable-fastapi-docs", True, "the engine's own web pages are of no use behind the gateway"),
     ]
-    chosen = {flag.name: flag for flag in [*own, *_special(profile)]}
+    more = adapters.chosen(adapters.of(profile.adapters), profile.engine.args)
+    chosen = {flag.name: flag for flag in [*own, *_special(profile), *(Flag(*one) for one in more)]}
     for name, value in profile.engine.args.items():
         chosen[name] = Flag(name, value, "set in the profile (engine.args)")
     return tuple(chosen.values())
@@ -74,6 +75,8 @@ def of_model(profile: Profile, model: catalog.Model) -> tuple[Flag, ...]:
         found.append(Flag("revision", model.revision or profile.revision, pinned))
     if model.pooling:
         found.append(Flag("runner", "pooling", f"{model.title} makes vectors or scores, no text"))
+    seen = pictures.plan(model.sight, profile.pictures, profile.context, model.name)
+    found += [Flag(*one) for one in pictures.chosen(seen, profile.media_domains)]
     return tuple(flag for flag in found if flag.name not in profile.engine.args)
 
 
@@ -150,6 +153,8 @@ def environment(profile: Profile) -> tuple[tuple[str, str], ...]:
     if profile.hardware.nodes == 1:
         # On one machine the engine's parts need no other address; without it they take the one of the first network.
         found["VLLM_HOST_IP"] = "127.0.0.1"
+    if profile.media_domains:
+        found["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] = "0"  # an allowed host could send it to any other
     if profile.hardware.cpu:
         # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"):
         # every start would compile anew. Without it Inductor's own cache serves the second start.

@@ -12,7 +12,7 @@ from typing import Any
 from fullbatch import catalog
 from fullbatch.catalog import Model, engine_flags
 from fullbatch.core.secrets import shown
-from fullbatch.planning import engine_args, feasible, kvcache, sizing
+from fullbatch.planning import adapters, engine_args, feasible, kvcache, pictures, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile
 
@@ -23,7 +23,10 @@ _ROPE_KEYS = {"max_position_embeddings", "rope_parameters", "rope_scaling", "rop
 
 
 def overridden(profile: Profile, model: Model) -> Model:
-    """`model` as `engine.args` make it: its longest context, and what its layers keep."""
+    """`model` as a profile makes it: its longest context, what its layers keep, and what sees left out."""
+    if model.sight and profile.pictures == 0:
+        left = {at: max(0.0, gib - model.sight.gib) for at, gib in model.weights_gib.items()}
+        model = replace(model, weights_gib=left)
     args = profile.engine.args
     longest = engine_args.native_context(args, model.native_context)
     keeps = model.keeps
@@ -91,8 +94,9 @@ def unsized(profile: Profile, model: Model) -> list[str]:
     strange = sorted(set(engine_args.parts(args, "hf-overrides")) - _ROPE_KEYS)
     if strange:
         said.append(f"not sized: hf-overrides: {', '.join(strange)}: the plan takes the checkpoint's own")
-    if args.get("enable-lora") is True and model.experts:
+    if (profile.adapters or args.get("enable-lora") is True) and model.experts:
         said.append("not sized: enable-lora: adapters on the experts of a mixture are not counted")
+    said += pictures.unsized(model.sight, profile.pictures)
     method = args.get("quantization")
     if method is not None and model.precision == "bf16" and precision(profile, model) == "bf16":
         said.append(f"not sized: quantization: {method}: the weights are planned at 16 bit")
@@ -143,6 +147,8 @@ def _fixed(budget: sizing.Budget, wanted: float, flag: str = "num-gpu-blocks-ove
 
 
 def _adapters(profile: Profile) -> sizing.Adapters | None:
+    if profile.adapters:
+        return sizing.Adapters(*adapters.places(adapters.of(profile.adapters), profile.engine.args))
     if profile.engine.args.get("enable-lora") is not True:
         return None
     places, rank = (_number(profile, flag) for flag in ("max-loras", "max-lora-rank"))

@@ -8,21 +8,35 @@ from dataclasses import dataclass
 from common.gateway_limits import GatewayLimits
 from fullbatch import catalog
 from fullbatch.packaged.facts import Package
-from fullbatch.planning import capabilities, engine_args, engine_step, feasible, flags, gateway_limits, memory, sizing
+from fullbatch.planning import (
+    adapters,
+    assumptions,
+    capabilities,
+    engine_args,
+    engine_step,
+    feasible,
+    flags,
+    gateway_limits,
+    memory,
+    sizing,
+)
+from fullbatch.planning.adapters import Lora
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
-from fullbatch.planning.profile import Card, Profile
+from fullbatch.planning.pictures import PicturePlan
+from fullbatch.planning.profile import Profile
 
 
 @dataclass(frozen=True)
 class EnginePlan:
     """One engine. `gpus`: its cards on each of `nodes` machines, 0 on the processor; `budget`: of all of them.
 
-    `adapters`: names of its LoRA adapters. `card_ids`: which cards of the machine, as nvidia-smi numbers them; empty:
-    the first. `restart_stuck`: it is started again when its structured output is stuck. `package`: what brings its
-    model, where that comes from no hub. `checkpoint_gib`: its weights as they are fetched; `gated`: behind a licence.
-    `capabilities`: what clients are told that it can do; `ignore_tools`: the tools of a request are left out.
+    `loras`: adapters that the profile names; `adapters`: the names of all, those of `engine.args` too. `card_ids`:
+    which cards of the machine, as nvidia-smi numbers them; empty: the first. `restart_stuck`: it is started again when
+    its structured output is stuck. `package`: what brings its model, where that comes from no hub. `checkpoint_gib`:
+    its weights as they are fetched; `gated`: behind a licence. `capabilities`: what clients are told that it can do;
+    `ignore_tools`: the tools of a request are left out. `media_domains`: hosts that it may fetch pictures from.
     """
 
     service: str
@@ -41,6 +55,9 @@ class EnginePlan:
     nodes: int = 1
     card_ids: tuple[int, ...] = ()
     adapters: tuple[str, ...] = ()
+    loras: tuple[Lora, ...] = ()
+    pictures: PicturePlan | None = None
+    media_domains: tuple[str, ...] = ()
     restart_stuck: bool = False
     package: Package | None = None
     gated: bool = False
@@ -57,6 +74,12 @@ class EnginePlan:
     def needs_weights(self) -> bool:
         """Whether it comes from the hub: not made here, not brought by a package, not a folder that is there."""
         return self.local is None and not self.model.startswith("/")
+
+    @property
+    def fetched(self) -> list[str]:
+        """What of the hub has to be there before it starts, as words of `runtime/fetch.py`; empty: nothing."""
+        words = [self.model, *(["--revision", self.revision] if self.revision else [])] if self.needs_weights else []
+        return [*words, *adapters.fetched(self.loras)]
 
     @property
     def folder(self) -> str | None:
@@ -80,15 +103,16 @@ class EnginePlan:
         """Its cards on all machines."""
         return self.gpus * self.nodes
 
-    def command(self, model_path: str, host: str, port: int) -> list[str]:
-        """The words after `vllm serve`. The runtime says where the model lies and where to listen, nothing else."""
-        return [*self.worker_command(model_path), "--host", host, "--port", str(port)]
+    def command(self, model_path: str, host: str, port: int, hub: str = "") -> list[str]:
+        """The words after `vllm serve`. The runtime says where the model lies, its `hub`, and where to listen."""
+        return [*self.worker_command(model_path, hub), "--host", host, "--port", str(port)]
 
-    def worker_command(self, model_path: str) -> list[str]:
+    def worker_command(self, model_path: str, hub: str = "") -> list[str]:
         """The same for the engine's part on another machine, which listens to nobody."""
         words = [model_path if self.local else self.model, "--served-model-name", self.served_name]
         for flag in self.flags:
-            words += flag.words()
+            own = self.loras and flag.name == adapters.MODULES
+            words += adapters.words(self.loras, hub) if own else flag.words()
         return words
 
 
@@ -138,9 +162,6 @@ class Plan:
         return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
 
 
-_TIMES = {1: "once", 2: "twice", 3: "three times"}
-
-
 def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     """The plan for `profile`; CannotWork, which names its file, when the model cannot work on that hardware.
 
@@ -185,7 +206,7 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
         admission=allowed,
         drain_seconds=DRAIN_SECONDS,
         left_to_engine=(*flags.left_to_engine(profile, step, engine.flags), *can.left),
-        assumptions=_assumptions(profile, model, engine),
+        assumptions=assumptions.of(profile, model, engine.budget, engine.max_model_len),
         step_ms=least,
         aliases=tuple(profile.aliases),
     )
@@ -218,7 +239,10 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         budget=budget,
         capacity=capacity,
         nodes=hardware.nodes,
-        adapters=engine_args.adapters(profile.engine.args),
+        adapters=(*profile.adapters, *engine_args.adapters(profile.engine.args)),
+        loras=adapters.of(profile.adapters),
+        pictures=feasible.pictures_of(profile, model),
+        media_domains=tuple(profile.media_domains),
         gated=model.gated,
         checkpoint_gib=model.weights_gib.get(model.precision, budget.weights_gib),
         restart_stuck=profile.engine.restart_stuck,
@@ -253,36 +277,3 @@ def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> floa
     held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
     # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
     return sizing.step_ms(hardware.card, hardware.count, engine.budget.weights_gib + held)
-
-
-def _assumptions(profile: Profile, model: catalog.Model, engine: EnginePlan) -> tuple[str, ...]:
-    found = ["a typical request uses half of its context, prompt and answer together"]
-    if profile.hardware.gpu:
-        weights, cache = memory.precision(profile, model), feasible.cached_as(profile, model)
-        plain = "32 bit" if feasible.wide(profile) else "16 bit"
-        weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
-        beside = engine.budget.overhead_gib / engine.cards
-        found.append(
-            f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (0.6 to 1.4 measured by us, "
-            "two models on one card); nothing else uses it"
-        )
-        found.append(f"weights: {weights}; KV cache: {cache}")
-    if isinstance(profile.hardware.gpu, Card):
-        found.append(profile.hardware.gpu.assumed())
-    if model.sliding_layers:
-        windows = " or ".join(str(one.window) for one in model.keeps if one.window)
-        found.append(
-            f"{model.sliding_layers} of {model.attention_layers} layers with attention keep the last "
-            f"{windows} tokens of a request and what is in flight"
-        )
-    found += [
-        f"{one.layers} layers keep a state of {one.state / 2**20:.1f} MiB for a request, {_TIMES.get(one.blocks, '')}"
-        for one in model.keeps
-        if one.state
-    ]
-    if not model.keeps:
-        found.append("it keeps nothing of a request: what is said of the KV cache is memory that stays free")
-    longest = profile.facts.native_context
-    if engine.max_model_len > longest:
-        found.append(f"{engine.max_model_len} tokens are beyond the {longest} of the checkpoint itself (hf-overrides)")
-    return (*found, *memory.unsized(profile, model), *model.notes)

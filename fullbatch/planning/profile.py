@@ -28,7 +28,9 @@ from fullbatch.catalog import Gpu
 from fullbatch.core.errors import UsageError
 from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
-from fullbatch.planning import engine_args, sources, wishes
+from fullbatch.planning import adapter_sources, engine_args, sources, wishes
+from fullbatch.planning import adapters as adapter_settings
+from fullbatch.planning import pictures as picture_settings
 
 # AMD's and Intel's cards: vLLM has images for them that are not in the catalog.
 _NOT_NVIDIA = re.compile(r"amd|rocm|radeon|instinct|mi\d|rx\d|w\d{4}|gfx|intel|arc|gaudi|hpu")
@@ -176,6 +178,9 @@ class Profile(_Strict):
     tools: wishes.Tools = "auto"
     thinking: wishes.Thinking = "auto"
     engine: EngineOverrides = Field(default_factory=EngineOverrides)
+    pictures: picture_settings.Count | None = Field(default=None, description=picture_settings.ABOUT)
+    media_domains: picture_settings.Domains = Field(default_factory=list, description=picture_settings.ABOUT_DOMAINS)
+    adapters: adapter_settings.Settings = Field(default_factory=dict, description=adapter_settings.ABOUT)
     aliases: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
@@ -212,7 +217,10 @@ class Profile(_Strict):
         self._own = (info.context or {}).get(self.model)
         if self.model not in known:
             raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{listing(known)}")
-        names = {known[self.model].served_name, *engine_args.adapters(self.engine.args)}
+        served = known[self.model].served_name
+        picture_settings.refuse(self.pictures, self.media_domains, self.engine.args)
+        adapter_settings.refuse(self.adapters, self.engine.args, served)
+        names = {served, *self.adapters, *engine_args.adapters(self.engine.args)}
         if taken := next((alias for alias in self.aliases if alias in names), None):
             raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
         native = engine_args.native_context(self.engine.args, known[self.model].native_context)
@@ -236,6 +244,7 @@ def load(root: Path, name: str) -> Profile:
     path = root / "profiles" / f"{name}.yaml"
     data = read_mapping(path)
     own = sources.find(root, data.get("model"), data.get("revision"), f"profiles/{name}.yaml: model")
+    data = adapter_sources.resolved(root, data, own, f"profiles/{name}.yaml")
     return parse(data, f"profiles/{name}.yaml", {own.name: own} if own else None)
 
 
@@ -254,7 +263,8 @@ def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | Non
 
 def _line(source: str, fault: Any) -> str:
     location = fault["loc"]
-    if location[:2] == ("hardware", "gpu"):  # which of the two ways it was written is no part of a setting's name
+    # Which of the two ways it was written is no part of a setting's name.
+    if location[:2] == ("hardware", "gpu") or location[:1] == ("adapters",):
         location = location[:2] + location[3:]
     is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
     given = shown(faults.place(location[:3] if is_flag else location), fault["input"])

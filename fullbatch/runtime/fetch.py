@@ -1,4 +1,5 @@
-"""``python fetch.py MODEL [--revision R]``: a model's files from the hub, and of them only what the engine reads.
+"""``python fetch.py [MODEL] [--revision R] [--adapter REPOSITORY@COMMIT …]``: a model's files from the hub, and of them
+only what the engine reads; likewise LoRA adapters.
 
 The engine's own Python runs it, in the one-shot `model` of Compose and before the engine starts as a process. What is
 there already is not asked for again, so a start needs no network. Where the hub is, the token, proxies and certificates
@@ -18,7 +19,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +34,10 @@ OTHERS_SUFFIXES = frozenset({".onnx", ".msgpack", ".h5", ".ot", ".tflite", ".mlm
 # Kinds of weights, the first that there is counts: a repository often has the same ones in several.
 KINDS = ("safetensors", "consolidated", "bin", "pth", "gguf")
 _INDEXES = {"safetensors": "model.safetensors.index.json", "bin": "pytorch_model.bin.index.json"}
+# All that an engine reads of a LoRA adapter.
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+Whole = Callable[[Path], bool]
+Pick = Callable[[Iterable[str]], list[str]]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
 
 
@@ -55,6 +60,11 @@ def chosen(files: Iterable[str]) -> list[str]:
     return [name for name in ours if kind(name) in (None, wanted)]
 
 
+def adapter_files(files: Iterable[str]) -> list[str]:
+    """Likewise of an adapter's."""
+    return [name for name in files if name in ADAPTER_FILES]
+
+
 def is_whole(snapshot: Path) -> bool:
     """Whether a snapshot can be served as it is: configuration, tokenizer, and each file that an index names."""
     if not any((snapshot / name).exists() for name in ("config.json", "params.json")):
@@ -69,7 +79,12 @@ def is_whole(snapshot: Path) -> bool:
     return any(kind(path.name) not in (None, *indexed) for path in snapshot.iterdir())
 
 
-def present(cache: Path, model: str, revision: str | None) -> Path | None:
+def is_adapter(snapshot: Path) -> bool:
+    """Whether a snapshot is a whole adapter: the cache names a file only once all of it is there."""
+    return all((snapshot / name).exists() for name in ADAPTER_FILES)
+
+
+def present(cache: Path, model: str, revision: str | None, whole: Whole = is_whole) -> Path | None:
     """The snapshot of `model` in Hugging Face's cache, where it is whole; None where the hub has to be asked."""
     folder = cache / f"models--{model.replace('/', '--')}"
     try:
@@ -78,7 +93,7 @@ def present(cache: Path, model: str, revision: str | None) -> Path | None:
         reference = folder / "refs" / (revision or "main")
         commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
         snapshot = folder / "snapshots" / commit if commit else None
-        return snapshot if snapshot and is_whole(snapshot) else None
+        return snapshot if snapshot and whole(snapshot) else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 
@@ -145,25 +160,35 @@ def _is_others(name: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="fetch.py", description="Fetch what an engine needs of a model, once.")
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?")
     parser.add_argument("--revision", help="commit or branch (default: main)")
+    parser.add_argument("--adapter", action="append", default=[], metavar="REPOSITORY@COMMIT")
     options = parser.parse_args()
     try:
         from huggingface_hub import constants
     except ImportError:
         return NO_LIBRARY
     cache = Path(constants.HF_HUB_CACHE)
-    there = present(cache, options.model, options.revision)
-    if there is None:
-        return _fetch(options.model, options.revision, constants.ENDPOINT, cache)
-    _say(f"{options.model} is at {there}; the hub is not asked")
+    wanted: list[tuple[str, str | None, Whole, Pick]] = []
+    if options.model:
+        wanted.append((options.model, options.revision, is_whole, chosen))
+    for one in options.adapter:
+        name, _, commit = one.rpartition("@")
+        wanted.append((name, commit, is_adapter, adapter_files))
+    for name, revision, whole, pick in wanted:
+        there = present(cache, name, revision, whole)
+        if there is not None:
+            _say(f"{name} is at {there}; the hub is not asked")
+        elif _fetch((name, revision, pick), constants.ENDPOINT, cache) != THERE:
+            return MISSING
     return THERE
 
 
-def _fetch(model: str, revision: str | None, endpoint: str, cache: Path) -> int:
+def _fetch(what: tuple[str, str | None, Pick], endpoint: str, cache: Path) -> int:
     from huggingface_hub import errors
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+    model, revision, pick = what
     endpoint = re.sub(r"//.*@", "//", endpoint)  # as it is told: without user and password
     broken: tuple[type[Exception], ...] = (
         OSError,
@@ -177,7 +202,7 @@ def _fetch(model: str, revision: str | None, endpoint: str, cache: Path) -> int:
             _say(f"{why}; again in {pause:.0f} s ({number} of {TRIES - 1})")
             time.sleep(pause)
         try:
-            wanted = wanted or _wanted(model, revision)
+            wanted = wanted or _wanted(model, revision, pick)
             return _download(model, revision, cache, wanted)
         except GatedRepoError:
             return _missing(f"{model} is gated: accept the licence on its page, then set HF_TOKEN=hf_...")
@@ -197,13 +222,13 @@ def _fetch(model: str, revision: str | None, endpoint: str, cache: Path) -> int:
     )
 
 
-def _wanted(model: str, revision: str | None) -> dict[str, int]:
+def _wanted(model: str, revision: str | None, pick: Pick) -> dict[str, int]:
     """What is to be fetched, and of how many bytes each is (0 where the hub does not say)."""
     from huggingface_hub import HfApi
 
     listed = HfApi().model_info(model, revision=revision, files_metadata=True).siblings or []
     sizes = {one.rfilename: one.size or 0 for one in listed}
-    return {name: sizes[name] for name in chosen(sizes)}
+    return {name: sizes[name] for name in pick(sizes)}
 
 
 def _download(model: str, revision: str | None, cache: Path, wanted: dict[str, int]) -> int:

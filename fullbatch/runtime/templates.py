@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where things listen and lie in one runtime: containers and plain processes differ in nothing else."""
+    """Where things listen and lie in one runtime: containers and plain processes differ in nothing else.
+
+    `models`: of ours; `hub`: the cache of Hugging Face's library.
+    """
 
     listen_host: str
     listen_port: int
@@ -30,6 +33,7 @@ class Addresses:
     engine_port: int
     engine_urls: dict[str, str]
     models: str
+    hub: str = ""
 
     def model_path(self, engine: EnginePlan) -> str:
         """Where its model lies, for one that comes from no hub."""

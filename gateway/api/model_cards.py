@@ -10,12 +10,14 @@ Json = dict[str, Any]
 
 
 def openai(model: str, engine: EngineSettings, started: int, since: str) -> Json:
-    """OpenAI's members, then vLLM's and OpenRouter's for what a request may hold, then Anthropic's.
+    """OpenAI's members, then vLLM's and OpenRouter's for what a request may hold, then Anthropic's; `parent`, which is
+    vLLM's, of an adapter. No path of an engine is told.
 
     Either's clients leave out the others'. ``started``, ``since``: when the gateway started, as Unix time and RFC 3339;
     when a model was made is not known here.
     """
-    return {
+    parent = engine.adapters.get(model)
+    card: Json = {
         "id": model,
         "object": "model",
         "created": started,
@@ -27,6 +29,7 @@ def openai(model: str, engine: EngineSettings, started: int, since: str) -> Json
         "display_name": model,
         "created_at": since,
     }
+    return card if parent is None else card | {"parent": parent}
 
 
 def anthropic(model: str, engine: EngineSettings, started: int, since: str) -> Json:

@@ -10,19 +10,41 @@ _MEDIA = (
     "prompt_embeds", "image_pil",
 )  # fmt: skip
 _KINDS = frozenset(_MEDIA)
+_KINDS_OF = {
+    "image_url": "image", "video_url": "video", "audio_url": "audio", "input_audio": "audio", "input_image": "image",
+    "image_embeds": "embeds", "audio_embeds": "embeds", "prompt_embeds": "embeds", "image_pil": "embeds",
+}  # fmt: skip
+# What is no data URL here is an address, however it is written.
+_ADDRESSES = ("video_url", "audio_url")
 # Anthropic's tool results hold parts in turn.
 _DEEP = 3
 
 
-class Parts:
-    """``media``: files, given inside the body or by an address; ``inline_bytes``: of those inside."""
+class MediaFile:
+    """``kind``: image, video, audio, document or embeds. ``inside``: what of it stands in the body, as it stands there;
+    ``address``: where it is instead."""
 
-    __slots__ = ("inline_bytes", "media", "messages", "parts")
+    __slots__ = ("address", "inside", "kind")
+
+    def __init__(self, kind: str, inside: str | None, address: str | None) -> None:
+        self.kind = kind
+        self.inside = inside
+        self.address = address
+
+
+class Parts:
+    """``files``: given inside the body or by an address, and how many (``media``); ``inline_bytes``: of those inside.
+
+    ``media_tokens``: what they cost, as `pictures` finds out.
+    """
+
+    __slots__ = ("files", "inline_bytes", "media_tokens", "messages", "parts")
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.messages = 0
         self.parts = 0
-        self.media = 0
+        self.files: list[MediaFile] = []
+        self.media_tokens = 0
         self.inline_bytes = 0
         messages = content.get("messages")
         if isinstance(messages, list):
@@ -31,6 +53,10 @@ class Parts:
             self._messages(content["input"])
         if "system" in content:
             self._parts(content["system"], _DEEP)
+
+    @property
+    def media(self) -> int:
+        return len(self.files)
 
     def _messages(self, messages: list[Any]) -> None:
         for message in messages:
@@ -58,30 +84,44 @@ class Parts:
         if kind in ("image", "document") and isinstance(part.get("source"), dict):
             source = part["source"]
             if source.get("type") != "text":
-                self._file(source.get("data") if source.get("type") == "base64" else None)
-        elif _is_media(kind) or (kind is None and any(name in part for name in _MEDIA)):
-            name = "image_url" if kind == "input_image" else kind or next(name for name in _MEDIA if name in part)
-            self._file(_url(part.get(name)))
+                elsewhere = source.get("type") in ("url", "file")
+                self._file(kind, source.get("url" if elsewhere else "data"), elsewhere)
+        elif _is_media(kind):
+            self._named(part, "image_url" if kind == "input_image" else str(kind))
+        elif kind is None and any(name in part for name in _MEDIA):
+            for name in _MEDIA:  # which of several an engine takes is its own affair
+                if name in part:
+                    self._named(part, name)
         elif depth and "content" in part:
             self._parts(part["content"], depth - 1)
 
-    def _file(self, inside: Any) -> None:
-        self.media += 1
-        if isinstance(inside, str):
-            self.inline_bytes += len(inside)
+    def _named(self, part: dict[str, Any], name: str) -> None:
+        given = _given(part.get(name))
+        self._file(_KINDS_OF[name], given, _is_address(given, name))
+
+    def _file(self, kind: str, given: Any, is_address: bool) -> None:
+        text = given if isinstance(given, str) else None
+        if is_address:
+            self.files.append(MediaFile(kind, None, text or ""))
+            return
+        self.files.append(MediaFile(kind, text, None))
+        if text is not None:
+            self.inline_bytes += len(text)
 
 
 def _is_media(kind: Any) -> bool:
     return isinstance(kind, str) and kind in _KINDS
 
 
-def _url(value: Any) -> str | None:
-    """What is given inside the body; None where the body has an address only."""
+def _given(value: Any) -> Any:
+    """What stands in the body of a file: the file itself, or its address."""
     if isinstance(value, dict):
         data = value.get("data")
-        value = data if isinstance(data, str) else value.get("url")
-        if value is data:
-            return value if isinstance(value, str) else None
-    if isinstance(value, str) and (value.startswith("data:") or "://" not in value[:16]):
-        return value
-    return None
+        return data if isinstance(data, str) else value.get("url")
+    return value
+
+
+def _is_address(given: Any, name: str) -> bool:
+    if not isinstance(given, str) or given[:5].lower() == "data:":
+        return False
+    return "://" in given[:16] or name in _ADDRESSES

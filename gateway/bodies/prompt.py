@@ -9,15 +9,13 @@ from gateway.bodies.parts import Parts
 from gateway.core.call import BYTES_PER_TOKEN
 from gateway.core.errors import BadRequest
 
-# What an image costs a vision model, roughly; its base64 would count as a hundred times that.
-IMAGE_TOKENS = 1000
 _SLICE = 128 * 1024
 _BLANKS = " \n\r\t\v\f\u00a0\u3000"
 
 
 def estimate(size: int, parts: Parts) -> int:
     """Tokens of the prompt, from the body's ``size`` in bytes; corrected when the engine has counted."""
-    return max(size - parts.inline_bytes, 0) // BYTES_PER_TOKEN + parts.media * IMAGE_TOKENS
+    return max(size - parts.inline_bytes, 0) // BYTES_PER_TOKEN + parts.media_tokens
 
 
 def tokens(content: dict[str, Any], size: int, parts: Parts) -> int:

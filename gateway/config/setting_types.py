@@ -38,6 +38,7 @@ class RequestLimits(Frozen):
     ``compile_s``: so long may an engine take, by estimate, to compile the form of an answer (`compile_cost`).
     ``max_pattern_bytes``: of its regexes and grammars. ``max_parts``: parts of all messages together; ``max_media``:
     images, sounds and films among them. ``max_options_bytes``: of each object of options for templates and processors.
+    ``max_picture_pixels``: width times height of one picture; ``max_request_pixels``: of all together.
     ``max_json_weight``: of a whole body, see `json_weight`. ``clamp_max_tokens``: an answer that may be longer than the
     model's context is asked for with the context as its limit, instead of being refused. ``chars_per_token``: a prompt
     of more characters than that times the context is refused (`prompt.must_fit`); 0 is never.
@@ -48,6 +49,8 @@ class RequestLimits(Frozen):
     max_messages: Count = 4096
     max_parts: Count = 8192
     max_media: Count = 64
+    max_picture_pixels: Count = 50_000_000
+    max_request_pixels: Count = 200_000_000
     max_tools: Count = 256
     max_tools_bytes: Count = 512 * 1024
     max_stop_length: Count = 1024
@@ -55,6 +58,17 @@ class RequestLimits(Frozen):
     max_json_weight: Count = 250_000
     clamp_max_tokens: bool = False
     chars_per_token: Annotated[int, Field(ge=0, le=MOST)] = 256
+
+
+class PictureSettings(Frozen):
+    """What a model does with pictures. ``most``: in one request, 0 for none at all, None for ``max_media``.
+
+    ``tokens``: of one picture at most. ``side``: of the square of pixels that is one token; None: all cost the same.
+    """
+
+    most: Annotated[int, Field(ge=0, le=MOST)] | None = None
+    tokens: Count = 1000
+    side: Count | None = None
 
 
 class Cors(Frozen):

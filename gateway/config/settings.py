@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from common.gateway_limits import GatewayLimits
-from gateway.config.setting_types import Cors, Count, File, Frozen, Name, RequestLimits, Seconds
+from gateway.config.setting_types import Cors, Count, File, Frozen, Name, PictureSettings, RequestLimits, Seconds
 
 _LONGEST_SOCKET_PATH = 107
 _DEFAULT = GatewayLimits()
@@ -124,6 +124,8 @@ class EngineSettings(Frozen):
     not given.
     ``capabilities``: what clients are told that the models can do, and are refused otherwise; None: not known.
     ``ignore_tools``: the tools of a request are left out where the models have none, instead of refusing it.
+    ``adapters``: those of ``models`` that are LoRA adapters, each with the one it changes.
+    ``media_domains``: hosts that the engine may fetch pictures and the like from; none by default.
     """
 
     name: Name
@@ -136,6 +138,16 @@ class EngineSettings(Frozen):
     max_running: Count | None = None
     capabilities: tuple[Literal["completion", "embedding", "tools", "thinking", "vision"], ...] | None = None
     ignore_tools: bool = False
+    pictures: PictureSettings | None = None
+    media_domains: tuple[Name, ...] = ()
+    adapters: dict[Name, Name] = {}
+
+    @model_validator(mode="after")
+    def _adapters_of_models(self) -> EngineSettings:
+        for name in {*self.adapters, *self.adapters.values()}:
+            if name not in self.models:
+                raise ValueError(f"adapters: '{name}' is none of models; write one of {_list(set(self.models))}")
+        return self
 
     def can(self, capability: str) -> bool:
         """Whether the models have a capability; of models that nothing is known of, anything may be asked."""

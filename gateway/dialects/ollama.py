@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.bodies import abilities, bounds, constraints, key_bounds, prompt
+from gateway.bodies import abilities, bounds, constraints, key_bounds, pictures, prompt
 from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
 from gateway.config.settings import EngineSettings
@@ -86,7 +86,7 @@ class Ollama:
         rules = self.rules()
         bounds.check(body, context, rules.limits)
         parts = Parts(body)
-        bounds.check_parts(parts, rules.limits)
+        pictures.check_parts(parts, model, self.models().get(model), rules.limits)
         structured = constraints.check(body, rules.limits, _CALLED)
         if context is not None:
             prompt.must_fit(body, context, rules.limits.chars_per_token)

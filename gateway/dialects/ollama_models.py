@@ -44,7 +44,7 @@ def show(model: str, engine: EngineSettings, since: str) -> Json:
         "modelfile": "",
         "parameters": "",
         "template": "",
-        "details": _details(engine),
+        "details": _details(model, engine),
         "model_info": {
             "general.architecture": "vllm",
             "general.basename": model,
@@ -64,14 +64,14 @@ def _card(model: str, engine: EngineSettings) -> Json:
         "model": name,
         "size": 0,
         "digest": digest,
-        "details": _details(engine),
+        "details": _details(model, engine),
         "capabilities": list(engine.told),
     }
 
 
-def _details(engine: EngineSettings) -> Json:
+def _details(model: str, engine: EngineSettings) -> Json:
     return {
-        "parent_model": "",
+        "parent_model": engine.adapters.get(model, ""),
         "format": "safetensors",
         "family": "",
         "families": [],

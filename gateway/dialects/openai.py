@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.bodies import abilities, bounds, constraints, key_bounds, prompt
+from gateway.bodies import abilities, bounds, constraints, key_bounds, pictures, prompt
 from gateway.bodies.parts import Parts
 from gateway.config.rules import CurrentRules, Rules
 from gateway.config.settings import EngineSettings
@@ -100,7 +100,7 @@ class OpenAI:
             content |= fitted
         bounds.check(content, context, limits)
         parts = Parts(content)
-        bounds.check_parts(parts, limits)
+        pictures.check_parts(parts, model, engine, limits)
         structured = constraints.check(content, limits)
         if self.length is not None:
             # A body has at least as many bytes as its texts have characters.

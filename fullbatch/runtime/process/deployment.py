@@ -101,11 +101,11 @@ class ProcessDeployment(MeasuredDeployment):
     def engine_command(self, program: str, number: int) -> list[str]:
         """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
         engine = self.plan.engines[number]
-        model = self._addresses().model_path(engine)
+        model, hub = self._addresses().model_path(engine), self._addresses().hub
         if self.ports.engine is not None:
-            return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number)]
+            return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number, hub)]
         path = sockets.path_of(self._state.engine_urls[engine.service])
-        return [program, "serve", *engine.worker_command(model), "--uds", str(path)]
+        return [program, "serve", *engine.worker_command(model, hub), "--uds", str(path)]
 
     def kept(self, engine: EnginePlan, command: list[str]) -> list[str]:
         """The command behind the one that starts it again when it is stuck, where the profile wants that."""
@@ -155,6 +155,7 @@ class ProcessDeployment(MeasuredDeployment):
             engine_port=self.ports.engine or 0,
             engine_urls=self._state.engine_urls,
             models=str(self._models),
+            hub=str(requirements.hub_folder()),
         )
 
     def _refuse_host(self) -> None:

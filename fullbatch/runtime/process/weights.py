@@ -22,13 +22,13 @@ def ready(engine: EnginePlan, program: str, models: Path) -> bool:
     if engine.package:
         _packaged(engine.package, python, models)
         return True
-    if not engine.needs_weights or python is None:
+    if not engine.fetched or python is None:
         return False
-    words = [engine.model, *(["--revision", engine.revision] if engine.revision else [])]
     # -P: the script's folder must not come first on the path, its module names shadow the standard library's.
-    code = subprocess.run([python, "-P", str(Path(fetch.__file__)), *words], check=False).returncode
+    code = subprocess.run([python, "-P", str(Path(fetch.__file__)), *engine.fetched], check=False).returncode
     if code not in (fetch.THERE, fetch.NO_LIBRARY):
-        raise HostError(f"the weights of {engine.model} are not here; the line above says why")
+        what = f"the weights of {engine.model}" if engine.needs_weights else "the adapters"
+        raise HostError(f"{what} are not here; the line above says why")
     return code == fetch.THERE
 
 

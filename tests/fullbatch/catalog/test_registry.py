@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fullbatch import catalog
 from fullbatch.catalog import classes, config_json, registry
 from fullbatch.core.errors import UsageError
 from tests.fullbatch.checkout import REPOSITORY
@@ -85,3 +88,29 @@ def test_code_of_the_repository_is_only_needed_where_nobody_knows_the_class() ->
         {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "auto_map": auto}
     )
     assert registry.needs_remote_code({"architectures": ["XForCausalLM"], "model_type": "x", "auto_map": auto})
+
+
+@pytest.mark.engine
+def test_which_architectures_take_adapters_is_what_the_engines_classes_say() -> None:
+    """`SupportsLoRA` among the classes that a model's is derived from, by name."""
+    (models,) = (REPOSITORY / ".fullbatch/engine/lib").glob("python3*/site-packages/vllm/model_executor/models")
+    bases: dict[str, set[str]] = {}
+    for path in models.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names = (ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases)
+                bases.setdefault(node.name, set()).update(names)
+
+    def takes(name: str, seen: frozenset[str] = frozenset()) -> bool:
+        others = bases.get(name, set()) - seen
+        return "SupportsLoRA" in others or any(takes(base, seen | {name}) for base in others)
+
+    text = (models / "registry.py").read_text(encoding="utf-8")
+    named = re.findall(r'"(\w+)":\s*\(\s*"[\w.]+",\s*"(\w+)"', text.partition("_SPECULATIVE_DECODING_MODELS")[0])
+    listed = set(catalog.read("no_adapters.yaml")["architectures"])
+    assert {name for name, of in named if not takes(of)} == listed
+
+
+def test_an_architecture_that_takes_no_adapters() -> None:
+    assert not registry.takes_adapters({"architectures": ["FalconForCausalLM"]})
+    assert registry.takes_adapters({"architectures": ["Qwen3ForCausalLM"]}) and registry.takes_adapters({})

@@ -10,6 +10,7 @@ from fullbatch.cli import adhoc_profile
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import advice, profile
 from fullbatch.runtime import tinymodel
+from tests.fullbatch import lora_files
 from tests.fullbatch.checkout import REPOSITORY
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
@@ -163,3 +164,15 @@ def test_what_is_kept_is_the_same_profile(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_a_profile_is_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="write a name of a-z"):
         adhoc_profile.keep(tmp_path, name, _ask(model=QWEN_7B, gpu="rtx4090"))
+
+
+def test_adapters_of_a_profile_must_fit_the_model_that_is_asked_for(tmp_path: Path) -> None:
+    folder = lora_files.write(tmp_path / "sql")
+    (tmp_path / "profiles").mkdir()
+    text = f"description: d\nmodel: tiny\nhardware: {{cpu: {{kv_cache_gib: 1}}}}\nadapters: {{sql: {folder}}}\n"
+    (tmp_path / "profiles/mine.yaml").write_text(text, encoding="utf-8")
+    assert adhoc_profile.ask(tmp_path, {"profile": "mine", "users": 3}).profile.adapters
+    with pytest.raises(
+        UsageError, match=r"profiles/mine.yaml: adapters.sql: .*q_proj is 256 wide .in., and that of Qwen"
+    ):
+        adhoc_profile.ask(tmp_path, {"profile": "mine", "model": QWEN_7B, "gpu": "rtx4090"})

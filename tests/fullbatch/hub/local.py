@@ -16,10 +16,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class LocalHub:
-    """`repositories`: name -> path -> content, or bytes of a file that is never fetched. `gated`: behind a licence,
+    """`repositories`: name -> path -> content, or the size of a file that is never fetched. `gated`: behind a licence,
     `private`: only for `token`. `page`: everything is answered with a web page. `asked`: paths, and who asked."""
 
-    repositories: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    repositories: dict[str, dict[str, Any]] = field(default_factory=dict)
     gated: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +53,8 @@ class LocalHub:
             return 200, "", json.dumps(tree).encode()
         if name in self.gated and not let_in:
             return 403, "GatedRepo", b"{}"
-        return 200, "", str(files[wanted]).encode()
+        content = files[wanted]
+        return 200, "", content if isinstance(content, bytes) else str(content).encode()
 
     def _parts(self, path: str, api: bool) -> tuple[str, str, str]:
         words = (path.removeprefix("models/") if api else path).split("?")[0].split("/")
@@ -62,7 +63,7 @@ class LocalHub:
         words += [""] * (3 - len(words))
         return "/".join(words[:2]), words[2], "/".join(words[3:] if api else words[4:])
 
-    def _size(self, content: str | int) -> int:
+    def _size(self, content: str | bytes | int) -> int:
         return content if isinstance(content, int) else len(content)
 
 

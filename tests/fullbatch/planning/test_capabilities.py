@@ -120,6 +120,7 @@ def test_vision_is_told_where_the_encoder_is_loaded() -> None:
     assert "vision" in _choose(**model).named
     for args in ({"language-model-only": True}, {"limit-mm-per-prompt": {"image": 0}}):
         assert "vision" not in _choose(**model, engine={"args": args}).named
+    assert "vision" not in _choose(**model, pictures=0).named
     assert "vision" not in _choose().named
 
 

@@ -82,6 +82,18 @@ def test_a_revision_is_found_by_its_name_or_its_commit(tmp_path: Path) -> None:
     assert fetch.present(tmp_path / "nowhere", "org/name", None) is None
 
 
+def test_of_an_adapter_two_files_are_fetched() -> None:
+    listed = ["README.md", "adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "tokenizer.json"]
+    assert fetch.adapter_files(listed) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("missing", [None, *fetch.ADAPTER_FILES])
+def test_an_adapter_that_is_there_whole_is_not_asked_for(tmp_path: Path, missing: str | None) -> None:
+    folder = _snapshot(tmp_path, {name: "" for name in fetch.ADAPTER_FILES if name != missing})
+    found = fetch.present(tmp_path, "org/name", "abc", fetch.is_adapter)
+    assert found == (None if missing else folder / "snapshots" / "abc")
+
+
 def test_a_python_without_the_library_leaves_it_to_the_engine() -> None:
     done = subprocess.run([sys.executable, "-S", "-P", fetch.__file__, "org/name"], capture_output=True, check=False)
     assert done.returncode == fetch.NO_LIBRARY
@@ -195,6 +207,16 @@ def test_a_repository_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
         done = _run(tmp_path, hub.url, "org/name")
     assert done.returncode == fetch.MISSING and "org/name needs 931322.6 GiB more" in done.stderr
     assert "Traceback" not in done.stderr and not any("resolve" in path for path, _ in hub.asked)
+
+
+@pytest.mark.engine
+def test_an_adapter_is_fetched_beside_the_model_or_alone(tmp_path: Path) -> None:
+    _snapshot(tmp_path / "hub", dict.fromkeys(fetch.ADAPTER_FILES, ""))
+    there = _run(tmp_path, "http://127.0.0.1:9", "--adapter=org/name@abc")
+    assert (there.returncode, "org/name is at" in there.stderr) == (fetch.THERE, True)
+    missing = _run(tmp_path, "http://127.0.0.1:9", "--adapter=org/name@abc", "--adapter=org/law@def")
+    assert missing.returncode == fetch.MISSING
+    assert "does not give org/law" in missing.stderr.splitlines()[-1] and "Traceback" not in missing.stderr
 
 
 @pytest.mark.engine

@@ -68,3 +68,26 @@ def test_p165_health_shows_no_address_where_others_can_ask(
     assert not any(address in reason for reason in reasons(gateway.url) for address in ("127.0.0.1", "::1"))
     assert not any(secret in httpx.get(f"{gateway.url}/openapi.json").text for secret in ("127.0.0.1", "e0", '"m"'))
     assert all("refused" in reason for reason in reasons(gateway.watched))
+
+
+def test_p184_an_adapter_is_a_model_that_names_its_base(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway]
+) -> None:
+    numbers = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 7, "kv_cache_tokens": 1}
+    section = {
+        "name": "e",
+        "url": start_engine().url,
+        "models": ["tiny", "sql"],
+        "adapters": {"sql": "tiny"},
+        **numbers,
+    }
+    gateway = start_gateway([], engines=[section])
+    gateway.wait_up()
+    with gateway.client() as client:
+        cards = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
+        assert cards["sql"]["parent"] == "tiny" and "parent" not in cards["tiny"]
+        assert not {"root", "permission"} & {key for card in cards.values() for key in card}
+        assert client.get("/v1/models/sql").json() == cards["sql"]
+        tags = {card["name"]: card["details"]["parent_model"] for card in client.get("/api/tags").json()["models"]}
+        assert tags == {"tiny:latest": "", "sql:latest": "tiny"}
+        assert client.post("/api/show", json={"model": "sql"}).json()["details"]["parent_model"] == "tiny"

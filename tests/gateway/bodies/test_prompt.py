@@ -10,21 +10,25 @@ import httpx
 import orjson
 import pytest
 
-from gateway.bodies import prompt
+from gateway.bodies import pictures, prompt
 from gateway.bodies.parts import Parts
+from gateway.config.setting_types import RequestLimits
 from gateway.core.errors import BadRequest
+from tests.gateway import picture_files
 from tests.gateway.harness import Engine, Gateway, chat, error_of
 
 
 def estimate(content: dict[str, Any]) -> int:
-    return prompt.estimate(len(orjson.dumps(content)), Parts(content))
+    parts = Parts(content)
+    pictures.check(parts, "m", None, RequestLimits())
+    return prompt.estimate(len(orjson.dumps(content)), parts)
 
 
 def test_text_counts_by_its_size() -> None:
     assert 1000 <= estimate({"messages": [{"role": "user", "content": "x" * 4000}]}) < 1050
 
 
-DATA = base64.b64encode(b"i" * 3_000_000).decode()
+DATA = base64.b64encode(picture_files.png(640, 480) + b"i" * 3_000_000).decode()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,7 @@ DATA = base64.b64encode(b"i" * 3_000_000).decode()
 )
 def test_an_image_counts_as_an_image_and_not_as_its_base64(image: dict[str, Any]) -> None:
     content = {"messages": [{"role": "user", "content": [{"type": "text", "text": "x" * 400}, image]}]}
-    assert prompt.IMAGE_TOKENS + 100 <= estimate(content) < prompt.IMAGE_TOKENS + 200
+    assert pictures.PICTURE_TOKENS + 100 <= estimate(content) < pictures.PICTURE_TOKENS + 200
 
 
 def test_text_that_speaks_of_base64_is_text() -> None:
@@ -60,11 +64,6 @@ def test_text_that_speaks_of_base64_is_text() -> None:
 )
 def test_p127_only_what_a_model_sees_as_an_image_counts_as_one(content: dict[str, Any]) -> None:
     assert estimate(content) >= len(DATA) // 4
-
-
-def test_p127_an_image_that_has_an_address_costs_tokens_as_well() -> None:
-    part = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
-    assert estimate({"messages": [{"role": "user", "content": [part]}]}) >= prompt.IMAGE_TOKENS
 
 
 @pytest.mark.parametrize(

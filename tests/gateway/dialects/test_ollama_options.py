@@ -8,6 +8,7 @@ import httpx
 import pytest
 from ollama import Client
 
+from tests.gateway import picture_files
 from tests.gateway.dialects.ollama_bodies import MESSAGES, WEATHER
 from tests.gateway.harness import Engine
 
@@ -89,12 +90,12 @@ def test_p60_thinking(sdk: Client, engine: Engine) -> None:
 
 
 def test_p60_images(sdk: Client, engine: Engine) -> None:
-    png = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+    png = picture_files.png(9, 8)
     sdk.chat("tiny", [{"role": "user", "content": "what is this?", "images": [png]}])
     text, image = engine.last_body()["messages"][0]["content"]
     assert text == {"type": "text", "text": "what is this?"}
     assert image["image_url"]["url"].startswith("data:image/png;base64,iVBORw0KGgo")
-    sdk.generate("tiny", "", images=[b"\xff\xd8\xff" + b"\0" * 20])
+    sdk.generate("tiny", "", images=[picture_files.jpeg(9, 8)])
     (image,) = engine.last_body()["messages"][0]["content"]
     assert image["image_url"]["url"].startswith("data:image/jpeg;base64,/9j/")
 

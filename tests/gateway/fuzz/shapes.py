@@ -9,6 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.gateway.picture_files import encoded, png
+
 MESSAGES = [{"role": "user", "content": "hello"}]
 GOOD: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
@@ -26,7 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/rerank": {"query": "a", "documents": ["b"]},
     "/api/chat": {
         "messages": [
-            {"role": "user", "content": "hello", "images": ["iVBOR"]},
+            {"role": "user", "content": "hello", "images": [encoded(png(9, 8))]},
             {"role": "assistant", "content": "", "thinking": "t", "tool_calls": [
                 {"id": "c", "function": {"name": "f", "arguments": {"x": 1}}}]},
             {"role": "tool", "content": "1", "tool_name": "f", "tool_call_id": "c"},

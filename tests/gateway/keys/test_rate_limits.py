@@ -204,3 +204,19 @@ def test_a_request_that_is_refused_for_its_tokens_is_not_counted_as_one() -> Non
 )
 def test_times_are_written_as_openais_clients_know_them(seconds: float, text: bytes) -> None:
     assert duration(seconds) == text
+
+
+def test_p184_a_key_for_an_adapter_may_use_it_and_not_its_base(
+    start_engine: Callable[..., Engine], start_gateway: Callable[..., Gateway], store: Path
+) -> None:
+    key = keys(store, "create", "alice", "--models", "sql")["key"]
+    numbers = {"max_num_seqs": 1, "max_num_batched_tokens": 1, "max_model_len": 4096, "kv_cache_tokens": 4096}
+    adapted = {"models": ["tiny", "sql"], "adapters": {"sql": "tiny"}}
+    section = {"name": "e", "url": start_engine(model="sql").url, **adapted, **numbers}
+    gateway = start_gateway([], store=str(store), engines=[section])
+    gateway.wait_up()
+    with httpx.Client(base_url=gateway.url, headers=bearer(key)) as client:
+        assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["sql"]
+        assert client.post(URL, json=chat() | {"model": "sql"}).status_code == 200
+        refused = client.post(URL, json=chat() | {"model": "tiny"})
+    assert refused.status_code == 403 and "it may use 'sql'" in error_of(refused)["message"]

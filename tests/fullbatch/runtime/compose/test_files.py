@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fullbatch import catalog
 from fullbatch.packaged import facts
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
@@ -212,3 +214,53 @@ def test_an_engine_that_is_started_again_when_stuck_ends_itself_in_its_health_ch
     assert (compose["restart"], compose["user"], compose["cap_drop"]) == ("unless-stopped", "2000:0", ["ALL"])
     plain = _files(_plan())["compose.yaml"]["services"]["engine"]
     assert "stuck" not in str(plain)
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def _adapted(model: str, **changes: Any) -> dict[str, Any]:
+    data = {"description": "d", "model": model, "hardware": {"gpu": "rtx4090"}} | changes
+    return _files(make("x", profile.parse(data, "x")))
+
+
+def test_adapters_are_mounted_fetched_and_served() -> None:
+    law = {"source": "acme/law", "revision": COMMIT, "rank": 8}
+    found = _adapted("Qwen/Qwen3-8B", adapters={"sql": {"source": "/srv/a $b", "rank": 8}, "law": law})
+    engine, model = (found["compose.yaml"]["services"][name] for name in ("engine", "model"))
+    mounted = [one for one in engine["volumes"] if isinstance(one, dict) and one["source"] == "/srv/a $$b"]
+    assert mounted == [{"type": "bind", "source": "/srv/a $$b", "target": "/srv/a $$b", "read_only": True}]
+    where = engine["command"].index("--lora-modules")
+    assert [json.loads(word.replace("$$", "$")) for word in engine["command"][where + 1 : where + 3]] == [
+        {"name": "sql", "path": "/srv/a $b"},
+        {"name": "law", "path": f"/models/hf/hub/models--acme--law/snapshots/{COMMIT}"},
+    ]
+    assert f"fetch.py Qwen/Qwen3-8B --adapter=acme/law@{COMMIT}" in model["command"][0]
+    assert "/srv/a" not in str(model)
+    gateway = found["gateway.yaml"]["engines"][0]
+    assert gateway["models"] == ["Qwen/Qwen3-8B", "sql", "law"]
+    assert gateway["adapters"] == {"sql": "Qwen/Qwen3-8B", "law": "Qwen/Qwen3-8B"}
+
+
+def test_an_adapter_of_the_hub_is_fetched_for_a_model_that_is_a_folder() -> None:
+    folder = dataclasses.replace(catalog.models()["Qwen/Qwen3-8B"], name="/srv/mine")
+    law = {"source": "acme/law", "revision": COMMIT, "rank": 8}
+    data = {"description": "d", "model": "/srv/mine", "hardware": {"gpu": "rtx4090"}, "adapters": {"law": law}}
+    services = _files(make("x", profile.parse(data, "x", {folder.name: folder})))["compose.yaml"]["services"]
+    assert f"exec python3 /fullbatch/fetch.py --adapter=acme/law@{COMMIT}" in services["model"]["command"][0]
+    assert services["model"]["networks"] == ["front"]
+    assert any("FULLBATCH_HF_HOME" in str(one) for one in services["engine"]["volumes"])
+    assert "/srv/mine" not in str(services["model"])
+
+
+def test_pictures_and_domains() -> None:
+    plain = _adapted("Qwen/Qwen3-VL-8B-Instruct", hardware={"gpu": "h100"})
+    assert plain["compose.yaml"]["services"]["engine"]["networks"] == ["engines"]
+    assert plain["gateway.yaml"]["engines"][0]["pictures"] == {"tokens": 16_384, "side": 32}
+    assert "media_domains" not in plain["gateway.yaml"]["engines"][0]
+    domains = ["images.example.org"]
+    open_ = _adapted("Qwen/Qwen3-VL-8B-Instruct", hardware={"gpu": "h100"}, pictures=2, media_domains=domains)
+    assert open_["compose.yaml"]["services"]["engine"]["networks"] == ["engines", "front"]
+    assert open_["compose.yaml"]["services"]["engine"]["environment"]["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+    assert open_["gateway.yaml"]["engines"][0]["media_domains"] == domains
+    assert open_["gateway.yaml"]["engines"][0]["pictures"] == {"most": 2, "tokens": 1024, "side": 32}
