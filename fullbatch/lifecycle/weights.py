@@ -97,14 +97,17 @@ def _named(found: Inventory, name: str) -> list[StoredRevision]:
 
 def _wishes(root: Path) -> tuple[list[tuple[str, str, str | None]], list[str]]:
     """Profile, model and revision (None: what `main` is) of each profile; a line for each that cannot be read."""
-    wishes, unread = [], []
+    wishes: list[tuple[str, str, str | None]] = []
+    unread = []
     for name in profile.names(root):
         try:
             engine = advice.plan(name, profile.load(root, name)).engines[0]
         except UsageError as error:
             unread.append(str(error).splitlines()[0])
             continue
-        if engine.needs_weights:
+        if engine.package:
+            wishes.append((name, engine.model, engine.package.version))
+        elif engine.needs_weights:
             wishes.append((name, engine.model, engine.revision))
         wishes += [(name, one.source, one.commit) for one in engine.loras if not one.folder]
     return wishes, unread

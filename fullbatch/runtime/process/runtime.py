@@ -16,6 +16,7 @@ from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.hub_folder import HubFolder
+from fullbatch.runtime.package_folder import PackageFolder
 from fullbatch.runtime.process import examine, state
 from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program, tail
 from fullbatch.runtime.process.state import ProcessRun
@@ -142,8 +143,8 @@ class ProcessRuntime(Runtime):
             return []
         return tail(state.run_dir(root, plan.name) / f"{plan.engines[0].service}.log", lines)
 
-    def weights(self, root: Path) -> list[WeightStore]:  # noqa: ARG002
-        return [HubFolder(requirements.hub_folder())]
+    def weights(self, root: Path) -> list[WeightStore]:
+        return [HubFolder(requirements.hub_folder()), PackageFolder(state.models(root))]
 
     def client_settings(self, root: Path) -> dict[str, str]:
         return state.client_settings(root)

