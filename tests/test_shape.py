@@ -67,6 +67,7 @@ NO_MIRROR = {
     "fullbatch/core/errors.py": "only names and exit codes; tests/fullbatch/cli/test_commands.py sees each of them",
     "fullbatch/cli/options.py": "tests/fullbatch/cli/test_commands.py, through the command line",
     "fullbatch/cli/follow.py": "tests/fullbatch/cli/test_commands.py and tests/fullbatch/top, through the command line",
+    "fullbatch/planning/hardware.py": "tests/fullbatch/planning/test_profile.py, through the profile",
     "fullbatch/runtime/package_folder.py": "tests/fullbatch/lifecycle/test_weights.py, which keeps packages in one",
     "fullbatch/runtime/hub_folder.py": "tests/fullbatch/lifecycle/test_weights.py, which keeps its weights in one",
     "fullbatch/packaged/__main__.py": "tests/fullbatch/packaged/test_main.py",

@@ -13,7 +13,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import config_json
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import adapter_sources, advice, profile, sources
+from fullbatch.planning import adapter_sources, advice, hardware, profile, sources
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.plan import Plan
 
@@ -84,7 +84,7 @@ def _card(options: dict[str, Any], now: Any) -> Any:
     own = {key: options.get(option) for key, option in _MEASURES.items() if options.get(option) is not None}
     if not own:
         if name and name not in catalog.gpus():
-            raise UsageError(f"--gpu: {profile.unknown_card(name, 'give --memory and --bandwidth for any other')}")
+            raise UsageError(f"--gpu: {hardware.unknown_card(name, 'give --memory and --bandwidth for any other')}")
         return name
     known = catalog.gpus().get(name or (now if isinstance(now, str) else ""))
     kept = {"bandwidth_gbs": known.bandwidth_gbs, "compute_capability": known.compute_capability} if known else {}

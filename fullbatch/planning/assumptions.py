@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fullbatch import catalog
 from fullbatch.planning import feasible, memory, sizing
-from fullbatch.planning.profile import Card, Profile
+from fullbatch.planning.hardware import Card
+from fullbatch.planning.profile import Profile
 
 _TIMES = {1: "once", 2: "twice", 3: "three times"}
 

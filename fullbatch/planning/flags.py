@@ -10,7 +10,8 @@ from pydantic import JsonValue
 from fullbatch import catalog
 from fullbatch.planning import adapters, engine_args, pictures
 from fullbatch.planning.engine_step import EngineStep, defaults_class
-from fullbatch.planning.profile import Card, Profile
+from fullbatch.planning.hardware import Card
+from fullbatch.planning.profile import Profile
 
 Value = JsonValue
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fullbatch import catalog
 from fullbatch.catalog import engine_flags
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import engine_args, profile
+from fullbatch.planning import engine_args, hardware, profile
 
 TAKEN = engine_flags.taken()
 MEANINGS = engine_flags.meanings()
@@ -32,7 +32,7 @@ def test_what_a_setting_stands_for_is_refused_and_the_setting_named(name: str) -
     assert said.startswith(f"{name}: use hardware.")
     # The setting exists.
     setting = said.split("use hardware.")[1].split(",")[0]
-    assert setting in profile.Hardware.model_fields
+    assert setting in hardware.Hardware.model_fields
 
 
 @pytest.mark.parametrize("name", [name for name, meaning in MEANINGS.items() if meaning.kind in ("ours", "refused")])
