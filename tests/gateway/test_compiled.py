@@ -17,7 +17,7 @@ INTERPRETED = {
     "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker",
     "engines.query", "engines.resolver", "engines.stall_detector", "engines.structured_canary",
     "engines.vllm_metrics", "http.open_files", "http.sockets", "keyfile", "keys.__main__", "keys.buckets",
-    "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "pages.address", "pages.assets", "pages.connect",
+    "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets", "pages.connect",
     "pages.endpoints", "pages.front", "pages.html", "pages.operator", "pages.person", "pages.status",
     "pages.store_desk", "pages.token_rate", "probe", "telemetry.exposition", "usage",
 }  # fmt: skip
