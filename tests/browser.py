@@ -33,7 +33,7 @@ _OPTIONS = (
 ).split()
 _ANSWER_S = 60.0
 # By name: the code that Windows gives it, and what it writes.
-_KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), "Space": (32, " ")}
+_KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " ")}
 
 
 class Page:

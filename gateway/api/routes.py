@@ -242,8 +242,10 @@ class Routes:
 
     def _page_routes(self) -> Iterable[Route]:
         for one in self.pages.endpoints():
+            methods = _POST if one.body else _GET
             yield Route(
-                one.path, one.handler, self._openai, one.summary, needs_key=one.needs_key, answers=one.answers
+                one.path, one.handler, self._openai, one.summary, methods, one.needs_key, body=one.body,
+                answers=one.answers,
             )  # fmt: skip
 
     def _engine(

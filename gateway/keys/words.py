@@ -10,6 +10,8 @@ import re
 import time
 from datetime import UTC, datetime
 
+from gateway.core.priority import PRIORITIES
+
 MAX_MODELS = 100
 MAX_MODEL_CHARS = 256
 MAX_SHOWN = 80
@@ -29,6 +31,12 @@ def yes(text: str) -> bool:
     if text not in ("yes", "no"):
         raise argparse.ArgumentTypeError(f"'{text}': write yes or no")
     return text == "yes"
+
+
+def priority(text: str) -> str:
+    if text not in PRIORITIES:
+        raise argparse.ArgumentTypeError(f"'{text}': write {', '.join(PRIORITIES)}")
+    return text
 
 
 def weight(text: str) -> float:

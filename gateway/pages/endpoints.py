@@ -12,7 +12,7 @@ import orjson
 from gateway.admission.controller import Admission
 from gateway.config.settings import Settings
 from gateway.core.call import Principal
-from gateway.core.errors import GatewayError, OperatorsOnly, Overloaded
+from gateway.core.errors import AdminsOnly, BadRequest, GatewayError, OperatorsOnly, Overloaded
 from gateway.core.supervisor import Supervisor
 from gateway.dialects import ollama_models
 from gateway.engines.registry import EngineRegistry
@@ -21,11 +21,12 @@ from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits
-from gateway.pages import address, assets, front, operator, person
+from gateway.keys.store import StoreError
+from gateway.pages import address, assets, front, key_changes, operator, person
 from gateway.pages.operator import Operator
 from gateway.pages.person import Person
 from gateway.pages.status import StatusBoard
-from gateway.pages.store_desk import StoreDesk
+from gateway.pages.store_desk import StoreDesk, StoreUnusable
 from gateway.telemetry.recent import Recent
 
 # Of the JSON that a key is needed for; a page asks every five seconds.
@@ -36,12 +37,13 @@ _VARY = b"vary: accept\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path of the pages. ``answers``: content types, for the OpenAPI document."""
+    """A path of the pages. ``body``, ``answers``: for the OpenAPI document; what has a body is a POST."""
 
     path: str
     handler: Callable[[Request, Reply], Awaitable[None]]
     summary: str
     needs_key: bool = False
+    body: str = ""
     answers: tuple[str, ...] = ("application/json",)
 
 
@@ -86,6 +88,7 @@ class Pages:
         yield Endpoint("/ui/v1/status", self.status, "What is served and how it is")
         yield Endpoint("/ui/v1/me", self.me, "A key's own limits, usage and last requests", needs_key=True)
         yield Endpoint("/ui/v1/admin", self.admin, "Engines, queue and keys, for operators", needs_key=True)
+        yield Endpoint("/ui/v1/keys", self.keys, "Change a key, for admins", needs_key=True, body="KeyChange")
 
     async def root(self, request: Request, reply: Reply) -> None:
         """The page for browsers; what Ollama's clients look for, for all others."""
@@ -115,9 +118,10 @@ class Pages:
         _send(reply, about)
 
     async def admin(self, request: Request, reply: Reply) -> None:
-        """Everything, for keys that `operators` names."""
+        """Everything, for keys that `operators` or `admins` names."""
         who = self._let_in(request, reply)
-        if not (who.operator or who.name in self._parts.settings().operators):
+        settings = self._parts.settings()
+        if not (who.operator or who.name in (*settings.operators, *settings.admins)):
             raise OperatorsOnly(f"key '{who.name}' is no operator; `operators` of gateway.yaml names those that are")
         stored: list[operator.Entry] = []
         told = "there are keys of the key file only: gateway.yaml names no store"
@@ -134,8 +138,23 @@ class Pages:
             "queue": self._operator.queue(),
             "keys": stored + operator.keys_of_file(self._parts.auth.active(), stored),
             "keys_text": told,
+            "may_change": self._desk is not None and who.name in settings.admins,
         }
         _send(reply, body)
+
+    async def keys(self, request: Request, reply: Reply) -> None:
+        """Make, change, rotate or revoke a key, for keys that `admins` names."""
+        who = self._let_in(request, reply)
+        if who.name not in self._parts.settings().admins:
+            raise AdminsOnly(f"key '{who.name}' may not change keys; `admins` of gateway.yaml names those that may")
+        if self._desk is None:
+            raise StoreUnusable("this gateway has no key store: gateway.yaml names none")
+        change = key_changes.read(request.body)
+        try:
+            done = await self._desk.ask(lambda store: change.apply(store, who.name))
+        except StoreError as error:
+            raise BadRequest(str(error), param="name") from None
+        _send(reply, {"version": operator.VERSION} | done)
 
     def _let_in(self, request: Request, reply: Reply) -> Principal:
         """Whose key it is, if it does not ask too often.

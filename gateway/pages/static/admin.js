@@ -1,6 +1,6 @@
-// The page `/admin`: engines, queue and keys, for operators.
+// The page `/admin`: engines, queue and keys, for operators; changes of keys, for admins.
 
-import { by, card, count, el, every, figure, key, keyForm, listed, read, Refused, say, table, time } from "/ui/common.js";
+import { ask, by, card, copyButton, count, el, every, figure, key, keyForm, listed, read, Refused, say, table, time } from "/ui/common.js";
 
 function overview(status) {
   const tile = (name, value, small) => el("div", {}, el("dt", {}, name), el("dd", {}, value, small ? el("small", {}, ` ${small}`) : null));
@@ -50,7 +50,7 @@ const span = (row) => (row.from === "store" ? null : row.from);
 
 function keys(body) {
   const told = body.keys_text ? [el("p", { class: "note" }, `Keys of the store are not to be seen: ${body.keys_text}.`)] : [];
-  const how = el("p", { class: "note" },
+  const how = body.may_change ? null : el("p", { class: "note" },
     "To change them: ", el("code", {}, "fullbatch keys create | change | rotate | revoke NAME"),
     " on the machine of the gateway; without fullbatch: ", el("code", {}, "python -m gateway.keys --store FILE"), ".");
   return card("Keys", table("All keys; tokens and requests are of today (UTC)", [
@@ -65,24 +65,94 @@ function keys(body) {
     ["Models", (row) => (row.from === "store" ? listed(row.models) : "all")],
     ["Expires", (row) => time(row.expires) || "never"],
     ["Last used", (row) => time(row.last_used)],
-  ], body.keys), ...told, how);
+  ], body.keys), ...told, ...(how ? [how] : []));
+}
+
+// What cannot be shown now may be in five seconds.
+function later(error) {
+  if (!(error instanceof Refused)) throw error;
+  say("key-said", error.message, true);
 }
 
 async function show() {
   const body = await read("/ui/v1/admin");
   if (!key.get()) return; // forgotten meanwhile
   const scrolled = [...document.querySelectorAll(".table")].map((box) => box.scrollLeft);
+  by("change-card").hidden = !body.may_change;
+  by("names").replaceChildren(...body.keys.filter((one) => one.from === "store").map((one) => el("option", { value: one.name })));
   by("content").replaceChildren(overview(body.status), engines(body.engines), queue(body.queue), keys(body));
   document.querySelectorAll(".table").forEach((box, index) => { box.scrollLeft = scrolled[index] || 0; });
 }
 
+const TERMS = ["requests_per_minute", "tokens_per_minute", "concurrent", "priority", "models", "expires"];
+
+function fields() {
+  const what = by("do").value;
+  const terms = what === "create" || what === "change";
+  by("terms").hidden = !terms;
+  by("terms-note").hidden = !terms;
+  by("rotation").hidden = what !== "rotate";
+  by("sure-row").hidden = what !== "revoke";
+  by("sure").required = what === "revoke";
+}
+
+const DONE = { create: "is made", change: "is changed", rotate: "has a new secret", revoke: "is revoked" };
+
+function showSecret(secret) {
+  if (!secret) return;
+  const hide = el("button", { type: "button" }, "Hide it");
+  hide.addEventListener("click", () => {
+    by("secret").replaceChildren();
+    by("name").focus();
+  });
+  by("secret").replaceChildren(
+    el("p", {}, "The key. It is shown only now:"),
+    el("div", { class: "copybox" }, el("pre", { tabindex: "0", "aria-label": "The key" }, el("code", {}, secret)), copyButton(secret, "Copy the key")),
+    el("p", {}, hide));
+}
+
+async function change() {
+  const what = by("do").value;
+  const name = by("name").value.trim();
+  const asked = { do: what, name };
+  if (!by("terms").hidden) {
+    const given = TERMS.map((term) => [term, by(term).value.trim()]).filter(([, value]) => value);
+    asked.terms = Object.fromEntries(given);
+  }
+  if (what === "rotate") asked.grace = by("grace").value.trim() || "0";
+  by("secret").replaceChildren();
+  say("change-said", "");
+  try {
+    const done = await (await ask("/ui/v1/keys", {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(asked),
+    })).json();
+    say("change-said", `Key ${name} ${DONE[what]}.`);
+    showSecret(done.secret);
+    by("sure").checked = false;
+    for (const term of TERMS) by(term).value = "";
+    await show().catch(later);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    say("change-said", error.message, true);
+  }
+}
+
+function gone() {
+  by("content").replaceChildren();
+  by("secret").replaceChildren();
+  by("change-card").hidden = true;
+}
+
+fields();
+by("do").addEventListener("change", fields);
+by("change-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  change();
+});
 by("key-card").hidden = false;
-keyForm(show, () => by("content").replaceChildren());
+keyForm(show, gone);
 every(5, () => {
   // Not while somebody is in there with the keyboard: it would be taken from under them.
   if (!key.get() || by("content").contains(document.activeElement)) return;
-  show().catch((error) => {
-    if (!(error instanceof Refused)) throw error;
-    say("key-said", error.message, true);
-  });
+  show().catch(later);
 });

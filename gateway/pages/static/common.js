@@ -154,3 +154,31 @@ export function every(seconds, work) {
     if (!document.hidden) work();
   }, seconds * 1000);
 }
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Without HTTPS browsers give no clipboard, but to what is selected.
+    const area = el("textarea", { "aria-hidden": "true", readonly: "" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+export function copyButton(text, label) {
+  const button = el("button", { type: "button", "aria-label": label }, "Copy");
+  button.addEventListener("click", async () => {
+    const done = await copied(text);
+    button.focus();
+    if (!done) return;
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  return button;
+}

@@ -1,6 +1,6 @@
 // The page at `/`: renews the figures, and gives each text a button that copies it.
 
-import { ask, by, el, every, figure } from "/ui/common.js";
+import { ask, by, copyButton, el, every, figure } from "/ui/common.js";
 
 function put(id, text) {
   const place = by(id);
@@ -34,28 +34,8 @@ async function renew() {
   by("models").replaceChildren(...status.models.map(model));
 }
 
-async function copy(text, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Without HTTPS browsers give no clipboard, but to what is selected.
-    const area = el("textarea", { "aria-hidden": "true", readonly: "" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    if (!done) return;
-  }
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
-}
-
 for (const box of document.querySelectorAll(".copybox")) {
-  const text = box.querySelector("code").textContent;
   const name = box.closest("details").querySelector("summary").textContent;
-  const button = el("button", { type: "button", "aria-label": `Copy: ${name}` }, "Copy");
-  button.addEventListener("click", () => copy(text, button));
-  box.append(button);
+  box.append(copyButton(box.querySelector("code").textContent, `Copy: ${name}`));
 }
 every(2, renew);

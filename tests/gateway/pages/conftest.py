@@ -17,11 +17,12 @@ EVIL = "<img src=x onerror=alert(1)>\"'&amp;{{text}}"
 
 @dataclass(frozen=True)
 class Served:
-    """``operator``, ``alice``: keys; alice has limits."""
+    """``operator``, ``admin``, ``alice``: keys; alice has limits."""
 
     gateway: Gateway
     engine: Engine
     operator: str
+    admin: str
     alice: str
     store: Path
 
@@ -38,7 +39,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("pages")
     store = folder / "store"
-    operator = keys(store, "create", "ops")["key"]
+    operator, admin = keys(store, "create", "ops")["key"], keys(store, "create", "boss")["key"]
     terms = ("--requests-per-minute", "60", "--tokens-per-minute", "100000", "--concurrent", "4")
     alice = keys(store, "create", "alice", *terms)["key"]
     engines = [Engine(folder), Engine(folder, model=EVIL)]
@@ -48,11 +49,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for model, engine in zip(("tiny", EVIL), engines, strict=True)
     ]
     gateway = Gateway(
-        folder, [], store=str(store), operators=["ops"], engines=listed,
+        folder, [], store=str(store), operators=["ops"], admins=["boss"], engines=listed,
         public_urls=["https://llm.example", "http://box.lan:8080"],
     )  # fmt: skip
     status = f"{gateway.url}/ui/v1/status"
     wait_until(lambda: httpx.get(status).json()["state"] == "up", START_S, "both models served")
-    yield Served(gateway, engines[0], operator, alice, store)
+    yield Served(gateway, engines[0], operator, admin, alice, store)
     for process in (gateway, *engines):
         process.stop()

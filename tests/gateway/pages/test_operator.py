@@ -20,6 +20,7 @@ def test_p194_an_operator_sees_engines_keys_and_queue(served: Served) -> None:
     assert keys["alice"]["requests_per_minute"] == 60 and keys["alice"]["from"] == "store"
     assert sum(one["from"] == "key file" for one in body["keys"]) == 2
     assert body["queue"] == []
+    assert body["may_change"] is False and served.get("/ui/v1/admin", served.admin).json()["may_change"] is True
     for hidden in (served.alice, served.operator, KEY, "digest"):
         assert hidden not in page.text
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Page, chromium
+from tests.gateway.harness import wait_until
 from tests.gateway.pages.conftest import EVIL, Served
 
 PAGES = ("/", "/me", "/admin")
@@ -57,11 +58,11 @@ def tab_to(tab: Page, what: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_p196_pages_fit_phone_and_desktop_in_light_and_dark(tab: Page, served: Served, path: str) -> None:
-    served.ask(served.operator)
+    served.ask(served.admin)
     for width in (320, 1440):
         for dark in (False, True):
             tab.shape(width, dark=dark)
-            opened(tab, served, path, served.operator)
+            opened(tab, served, path, served.admin)
             assert tab.overflow() <= 0, f"{width} px"
             assert tab.complaints == []
             assert all(url.startswith(served.gateway.url) for url in tab.requested)
@@ -71,7 +72,7 @@ def test_p196_pages_fit_phone_and_desktop_in_light_and_dark(tab: Page, served: S
 
 @pytest.mark.parametrize("path", PAGES)
 def test_p196_axe_finds_nothing(tab: Page, served: Served, path: str) -> None:
-    for dark, key in ((False, ""), (False, served.operator), (True, served.operator)):
+    for dark, key in ((False, ""), (False, served.admin), (True, served.admin)):
         tab.shape(320 if dark else 1440, dark=dark)
         opened(tab, served, path, key)
         tab.ask(AXE + ";1")
@@ -159,6 +160,34 @@ def test_p196_a_key_is_in_no_address_and_no_page_and_can_be_forgotten(tab: Page,
         tab.ask("document.getElementById('forget').click()")
         assert tab.ask("sessionStorage.length") == 0
         assert tab.ask("document.getElementById('content')?.textContent || ''") == ""
+
+
+def test_p197_an_admin_makes_and_revokes_a_key_by_keyboard_alone(tab: Page, served: Served) -> None:
+    opened(tab, served, "/admin", served.admin)
+    tab.until("!document.getElementById('change-card').hidden")
+    tab_to(tab, "name")
+    tab.write("dora")
+    tab_to(tab, "requests_per_minute")
+    tab.write("7")
+    tab.press("Enter")
+    secret = tab.until("document.querySelector('#secret code')?.textContent")
+    rows = "[...document.querySelectorAll('tr')].map(row => row.innerText).find(text => text.startsWith('dora'))"
+    assert "7" in tab.until(rows)
+    wait_until(lambda: served.get("/v1/models", secret).status_code == 200, 5, "the new key is let in")
+    tab.ask("document.querySelector('#secret div + p button').focus()")
+    tab.press("Enter")
+    assert secret not in tab.ask("document.documentElement.outerHTML")
+    assert focused(tab) == "name"
+    tab.ask("document.getElementById('do').value = 'revoke'")
+    tab.ask("document.getElementById('do').dispatchEvent(new Event('change'))")
+    tab.press("Enter")  # not without saying that it is meant
+    assert tab.ask("document.getElementById('change-form').checkValidity()") is False
+    tab_to(tab, "sure")
+    tab.press(" ")
+    tab.press("Enter")
+    tab.until("document.getElementById('change-said').textContent === 'Key dora is revoked.'")
+    wait_until(lambda: served.get("/v1/models", secret).status_code == 401, 5, "the key is out")
+    assert tab.complaints == []
 
 
 def test_p196_a_texts_button_copies_it(tab: Page, served: Served) -> None:
