@@ -1,6 +1,6 @@
 // The page `/admin`: engines, queue and keys, for operators; changes of keys, for admins.
 
-import { ask, by, card, copyButton, count, el, every, figure, key, keyForm, listed, read, Refused, say, table, time } from "/ui/common.js";
+import { ask, by, card, copyButton, count, el, every, figure, key, keyForm, listed, moment, read, Refused, say, table } from "/ui/common.js";
 
 function overview(status) {
   const tile = (name, value, small) => el("div", {}, el("dt", {}, name), el("dd", {}, value, small ? el("small", {}, ` ${small}`) : null));
@@ -58,13 +58,13 @@ function keys(body) {
     ["State", (row) => span(row) || row.state],
     ["Requests today", (row) => row.requests_today, true],
     ["Tokens today", (row) => row.tokens_today, true],
-    ["Requests a minute", (row) => limit(row.requests_per_minute), true],
-    ["Tokens a minute", (row) => limit(row.tokens_per_minute), true],
+    ["Requests/min", (row) => limit(row.requests_per_minute), true],
+    ["Tokens/min", (row) => limit(row.tokens_per_minute), true],
     ["At once", (row) => limit(row.concurrent), true],
     ["Priority", (row) => row.priority],
     ["Models", (row) => (row.from === "store" ? listed(row.models) : "all")],
-    ["Expires", (row) => time(row.expires) || "never"],
-    ["Last used", (row) => time(row.last_used)],
+    ["Expires", (row) => moment(row.expires) || "never"],
+    ["Last used", (row) => moment(row.last_used)],
   ], body.keys), ...told, ...(how ? [how] : []));
 }
 

@@ -146,6 +146,8 @@ export const card = (title, ...children) => el("section", { class: "card" }, el(
 // As the clock of the one who looks has it.
 export const time = (iso) => (iso ? new Date(iso).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" }) : null);
 
+export const moment = (iso) => (iso ? new Date(iso).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }) : null);
+
 export const listed = (names) => (names === null || names === undefined ? "all" : names.join(", "));
 
 // Again and again while the page is looked at.

@@ -17,8 +17,9 @@ AXE = (files("axe_core_python") / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
+def browser(served: Served) -> Iterator[Page]:
     with chromium() as tab:
+        tab.open(f"{served.gateway.url}/me")  # now it has all its processes; what a test leaves is looked for
         yield tab
 
 
@@ -26,7 +27,7 @@ def browser() -> Iterator[Page]:
 def tab(browser: Page, served: Served) -> Iterator[Page]:
     """At the gateway's own address, with no key."""
     browser.shape(1440)
-    browser.open(f"{served.gateway.url}/livez")
+    browser.open(f"{served.gateway.url}/me")
     browser.ask("sessionStorage.clear()")
     yield browser
     served.engine.turn(itl_ms=5, tokens=16)
