@@ -27,7 +27,8 @@ File = Annotated[Path, Field(strict=False)]
 
 
 def _page_address(url: str) -> str:
-    told = repr(url.rpartition("@")[2][:200])[1:-1]  # a password stands before the @
+    # A password stands before the @, or after a question mark.
+    told = repr(url.rpartition("@")[2].partition("?")[0].partition("#")[0][:200])[1:-1]
     try:
         parts = urlsplit(url)
         plain = f"{parts.scheme}://{parts.netloc}".lower()
