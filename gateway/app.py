@@ -34,6 +34,7 @@ from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.store import KeyStore
 from gateway.keys.store_sync import StoreSync
+from gateway.pages.endpoints import PageParts
 from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handler import GenerationHandler
@@ -41,6 +42,7 @@ from gateway.proxy.retry_budget import RetryBudget
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.recent import Recent
 
 BACKLOG = 2048
 # Requests leave no cycles behind, so Python need not look for them after every 700 objects that are in use.
@@ -86,6 +88,7 @@ class Gateway:
         self._store_sync = self._synced(inputs.store)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
+        self._ticker.each_tick(self._routes.pages.tick)
         self._bodies = BodyBudget(limits.max_body_bytes_in_flight)
         self._context = Context(self._routes, limits, request_ids(), self._ticker, loop, self._bodies)
         self._metrics_port = MetricsPort(self._context, self._registry)
@@ -114,6 +117,11 @@ class Gateway:
         routing = self._settings.routing
         budget = RetryBudget(routing.retry_share, routing.retry_floor_per_s)
         dispatch = Dispatch(self._registry, self._exchange, self._metrics, budget, self._loop)
+        recent = Recent()
+        pages = PageParts(
+            lambda: self._settings, self._registry, self._admission, limits, self._auth, recent,
+            self._settings.store, self._supervisor, self._loop,
+        )  # fmt: skip
         return RouteParts(
             auth=self._auth,
             handler=GenerationHandler(
@@ -124,6 +132,8 @@ class Gateway:
             ticker=self._ticker,
             loop=self._loop,
             rules=lambda: self._rules,
+            recent=recent,
+            pages=pages,
         )
 
     async def start(self) -> tuple[str, int]:

@@ -32,6 +32,8 @@ _OPTIONS = (
     "--disable-background-networking --disable-component-update --hide-scrollbars --remote-debugging-pipe"
 ).split()
 _ANSWER_S = 60.0
+# By name: the code that Windows gives it, and what it writes.
+_KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " ")}
 
 
 class Page:
@@ -66,6 +68,26 @@ class Page:
     def until(self, expression: str, seconds: float = 30.0) -> Any:
         """Asks again until the answer is true; AssertionError with the last one otherwise."""
         return wait_for(lambda: self.ask(expression), seconds, expression)
+
+    def press(self, key: str, times: int = 1) -> None:
+        """A key of the keyboard by its name, such as Tab or Enter."""
+        code, text = _KEYS[key]
+        for _ in range(times):
+            common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+            self._call("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
+            self._call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def write(self, text: str) -> None:
+        """Text into what has the focus."""
+        self._call("Input.insertText", text=text)
+
+    def scripts(self, on: bool) -> None:
+        """Whether pages that are opened from now on may run scripts."""
+        self._call("Emulation.setScriptExecutionDisabled", value=not on)
+
+    def allow(self, *permissions: str) -> None:
+        """What pages may do without asking, by the protocol's names."""
+        self._pipe.call("Browser.grantPermissions", permissions=list(permissions))
 
     def overflow(self) -> int:
         """CSS pixels by which the page is wider than the window."""

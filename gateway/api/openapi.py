@@ -61,6 +61,16 @@ SCHEMAS: dict[str, Json] = {
     "OllamaEmbed": _body(("input",), input={"anyOf": [_TEXT, {"type": "array", "maxItems": 2048, "items": _TEXT}]}),
     "OllamaEmbeddings": _body(("prompt",), prompt={"type": "string"}),
     "OllamaShow": _body(()),
+    "KeyChange": {
+        "type": "object",
+        "required": ["do", "name"],
+        "properties": {
+            "do": {"enum": ["create", "change", "rotate", "revoke"]},
+            "name": _TEXT,
+            "terms": {"type": "object", "additionalProperties": {"type": "string"}},
+            "grace": _TEXT,
+        },
+    },
     "OpenAIError": {
         "type": "object",
         "required": ["error"],

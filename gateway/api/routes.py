@@ -33,9 +33,11 @@ from gateway.http import cors
 from gateway.http.messages import TEXT, Request
 from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
+from gateway.pages.endpoints import PageParts, Pages
 from gateway.proxy.handler import GenerationHandler
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.recent import Recent
 
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
@@ -82,6 +84,8 @@ class RouteParts:
     ticker: Ticker
     loop: asyncio.AbstractEventLoop
     rules: CurrentRules
+    recent: Recent
+    pages: PageParts
 
 
 class Routes:
@@ -95,6 +99,7 @@ class Routes:
         self._openai = OpenAI(models, parts.rules)
         self._anthropic = Anthropic(models, parts.rules)
         self._ollama = Ollama(models, parts.rules)
+        self.pages = Pages(parts.pages, lambda: self.draining)
         supervisor = parts.ticker.supervisor
         endpoints = SystemEndpoints(
             parts.handler.registry, parts.exposition, self._document, lambda: self.draining, supervisor, parts.rules
@@ -104,6 +109,7 @@ class Routes:
             *self._anthropic_routes(),
             *self._ollama_routes(endpoints),
             *self._own_routes(endpoints),
+            *self._page_routes(),
         )
         self._table = {route.path.encode(): route for route in routes}
         self._model = Route("/v1/models/{model}", endpoints.model, self._openai, "One model")
@@ -219,7 +225,9 @@ class Routes:
         yield Route("/api/ps", endpoints.ps, ollama, "Models that are served now")
         yield Route("/api/show", endpoints.show, ollama, "One model", _POST, body="OllamaShow")
         yield Route("/api/version", endpoints.version, ollama, "Whose API this follows", needs_key=False)
-        yield Route("/", endpoints.root, ollama, "For Ollama's clients", needs_key=False, answers=("text/plain",))
+        answers = ("text/plain", "text/html")
+        text = "For Ollama's clients, and a page for browsers"
+        yield Route("/", self.pages.root, ollama, text, needs_key=False, answers=answers)
 
     def _own_routes(self, endpoints: SystemEndpoints) -> Iterable[Route]:
         openai = self._openai
@@ -231,6 +239,14 @@ class Routes:
             answers=("text/plain",),
         )  # fmt: skip
         yield Route("/openapi.json", endpoints.openapi, openai, "This document", needs_key=False)
+
+    def _page_routes(self) -> Iterable[Route]:
+        for one in self.pages.endpoints():
+            methods = _POST if one.body else _GET
+            yield Route(
+                one.path, one.handler, self._openai, one.summary, methods, one.needs_key, body=one.body,
+                answers=one.answers,
+            )  # fmt: skip
 
     def _engine(
         self, path: str, dialect: Dialect, summary: str, body: str, answers: tuple[str, ...] = ("application/json",)
@@ -272,6 +288,7 @@ class Routes:
         seconds = parts.loop.time() - record.received if record.received else 0.0
         self._metrics_of.finished(record, seconds)
         parts.access_log.add(record, status, seconds)
+        parts.recent.add(record, status, seconds)
 
 
 def stopping() -> Stopping:

@@ -69,10 +69,6 @@ class SystemEndpoints:
         names = ", ".join(f"'{name}'" for name in known)
         raise UnknownModel(f"no model '{asked[:200].decode('latin-1')}' here; there are {names}", param="model")
 
-    async def root(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
-        """What Ollama's clients look at to see that somebody is there."""
-        reply.send(200, b"text/plain; charset=utf-8", ollama_models.RUNNING)
-
     async def version(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         reply.send(200, JSON, orjson.dumps({"version": ollama_models.OLLAMA_VERSION}))
 

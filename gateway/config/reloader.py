@@ -16,7 +16,10 @@ from gateway.core.supervisor import Supervisor
 POLL_S = 0.25
 LAST_READ_S = 2.0
 # The sections that `use_settings` takes over; a change of anything else needs a restart, and the log says so.
-LIVE = frozenset({"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing", "operators"})
+LIVE = frozenset(
+    {"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing", "operators"}
+    | {"admins", "public_urls"}
+)
 _log = logging.getLogger("gateway")
 
 # What a file is like from outside; None: it is not there.

@@ -26,6 +26,24 @@ Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain
 File = Annotated[Path, Field(strict=False)]
 
 
+def _page_address(url: str) -> str:
+    # A password stands before the @, or after a question mark.
+    told = repr(url.rpartition("@")[2].partition("?")[0].partition("#")[0][:200])[1:-1]
+    try:
+        parts = urlsplit(url)
+        plain = f"{parts.scheme}://{parts.netloc}".lower()
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and url == plain and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or "@" in url:
+        raise ValueError(f"'{told}' is no server's address; write https://HOST or http://HOST:PORT, in lower case")
+    return url
+
+
+# By which clients reach the gateway.
+Url = Annotated[str, Field(max_length=256), AfterValidator(_plain), AfterValidator(_page_address)]
+
+
 class Frozen(BaseModel):
     """Nothing is coerced: `true` is no 1 and "231" no 231."""
 

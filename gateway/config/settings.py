@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from common.gateway_limits import GatewayLimits
-from gateway.config.setting_types import Cors, Count, File, Frozen, Name, PictureSettings, RequestLimits, Seconds
+from gateway.config.setting_types import Cors, Count, File, Frozen, Name, PictureSettings, RequestLimits, Seconds, Url
 
 _LONGEST_SOCKET_PATH = 107
 _DEFAULT = GatewayLimits()
@@ -241,12 +241,15 @@ class Settings(Frozen):
     """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
 
     ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
-    that are told everything by the first one.
+    that are told everything by the first one; ``admins``: that change keys at its pages. ``public_urls``: addresses by
+    which clients reach the gateway, as its pages show them; the first is the main one.
     """
 
     listen: Listen = Listen()
     metrics_listen: MetricsListen | None = None
     operators: tuple[Name, ...] = ()
+    admins: tuple[Name, ...] = ()
+    public_urls: tuple[Url, ...] = ()
     api_keys_file: File
     store: File | None = None
     deployment: Name

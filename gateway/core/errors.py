@@ -6,6 +6,8 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     Unauthorized        401  no key, or not one of ours
     Forbidden           403  this key may not use this model
         StructuredNotAllowed 403 this key's answers may have no form that an engine compiles
+    OperatorsOnly       403  this key may not see what all keys do
+        AdminsOnly      403  this key may not change keys
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
     NotServed           404  the engine that serves the model does not serve this API for it
@@ -78,6 +80,14 @@ class Forbidden(GatewayError):
 
 class StructuredNotAllowed(Forbidden):
     code = "structured_not_allowed"
+
+
+class OperatorsOnly(GatewayError):
+    status, kind, code = 403, "invalid_request_error", "operators_only"
+
+
+class AdminsOnly(OperatorsOnly):
+    code = "admins_only"
 
 
 class NotFound(GatewayError):

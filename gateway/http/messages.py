@@ -7,6 +7,7 @@ from gateway.core.record import RequestRecord
 REASONS = {
     200: b"OK",
     201: b"Created",
+    304: b"Not Modified",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",
@@ -61,14 +62,14 @@ class Request(RequestRecord):
 def response_head(
     status: int, content_type: bytes, request: Request, length: int | None, keep_alive: bool, extra: bytes = b""
 ) -> bytes:
-    """A response head. ``length`` None: chunked, or for an HTTP/1.0 client the body ends with the connection.
+    """A response head. ``length`` None: a 304, or chunked; for an HTTP/1.0 client the body ends with the connection.
 
     ``extra``: further header lines, each with its CRLF.
     """
     if length is not None:
         framing = b"content-length: %d\r\n" % length
     else:
-        framing = b"transfer-encoding: chunked\r\n" if request.version == "1.1" else b""
+        framing = b"transfer-encoding: chunked\r\n" if request.version == "1.1" and status != 304 else b""
     return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\nx-request-id: %b\r\n%b%b%b\r\n" % (
         status,
         REASONS.get(status, b"Status"),

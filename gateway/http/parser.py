@@ -19,7 +19,7 @@ FRAMING_ALLOWANCE = 64 * 1024
 
 _KEPT = frozenset(
     {b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id", b"origin"}
-    | {b"access-control-request-method", b"access-control-request-headers"}
+    | {b"access-control-request-method", b"access-control-request-headers", b"accept", b"if-none-match"}
 )
 _READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}
 _HOST_FORBIDDEN = frozenset(b"/?#@\\ \t,")
@@ -166,6 +166,7 @@ class RequestParser:
             self._request.headers[name] = value
         elif name == b"host":
             self._hosts += (value,)
+            self._request.headers[name] = value
         elif name == b"content-length":
             self._lengths += (value,)
         else:

@@ -88,6 +88,14 @@ class Reply:
         self._write(head if self.request.method == b"HEAD" else head + body)
         self._finish()
 
+    def not_modified(self, content_type: bytes, extra: bytes) -> None:
+        """304: what the client has is still so. ``extra``: header lines, its ETag among them."""
+        head = response_head(304, content_type, self.request, None, self.keep_alive, self.extra + extra)
+        self.started = True
+        self.status = 304
+        self._write(head)
+        self._finish()
+
     def refuse(self, error: GatewayError) -> None:
         """An error of the gateway's own."""
         self.keep_alive = self.keep_alive and not error.close

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,17 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.priority import PRIORITIES
+from gateway.keys import words
 from gateway.keys.store import KeyStore, StoredKey, StoreError, Terms
 
 BAD_USE = 2
 # A person at a terminal can wait longer than the gateway.
 BUSY_S = 5.0
 GRACE = "10m"
-MAX_MODELS = 100
-MAX_MODEL_CHARS = 256
-MAX_SHOWN = 80
-LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TERMS = tuple(field.name for field in dataclasses.fields(Terms))
 
 
@@ -179,8 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     rotate = commands.choices["rotate"]
     rotate.add_argument(
         "--grace",
-        type=_span,
-        default=_span(GRACE),
+        type=words.span,
+        default=words.span(GRACE),
         help=f"time that the old secret stays valid: 90s, 10m, 2h (default: {GRACE})",
     )
     return top
@@ -190,77 +185,18 @@ def _add_terms(command: argparse.ArgumentParser) -> None:
     def add(option: str, kind: Callable[[str], Any], metavar: str, text: str) -> None:
         command.add_argument(option, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS)
 
-    add("--expires", _expiry, "WHEN", "when the key ends: 30d, 12h, 2027-01-31 (the end of that day, UTC), or none")
-    add("--models", _models, "M,M,…", "the models that the key may use, or all")
-    add("--requests-per-minute", _limit, "N", "limit, or none")
-    add("--tokens-per-minute", _limit, "N", "limit on prompt and answer tokens, or none")
-    add("--concurrent", _limit, "N", "limit on concurrent requests, waiting ones included, or none")
-    add("--weight", _weight, "W", "share of service, relative to other keys (default: 1)")
+    add(
+        "--expires", words.expiry, "WHEN", "when the key ends: 30d, 12h, 2027-01-31 (the end of that day, UTC), or none"
+    )
+    add("--models", words.models, "M,M,…", "the models that the key may use, or all")
+    add("--requests-per-minute", words.limit, "N", "limit, or none")
+    add("--tokens-per-minute", words.limit, "N", "limit on prompt and answer tokens, or none")
+    add("--concurrent", words.limit, "N", "limit on concurrent requests, waiting ones included, or none")
+    add("--weight", words.weight, "W", "share of service, relative to other keys (default: 1)")
     command.add_argument("--priority", choices=tuple(PRIORITIES), default=argparse.SUPPRESS, help="(default: normal)")
-    add("--max-output-tokens", _limit, "N", "limit on all answers to one request together, or none")
-    add("--max-body-bytes", _limit, "N", "limit on one request's body, or none for the gateway's own limit")
-    add("--structured", _yes, "yes|no", "whether schemas, patterns and strict tools are allowed (default: yes)")
-
-
-def _limit(text: str) -> int | None:
-    if text == "none":
-        return None
-    if not text.isdecimal() or not 0 < int(text) < 2**53:
-        raise argparse.ArgumentTypeError(f"'{text}': write a whole number above 0, or none")
-    return int(text)
-
-
-def _yes(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"'{text}': write yes or no")
-    return text == "yes"
-
-
-def _weight(text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = 0.0
-    if not 0.01 <= weight <= 100:
-        raise argparse.ArgumentTypeError(f"'{text}': write a number from 0.01 to 100")
-    return weight
-
-
-def _models(text: str) -> tuple[str, ...] | None:
-    if text == "all":
-        return None
-    models = tuple(name.strip() for name in text.split(","))
-    if not all(models):
-        raise argparse.ArgumentTypeError(f"'{text[:MAX_SHOWN]}': write names separated by commas, or all")
-    if len(models) > MAX_MODELS or not all(name.isprintable() and len(name) <= MAX_MODEL_CHARS for name in models):
-        raise argparse.ArgumentTypeError(
-            f"write at most {MAX_MODELS} names of at most {MAX_MODEL_CHARS} characters, all of which can be printed"
-        )
-    return models
-
-
-def _span(text: str) -> float:
-    found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"'{text}': write a time such as 90s, 10m, 2h or 30d, or 0")
-    return 0.0 if text == "0" else float(int(found[1]) * _UNITS_S[found[2]])
-
-
-def _expiry(text: str) -> float | None:
-    if text == "none":
-        return None
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        try:
-            expires = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() + _UNITS_S["d"]
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}': no such day; write one such as 2027-01-31") from None
-    else:
-        expires = time.time() + _span(text)
-    if expires > LATEST:
-        raise argparse.ArgumentTypeError(f"'{text}': too far away; write a day before the year 9999, or none")
-    if expires <= time.time():
-        raise argparse.ArgumentTypeError(f"'{text}': not in the future; to end a key now, use revoke")
-    return expires
+    add("--max-output-tokens", words.limit, "N", "limit on all answers to one request together, or none")
+    add("--max-body-bytes", words.limit, "N", "limit on one request's body, or none for the gateway's own limit")
+    add("--structured", words.yes, "yes|no", "whether schemas, patterns and strict tools are allowed (default: yes)")
 
 
 if __name__ == "__main__":

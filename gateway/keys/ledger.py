@@ -113,13 +113,19 @@ def merge(into: Tally, more: Tally) -> None:
         have[:] = [a + b for a, b in zip(have, sums, strict=True)]
 
 
-def report(connection: sqlite3.Connection, by: Iterable[str], since: str, until: str) -> list[UsageLine]:
-    """Sums by key, model or day, or several of them; ``since`` and ``until`` are days, both included."""
+def report(
+    connection: sqlite3.Connection, by: Iterable[str], since: str, until: str, key: str | None = None
+) -> list[UsageLine]:
+    """Sums by key, model or day, or several of them; ``since`` and ``until`` are days, both included.
+
+    ``key``: of this one alone.
+    """
     columns = [GROUPS[name] for name in by]
     name = " || char(31) || ".join(columns) or "'all'"
     found = connection.execute(
         f"SELECT {name}, sum(requests), sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens),"
-        " sum(CASE WHEN exact THEN 0 ELSE requests END) FROM usage WHERE day BETWEEN ? AND ? GROUP BY 1 ORDER BY 1",
-        (since, until),
+        " sum(CASE WHEN exact THEN 0 ELSE requests END) FROM usage WHERE day BETWEEN ? AND ? AND key = coalesce(?, key)"
+        " GROUP BY 1 ORDER BY 1",
+        (since, until, key),
     )
     return [UsageLine(*row) for row in found]

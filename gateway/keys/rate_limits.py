@@ -64,6 +64,20 @@ class KeyLimits:
         used = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
         self._buckets.correct(_tokens(who), used - record.charged, who.tokens_per_minute, self._clock())
 
+    def left(self, who: Principal) -> list[dict[str, object]]:
+        """Each limit that a key has: what it is, how much of it is left now, in how many seconds all of it is again."""
+        found: list[dict[str, object]] = []
+        now = self._clock()
+        if (limit := who.requests_per_minute) is not None:
+            missing = self._buckets.missing(_requests(who), now)
+            found.append(_entry("requests_per_minute", limit, _left(limit, missing), missing))
+        if (limit := who.tokens_per_minute) is not None:
+            missing = self._buckets.missing(_tokens(who), now)
+            found.append(_entry("tokens_per_minute", limit, _left(limit, missing), missing))
+        if (limit := who.concurrent) is not None:
+            found.append(_entry("concurrent", limit, max(0, limit - self._buckets.running(who.name)), 0.0))
+        return found
+
     def _take(self, record: RequestRecord, now: float) -> None:
         """Of both buckets or of neither."""
         who, call = record.principal, record.call
@@ -98,6 +112,10 @@ class KeyLimits:
             missing = self._buckets.missing(_tokens(who), now)
             lines += _TOKENS_LEFT % (limit, _left(limit, missing), duration(missing))
         return lines
+
+
+def _entry(name: str, limit: int, left: int, whole_in_s: float) -> dict[str, object]:
+    return {"name": name, "limit": limit, "left": left, "whole_in_s": int(whole_in_s * 10 + 0.5) / 10}
 
 
 def _left(limit: int, missing: float) -> int:

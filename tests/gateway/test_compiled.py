@@ -17,7 +17,9 @@ INTERPRETED = {
     "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker",
     "engines.query", "engines.resolver", "engines.stall_detector", "engines.structured_canary",
     "engines.vllm_metrics", "http.open_files", "http.sockets", "keyfile", "keys.__main__", "keys.buckets",
-    "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "probe", "telemetry.exposition", "usage",
+    "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets",
+    "pages.connect", "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.operator",
+    "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "probe", "telemetry.exposition", "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

@@ -50,12 +50,14 @@ def own_gateway(start_gateway: Callable[..., Gateway], engine: Engine) -> Gatewa
 
 
 def test_p83_limits_and_log_change_without_restart(own_gateway: Gateway) -> None:
-    rewrite(own_gateway.config, limits={"max_body_bytes": 100}, log={"access": False})
+    lists = {"public_urls": ["https://llm.example"], "admins": ["boss"]}
+    rewrite(own_gateway.config, limits={"max_body_bytes": 100}, log={"access": False}, **lists)
     wait_until(lambda: reloads(own_gateway, "applied") == 1, SOON_S, "read again")
     with own_gateway.client() as client:
         refused = client.post(URL, json=chat(messages=[{"role": "user", "content": "x" * 200}]))
-    assert refused.status_code == 413
-    assert "changed: limits, log" in own_gateway.stderr()
+        page = client.get("/", headers={"accept": "text/html", "host": "unknown.example"}).text
+    assert refused.status_code == 413 and "https://llm.example/v1/chat/completions" in page
+    assert "changed: admins, limits, log, public_urls" in own_gateway.stderr()
     assert own_gateway.stdout() == ""
 
 

@@ -192,6 +192,28 @@ def test_p165_where_the_other_listener_may_be(tmp_path: Path, metrics: dict[str,
     assert len(error.value.lines) == 1 and said in error.value.lines[0]
 
 
+@pytest.mark.parametrize("url", ["https://llm.example", "http://192.168.1.5:8080", "http://[fd00::1]:8080"])
+def test_p192_an_address_of_clients(tmp_path: Path, url: str) -> None:
+    assert load(write_config(tmp_path, ["http://127.0.0.1:9"], public_urls=[url])).public_urls == (url,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "llm.example", "ftp://llm.example", "https://llm.example/", "https://llm.example/v1", "https://LLM.example",
+        "https://", "https://me:secret@llm.example", "http://box:0", "http://box:99999", "http://[x", "http://box?a=secret",
+        "http://box#secret",
+    ],
+)  # fmt: skip
+def test_p192_p164_any_other_is_refused_in_one_line_without_a_password(tmp_path: Path, url: str) -> None:
+    config = write_config(tmp_path, ["http://127.0.0.1:9"], public_urls=[url])
+    with pytest.raises(SettingsError) as error:
+        load(config)
+    (line,) = error.value.lines
+    assert "public_urls[0]: " in line and "write https://HOST or http://HOST:PORT" in line
+    assert "secret" not in line
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates() | st.binary(max_size=5),
     lambda inner: (

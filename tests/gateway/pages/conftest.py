@@ -1,0 +1,59 @@
+"""One gateway for all tests of the pages: with a store, an operator, a key of a person, and a model with a bad name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway.harness import START_S, Engine, Gateway, bearer, chat, keys, wait_until
+
+# What a name may be, and what it must not do to a page.
+EVIL = "<img src=x onerror=alert(1)>\"'&amp;{{text}}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """``operator``, ``admin``, ``alice``: keys; alice has limits."""
+
+    gateway: Gateway
+    engine: Engine
+    operator: str
+    admin: str
+    alice: str
+    store: Path
+
+    def get(self, path: str, key: str = "", **headers: str) -> httpx.Response:
+        return httpx.get(self.gateway.url + path, headers={**(bearer(key) if key else {}), **headers})
+
+    def ask(self, key: str) -> None:
+        """One whole answer."""
+        url = f"{self.gateway.url}/v1/chat/completions"
+        httpx.post(url, json=chat(max_tokens=5), headers=bearer(key)).raise_for_status()
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("pages")
+    store = folder / "store"
+    operator, admin = keys(store, "create", "ops")["key"], keys(store, "create", "boss")["key"]
+    terms = ("--requests-per-minute", "60", "--tokens-per-minute", "100000", "--concurrent", "4")
+    alice = keys(store, "create", "alice", *terms)["key"]
+    engines = [Engine(folder), Engine(folder, model=EVIL)]
+    numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
+    listed = [
+        {"name": f"engine{model[:4]}", "url": engine.url, "models": [model], **numbers}
+        for model, engine in zip(("tiny", EVIL), engines, strict=True)
+    ]
+    gateway = Gateway(
+        folder, [], store=str(store), operators=["ops"], admins=["boss"], engines=listed,
+        public_urls=["https://llm.example", "http://box.lan:8080"],
+    )  # fmt: skip
+    status = f"{gateway.url}/ui/v1/status"
+    wait_until(lambda: httpx.get(status).json()["state"] == "up", START_S, "both models served")
+    yield Served(gateway, engines[0], operator, admin, alice, store)
+    for process in (gateway, *engines):
+        process.stop()
