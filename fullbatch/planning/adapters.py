@@ -111,7 +111,11 @@ def chosen(loras: Sequence[Lora], args: Mapping[str, Any]) -> list[tuple[str, Js
         ("enable-lora", True, "the profile names adapters"),
         ("max-loras", count, "a place on the card for each adapter" if count >= len(loras) else "places they share"),
         ("max-lora-rank", rank, "every place is kept for the widest of them, whatever an adapter's own rank"),
-        (MODULES, [one.shown() for one in loras], "adapters: models of their own to clients"),
+        (
+            MODULES,
+            [one.shown() for one in loras],
+            f"models of their own to clients: {', '.join(one.name for one in loras)}",
+        ),
     ]
     if count < len(loras):
         found.append(("max-cpu-loras", len(loras), "all are kept in the host's memory, for when they are asked for"))

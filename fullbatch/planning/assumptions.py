@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fullbatch import catalog
-from fullbatch.planning import feasible, memory, sizing
+from fullbatch.planning import adapters, feasible, memory, sizing
 from fullbatch.planning.hardware import Card
 from fullbatch.planning.profile import Profile
 
@@ -34,12 +34,23 @@ def of(profile: Profile, model: catalog.Model, budget: sizing.Budget, length: in
     return (*found, *memory.unsized(profile, model), *model.notes)
 
 
+def _of_adapters(profile: Profile, model: catalog.Model) -> list[str]:
+    if not profile.adapters:
+        return []
+    places, rank = adapters.places(adapters.of(profile.adapters), profile.engine.args)
+    knobs = sizing.Knobs(tensor=profile.hardware.count, adapters=sizing.Adapters(places, rank))
+    taken = sizing.adapters_gib(model, knobs)
+    said = f"adapters: {places} places of rank {rank} take {taken:.2f} GiB of each card"
+    return [f"{said}; CUDA graphs are kept with and without"]
+
+
 def _of_cards(profile: Profile, model: catalog.Model, budget: sizing.Budget) -> list[str]:
     weights, cache = memory.precision(profile, model), feasible.cached_as(profile, model)
     plain = "32 bit" if feasible.wide(profile) else "16 bit"
     weights, cache = weights.replace("bf16", plain), cache.replace("auto", plain)
     beside = budget.overhead_gib / (profile.hardware.count * profile.hardware.nodes)
     found = [
+        *_of_adapters(profile, model),
         f"context, activations and CUDA graphs take about {beside:.1f} GiB a card (0.6 to 1.4 measured by us, "
         "two models on one card); nothing else uses it",
         f"weights: {weights}; KV cache: {cache}",

@@ -111,6 +111,10 @@ def refuse(most: int | None, domains: Sequence[str], args: Mapping[str, Any]) ->
 
 def unsized(sight: Sight | None, most: int | None) -> list[str]:
     """What is not counted, in sentences."""
+    if sight is None and most == 0:
+        return [
+            "pictures: off does nothing: nothing is known of this model that sees (engine.args.language-model-only)"
+        ]
     if sight is None or most == 0:
         return []
     found = ["what sees takes memory in a step with a picture that is not counted; pictures: off leaves it out"]

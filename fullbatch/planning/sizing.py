@@ -125,7 +125,7 @@ def _overhead_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float
     if knobs.adapters:  # captured with adapters and without (cudagraph_specialize_lora)
         graphs *= 2
     step = calibration.activation * (2 if knobs.wide else 1) + _larger_batch_gib(model, calibration, knobs)
-    return calibration.context + step + graphs + _adapters_gib(model, knobs)
+    return calibration.context + step + graphs + adapters_gib(model, knobs)
 
 
 def _larger_batch_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float:
@@ -140,7 +140,7 @@ def _larger_batch_gib(model: Model, calibration: Calibration, knobs: Knobs) -> f
     return (tokens * numbers * kvcache.BF16_BYTES * (2 if knobs.wide else 1) + logits) / GIB
 
 
-def _adapters_gib(model: Model, knobs: Knobs) -> float:
+def adapters_gib(model: Model, knobs: Knobs) -> float:
     """Places for LoRA adapters on a card, as vLLM keeps them (lora/layers): of a layer that is cut by its output A is
     whole on each card and B cut, of one cut by its input the other way round; embedding and head are cut by words."""
     if knobs.adapters is None:

@@ -59,6 +59,20 @@ def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "wanted by mine" in text and "no profile wants it" in text and text.startswith(str(cache))
 
 
+def test_an_adapter_that_a_profile_names_is_wanted(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for commit in (OLD, NEW):
+        cached_hub.add(cache, f"acme/law-{commit[0]}", commit, {"adapter_model.safetensors": b"l"}, branch=None)
+    adapters = f"adapters: {{law: {{source: acme/law-b, revision: {NEW}, rank: 8}}}}\n"
+    (tmp_path / "profiles" / "mine.yaml").write_text(PROFILE + adapters, encoding="utf-8")
+    found = _json(capsys, "list")
+    assert isinstance(found, list)
+    wanted = {one["model"]: one["wanted_by"] for one in found if one["model"].startswith("acme/")}
+    assert wanted == {"acme/law-a": [], "acme/law-b": ["mine"]}
+
+
 @pytest.mark.usefixtures("cache")
 def test_a_packaged_model_is_listed_and_goes_where_nobody_wants_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

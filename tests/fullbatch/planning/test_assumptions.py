@@ -9,6 +9,7 @@ import pytest
 from fullbatch.planning import profile
 from fullbatch.planning.plan import make
 
+SQL = {"source": "/srv/sql", "rank": 16}
 OWN = {"name": "mine", "memory_gib": 48, "bandwidth_gbs": 800}
 
 
@@ -19,6 +20,7 @@ OWN = {"name": "mine", "memory_gib": 48, "bandwidth_gbs": 800}
         ({"hardware": {"gpu": "h100", "count": 2}}, "GiB a card (0.6 to 1.4 measured by us"),
         ({}, "weights: 16 bit; KV cache: 16 bit"),
         ({"hardware": {"gpu": OWN}}, "mine: 46.56 of 48 GiB can be had; compute capability taken as 8.0"),
+        ({"adapters": {"a": SQL, "b": SQL}}, "adapters: 2 places of rank 16 take 0.18 GiB of each card"),
         ({"model": "google/gemma-2-2b-it"}, "13 of 26 layers with attention keep the last 4096 tokens"),
         ({"model": "Qwen/Qwen3.5-9B", "hardware": {"gpu": "h100"}}, "24 layers keep a state of"),
     ],

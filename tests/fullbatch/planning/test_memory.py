@@ -181,11 +181,11 @@ def test_adapters_take_places() -> None:
     assert eight.budget.overhead_gib > lora.budget.overhead_gib + 15 * places - 0.01
     # What vLLM 0.32.0 kept for the tiny model on the processor, two places of rank 16, without embedding and head.
     tiny = catalog.models()["tiny"]
-    kept = sizing._adapters_gib(tiny, sizing.Knobs(adapters=sizing.Adapters(2, 16))) * sizing.GIB
+    kept = sizing.adapters_gib(tiny, sizing.Knobs(adapters=sizing.Adapters(2, 16))) * sizing.GIB
     assert kept - 2 * 16 * 2 * (tiny.hidden + tiny.vocab) * 2 == 1_196_032
     # Cut over two cards each holds less than the whole and more than half.
     model = catalog.models()[LLAMA_8B]
-    one, two = (sizing._adapters_gib(model, sizing.Knobs(tensor=n, adapters=sizing.Adapters(1, 16))) for n in (1, 2))
+    one, two = (sizing.adapters_gib(model, sizing.Knobs(tensor=n, adapters=sizing.Adapters(1, 16))) for n in (1, 2))
     assert one / 2 < two < one
 
 

@@ -79,7 +79,10 @@ def test_more_than_the_context_holds() -> None:
 def test_a_model_that_sees_none() -> None:
     text = "Qwen/Qwen3-8B"
     assert f"pictures: nothing is known of {text} that sees; remove this, or take another" in _refused(text, pictures=2)
-    assert _flags(_plan(text, pictures=0)) == {} and _plan(text).engines[0].pictures is None
+    off = _plan(text, pictures=0)
+    assert _flags(off) == {} and off.engines[0].pictures is None
+    assert any("pictures: off does nothing" in line for line in off.assumptions)
+    assert not any("pictures" in line for line in _plan(text).assumptions)
 
 
 @pytest.mark.parametrize("value", [True, -1, 65, "many", 1.5])
