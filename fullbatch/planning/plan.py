@@ -86,7 +86,8 @@ class EnginePlan:
     def fetched(self) -> list[str]:
         """What of the hub has to be there before it starts, as words of `runtime/fetch.py`; empty: nothing."""
         words = [self.model, *(["--revision", self.revision] if self.revision else [])] if self.needs_weights else []
-        return [*words, *adapters.fetched(self.loras)]
+        also = ["--also", self.beside.draft_model] if self.beside.draft_model else []
+        return [*words, *also, *adapters.fetched(self.loras)]
 
     @property
     def folder(self) -> str | None:
