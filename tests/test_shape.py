@@ -39,6 +39,7 @@ RUN_BY_NAME = {
     "loadtest/engines/sampler.py": "a process of its own that loadtest/engines/sampling.py starts",
     "fullbatch/rendering/engine_parser.py": "fullbatch/rendering/check.py hands it to the engine's own Python",
     "fullbatch/runtime/fetch.py": "the one-shot `model` of rendered/, run by the engine's own Python",
+    "fullbatch/runtime/kv_prune.py": "python, the service `kv-prune` of rendered/ and beside engines as processes",
     "fullbatch/runtime/process/keeper.py": "python -m, what an engine's command begins with",
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
     "gateway/keys/__main__.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",

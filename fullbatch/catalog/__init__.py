@@ -34,6 +34,7 @@ class Model:
     `model_type`: of its config.json. `sees`: it takes images. `chat_template`: its text, "" where it has none, None
     where that is not known. `takes_adapters`: the engine serves LoRA adapters with it. `sight`: what a picture costs
     one that sees.
+    `head_gib`: of the head that drafts (MTP), at 16 bit, which is loaded where it is used only; 0: it has none.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Model:
     model_type: str = ""
     sees: bool = False
     chat_template: str | None = None
+    head_gib: float = 0.0
 
     @property
     def served_name(self) -> str:

@@ -16,6 +16,7 @@ from fullbatch.catalog import (
     chat_template,
     classes,
     config_numbers,
+    drafts,
     feeds,
     kept,
     measured,
@@ -102,6 +103,7 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
         takes_adapters=registry.takes_adapters(data), sight=seen,
         host_gib=counted.table * quantised.HALF / 2**30, source=str(file), notes=notes,
         model_type=str(data.get("model_type", "")), sees=bool(seen) or isinstance(whole.get("vision_config"), dict),
+        head_gib=drafts.head_gib(facts, layers),
     )  # fmt: skip
 
 

@@ -69,6 +69,20 @@ def count(facts: dict[str, Any], layers: tuple[Layer, ...], whole: dict[str, Any
     return Parameters(embedding, head, attention, states, dense, experts, tower, active, towers.table(facts))
 
 
+def of_head(facts: dict[str, Any], layers: tuple[Layer, ...]) -> int:
+    """Of a head that drafts (MTP): a layer as the model's last with attention, and what joins two hidden states to one.
+
+    Words in and out are the model's own.
+    """
+    hidden = number(facts, "hidden_size")
+    place = max((place for place, layer in enumerate(layers) if layer.attention), default=-1)
+    attention = layers[place].attention if layers else None
+    if attention is None:
+        return 0
+    feed = feeds.read(facts, place, layers[place].kind, set())
+    return _attention(facts, attention, hidden, layers[place].kind) + feed.dense + feed.experts + 2 * hidden * hidden
+
+
 def _attention(facts: dict[str, Any], layer: Attention, hidden: int, kind: str) -> int:
     if number(facts, "o_lora_rank") and number(facts, "q_lora_rank"):
         return _grouped_out(facts, layer, hidden)

@@ -20,7 +20,7 @@ from fullbatch.planning.plan import Plan
 NAME = "as asked"
 # Settings of a card of one's own, and the options that give them.
 _MEASURES = {"memory_gib": "memory", "bandwidth_gbs": "bandwidth", "compute_capability": "capability"}
-_SETTINGS = ("users", "context", "goal", "workload", "weights", "kv_cache")
+_SETTINGS = ("users", "context", "goal", "workload", "weights", "kv_cache", "speculative")
 
 
 @dataclass(frozen=True)

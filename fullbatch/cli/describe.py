@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -45,6 +46,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "left_to_engine": dict(plan.left_to_engine),
         "assumptions": list(plan.assumptions),
         "risks": risks(plan),
+        "speed": [dataclasses.asdict(one) for one in plan.speed],
     }
 
 
@@ -96,6 +98,10 @@ def answer_as_json(answer: Advice) -> dict[str, Any]:
             }
             for choice in answer.better
         ],
+        "faster": [
+            dataclasses.asdict(choice) | {"times": round(choice.times, 2), "read_gib": round(choice.read_gib, 2)}
+            for choice in answer.faster
+        ],
     }
 
 
@@ -107,6 +113,12 @@ def answer_as_text(answer: Advice) -> str:
     lines += [
         _row(f"{choice.concurrency_worst:8.1f} {choice.concurrency_typical:8.1f} {choice.kv_tokens:12,}", choice.title)
         for choice in answer.better
+    ]
+    if answer.faster:
+        lines += ["", "Would be faster for one person (by the bytes that a token reads, at most)"]
+    lines += [
+        _row(f"{choice.times:8.1f} times", "; ".join(filter(None, (choice.title, choice.measured, choice.quality))))
+        for choice in answer.faster
     ]
     return "\n".join(lines) + "\n"
 
@@ -126,6 +138,8 @@ _VERDICTS = {
     "stale": "Stale: rests on what is no longer so",
     "harmful": "Harmful when copied",
     "gone": "Refused by this vLLM",
+    "on": "On, for speed",
+    "off": "Off, for speed",
 }
 
 

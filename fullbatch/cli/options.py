@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fullbatch import catalog
 from fullbatch.cli import chat, quality, simulate
 from fullbatch.cli.values import measure, port, positive, seconds, users
+from fullbatch.planning.speed_settings import Method
 from fullbatch.runtime import registry
 
 EPILOG = """\
@@ -114,6 +115,7 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser], listing: str) -> No
     )
     made.add_argument("--weights", choices=("checkpoint", "fp8"), help="fp8: convert to FP8 while loading")
     made.add_argument("--kv-cache", choices=("auto", "fp8"), help="fp8: holds twice the tokens (default: auto, 16 bit)")
+    made.add_argument("--speculative", choices=get_args(Method), help="draft tokens ahead (default: off)")
     made.add_argument("--json", action="store_true", help=JSON)
     made.add_argument("--write", metavar="NAME", help="save the plan's settings as profiles/NAME.yaml")
     why = commands.add_parser("explain", help="say which flags of 2025 are default, kept, stale, harmful or gone today")

@@ -60,17 +60,18 @@ def _cgroup_files(base: Path, name: str, name_v1: str) -> list[Path]:
 
 
 def memory(plan: Plan | None, base: Path = Path("/")) -> CheckResult:
-    """Free memory and the control group's limit against what a CPU plan takes."""
+    """Free memory and the control group's limit against what a CPU plan takes, or KV cache beyond the card."""
     limit, free = memory_limit(base), host.available_memory_gib()
     said = f"{free:.1f} GiB free" + (f", this container may use {limit:.1f} GiB" if limit is not None else "")
-    if plan is None or plan.engines[0].device != "cpu":
+    need = requirements.memory_gib(plan) if plan else 0.0
+    if plan is None or not need:
         return ok("memory", said)
-    need = requirements.memory_gib(plan)
+    setting = requirements.memory_setting(plan)
     if limit is not None and limit < need:
-        fix = f"give it at least {math.ceil(need)} GiB (docker run --memory), or lower hardware.cpu.kv_cache_gib"
+        fix = f"give it at least {math.ceil(need)} GiB (docker run --memory), or lower {setting}"
         return fail("memory", f"{said}; {plan.name} needs {need:.1f} GiB", fix)
     if free < need:
-        fix = f"end what is not needed, or lower hardware.cpu.kv_cache_gib in profiles/{plan.name}.yaml"
+        fix = f"end what is not needed, or lower {setting} in profiles/{plan.name}.yaml"
         return fail("memory", f"{said}; {plan.name} needs {need:.1f} GiB", fix)
     return ok("memory", f"{said}; {plan.name} needs {need:.1f} GiB")
 

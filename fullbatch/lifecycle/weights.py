@@ -110,6 +110,8 @@ def _wishes(root: Path) -> tuple[list[tuple[str, str, str | None]], list[str]]:
         elif engine.needs_weights:
             wishes.append((name, engine.model, engine.revision))
         wishes += [(name, one.source, one.commit) for one in engine.loras if not one.folder]
+        if engine.beside.draft_model:
+            wishes.append((name, engine.beside.draft_model, None))
     return wishes, unread
 
 
@@ -126,4 +128,7 @@ def _used(running: Sequence[RunningDeployment]) -> dict[str, str]:
         after = words[words.index("serve") + 1 :] if "serve" in words else []
         if after:
             found[after[0]] = f"process {process.pid}"
-    return found | {one.facts.words["model"]: f"profile '{one.profile}'" for one in running if one.facts}
+    for one in running:
+        served = [one.facts.words.get(word) for word in ("model", "draft")] if one.facts else []
+        found |= {name: f"profile '{one.profile}'" for name in served if name}
+    return found

@@ -10,7 +10,8 @@ from typing import Any
 from fullbatch import catalog
 from fullbatch.catalog import Model
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import sizing
+from fullbatch.planning import faster, sizing
+from fullbatch.planning.faster import FasterChoice
 from fullbatch.planning.feasible import FP8_CAPABILITY, DoesNotFit
 from fullbatch.planning.plan import Plan, make
 from fullbatch.planning.profile import Profile, parse
@@ -40,11 +41,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Advice:
-    """`gives_first`: a sentence. `step_ms`: the least milliseconds of a decoding step with all users, None unknown."""
+    """`gives_first`: a sentence. `step_ms`: the least milliseconds of a decoding step with all users, None unknown.
+
+    `better`: what would hold more; `faster`: what would answer few people sooner.
+    """
 
     gives_first: str
     step_ms: float | None
     better: tuple[Choice, ...]
+    faster: tuple[FasterChoice, ...] = ()
 
 
 def plan(name: str, profile: Profile, own: Model | None = None) -> Plan:
@@ -63,7 +68,8 @@ def advise(made: Plan, profile: Profile, own: Model | None = None) -> Advice:
     now = made.capacity.concurrency_worst
     found = [choice for choice in _choices(made, profile, own) if choice.concurrency_worst > now]
     better = tuple(sorted(found, key=lambda one: one.concurrency_worst))
-    return Advice(_gives_first(made, made.step_ms), made.step_ms, better)
+    sooner = faster.choices(made, profile, _facts(profile, own), lambda changes: _attempt(profile, changes, own))
+    return Advice(_gives_first(made, made.step_ms), made.step_ms, better, sooner)
 
 
 def smallest_changes(profile: Profile, own: Model | None = None) -> list[str]:
@@ -207,8 +213,9 @@ def _gives_first(made: Plan, step: float | None) -> str:
         return f"the KV cache, once more than {worst} requests reach the full context; on average all fit"
     if step is None:
         return "speed, not memory: everybody fits"
-    rate = 1000 / step
+    rate, drafts = 1000 / step, made.engines[0].beside.draft
+    more = ", and more where drafts are right" if drafts else ""
     return (
         f"memory bandwidth: everybody fits, and a step that reads weights and cache takes {step:.0f} ms at the least: "
-        f"at most {rate:.0f} tokens a second for each of {made.users} people"
+        f"at most {rate:.0f} tokens a second for each of {made.users} people{more}"
     )

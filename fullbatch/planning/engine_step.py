@@ -114,6 +114,21 @@ def _tokens(profile: Profile, model: catalog.Model) -> int:
     return _TOKENS[profile.goal, profile.workload][large]
 
 
+def least_ms(
+    profile: Profile, model: catalog.Model, seats: int, budget: sizing.Budget, held: sizing.Capacity
+) -> float | None:
+    """The least milliseconds of a decoding step of one engine with its share of the users; None where not known."""
+    hardware = profile.hardware
+    # Which experts a step reads depends on the batch, and how fast the host's memory is read on the machine.
+    if not hardware.card or model.experts or profile.engine.args.get("cpu-offload-gb"):
+        return None
+    share = -(-profile.users // hardware.replicas)
+    at_once = min(share, seats, held.concurrency_typical)
+    cached = at_once * held.request_bytes / 2 / sizing.GIB
+    # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
+    return sizing.step_ms(hardware.card, hardware.count, budget.weights_gib + cached)
+
+
 def count(profile: Profile, flag: str, planned: int) -> int:
     """What the profile sets for `flag` itself, else what is planned; the gateway and the dashboards need a number."""
     value = profile.engine.args.get(flag, planned)

@@ -11,7 +11,8 @@ from fullbatch.planning.plan import Plan
 
 @dataclass(frozen=True)
 class FlagVerdict:
-    """One flag: its verdict here (default, kept, stale, harmful, gone), and why; `source` is where that is written."""
+    """One flag: its verdict here (default, kept, stale, harmful, gone; of a setting for speed on, off), and why;
+    `source` is where that is written."""
 
     flag: str
     verdict: str
@@ -20,7 +21,8 @@ class FlagVerdict:
 
 
 def lines(made: Plan) -> tuple[FlagVerdict, ...]:
-    """Every flag of the research note, then what else the profile gives the engine, then what is refused today."""
+    """Every flag of the research note, then what else the profile gives the engine, then what is refused today, and
+    what makes few people faster."""
     facts = catalog.flags()
     noted = [_noted(name, fact, made) for name, fact in facts["flags"].items()]
     ours = [
@@ -34,7 +36,8 @@ def lines(made: Plan) -> tuple[FlagVerdict, ...]:
         if name not in facts["flags"]
     ]
     gone = [FlagVerdict(name, "gone", fact["instead"], fact["source"]) for name, fact in facts["gone"].items()]
-    return (*noted, *ours, *left, *gone)
+    fast = [FlagVerdict(f"profile: {one.name}", "on" if one.on else "off", one.why, one.source) for one in made.speed]
+    return (*noted, *ours, *left, *gone, *fast)
 
 
 def _noted(name: str, fact: dict[str, Any], made: Plan) -> FlagVerdict:

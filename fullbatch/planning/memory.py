@@ -15,6 +15,7 @@ from fullbatch.core.secrets import shown
 from fullbatch.planning import adapters, engine_args, feasible, kvcache, pictures, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile
+from fullbatch.planning.speculative import Drafting
 
 # Places for adapters and their rank by default (vllm/config/lora.py).
 _LORA_PLACES, _LORA_RANK = 1, 16
@@ -35,10 +36,15 @@ def overridden(profile: Profile, model: Model) -> Model:
     return replace(model, native_context=longest, keeps=keeps)
 
 
-def sizes(profile: Profile, model: Model, step: EngineStep, length: int) -> tuple[sizing.Budget, sizing.Capacity]:
-    """Memory and capacity of one engine; CannotWork for a value of `engine.args` that is none."""
-    budget = _budget(profile, model, step)
-    cache = cache_of(profile, model, step.tokens)
+def sizes(
+    profile: Profile, model: Model, step: EngineStep, length: int, draft: Drafting | None = None
+) -> tuple[sizing.Budget, sizing.Capacity]:
+    """Memory and capacity of one engine; CannotWork for a value of `engine.args` that is none.
+
+    `draft`: what drafts for it, whose layers `model` has already.
+    """
+    budget = _budget(profile, model, step, draft)
+    cache = cache_of(profile, model, step.tokens, draft)
     blocks = _number(profile, "num-gpu-blocks-override")
     if blocks is not None:
         budget = _fixed(budget, blocks * kvcache.layout(model, cache).block_bytes / sizing.GIB)
@@ -54,13 +60,15 @@ def precision(profile: Profile, model: Model) -> str:
     return model.precision if profile.weights == "checkpoint" or method else profile.weights
 
 
-def cache_of(profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
-    """How the engine will keep its KV cache; `tokens` of a step."""
+def cache_of(profile: Profile, model: Model, tokens: int, draft: Drafting | None = None) -> kvcache.Cache:
+    """How the engine will keep its KV cache; `tokens` of a step; `draft`: what drafts for it."""
     pinned, hardware, args = catalog.engine(), profile.hardware, profile.engine.args
     device = "cuda" if hardware.gpu else "cpu"
     at_once = pinned.batches_at_once[device]
     if device == "cuda" and isinstance(args.get("async-scheduling"), bool):
         at_once = 2 if args["async-scheduling"] else 1
+    elif draft and draft.waits:
+        at_once = 1
     dtype = feasible.cached_as(profile, model)
     block = _number(profile, "block-size")
     return kvcache.Cache(
@@ -70,13 +78,13 @@ def cache_of(profile: Profile, model: Model, tokens: int) -> kvcache.Cache:
         block=block or pinned.block_size[f"{device}_mla" if model.kv_latent else device],
         # A pipeline keeps one step for each stage under way, and one more.
         in_flight=(at_once + hardware.nodes - 1) * tokens,
-        drafted=_drafted(profile),
+        drafted=draft.tokens if draft else _drafted(profile),
         prefixes=args.get("enable-prefix-caching") is not False,
     )
 
 
 def _drafted(profile: Profile) -> int:
-    """Tokens that are drafted ahead of each request."""
+    """Tokens that `engine.args` have drafted ahead of each request."""
     args = profile.engine.args
     said = engine_args.parts(args, "speculative-config").get("num_speculative_tokens", args.get("spec-tokens"))
     return engine_args.whole(said) or 0
@@ -109,7 +117,7 @@ def unsized(profile: Profile, model: Model) -> list[str]:
     return said
 
 
-def _budget(profile: Profile, model: Model, step: EngineStep) -> sizing.Budget:
+def _budget(profile: Profile, model: Model, step: EngineStep, draft: Drafting | None) -> sizing.Budget:
     hardware = profile.hardware
     knobs = sizing.Knobs(
         precision=precision(profile, model),
@@ -121,6 +129,8 @@ def _budget(profile: Profile, model: Model, step: EngineStep) -> sizing.Budget:
         graphs=profile.engine.args.get("enforce-eager") is not True,
         offload_gib=_gib(profile, "cpu-offload-gb"),
         adapters=_adapters(profile),
+        draft_gib=draft.gib if draft else 0.0,
+        drafted=draft.tokens if draft else 0,
     )
     if hardware.cpu:
         return sizing.cpu_budget(hardware.cpu.kv_cache_gib, model, knobs)

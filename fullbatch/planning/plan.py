@@ -17,8 +17,11 @@ from fullbatch.planning import (
     feasible,
     flags,
     gateway_limits,
+    kv_offload,
     memory,
     sizing,
+    speculative,
+    speed,
 )
 from fullbatch.planning.adapters import Lora
 from fullbatch.planning.engine_step import EngineStep
@@ -26,6 +29,8 @@ from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
 from fullbatch.planning.pictures import PicturePlan
 from fullbatch.planning.profile import Profile
+from fullbatch.planning.speculative import Drafting
+from fullbatch.planning.speed import Beside, SpeedSetting
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class EnginePlan:
     its structured output is stuck. `package`: what brings its model, where that comes from no hub. `checkpoint_gib`:
     its weights as they are fetched; `gated`: behind a licence. `capabilities`: what clients are told that it can do;
     `ignore_tools`: the tools of a request are left out. `media_domains`: hosts that it may fetch pictures from.
+    `beside`: what drafts for it, and where KV cache goes that the card has no room for.
     """
 
     service: str
@@ -64,6 +70,7 @@ class EnginePlan:
     checkpoint_gib: float = 0.0
     capabilities: tuple[str, ...] = ("completion",)
     ignore_tools: bool = False
+    beside: Beside = Beside()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +86,8 @@ class EnginePlan:
     def fetched(self) -> list[str]:
         """What of the hub has to be there before it starts, as words of `runtime/fetch.py`; empty: nothing."""
         words = [self.model, *(["--revision", self.revision] if self.revision else [])] if self.needs_weights else []
-        return [*words, *adapters.fetched(self.loras)]
+        also = ["--also", self.beside.draft_model] if self.beside.draft_model else []
+        return [*words, *also, *adapters.fetched(self.loras)]
 
     @property
     def folder(self) -> str | None:
@@ -103,17 +111,18 @@ class EnginePlan:
         """Its cards on all machines."""
         return self.gpus * self.nodes
 
-    def command(self, model_path: str, host: str, port: int, hub: str = "") -> list[str]:
-        """The words after `vllm serve`. The runtime says where the model lies, its `hub`, and where to listen."""
-        return [*self.worker_command(model_path, hub), "--host", host, "--port", str(port)]
+    def command(self, model_path: str, host: str, port: int, hub: str = "", kv: str = kv_offload.FOLDER) -> list[str]:
+        """The words after `vllm serve`. The runtime says where files lie (the model, its `hub`, KV cache), and where to
+        listen."""
+        return [*self.worker_command(model_path, hub, kv), "--host", host, "--port", str(port)]
 
-    def worker_command(self, model_path: str, hub: str = "") -> list[str]:
+    def worker_command(self, model_path: str, hub: str = "", kv: str = kv_offload.FOLDER) -> list[str]:
         """The same for the engine's part on another machine, which listens to nobody."""
         words = [model_path if self.local else self.model, "--served-model-name", self.served_name]
         for flag in self.flags:
             own = self.loras and flag.name == adapters.MODULES
             words += adapters.words(self.loras, hub) if own else flag.words()
-        return words
+        return kv_offload.placed(words, kv) if self.beside.kv_disk_gib else words
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,7 @@ class Plan:
     """Everything the templates need, and nothing they would have to decide.
 
     `engines`: copies of one engine. `step_ms`: least milliseconds of a decoding step with all users, None unknown.
+    `speed`: what makes few people faster, whether it is on, and why.
     """
 
     name: str
@@ -135,6 +145,7 @@ class Plan:
     assumptions: tuple[str, ...]
     step_ms: float | None = None
     aliases: tuple[str, ...] = ()
+    speed: tuple[SpeedSetting, ...] = ()
 
     @property
     def gpus(self) -> int:
@@ -168,17 +179,23 @@ def make(name: str, profile: Profile, own: catalog.Model | None = None) -> Plan:
     `own`: the facts of a model that the catalog does not know.
     """
     try:
-        return _make(name, profile, own)
+        facts = own or profile.facts
+        made, draft = speculative.settled(profile, facts, lambda wanted: _make(name, wanted, facts))
+        capacity = made.engines[0].capacity
+        return dataclasses.replace(made, speed=speed.settings(profile, facts, draft, capacity))
     except feasible.CannotWork as refusal:
         raise refusal.of(f"profiles/{name}.yaml") from None
 
 
-def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
-    model = memory.overridden(profile, own or profile.facts)
+def _make(name: str, profile: Profile, own: catalog.Model) -> Plan:
+    model = memory.overridden(profile, own)
     feasible.refuse_settings(profile, model)
-    step, engine = _engine(profile, model)
+    kv_offload.refuse(profile, model)
+    draft = speculative.drafting(profile, model)
+    model = speculative.with_draft(model, draft)
+    step, engine = _engine(profile, model, draft)
     copies = profile.hardware.replicas
-    least = _step_ms(profile, model, engine)
+    least = engine_step.least_ms(profile, model, engine.max_num_seqs, engine.budget, engine.capacity)
     pool = gateway_limits.EnginePool(
         copies,
         engine.max_num_seqs,
@@ -192,7 +209,7 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
     can = capabilities.choose(profile, model)
     engine = dataclasses.replace(
         engine,
-        flags=(*chosen, *flags.of_model(profile, model), *can.flags),
+        flags=(*chosen, *flags.of_model(profile, model), *can.flags, *speed.flags(profile, draft)),
         capabilities=can.named,
         ignore_tools=can.ignore_tools,
     )
@@ -206,21 +223,25 @@ def _make(name: str, profile: Profile, own: catalog.Model | None) -> Plan:
         admission=allowed,
         drain_seconds=DRAIN_SECONDS,
         left_to_engine=(*flags.left_to_engine(profile, step, engine.flags), *can.left),
-        assumptions=assumptions.of(profile, model, engine.budget, engine.max_model_len),
+        assumptions=(
+            *assumptions.of(profile, model, engine.budget, engine.max_model_len),
+            *speculative.assumed(profile, draft),
+            *kv_offload.assumed(profile, engine.budget, engine.capacity),
+        ),
         step_ms=least,
         aliases=tuple(profile.aliases),
     )
 
 
-def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EnginePlan]:
+def _engine(profile: Profile, model: catalog.Model, draft: Drafting | None) -> tuple[EngineStep, EnginePlan]:
     """One engine, its flags still to come, and the step it makes."""
     pinned, hardware = catalog.engine(), profile.hardware
     device = "cuda" if hardware.gpu else "cpu"
     length = engine_step.count(profile, "max-model-len", profile.context)
     step = engine_step.choose(profile, model)
-    budget, capacity = memory.sizes(profile, model, step, length)
+    budget, capacity = memory.sizes(profile, model, step, length, draft)
     step = engine_step.seated(profile, step, capacity)
-    budget, capacity = memory.sizes(profile, model, step, length)
+    budget, capacity = memory.sizes(profile, model, step, length, draft)
     feasible.refuse_length(profile, model, step.tokens, length)
     feasible.refuse_batch(step.sequences, step.tokens)
     feasible.refuse_size(profile, length, budget, capacity)
@@ -244,7 +265,8 @@ def _engine(profile: Profile, model: catalog.Model) -> tuple[EngineStep, EngineP
         pictures=feasible.pictures_of(profile, model),
         media_domains=tuple(profile.media_domains),
         gated=model.gated,
-        checkpoint_gib=model.weights_gib.get(model.precision, budget.weights_gib),
+        checkpoint_gib=model.weights_gib.get(model.precision, budget.weights_gib) + (draft.fetched_gib if draft else 0),
+        beside=Beside(draft, profile.kv_offload),
         restart_stuck=profile.engine.restart_stuck,
         package=model.package,
     )
@@ -264,16 +286,3 @@ def _copies(profile: Profile, engine: EnginePlan) -> tuple[EnginePlan, ...]:
         )
         for number in range(copies)
     )
-
-
-def _step_ms(profile: Profile, model: catalog.Model, engine: EnginePlan) -> float | None:
-    """The least milliseconds of a decoding step of one engine with its share of the users."""
-    hardware = profile.hardware
-    # Which experts a step reads depends on the batch, and how fast the host's memory is read on the machine.
-    if not hardware.card or model.experts or profile.engine.args.get("cpu-offload-gb"):
-        return None
-    share = -(-profile.users // hardware.replicas)
-    at_once = min(share, engine.max_num_seqs, engine.capacity.concurrency_typical)
-    held = at_once * engine.capacity.request_bytes / 2 / sizing.GIB
-    # The stages of a pipeline read one after the other: only the cards of one are at work for a token.
-    return sizing.step_ms(hardware.card, hardware.count, engine.budget.weights_gib + held)

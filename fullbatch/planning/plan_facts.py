@@ -60,7 +60,7 @@ def _words(plan: Plan, engine: EnginePlan) -> dict[str, str]:
         "kv_gib": f"{engine.budget.kv_gib:.0f}",
         "version": plan.engine_version,
         "image_cu129": f"{engine.image}-cu129",
-    }
+    } | ({"draft": engine.beside.draft_model} if engine.beside.draft_model else {})
 
 
 def _number(flag: Flag | None, otherwise: int) -> int:

@@ -25,7 +25,7 @@ from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
-from fullbatch.planning import adapter_sources, engine_args, sources, wishes
+from fullbatch.planning import adapter_sources, engine_args, sources, speed_settings, wishes
 from fullbatch.planning import adapters as adapter_settings
 from fullbatch.planning import pictures as picture_settings
 from fullbatch.planning.hardware import Hardware
@@ -83,6 +83,8 @@ class Profile(_Strict):
     kv_cache: Literal["auto", "fp8"] = Field(
         default="auto", description="auto: 16 bit; fp8: twice the tokens, a little less exact; needs a card from 8.9 on"
     )
+    speculative: speed_settings.SpeculativeSetting = speed_settings.Speculative()
+    kv_offload: speed_settings.KvOffloadSetting = None
     tools: wishes.Tools = "auto"
     thinking: wishes.Thinking = "auto"
     engine: EngineOverrides = Field(default_factory=EngineOverrides)

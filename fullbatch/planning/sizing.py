@@ -39,7 +39,8 @@ class Knobs:
 
     `batched_tokens` and `sequences` are those of a step; only what exceeds the reference batch costs more. `tensor`:
     cards that share each layer. `wide`: 32 bit where it would be 16. `graphs`: whether CUDA graphs are captured.
-    `offload_gib`: weights of each card that lie in the host's memory.
+    `offload_gib`: weights of each card that lie in the host's memory. `draft_gib`: weights of what drafts, cut over the
+    cards as the model is; `drafted`: tokens ahead, each with logits of its own.
     """
 
     precision: str | None = None
@@ -51,6 +52,8 @@ class Knobs:
     graphs: bool = True
     offload_gib: float = 0.0
     adapters: Adapters | None = None
+    draft_gib: float = 0.0
+    drafted: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def gpu_budget(machine: Machine, model: Model, knobs: Knobs | None = None) -> Bu
     usable = total * (default if knobs.utilization is None else knobs.utilization)
     overhead = _overhead_gib(model, machine.calibration, knobs) * machine.cards
     weights = max(0.0, weights_gib(model, knobs.precision, knobs.wide) - knobs.offload_gib * machine.cards)
+    weights += knobs.draft_gib
     return Budget(total, usable, weights, overhead, usable - weights - overhead)
 
 
@@ -134,7 +138,7 @@ def _larger_batch_gib(model: Model, calibration: Calibration, knobs: Knobs) -> f
     The feed-forward's width is dealt out over the cards that share a layer; the model's width is on each of them.
     """
     tokens = max(0.0, knobs.batched_tokens - calibration.tokens)
-    sequences = max(0.0, knobs.sequences - calibration.sequences)
+    sequences = max(0.0, knobs.sequences * (1 + knobs.drafted) - calibration.sequences)
     numbers = calibration.per_ffn * model.ffn / knobs.tensor + calibration.per_hidden * model.hidden
     logits = sequences * model.vocab * 4 * calibration.logits_rows
     return (tokens * numbers * kvcache.BF16_BYTES * (2 if knobs.wide else 1) + logits) / GIB

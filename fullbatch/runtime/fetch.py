@@ -1,5 +1,5 @@
-"""``python fetch.py [MODEL] [--revision R] [--adapter REPOSITORY@COMMIT …]``: a model's files from the hub, and of them
-only what the engine reads; likewise LoRA adapters.
+"""``python fetch.py [MODEL] [--revision R] [--also DRAFT] [--adapter REPOSITORY@COMMIT …]``: a model's files from the
+hub, and of them only what the engine reads; likewise of what drafts for it, and of LoRA adapters.
 
 The engine's own Python runs it, in the one-shot `model` of Compose and before the engine starts as a process. What is
 there already is not asked for again, so a start needs no network. Where the hub is, the token, proxies and certificates
@@ -65,11 +65,14 @@ def adapter_files(files: Iterable[str]) -> list[str]:
     return [name for name in files if name in ADAPTER_FILES]
 
 
-def is_whole(snapshot: Path) -> bool:
-    """Whether a snapshot can be served as it is: configuration, tokenizer, and each file that an index names."""
+def is_whole(snapshot: Path, speaks: bool = True) -> bool:
+    """Whether a snapshot can be served as it is: configuration, tokenizer, and each file that an index names.
+
+    `speaks`: False for what drafts for another model, with that one's tokenizer.
+    """
     if not any((snapshot / name).exists() for name in ("config.json", "params.json")):
         return False
-    if not any((snapshot / name).exists() for name in _TOKENIZERS):
+    if speaks and not any((snapshot / name).exists() for name in _TOKENIZERS):
         return False
     for index in [snapshot / name for name in _INDEXES.values() if (snapshot / name).exists()]:
         named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -77,6 +80,11 @@ def is_whole(snapshot: Path) -> bool:
             return True
     indexed = {which for which, name in _INDEXES.items() if (snapshot / name).exists()}
     return any(kind(path.name) not in (None, *indexed) for path in snapshot.iterdir())
+
+
+def is_draft(snapshot: Path) -> bool:
+    """Whether a snapshot is whole but for a tokenizer."""
+    return is_whole(snapshot, speaks=False)
 
 
 def is_adapter(snapshot: Path) -> bool:
@@ -162,6 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fetch.py", description="Fetch what an engine needs of a model, once.")
     parser.add_argument("model", nargs="?")
     parser.add_argument("--revision", help="commit or branch (default: main)")
+    parser.add_argument("--also", metavar="MODEL", help="what drafts for it, fetched too")
     parser.add_argument("--adapter", action="append", default=[], metavar="REPOSITORY@COMMIT")
     options = parser.parse_args()
     try:
@@ -172,6 +181,8 @@ def main() -> int:
     wanted: list[tuple[str, str | None, Whole, Pick]] = []
     if options.model:
         wanted.append((options.model, options.revision, is_whole, chosen))
+    if options.also:
+        wanted.append((options.also, None, is_draft, chosen))
     for one in options.adapter:
         name, _, commit = one.rpartition("@")
         wanted.append((name, commit, is_adapter, adapter_files))

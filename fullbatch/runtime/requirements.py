@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ SHARED_MEMORY_GIB = 0.25
 def shortages(plan: Plan) -> list[str]:
     """What this machine lacks to run the engines of `plan` as processes, one line each."""
     engine = plan.engines[0]
-    return [*missing_cards(plan), *_disk(engine), *_memory(plan), *_shared_memory(engine)]
+    return [*missing_cards(plan), *_disk(engine), *memory(plan), *_shared_memory(plan)]
 
 
 def missing_cards(plan: Plan) -> list[str]:
@@ -46,8 +47,22 @@ def missing_cards(plan: Plan) -> list[str]:
 
 
 def memory_gib(plan: Plan) -> float:
-    """GiB of main memory that the engines take on the processor, interpreter and PyTorch of each included."""
+    """GiB of main memory that the engines take: on the processor all, interpreter and PyTorch of each included; on
+    cards what `kv_offload` keeps there."""
+    if plan.engines[0].device != "cpu":
+        return float(sum(engine.beside.kv_memory_gib for engine in plan.engines))
     return plan.budget.total_gib + len(plan.engines) * catalog.calibration().cpu_process
+
+
+def memory_setting(plan: Plan) -> str:
+    """The setting of the profile that memory follows."""
+    return "hardware.cpu.kv_cache_gib" if plan.engines[0].device == "cpu" else "kv_offload.ram_gib"
+
+
+def shared_memory_gib(plan: Plan) -> float:
+    """GiB of /dev/shm that the engines take: one card is served without, but for what `kv_offload` keeps there."""
+    between = 0.0 if plan.engines[0].gpus == 1 else SHARED_MEMORY_GIB
+    return between + sum(engine.beside.kv_memory_gib for engine in plan.engines)
 
 
 def weights_folder(engine: EnginePlan) -> Path:
@@ -118,20 +133,29 @@ def _disk(engine: EnginePlan) -> list[str]:
     ]
 
 
-def _memory(plan: Plan) -> list[str]:
+def memory(plan: Plan) -> list[str]:
+    """A line where the machine has less memory than the engines take."""
     engine = plan.engines[0]
     need, available = memory_gib(plan), host.available_memory_gib()
-    if engine.device != "cpu" or available >= need:
+    if available >= need:
         return []
-    return [f"{engine.model} with its KV cache needs {need:.1f} GiB of memory, {available:.1f} GiB are free"]
+    what = f"{engine.model} with its KV cache" if engine.device == "cpu" else f"profiles/{plan.name}.yaml: kv_offload"
+    return [f"{what} needs {need:.1f} GiB of memory, {available:.1f} GiB are free; lower {memory_setting(plan)}"]
 
 
-def _shared_memory(engine: EnginePlan) -> list[str]:
-    # One card is served without it.
-    if engine.gpus == 1 or host.free_disk_gib(SHARED_MEMORY) >= SHARED_MEMORY_GIB:
+def _shared_memory(plan: Plan) -> list[str]:
+    need, free = shared_memory_gib(plan), host.free_disk_gib(SHARED_MEMORY)
+    if free >= need:
         return []
-    free = host.free_disk_gib(SHARED_MEMORY) * 1024
     return [
-        f"{SHARED_MEMORY} has {free:.0f} MiB free, the engine's processes need {SHARED_MEMORY_GIB * 1024:.0f}; "
-        "start this container with --shm-size=1g"
+        f"{SHARED_MEMORY} has {free * 1024:.0f} MiB free, the engine's processes need {need * 1024:.0f}; "
+        f"{more_shared_memory(need)}"
     ]
+
+
+def more_shared_memory(need: float) -> str:
+    """How this machine, or the container that this is, gets `need` GiB of it."""
+    size = f"{max(1, math.ceil(need))}g"
+    if need <= 1:
+        return f"start this container with --shm-size={size}"
+    return f"start this container with --shm-size={size}, or sudo mount -o remount,size={size} {SHARED_MEMORY}"

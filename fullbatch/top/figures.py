@@ -8,6 +8,7 @@ from fullbatch.top.reading import Reading, increase, mean, quantile, rate
 
 FULL_CACHE, FULL_BATCH = 0.9, 0.98  # as in prometheus/rules/serving.yaml, deployment:vllm_limit:state
 FAILED = ("engine_error", "engine_timeout", "no_engine", "cut", "internal")
+_ACCEPTED, _DRAFTS = "vllm:spec_decode_num_accepted_tokens_total", "vllm:spec_decode_num_drafts_total"
 _TTFT = ("gateway_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
 
 
@@ -24,7 +25,11 @@ class KeyFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """Tokens and requests are per second where the name says so; times are seconds; shares are 0 to 1."""
+    """Tokens and requests are per second where the name says so; times are seconds; shares are 0 to 1.
+
+    `drafts_right_share`: of the tokens that were drafted; `tokens_per_draft`: that a step with a draft brings. None
+    where nothing is drafted.
+    """
 
     gateway_answers: bool
     engine_answers: bool
@@ -37,6 +42,8 @@ class Figures:
     kv_tokens: float | None
     preemptions_per_s: float | None
     prefix_hit_share: float | None
+    drafts_right_share: float | None
+    tokens_per_draft: float | None
     ttft_p50_s: float | None
     ttft_p95_s: float | None
     tpot_s: float | None
@@ -63,6 +70,8 @@ def figures(old: Reading, new: Reading) -> Figures:
         kv_tokens=_of_all_up(new, "gateway_engine_kv_cache_tokens"),
         preemptions_per_s=rate(old, new, "vllm:num_preemptions_total"),
         prefix_hit_share=_share(old, new, "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
+        drafts_right_share=_share(old, new, _ACCEPTED, "vllm:spec_decode_num_draft_tokens_total"),
+        tokens_per_draft=_per_draft(old, new),
         ttft_p50_s=quantile(0.5, old, new, ttft),
         ttft_p95_s=quantile(0.95, old, new, ttft),
         tpot_s=mean(old, new, "vllm:inter_token_latency_seconds"),
@@ -86,6 +95,12 @@ def _of_all_up(new: Reading, planned: str) -> float | None:
 def _share(old: Reading, new: Reading, part: str, whole: str) -> float | None:
     all_of_it = increase(old, new, whole)
     return (increase(old, new, part) or 0.0) / all_of_it if all_of_it else None
+
+
+def _per_draft(old: Reading, new: Reading) -> float | None:
+    """The model's own token, and those that were right before it."""
+    right = _share(old, new, _ACCEPTED, _DRAFTS)
+    return None if right is None else 1 + right
 
 
 def _failed(old: Reading, new: Reading) -> float | None:

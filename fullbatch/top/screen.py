@@ -83,6 +83,11 @@ def _numbers(now: Figures, width: int) -> Table:
         ("Prefix cache", _percent(now.prefix_hit_share)),
         ("Preempted", f"{_decimal(now.preemptions_per_s)} /s"),
     ]
+    if now.drafts_right_share is not None:
+        cells += [
+            ("Drafts right", _percent(now.drafts_right_share)),
+            ("A draft brings", f"{_decimal(now.tokens_per_draft)} tok"),
+        ]
     columns = 2 if width >= NARROW else 1
     table = Table.grid(padding=(0, 3))
     for start in range(0, len(cells), columns):

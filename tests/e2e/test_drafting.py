@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,19 @@ import pytest
 
 from fullbatch.chat.server import ChatServer, Key
 from fullbatch.measure import quality
+from fullbatch.planning import profile
+from fullbatch.planning.plan import make
+from fullbatch.top.figures import figures
+from fullbatch.top.reading import read
 from tests.e2e.real.served import NAME, Real, ask, events_of, served
+from tests.fullbatch.checkout import REPOSITORY
 from tests.gateway.harness import KEY
 from tests.prometheus.exposition import DRAFTING
 
 pytestmark = [pytest.mark.engine]
 
 DRAFTS = 4
-CONFIG = {"method": "ngram", "num_speculative_tokens": DRAFTS, "prompt_lookup_min": 2, "prompt_lookup_max": 4}
+PROFILE = "cpu-smollm2-ngram"
 TEXT = "The lamp of the lighthouse is lit at dusk and put out at dawn. " * 6
 ASKED = ask(f"Say this again, word by word: {TEXT}", system="You repeat what you are told.", max_tokens=100)
 COUNTERS = ("spec_decode_num_drafts", "spec_decode_num_draft_tokens", "spec_decode_num_accepted_tokens")
@@ -28,13 +32,16 @@ KV_CACHE = "fp8" if "avx512f" in Path("/proc/cpuinfo").read_text() else "auto"
 
 @pytest.fixture(scope="module")
 def drafting(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    words = ("--speculative-config", json.dumps(CONFIG), "--kv-cache-dtype", KV_CACHE)
+    flags = make(PROFILE, profile.load(REPOSITORY, PROFILE)).engines[0].flags
+    (flag,) = [one for one in flags if one.name == "speculative-config"]
+    words = (*flag.words(), "--kv-cache-dtype", KV_CACHE)
     with served(tmp_path_factory.mktemp("drafting"), smollm2, *words) as running:
         yield running
 
 
 def test_drafts_are_counted_and_most_are_right_where_a_text_is_repeated(drafting: Real) -> None:
     before = [drafting.counted(name) for name in COUNTERS]
+    reading = read(0, "", drafting.engine.get("/metrics"))
     with drafting.openai() as sdk:
         answer = sdk.chat.completions.create(**ASKED)
         chunks = list(sdk.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True}))
@@ -44,6 +51,9 @@ def test_drafts_are_counted_and_most_are_right_where_a_text_is_repeated(drafting
     assert chunks[-1].usage.completion_tokens == written == drafting.tokens(answer.choices[0].message.content)
     assert 0 < accepted <= drafted <= drafts * DRAFTS
     assert accepted / drafted > 0.5
+    shown = figures(reading, read(1, "", drafting.engine.get("/metrics")))  # as `fullbatch top` has it
+    assert shown.drafts_right_share == pytest.approx(accepted / drafted)
+    assert shown.tokens_per_draft == pytest.approx(1 + accepted / drafts)
     events = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
     assert len(events) < written / 2, "a step brings several tokens, which come in one event"
 

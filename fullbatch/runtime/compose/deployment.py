@@ -81,6 +81,9 @@ class ComposeDeployment(Deployment):
                 f"profile '{running}' is running in Docker, and '{self.plan.name}' would replace it and its model; "
                 "if you want that, run `fullbatch down` first"
             )
+        short = requirements.memory(self.plan) if self.plan.gpus else []
+        if short and "DOCKER_HOST" not in os.environ:
+            raise HostError(*short)
 
     def start(self, say: Say) -> None:
         """`docker compose up`; HostError when it fails, its own words stand above."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from fullbatch.planning import plan_facts
+from fullbatch.planning import kv_offload, plan_facts
 from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import templates
 from fullbatch.runtime.templates import Addresses
@@ -62,6 +62,7 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
     template = name if name == "gateway.yaml" else f"compose/{name}"
     more = {
         "rank": rank,
+        "kv_folder": kv_offload.FOLDER,
         "fetched": _fetched(plan.engines[0]),
         "facts": plan_facts.of(plan).as_text(),
         "commands": {engine.service: _command(engine, here) for engine in plan.engines},

@@ -21,7 +21,7 @@ from fullbatch.planning.plan import EnginePlan, Plan
 from fullbatch.runtime import interrupts, requirements, templates, tinymodel
 from fullbatch.runtime.base import MeasuredDeployment, Ports, Say
 from fullbatch.runtime.port_check import LOOPBACK
-from fullbatch.runtime.process import niceness, sockets, state, weights
+from fullbatch.runtime.process import kv_disk, niceness, sockets, state, weights
 from fullbatch.runtime.process.state import ProcessRun, Started
 from fullbatch.runtime.process.stopping import KILL_AFTER_SECONDS, stop
 
@@ -88,6 +88,8 @@ class ProcessDeployment(MeasuredDeployment):
         programs = {engine.service: engine_program(self.root, engine) for engine in self.plan.engines}
         have = weights.ready(self.plan.engines[0], programs[self.plan.engines[0].service], self._models)
         self._prepare()
+        if keeper := kv_disk.keeper(self.root, self.plan):
+            self._start("kv-prune", keeper, dict(os.environ))
         for number, engine in enumerate(self.plan.engines):
             say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
             command = self.kept(engine, self.engine_command(programs[engine.service], number))
@@ -102,10 +104,11 @@ class ProcessDeployment(MeasuredDeployment):
         """`vllm serve` with the plan's words; only address and place of the model differ from the container's."""
         engine = self.plan.engines[number]
         model, hub = self._addresses().model_path(engine), self._addresses().hub
+        kv = str(state.kv_folder(self.root, self.plan.name))
         if self.ports.engine is not None:
-            return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number, hub)]
+            return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number, hub, kv)]
         path = sockets.path_of(self._state.engine_urls[engine.service])
-        return [program, "serve", *engine.worker_command(model, hub), "--uds", str(path)]
+        return [program, "serve", *engine.worker_command(model, hub, kv), "--uds", str(path)]
 
     def kept(self, engine: EnginePlan, command: list[str]) -> list[str]:
         """The command behind the one that starts it again when it is stuck, where the profile wants that."""
@@ -164,7 +167,7 @@ class ProcessDeployment(MeasuredDeployment):
             for port, option in self._wanted_ports()
             if (holder := host.port_holder(LOOPBACK, port))
         ]
-        problems += requirements.shortages(self.plan)
+        problems += [*requirements.shortages(self.plan), *kv_disk.shortages(self.root, self.plan)]
         try:
             engine_program(self.root, self.plan.engines[0])
         except HostError as error:

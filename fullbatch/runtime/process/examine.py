@@ -27,7 +27,7 @@ def examine(root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResul
     found = [installed(root, plan)]
     if engine.device == "cpu":
         found.append(compiler(root / ".fullbatch" / "engine" / "bin" / "python"))
-    found += [shared_memory(engine), open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
+    found += [shared_memory(plan), open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
     wanted = [PortWanted("gateway", ports.gateway, "choose another: --gateway-port PORT")]
     wanted += [
         PortWanted("engine", number, "choose another: --engine-port PORT")
@@ -88,14 +88,15 @@ def _disk(engine: EnginePlan, folder: Path) -> CheckResult:
     return ok("disk", said) if free >= need else fail("disk", said, fix)
 
 
-def shared_memory(engine: EnginePlan) -> CheckResult:
-    """/dev/shm, through which an engine's processes talk; for engines that run as processes."""
-    free = host.free_disk_gib(requirements.SHARED_MEMORY)
+def shared_memory(plan: Plan) -> CheckResult:
+    """/dev/shm, through which an engine's processes talk, and where KV cache beyond the card lies; for engines that run
+    as processes."""
+    free, need = host.free_disk_gib(requirements.SHARED_MEMORY), requirements.shared_memory_gib(plan)
     said = f"/dev/shm has {free:.2f} GiB free"
-    if engine.gpus == 1 or free >= requirements.SHARED_MEMORY_GIB:
+    if free >= need:
         return ok("shared memory", said)
-    finding = f"{said}, the engine's processes need {requirements.SHARED_MEMORY_GIB:g}"
-    return fail("shared memory", finding, "start this container with --shm-size=1g")
+    finding = f"{said}, the engine's processes need {need:g}"
+    return fail("shared memory", finding, requirements.more_shared_memory(need))
 
 
 def open_files(plan: Plan, soft: int) -> CheckResult:

@@ -84,6 +84,11 @@ def models(root: Path) -> Path:
     return root / ".fullbatch" / "models"
 
 
+def kv_folder(root: Path, profile: str) -> Path:
+    """Where the KV cache of one profile lies on disk: in effect what people have asked. It outlasts the engine."""
+    return root / ".fullbatch" / "kv-offload" / profile
+
+
 def run_dir(root: Path, profile: str) -> Path:
     """Where the process runtime keeps state, logs and files of one profile."""
     return root / ".fullbatch" / "run" / profile

@@ -9,7 +9,8 @@ import pytest
 
 from fullbatch.core import host
 from fullbatch.doctor import system
-from fullbatch.planning.plan import Plan
+from fullbatch.planning import profile
+from fullbatch.planning.plan import Plan, make
 
 PlanOf = Callable[[str], Plan]
 GIB = 2**30
@@ -83,6 +84,17 @@ def test_memory_that_others_hold(plan_of: PlanOf, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(host, "available_memory_gib", lambda: 1.5)
     found = system.memory(plan_of("cpu"), tmp_path)
     assert (found.severity, "lower hardware.cpu.kv_cache_gib in profiles/cpu.yaml" in found.fix) == ("fail", True)
+
+
+def test_memory_for_kv_cache_beyond_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 16.0)
+    data = {"description": "d", "model": "Qwen/Qwen3-8B", "hardware": {"gpu": "rtx4090"}}
+    found = [
+        system.memory(make("x", profile.parse(data | {"kv_offload": {"ram_gib": gib}}, "x")), tmp_path)
+        for gib in (16, 17)
+    ]
+    assert [one.severity for one in found] == ["ok", "fail"]
+    assert "or lower kv_offload.ram_gib in profiles/x.yaml" in found[1].fix
 
 
 def test_cores(plan_of: PlanOf, tmp_path: Path) -> None:

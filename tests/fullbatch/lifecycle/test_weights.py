@@ -104,6 +104,15 @@ def test_a_revision_that_a_profile_names_is_wanted(tmp_path: Path) -> None:
     assert wanted == {OLD: ("pinned",), NEW: ("mine",)}
 
 
+def test_what_drafts_for_a_model_is_wanted_by_the_profile(cache: Path, tmp_path: Path) -> None:
+    draft = "RedHatAI/Qwen3-8B-speculator.eagle3"
+    cached_hub.add(cache, draft, OLD, {"model.safetensors": b"d"})
+    text = "description: d\nmodel: Qwen/Qwen3-8B\nhardware: {gpu: rtx4090}\nspeculative: eagle3\n"
+    (tmp_path / "profiles" / "drafts.yaml").write_text(text, encoding="utf-8")
+    kept = weights.inventory(tmp_path).kept
+    assert [one.wanted_by for one in kept if one.revision.name == draft] == [("drafts",)]
+
+
 def test_pruning_takes_what_no_profile_wants_and_nothing_of_others(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from fullbatch import catalog
 from fullbatch.planning import engine_step, profile, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.feasible import CannotWork
+from fullbatch.planning.plan import make
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
 LLAMA_70B = "RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8"
@@ -127,3 +128,13 @@ def test_seats_that_are_asked_for_beyond_the_blocks_are_refused() -> None:
         CannotWork, match="max-num-seqs: 64: .* there are 52 blocks: more do not start; write at most 52"
     ):
         engine_step.seated(asked, step, _blocks(52))
+
+
+def test_the_least_time_of_a_step_is_unknown_where_the_card_alone_does_not_say() -> None:
+    data = {"description": "d", "hardware": {"gpu": "h100"}, "users": 1}
+    for changes, known in (
+        ({"model": "Qwen/Qwen3-8B"}, True),
+        ({"model": "Qwen/Qwen3-30B-A3B"}, False),  # which experts are read depends on the batch
+        ({"model": "Qwen/Qwen3-8B", "engine": {"args": {"cpu-offload-gb": 2}}}, False),
+    ):
+        assert (make("x", profile.parse(data | changes, "x")).step_ms is not None) is known

@@ -76,7 +76,8 @@ def test_each_flag_of_a_profile_is_there_with_a_reason_and_a_source(
     plan = plan_of(name)
     found = _lines(plan)
     given = {flag.name for flag in plan.engines[0].flags} | set(dict(plan.left_to_engine))
-    assert given | set(NOTE) | set(catalog.flags()["gone"]) == set(found)
+    settings = {f"profile: {one.name}" for one in plan.speed}
+    assert given | set(NOTE) | set(catalog.flags()["gone"]) | settings == set(found)
     assert all(len(line.text) > 10 and line.source for line in found.values())
     text = describe.explained(explain.lines(plan))
     flowing = " ".join(text.split())

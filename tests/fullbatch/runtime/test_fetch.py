@@ -68,6 +68,12 @@ def test_what_is_there_whole_is_not_asked_for(tmp_path: Path, missing: str | Non
     assert found == (folder / "snapshots" / "abc" if missing in (None, SHARDS[2]) else None)
 
 
+def test_what_drafts_for_another_model_needs_no_tokenizer(tmp_path: Path) -> None:
+    folder = _snapshot(tmp_path, {"config.json": "{}", "model.safetensors": ""})
+    assert fetch.present(tmp_path, "org/name", None) is None
+    assert fetch.present(tmp_path, "org/name", None, fetch.is_draft) == folder / "snapshots" / "abc"
+
+
 def test_a_download_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     folder = _snapshot(tmp_path, WHOLE)
     (folder / "blobs").mkdir()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fullbatch.core import host
-from fullbatch.planning.plan import Plan
+from fullbatch.planning import profile
+from fullbatch.planning.plan import Plan, make
 from fullbatch.runtime import requirements
 
 
@@ -116,3 +117,23 @@ def test_the_cache_is_where_the_library_has_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert requirements.hub_folder() == Path(folder).expanduser()
+
+
+def _offloads(**changes: object) -> Plan:
+    data = {"description": "d", "model": "Qwen/Qwen3-8B", "hardware": {"gpu": "rtx4090"}, "kv_offload": {"ram_gib": 32}}
+    return make("x", profile.parse(data | changes, "x"))
+
+
+def test_kv_cache_beyond_the_card_needs_memory_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "available_memory_gib", lambda: 40.0)
+    assert requirements.memory(_offloads()) == []
+    (line,) = requirements.memory(_offloads(hardware={"gpu": "rtx4090", "replicas": 2}))
+    assert line == ("profiles/x.yaml: kv_offload needs 64.0 GiB of memory, 40.0 GiB are free; lower kv_offload.ram_gib")
+
+
+def test_it_lies_in_shared_memory() -> None:
+    assert requirements.shared_memory_gib(_offloads()) == 32
+    assert requirements.shared_memory_gib(_offloads(hardware={"gpu": "rtx4090", "count": 2})) == 32.25
+    assert requirements.more_shared_memory(32.25) == (
+        "start this container with --shm-size=33g, or sudo mount -o remount,size=33g /dev/shm"
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from fullbatch.top.figures import figures
 from fullbatch.top.reading import Reading, read
-from tests.prometheus.exposition import ENGINE, GATEWAY
+from tests.prometheus.exposition import DRAFTING, ENGINE, GATEWAY
 from tests.prometheus.live import grown
 
 PLAN = """\
@@ -32,6 +32,16 @@ def test_the_recorded_overload_reads_as_what_it_was() -> None:
     assert found.output_tokens_per_s is not None and found.output_tokens_per_s > 0
     assert [key.name for key in found.keys] == ["batch", "alice", "bob", "slow", "other"]
     assert (found.keys[0].running, found.keys[0].waiting) == (2, 21)
+
+
+def test_drafts_that_were_right() -> None:
+    text = DRAFTING.read_text()
+    found = figures(read(0, "", grown(text, 0)), read(10, "", text))
+    assert found.drafts_right_share == pytest.approx(218 / 240)
+    assert found.tokens_per_draft == pytest.approx(1 + 218 / 64)
+    plain = ENGINE.read_text()
+    none = figures(read(0, "", plain), read(10, "", grown(plain, 1.1)))
+    assert (none.drafts_right_share, none.tokens_per_draft) == (None, None)
 
 
 def test_two_engines_count_twice_and_only_while_they_are_up() -> None:

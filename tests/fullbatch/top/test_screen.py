@@ -84,3 +84,9 @@ def test_a_bar_stays_in_its_frame(share: float | None, drawn: str) -> None:
 def test_a_sparkline_shows_the_newest_and_survives_silence() -> None:
     assert sparkline([8, 0, 4, 8], 3) == " ▄█"
     assert sparkline([0, 0], 9) == "  "
+
+
+def test_drafts_are_shown_where_there_are_any() -> None:
+    assert "Drafts right" not in drawn(BUSY, 100)
+    text = drawn(replace(BUSY, drafts_right_share=0.908, tokens_per_draft=4.41), 100)
+    assert "Drafts right" in text and "91%" in text and "4.4 tok" in text

@@ -69,9 +69,9 @@ def test_disk_for_weights(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_shared_memory(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "free_disk_gib", lambda path: 0.0625 if path == requirements.SHARED_MEMORY else 100.0)
-    found = examine.shared_memory(plan_of("cpu").engines[0])
+    found = examine.shared_memory(plan_of("cpu"))
     assert (found.severity, found.fix) == ("fail", "start this container with --shm-size=1g")
-    assert examine.shared_memory(plan_of("rtx4090-qwen2.5-7b").engines[0]).severity == "ok"
+    assert examine.shared_memory(plan_of("rtx4090-qwen2.5-7b")).severity == "ok"
 
 
 def test_open_files(plan_of: PlanOf) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fullbatch.core.errors import HostError
-from fullbatch.planning.plan import Plan
+from fullbatch.planning import profile
+from fullbatch.planning.plan import Plan, make
 from fullbatch.runtime import fetch
 from fullbatch.runtime.process import weights
 
@@ -37,6 +38,13 @@ def test_the_engines_own_python_fetches(
     engine = plan_of("cpu").engines[0]
     assert weights.ready(engine, _vllm(tmp_path, asked, code), tmp_path) is there
     assert asked.read_text(encoding="utf-8") == f"-P {fetch.__file__} {engine.model}\n"
+
+
+def test_what_drafts_is_fetched_too(tmp_path: Path, asked: Path) -> None:
+    data = {"description": "d", "model": "Qwen/Qwen3-8B", "hardware": {"gpu": "rtx4090"}, "speculative": "eagle3"}
+    engine = make("x", profile.parse(data, "x")).engines[0]
+    assert weights.ready(engine, _vllm(tmp_path, asked, fetch.THERE), tmp_path)
+    assert asked.read_text(encoding="utf-8").endswith(" Qwen/Qwen3-8B --also RedHatAI/Qwen3-8B-speculator.eagle3\n")
 
 
 def test_what_cannot_be_had_ends_the_start(tmp_path: Path, asked: Path, plan_of: Callable[[str], Plan]) -> None:
