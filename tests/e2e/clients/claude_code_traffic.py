@@ -20,7 +20,9 @@ tools += [
 ]
 tools[-1] |= kept
 asked = {"model": "MODEL", "system": system, "max_tokens": 100, "metadata": {"user_id": "me"}}
-asked |= {"betas": ["claude-code-20250219", "interleaved-thinking-2025-05-14"]}
+asked |= {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}
+asked |= {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
+asked |= {"betas": ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"]}
 
 
 def ask(messages, **more):
@@ -36,7 +38,8 @@ print("count:", counted.input_tokens)
 print("chat:", client.beta.messages.create(messages=messages, **asked).content[0].text)
 # A small model reads no file unless it must; Claude Code leaves the choice to the model.
 said = ask(messages, tools=tools, tool_choice={"type": "tool", "name": "Read"})
-messages.append({"role": "assistant", "content": said.content})
+thought = {"type": "thinking", "thinking": "I have to look into the file.", "signature": "of a turn before"}
+messages.append({"role": "assistant", "content": [thought, *said.content]})
 results = []
 for block in said.content:
     if block.type == "tool_use":
