@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,22 +23,25 @@ def _clients() -> None:
     install()
 
 
-def counted(real: Real) -> tuple[float, float]:
-    """Requests so far: those that the model answered, and those of any path that ended in any other way than well."""
-    count = real.gateway.metric
-    answered = sum(count("gateway_requests_total", endpoint=path, outcome="ok") for path in PATHS)
-    return answered, count("gateway_requests_total") - count("gateway_requests_total", outcome="ok")
+def counted(real: Real) -> Counter[str]:
+    """Requests for words so far, by how they ended."""
+    found: Counter[str] = Counter()
+    for labels, count in re.findall(r"^gateway_requests_total{(.*)} (\S+)$", real.gateway.metrics(), re.MULTILINE):
+        if any(f'endpoint="{path}"' in labels for path in PATHS):
+            found[labels.partition('outcome="')[2].rstrip('"')] += int(float(count))
+    return found
 
 
 @pytest.mark.parametrize("program", chosen(REAL), ids=lambda program: program.name)
 def test_it_chats_streams_and_calls_a_tool(real: Real, program: Program, tmp_path: Path) -> None:
-    answered, spoiled = counted(real)
+    before = counted(real)
     printed = run(program, tmp_path, real.gateway.url, KEY, NAME)
     words = said(printed)
     assert words.keys() >= {"chat", "stream", "tool", "answer"}, printed
     assert all(words["chat"]) and any(words["stream"]), printed
     assert all(re.fullmatch(TOOLS, call) for call in words["tool"]), printed
     assert not program.lists_models or NAME in words["models"][0]
-    now_answered, now_spoiled = counted(real)
-    assert now_answered - answered >= program.answers, printed
-    assert now_spoiled == spoiled, "nothing was refused on the way"
+    ended = counted(real) - before
+    # Some leave a stream at its finish_reason, and the last events may not have come yet.
+    assert ended["ok"] + ended["client_gone"] == ended.total() >= program.answers, (ended, printed)
+    assert ended["client_gone"] <= 1, (ended, printed)
