@@ -32,6 +32,8 @@ DECLARED_IN = {
 }
 # These hold `common` too: what it imports has to be in each of their groups.
 WITH_COMMON = ("fullbatch", "gateway", "loadtest")
+# Programs that run in an environment of their own: requirements/clients.in.
+OF_CLIENTS = ROOT / "tests" / "e2e" / "clients"
 # What runs in the engine's own environment or image, which has them.
 ELSEWHERE = {"huggingface_hub", "numpy", "torch", "transformers", "vllm"}
 
@@ -62,6 +64,8 @@ def imported(package: str) -> dict[str, str]:
     """The packages from elsewhere that it imports, each with a file that does."""
     found = {}
     for path in [*sorted((ROOT / package).rglob("*.py")), *python_scripts(ROOT / package)]:
+        if path.parent == OF_CLIENTS:
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):

@@ -13,6 +13,8 @@ NO_TOOLS: dict[str, Any] = {"tools": None, "tool_choice": None}
 # The Responses API takes no null there.
 NO_RESPONSE_TOOLS: dict[str, Any] = {"tools": [], "tool_choice": "auto"}
 _NOTHING: dict[str, Any] = {}
+# vLLM 0.32 takes no smaller one of Anthropic's API.
+_LEAST_BUDGET = 1024
 
 
 def tools(content: Mapping[str, Any], engine: EngineSettings | None, without: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +47,21 @@ def thinking(content: Mapping[str, Any], engine: EngineSettings | None) -> dict[
     if engine is None or not isinstance(asked, dict) or asked.get("type") != "enabled" or engine.can("thinking"):
         return _NOTHING
     return {"thinking": None}
+
+
+def budget(content: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """Anthropic's `thinking` for an answer that is made ``length`` tokens long: a budget has to be below it.
+
+    Of a shorter answer than any budget may be, nothing is said of thinking. A budget that is not below what the client
+    itself asked for is its own mistake.
+    """
+    asked, wished = content.get("thinking"), content.get("max_tokens")
+    tokens = asked.get("budget_tokens") if isinstance(asked, dict) else None
+    if not isinstance(asked, dict) or not isinstance(tokens, int) or not isinstance(wished, int):
+        return _NOTHING
+    if not length <= tokens < wished:
+        return _NOTHING
+    return {"thinking": asked | {"budget_tokens": length - 1} if length > _LEAST_BUDGET else None}
 
 
 def _chosen(choice: Any) -> Any:

@@ -43,7 +43,13 @@ class Anthropic(OpenAI):
         return self._call(request, content, read_stream(content), request.body)
 
     def _fitted(self, request: Request, content: dict[str, Any], engine: EngineSettings | None) -> dict[str, Any]:
-        return super()._fitted(request, content, engine) | abilities.thinking(content, engine)
+        found = super()._fitted(request, content, engine)
+        if engine is not None and self.rules().limits.clamp_max_tokens:
+            most = request.principal.max_output_tokens
+            found |= abilities.budget(
+                content, engine.max_model_len if most is None else min(most, engine.max_model_len)
+            )
+        return found | abilities.thinking(content, engine)
 
     def error(self, error: GatewayError) -> bytes:
         return _body(error.status, error.message)

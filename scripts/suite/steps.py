@@ -73,6 +73,7 @@ STEPS = (
     prepares("prometheus", "scripts/prometheus-tools"),
     prepares("engine", "scripts/install-engine"),
     prepares("peers", "scripts/bench-peers", "envoy", "vllm-router", after=("programs",)),
+    prepares("clients", "scripts/test-clients"),
     prepares("llama", "scripts/llama-server", "install", after=("prometheus",)),
     Step("check", ("scripts/check",), after=("programs",)),
     # Beside them the downloads go on.
@@ -80,14 +81,14 @@ STEPS = (
         pytest(
             "side-by-side", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder",
             "-m", "not engine and not docker",
-            after=("programs", "prometheus", "peers"),
+            after=("programs", "prometheus", "peers", "clients"),
         )
     ),
     pytest(
         "engine-tests", "-m", "engine", *(f"--ignore={file}" for row in ROWS.values() for file in row),
         after=("engine", "llama", "prometheus"),
     ),
-    *(pytest(name, "-m", "engine", *row, after=("engine", "prometheus")) for name, row in ROWS.items()),
+    *(pytest(name, "-m", "engine", *row, after=("engine", "prometheus", "clients")) for name, row in ROWS.items()),
     # They start the Docker Engine and build its images themselves.
     behind(pytest("docker-tests", "-m", "docker", after=("programs",))),
     behind(

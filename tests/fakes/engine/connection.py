@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 import orjson
 
-from tests.fakes.engine import other_shapes, shapes
+from tests.fakes.engine import calls, other_shapes, shapes
 from tests.fakes.engine.batch import Job
 from tests.fakes.engine.knobs import Knobs
 from tests.fakes.engine.writers import Stream, Whole, chunk
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
                 self._answer(200, shapes.embedding(knobs.model, inputs if isinstance(inputs, list) else [inputs]))
             elif self._path in ANSWERS:
                 ask = shapes.read_ask(body, self._path, knobs.tokens)
-                self._generate(replace(ask, answer=knobs.answer))
+                self._generate(calls.answered(ask, body, knobs))
             elif (answer := self._small_answer(body)) is not None:
                 self._answer(200, answer)
             else:

@@ -25,7 +25,8 @@ FAULTS = {
 ANSWERS = {
     "text": "words",
     "reasoning": "words, the first half of them as reasoning",
-    "tools": "one call of the function get_weather, in as many pieces as there are tokens",
+    "tools": "one call of the function `tool`, in as many pieces as there are tokens",
+    "loop": "as tools until a chat that offers that function has its result; words that end by themselves",
 }
 
 
@@ -55,6 +56,8 @@ class Knobs:
     slow_start_s: float = 3.0
     shutdown_timeout_s: float = 0.0
     answer: str = "text"
+    tool: str = "get_weather"
+    arguments: str = '{"city": "Tokyo"}'
     sse_keep_alive_s: float = 0.0
 
     def change(self, values: dict[str, Any]) -> None:

@@ -24,6 +24,10 @@ class Ask:
     prompt_tokens: int
     max_new: int
     answer: str = "text"
+    # What is called, where a function is called, and whether an answer in words ends by itself.
+    tool: str = "get_weather"
+    arguments: str = '{"city": "Tokyo"}'
+    ends: bool = False
 
 
 class Shape(Protocol):
@@ -57,7 +61,7 @@ class Answer:
         self._token = self._event(self._choice({"content": word}, word))
         # In a stream the last event has it, in which vLLM tells the usage where it is asked to.
         self._mark = {} if ask.include_usage else {"system_fingerprint": FINGERPRINT}
-        last = {"finish_reason": "length", "stop_reason": None}
+        last = {"finish_reason": self._reason(), "stop_reason": None}
         self._last = self._event(self._choice({"content": word}, word) | last, self._mark)
 
     def opening(self) -> bytes:
@@ -72,7 +76,7 @@ class Answer:
         if self._ask.answer == "reasoning" and number * 2 <= self._ask.max_new:
             delta = {"reasoning": self._word}
         elif self._ask.answer == "tools":
-            delta = {"tool_calls": [tool_delta(number, last)]}
+            delta = {"tool_calls": [tool_delta(self._ask, number, last)]}
         choice = self._choice(delta, self._word)
         if not last:
             return self._event(choice)
@@ -104,15 +108,18 @@ class Answer:
         return orjson.dumps(body | {"usage": self._usage(generated)})
 
     def _reason(self) -> str:
-        return "tool_calls" if self._ask.answer == "tools" else "length"
+        if self._ask.answer == "tools":
+            return "tool_calls"
+        return "stop" if self._ask.ends else "length"
 
     def _extra(self, generated: int) -> dict[str, Any]:
         if self._ask.answer == "reasoning":
             thought = generated // 2
             return {"content": self._word * (generated - thought), "reasoning": self._word * thought}
         if self._ask.answer == "tools":
-            call = {"name": "get_weather", "arguments": '{"city": "Tokyo"}'}
-            return {"content": None, "tool_calls": [{"id": "chatcmpl-tool-1", "type": "function", "function": call}]}
+            call = {"name": self._ask.tool, "arguments": self._ask.arguments}
+            named = {"id": f"chatcmpl-tool-{next(_numbers)}", "type": "function", "function": call}
+            return {"content": None, "tool_calls": [named]}
         return {"reasoning": None}
 
     def _choice(self, delta: dict[str, Any], text: str) -> dict[str, Any]:
@@ -145,12 +152,13 @@ def embedding(model: str, inputs: list[str]) -> bytes:
     return orjson.dumps(head | {"data": data, "usage": usage})
 
 
-def tool_delta(number: int, last: bool) -> dict[str, Any]:
-    """vLLM sends name and id first, then the arguments as they come."""
+def tool_delta(ask: Ask, number: int, last: bool) -> dict[str, Any]:
+    """vLLM sends name and id first, then the arguments as they come. JSON may have blanks after its first bracket."""
+    first, rest = ask.arguments[:1], ask.arguments[1:]
     if number == 1:
-        named = {"name": "get_weather", "arguments": '{"city": "Tokyo"}' if last else '{"city": '}
-        return {"id": "chatcmpl-tool-1", "type": "function", "index": 0, "function": named}
-    return {"index": 0, "function": {"arguments": '"Tokyo"}' if last else " "}}
+        named = {"name": ask.tool, "arguments": ask.arguments if last else first}
+        return {"id": f"chatcmpl-tool-{next(_numbers)}", "type": "function", "index": 0, "function": named}
+    return {"index": 0, "function": {"arguments": rest if last else " "}}
 
 
 def score(model: str, texts: list[str]) -> bytes:

@@ -85,3 +85,19 @@ def test_p182_a_budget_for_thinking_is_left_out_where_nothing_thinks() -> None:
         assert abilities.thinking(budget, of) == {}
     for other in ({"type": "disabled"}, {"type": "adaptive"}, "nonsense", None):
         assert abilities.thinking({"thinking": other}, PLAIN) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"max_tokens": 9000},
+        {"max_tokens": 9000, "thinking": "much"},
+        {"max_tokens": 9000, "thinking": {"type": "adaptive"}},
+        {"max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": "8000"}},
+        {"max_tokens": "9000", "thinking": {"type": "enabled", "budget_tokens": 8000}},
+        {"max_tokens": 8000, "thinking": {"type": "enabled", "budget_tokens": 8000}},
+        {"max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 3999}},
+    ],
+)
+def test_a_budget_is_lowered_only_where_the_answer_was(content: dict[str, Any]) -> None:
+    assert abilities.budget(content, 4000) == {}

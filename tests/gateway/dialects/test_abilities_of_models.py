@@ -7,7 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.config.rules import Rules
+from gateway.config.setting_types import RequestLimits
 from gateway.config.settings import EngineSettings
+from gateway.core.call import Principal
 from gateway.core.errors import BadRequest
 from gateway.dialects.anthropic import Anthropic, CountTokens
 from gateway.dialects.base import Dialect
@@ -91,6 +94,28 @@ def test_p182_anthropics_budget_is_left_out_where_nothing_thinks() -> None:
     budget = {"type": "enabled", "budget_tokens": 2048}
     assert sent("messages", engine(capabilities=("completion", "tools")), thinking=budget)["thinking"] is None
     assert sent("messages", ABLE, thinking=budget)["thinking"] == budget
+
+
+@pytest.mark.parametrize(
+    ("most", "length", "left"),
+    [(None, 8192, {"type": "enabled", "budget_tokens": 8191}), (2000, 2000, {"type": "enabled", "budget_tokens": 1999}),
+     (1024, 1024, None)],
+)  # fmt: skip
+def test_p126_a_budget_goes_down_with_the_answer(most: int | None, length: int, left: Any) -> None:
+    """Claude Code's own numbers. vLLM refuses a budget that is not below the answer's length, and one below 1,024."""
+    request = Request("id", 0.0)
+    request.target = b"/v1/messages"
+    request.principal = Principal("ada", max_output_tokens=most)
+    thinking = {"type": "enabled", "budget_tokens": 31_999}
+    body = {"model": "m", "max_tokens": 32_000, "messages": MESSAGES, "thinking": thinking}
+    request.body = orjson.dumps(body)
+    clamping = Rules(RequestLimits(clamp_max_tokens=True))
+    found = orjson.loads(Anthropic(lambda: {"m": ABLE}, lambda: clamping).read(request).body)
+    assert (found["max_tokens"], found["thinking"]) == (length, left)
+    # What fits is left as it came, and so is what the client itself has wrong.
+    for right in ({"max_tokens": 3000, "thinking": thinking | {"budget_tokens": 1500}}, {"max_tokens": 1000}):
+        request.body, request.principal = orjson.dumps(body | right), Principal("ada")
+        assert Anthropic(lambda: {"m": ABLE}, lambda: clamping).read(request).body == request.body
 
 
 @pytest.mark.parametrize("wish", [True, "high"])

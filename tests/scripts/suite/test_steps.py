@@ -53,3 +53,5 @@ def test_what_needs_a_program_waits_until_it_was_tried_to_get_it() -> None:
     for name in ("engine-tests", *ROWS, "compiled"):
         assert "engine" in after[name]
     assert "llama" in after["engine-tests"] and "programs" in after["compiled"]
+    assert {"peers", "clients"} <= after["side-by-side"] and "clients" in after["engine-tests-3"]
+    assert "tests/e2e/real" in ROWS["engine-tests-3"]

@@ -1,0 +1,2 @@
+opencode models fullbatch
+opencode run "What do my notes in notes.txt say?"
