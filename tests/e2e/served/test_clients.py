@@ -88,7 +88,7 @@ def test_ollamas_client(up: Up) -> None:
         with pytest.raises(ResponseError) as caught:
             sdk.embed("tiny", "Hello")
         assert (caught.value.status_code, "does not serve" in caught.value.error) == (404, True)
-        with pytest.raises(ResponseError, match="multimodal"):
+        with pytest.raises(ResponseError, match="takes no pictures here"):
             sdk.chat("tiny", [{"role": "user", "content": "?", "images": [b"\x89PNG\r\n\x1a\n"]}])
 
 
