@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
@@ -35,15 +35,21 @@ def find(profile: Profile, engine: EnginePlan) -> KnownStepTimes:
         UsageError: neither; what would help is said.
     """
     weights, hardware = memory.precision(profile, profile.facts), hardware_of(profile)
+    if engine.beside.draft:
+        _refuse("how many drafted tokens are right depends on the text (speculative)")
     for one in reversed(catalog.read("step_times.yaml")["records"]):
         if (one["model"], one["hardware"], one["weights"]) == (engine.model, hardware, weights):
             return KnownStepTimes(StepTimes(**one["times"]), f"learned {one['date']}: {one['source']}")
     why = _why_not(profile)
     if why:
-        raise UsageError(f"{why}; measure it once (fullbatch loadtest run) and give the report: --fit REPORT")
+        _refuse(why)
     return KnownStepTimes(
         _reckoned(profile, engine), "reckoned from the card's bandwidth and rate, and the model's bytes"
     )
+
+
+def _refuse(why: str) -> NoReturn:
+    raise UsageError(f"{why}; measure it once (fullbatch loadtest run) and give the report: --fit REPORT")
 
 
 def start(profile: Profile, engine: EnginePlan) -> StepTimes:

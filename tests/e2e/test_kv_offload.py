@@ -41,7 +41,7 @@ def test_the_pinned_engines_parser_takes_every_form() -> None:
         {"model": "Qwen/Qwen3-8B", "speculative": "eagle3"},
         {"model": "Qwen/Qwen3-8B", "speculative": {"method": "draft", "model": "Qwen/Qwen3-0.6B"}},
     )
-    commands = [_engine(**changes).command("m", "127.0.0.1", 8000, "/srv/kv") for changes in asked]
+    commands = [_engine(**changes).command("m", "127.0.0.1", 8000, kv="/srv/kv") for changes in asked]
     assert check.ask_engine_parser(REPOSITORY, PYTHON, commands) == [None] * len(commands)
 
 
@@ -51,8 +51,9 @@ def tier(tmp_path: Path) -> Any:
     folder = tmp_path / "kv"
     kv_prune.prepare(folder)
     wanted = {"ram_gib": 1, "disk": {"quota_gib": 1}}
-    words = _engine(kv_offload=wanted).worker_command("m", str(folder))
+    words = _engine(kv_offload=wanted).worker_command("m", kv=str(folder))
     place = words.index("--kv-transfer-config")
+    assert str(folder) in words[place + 1], "or it would write elsewhere on this machine"
     environment = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
     with subprocess.Popen(
         [str(PYTHON), "-P", str(Path(__file__).with_name("kv_tier.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

