@@ -27,6 +27,7 @@ from fullbatch.planning.adapters import Lora
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
+from fullbatch.planning.gateway_wishes import GatewayWishes
 from fullbatch.planning.pictures import PicturePlan
 from fullbatch.planning.profile import Profile
 from fullbatch.planning.speculative import Drafting
@@ -145,6 +146,7 @@ class Plan:
     assumptions: tuple[str, ...]
     step_ms: float | None = None
     aliases: tuple[str, ...] = ()
+    gateway: GatewayWishes = GatewayWishes()
     speed: tuple[SpeedSetting, ...] = ()
 
     @property
@@ -230,6 +232,7 @@ def _make(name: str, profile: Profile, own: catalog.Model) -> Plan:
         ),
         step_ms=least,
         aliases=tuple(profile.aliases),
+        gateway=profile.gateway,
     )
 
 

@@ -28,6 +28,7 @@ from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import adapter_sources, engine_args, sources, speed_settings, wishes
 from fullbatch.planning import adapters as adapter_settings
 from fullbatch.planning import pictures as picture_settings
+from fullbatch.planning.gateway_wishes import GatewayWishes
 from fullbatch.planning.hardware import Hardware
 
 # What a pattern means.
@@ -95,6 +96,7 @@ class Profile(_Strict):
         default_factory=list,
         description="other names that clients may ask for: gpt-4o-mini, or claude-* for all that begin so",
     )
+    gateway: GatewayWishes = Field(default_factory=GatewayWishes, description="what the gateway does besides the plan")
 
     _own: catalog.Model | None = PrivateAttr(default=None)
 

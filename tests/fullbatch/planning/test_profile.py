@@ -97,7 +97,7 @@ def test_a_setting_far_from_any_other_lists_them_all() -> None:
     assert _refusal(zzz=1)[0].endswith(
         "zzz: no such setting; there are description, model, revision, hardware, users, context, workload, goal, "
         "weights, kv_cache, speculative, kv_offload, tools, thinking, engine, pictures, media_domains, adapters, "
-        "aliases"
+        "aliases, gateway"
     )
 
 

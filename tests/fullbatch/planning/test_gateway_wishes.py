@@ -1,0 +1,61 @@
+"""What a profile says of the gateway, and that the gateway takes it so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fullbatch.core.errors import UsageError
+from fullbatch.planning import plan, profile
+from fullbatch.planning.gateway_wishes import GatewayWishes
+from fullbatch.runtime.compose.files import files
+from gateway.config.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+BASE: dict[str, Any] = {"description": "d", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}}
+ALL = {
+    "operators": ["ops"], "admins": ["alice"], "public_urls": ["https://llm.example", "http://192.168.1.5:8080"],
+    "cors_origins": ["https://chat.example"], "clamp_max_tokens": True, "prefix_sharing": "key",
+}  # fmt: skip
+
+
+def rendered(wishes: dict[str, Any]) -> str:
+    made = plan.make("p", profile.parse(BASE | {"gateway": wishes}, "p"))
+    return files(ROOT, made)["gateway.yaml"]
+
+
+def test_the_gateway_takes_what_is_rendered() -> None:
+    taken = Settings.model_validate_json(json.dumps(yaml.safe_load(rendered(ALL))))
+    assert (taken.operators, taken.admins, taken.prefix_sharing) == (("ops",), ("alice",), "key")
+    assert taken.limits.requests.clamp_max_tokens and taken.cors.origins == ("https://chat.example",)
+    assert [str(url).rstrip("/") for url in taken.public_urls] == ALL["public_urls"]
+
+
+def test_without_wishes_nothing_is_written() -> None:
+    text = rendered({})
+    assert GatewayWishes().settings() == {}
+    assert not [word for word in ("operators", "admins", "cors", "requests:", "prefix_sharing") if word in text]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"operator": ["a"]}, "gateway.operator: no such setting (did you mean operators?)"),
+        ({"operators": "ops"}, "gateway.operators: a text should be a list"),
+        ({"admins": [""]}, "gateway.admins[0]: '' should have at least 1 character"),
+        ({"public_urls": ["llm.example"]}, "'llm.example' is no address; write https://HOST or http://HOST:PORT"),
+        ({"public_urls": ["https://u:pw@llm.example"]}, "'llm.example' is no address"),
+        ({"cors_origins": ["https://chat.example/path"]}, "'https://chat.example/path' is no origin; write https://"),
+        ({"clamp_max_tokens": "yes"}, "gateway.clamp_max_tokens: 'yes' should be a valid boolean"),
+        ({"prefix_sharing": "none"}, "gateway.prefix_sharing: 'none' should be 'all' or 'key'"),
+        ([], "gateway: a list should be a mapping"),
+    ],
+)
+def test_a_mistake_is_one_line(wishes: Any, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        profile.parse(BASE | {"gateway": wishes}, "p")
+    assert said in str(error.value) and "\n" not in str(error.value) and "pw" not in str(error.value)
