@@ -11,7 +11,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from common.printable import one_line, without_password
+from common.printable import one_line
+from common.secrets import masked
 
 _MOST = 400  # characters of a message
 _SHOWN = 80  # of a value, or of a name in a place
@@ -89,7 +90,7 @@ def problem(detail: Any, model: type[BaseModel], secret: bool = False) -> str:
     if kind == "json_invalid":
         return one_line(f"is not JSON: {detail['ctx']['error']}", _MOST)
     message = _IN_YAML.get(kind) or _SUBJECT.sub("", detail["msg"].removeprefix("Value error, "))
-    message = _cut(one_line(without_password(message), _MOST + 1), _MOST)
+    message = _cut(one_line(masked(message), _MOST + 1), _MOST)
     return message if kind == "value_error" else f"{'this' if secret else _value(detail)} {message}"
 
 
@@ -109,7 +110,7 @@ def _value(detail: Any) -> str:
         return "a list" if isinstance(value, (list, tuple)) else "a mapping"
     if isinstance(value, str) and detail["type"] in _COLLECTIONS:
         return "a text"
-    text = without_password(str(value) if isinstance(value, date) else repr(value))
+    text = masked(str(value) if isinstance(value, date) else repr(value))
     return one_line(_cut(text, _SHOWN), _SHOWN + 1)
 
 

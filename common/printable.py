@@ -7,7 +7,6 @@ import re
 # Control characters, which move the cursor, colour, or rename a terminal's window; marks that turn the direction of
 # what follows; halves of a character. Line ends and tabs stay.
 _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_USER = re.compile(r"//.*@")
 # What a spreadsheet takes for the beginning of a formula, also behind blanks and in its full-width form.
 _FORMULA = re.compile(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
@@ -20,11 +19,6 @@ def shown(text: str) -> str:
 def one_line(text: str, most: int = 200) -> str:
     """The beginning of a text on one line, fit to be shown."""
     return shown(" ".join(text.split())[:most])
-
-
-def without_password(text: str) -> str:
-    """What stands between a scheme and the last '@' may be a user and a password."""
-    return _USER.sub("//", text)
 
 
 def cell(value: object) -> object:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.secrets import masked
 from fullbatch.core import host, http
-from fullbatch.core.secrets import masked
 from fullbatch.lifecycle import deployment
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import interrupts, registry

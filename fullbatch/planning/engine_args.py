@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.faults import did_you_mean
+from common.secrets import shown
 from fullbatch import catalog
 from fullbatch.catalog import engine_flags
 from fullbatch.catalog.engine_flags import Taken
-from fullbatch.core.secrets import shown
 
 # As vLLM reads it (utils/argparse_utils.py, human_readable_int): small letters count in thousands, capitals in 1,024.
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtKMGT])")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from common.secrets import shown
 from fullbatch import catalog
-from fullbatch.core.secrets import shown
 from fullbatch.planning import engine_args, sizing
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.profile import Profile

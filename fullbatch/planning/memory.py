@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from common.secrets import shown
 from fullbatch import catalog
 from fullbatch.catalog import Model, engine_flags
-from fullbatch.core.secrets import shown
 from fullbatch.planning import adapters, engine_args, feasible, kvcache, pictures, sizing
 from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.profile import Profile

@@ -21,9 +21,9 @@ from pydantic import (
 
 from common import faults
 from common.faults import did_you_mean
+from common.secrets import shown
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
-from fullbatch.core.secrets import masked, shown
 from fullbatch.core.yamlfile import read_mapping
 from fullbatch.planning import adapter_sources, engine_args, sources, speed_settings, wishes
 from fullbatch.planning import adapters as adapter_settings
@@ -180,7 +180,7 @@ def _line(source: str, fault: Any) -> str:
         location = location[:2] + location[3:]
     is_flag = location[:2] == ("engine", "args") and len(location) >= 3 and location[-1] != "[key]"
     given = shown(faults.place(location[:3] if is_flag else location), fault["input"])
-    problem = masked(faults.problem(fault, Profile))
+    problem = faults.problem(fault, Profile)
     if is_flag:  # a date, or a mapping whose keys are no texts
         location = location[:3]
         problem = f"{given}: write a text, a number, true or false, a list or a mapping of them"

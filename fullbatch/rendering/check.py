@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from common.secrets import masked
 from fullbatch.core.errors import HostError
-from fullbatch.core.secrets import masked
 from fullbatch.rendering import files
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import CheckedFiles

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.printable import cell, one_line, shown, without_password
+from common.printable import cell, one_line, shown
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\n=1", "＝1", "|calc", "%0A=1", "\u00a0=1")
 
@@ -36,16 +36,3 @@ def test_numbers_and_plain_texts_stay_as_they_are() -> None:
     assert [cell(value) for value in (-1, 2.5, None, True, "ok", "a-b", [429, 503])] == [
         -1, 2.5, None, True, "ok", "a-b", "429 503",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("see http://me:word@host:1/path for it", "see http://host:1/path for it"),
-        ("https://a:b@c:d@host", "https://host"),
-        ("no address: me@host", "no address: me@host"),
-        ("http://host/path", "http://host/path"),
-    ],
-)
-def test_no_password_of_an_address_is_shown(text: str, left: str) -> None:
-    assert without_password(text) == left

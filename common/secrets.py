@@ -16,7 +16,7 @@ _NAMED = re.compile(rf"(?:^|[-_.]){_WORD}$", re.IGNORECASE)
 # `hf_token=...`, `'password': '...'`, `--api-key ...`.
 _GIVEN = re.compile(rf"""({_WORD}['"]?\s*[:=]\s*['"]?|--[a-z-]*{_WORD}\s+)[^\s'",;)}}\]]+""", re.IGNORECASE)
 _BEARER = re.compile(r"(Bearer\s+)\S+", re.IGNORECASE)
-_USER = re.compile(r"//[^/\s'\"]*@")
+_USER = re.compile(r"//[^\s'\"]*@")
 # As their makers begin them: Hugging Face, OpenAI and others, ours, GitHub, GitLab, Slack, AWS, a JWT.
 _BEGUN = re.compile(r"\b(?:hf_|sk-|fb-|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ)[\w.=-]{6,}")
 # A run that no name of a model, file or setting has.

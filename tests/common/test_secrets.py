@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fullbatch.core.secrets import HIDDEN, masked, shown
+from common.secrets import HIDDEN, masked, shown
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,17 @@ def test_of_a_text_of_others_only_what_is_known_as_a_secret_is_left_out() -> Non
     assert masked("--hf-token S3CRET --max-num-batched-tokens 2048") == (
         f"--hf-token {HIDDEN} --max-num-batched-tokens 2048"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("see http://me:word@host:1/path for it", "see http://...@host:1/path for it"),
+        ("https://a:b@c:d@host", "https://...@host"),
+        ("no address: me@host", "no address: me@host"),
+        ("http://host/path", "http://host/path"),
+        ("http://me:w/rd@host/x", "http://...@host/x"),
+    ],
+)
+def test_no_password_of_an_address_is_shown(text: str, left: str) -> None:
+    assert masked(text) == left
