@@ -186,3 +186,24 @@ def test_a_profile_for_several_machines_is_none_for_processes(
 ) -> None:
     with pytest.raises(UsageError, match="is for several machines; start it with Docker Compose on each"):
         ProcessDeployment(checkout.root, plan_of("h100x8x2-llama3.1-405b"), Ports()).preflight()
+
+
+def test_kv_cache_on_disk_is_kept_in_bounds_beside_the_engine(
+    checkout: Checkout, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_weights(tmp_path / "hub" / "models--Qwen--Qwen2.5-1.5B-Instruct")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    text = (checkout.root / "profiles/rtx4090-qwen2.5-1.5b.yaml").read_text(encoding="utf-8")
+    checkout.write("profiles/kept.yaml", text + "kv_offload: {ram_gib: 1, disk: {quota_gib: 1}}\n")
+    checkout.program("bin/nvidia-smi", "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 24564 MiB'\n")
+    checkout.program("bin/vllm", f"#!{sys.executable}\n{TELLS.replace('sys.exit(1)', 'import time; time.sleep(60)')}")
+    folder = checkout.root / ".fullbatch" / "kv-offload" / "kept"
+    with checkout.started(*words.up("kept")) as up:
+        read_until(up, "starting the gateway")
+        names = [" ".join(one.cmdline()) for one in checkout.processes()]
+        assert any(f"fullbatch.runtime.kv_prune {folder} --quota-gib 1" in one for one in names), names
+        assert any(f'"root_dir":"{folder}"' in one for one in names)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        up.send_signal(signal.SIGINT)
+        rest(up)
+    assert checkout.processes() == []
