@@ -86,8 +86,11 @@ def _thinking(profile: Profile, family: Family) -> tuple[str, str]:
         known, plugged = parsers.reasoning(), "reasoning-parser-plugin" in args
         _must_be_known(f"engine.args.{_THINKING}", str(args[_THINKING]), known, plugged)
         return str(args[_THINKING]), "engine.args names a parser of thinking"
+    if wish == "inline":
+        return "", "thinking: inline: it stands in the answer as the model writes it"
     if wish not in ("auto", "on", "off"):
-        _must_be_known("thinking", wish, parsers.reasoning(), "reasoning-parser-plugin" in args, "auto, on, off")
+        plugged = "reasoning-parser-plugin" in args
+        _must_be_known("thinking", wish, parsers.reasoning(), plugged, "auto, on, off, inline")
         return wish, f"thinking: {wish}"
     if not family.thinking:
         return "", f"{family.why_no_thinking}: nothing is to be separated from the answer"

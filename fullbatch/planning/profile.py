@@ -36,7 +36,7 @@ _WRITE = {
     "name": "write up to 60 letters, digits, blanks and . ( ) / + - on one line",
     "compute_capability": 'write it as "8.6"',
     "tools": "write auto, off, ignore or the name of a parser",
-    "thinking": "write auto, on, off or the name of a parser",
+    "thinking": "write auto, on, off, inline or the name of a parser",
 }
 # Models that a message names.
 _SHOWN = 12

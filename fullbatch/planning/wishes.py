@@ -31,6 +31,6 @@ Thinking = Annotated[
     BeforeValidator(_plain_on_or_off),
     Field(
         pattern=_PARSER,
-        description="auto: as the model does by itself; on, off: by default, a request may differ; or vLLM's parser",
+        description="auto: as the model does; on, off: unless a request says it; inline: in the answer; or a parser",
     ),
 ]

@@ -95,6 +95,12 @@ def test_thinking_is_switched_by_default() -> None:
     assert _choose(thinking="off").named == ("completion", "tools")
 
 
+def test_thinking_may_stay_in_the_answer() -> None:
+    found = _choose(model="Qwen/Qwen3-8B-FP8", thinking="inline")
+    assert found.named == ("completion", "tools")
+    assert "stands in the answer" in dict(found.left)["reasoning-parser"]
+
+
 def test_what_the_profile_gives_in_engine_args_wins() -> None:
     own = {"enable-auto-tool-choice": True, "tool-call-parser": "mistral", "reasoning-parser": "granite"}
     found = _choose(engine={"args": own})

@@ -65,10 +65,14 @@ def test_p53_tokens_are_counted_without_billing(sdk: Anthropic, gateway: Gateway
     assert gateway.tokens() == before
 
 
-def test_p53_the_models_are_listed_for_this_client_too(sdk: Anthropic) -> None:
+def test_p53_p183_the_models_are_listed_for_this_client_too(sdk: Anthropic) -> None:
     found = list(sdk.models.list())
     assert [(model.id, model.type, model.display_name) for model in found] == [("tiny", "model", "tiny")]
-    assert sdk.models.retrieve("tiny").created_at.year > 2000
+    one = sdk.models.retrieve("tiny")
+    assert one.created_at.year > 2000
+    # An object to this client, a list to all others.
+    assert found[0].capabilities is not None and found[0].capabilities.structured_outputs.supported
+    assert one.max_input_tokens == 4096
 
 
 def test_p54_errors_have_anthropics_shape(gateway: Gateway, sdk: Anthropic) -> None:
