@@ -1,4 +1,7 @@
-"""The real vLLM behind the gateway: clients that leave, a core that freezes, an engine that drains."""
+"""The real vLLM behind the gateway: clients that leave, a core that freezes, an engine that drains.
+
+It is an engine that reasons; so it is also asked here whether thinking is told apart, and can be turned off.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ POLLING = {"health_interval_s": 0.5, "frozen_after_s": 3.0, "canary_timeout_s": 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
     folder = tmp_path_factory.mktemp("vllm")
-    words = ["--shutdown-timeout", "30", "--reasoning-parser", "deepseek_r1"]
+    words = ["--shutdown-timeout", "30", "--reasoning-parser", "qwen3"]
     engine = VLLM(folder, *words, model=reasoning_model(folder))
     try:
         engine.wait()
@@ -101,6 +104,59 @@ def test_a_client_that_leaves_the_queue(engine: VLLM, gateway: Gateway) -> None:
         assert engine.running() == 1
         first.read_until(b'"reasoning":" ')
     assert_freed(engine, gateway)
+
+
+SHORT: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 24, "model": "tiny"}
+
+
+def deltas(gateway: Gateway, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a stream, of whichever API."""
+    with gateway.client(60) as client:
+        text = client.post(path, json=body | {"stream": True}).text
+    lines = [line.removeprefix("data: ") for line in text.splitlines()]
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def told_by_openai(gateway: Gateway, **switch: Any) -> set[str]:
+    with gateway.client(60) as client:
+        message = client.post(URL, json=SHORT | switch).json()["choices"][0]["message"]
+    whole = {name for name in ("reasoning", "content") if message.get(name)}
+    choices = [choice["delta"] for one in deltas(gateway, URL, SHORT | switch) for choice in one["choices"]]
+    assert {name for name in ("reasoning", "content") for delta in choices if delta.get(name)} == whole
+    return whole
+
+
+def told_by_anthropic(gateway: Gateway, **switch: Any) -> set[str]:
+    with gateway.client(60) as client:
+        blocks = client.post("/v1/messages", json=SHORT | switch).json()["content"]
+    whole = {str(block["type"]) for block in blocks if block.get("text") or block.get("thinking")}
+    events = deltas(gateway, "/v1/messages", SHORT | switch)
+    kinds = {event["delta"]["type"] for event in events if event["type"] == "content_block_delta"}
+    assert {kind.removesuffix("_delta") for kind in kinds - {"signature_delta"}} == whole
+    return whole
+
+
+def told_by_ollama(gateway: Gateway, **switch: Any) -> set[str]:
+    body = SHORT | {"options": {"num_predict": 24}} | switch
+    with gateway.client(60) as client:
+        message = client.post("/api/chat", json=body | {"stream": False}).json()["message"]
+    whole = {name for name in ("thinking", "content") if message.get(name)}
+    parts = [one["message"] for one in deltas(gateway, "/api/chat", body)]
+    assert {name for name in ("thinking", "content") for part in parts if part.get(name)} == whole
+    return whole
+
+
+def test_thinking_is_told_apart_and_turned_off_in_each_api(gateway: Gateway) -> None:
+    """Without an end of its thinking all that this model writes is thought; turned off, all of it is said."""
+    greedy: dict[str, Any] = {"temperature": 0}
+    assert told_by_openai(gateway, **greedy) == {"reasoning"}
+    assert told_by_openai(gateway, **greedy, reasoning_effort="none") == {"content"}
+    assert told_by_openai(gateway, **greedy, chat_template_kwargs={"enable_thinking": False}) == {"content"}
+    assert told_by_anthropic(gateway, **greedy) == {"thinking"}
+    assert told_by_anthropic(gateway, **greedy, thinking={"type": "disabled"}) == {"text"}
+    assert told_by_ollama(gateway, think=True) == {"thinking"}
+    assert told_by_ollama(gateway, think="low") == {"thinking"}
+    assert told_by_ollama(gateway, think=False) == {"content"}
 
 
 def test_a_frozen_core_is_out_in_seconds_and_back_in_five(engine: VLLM, tmp_path: Path) -> None:

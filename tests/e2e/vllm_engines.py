@@ -23,10 +23,13 @@ MODEL = HOME / "models" / "cpu-tiny"
 START_S = 240.0
 # Two unused entries of the tiny tokenizer become the marks of reasoning; its model can then be said to reason.
 THINK = {"<think>": " w0000", "</think>": " w0001"}
+# As the templates of models whose thinking can be turned off: then it has ended before the answer begins.
+_OPENS = "{% if add_generation_prompt %}"
+_ENDED = "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}"
 
 
 def reasoning_model(folder: Path) -> Path:
-    """A copy of the tiny model whose whole answers are reasoning for vLLM's parser `deepseek_r1`."""
+    """A copy of the tiny model whose whole answers are reasoning for vLLM's parser `qwen3`, unless it is turned off."""
     write_if_missing(MODEL)
     copy = folder / "reasoning"
     shutil.copytree(MODEL, copy)
@@ -35,6 +38,12 @@ def reasoning_model(folder: Path) -> Path:
     for mark, unused in THINK.items():
         text = text.replace(json.dumps(unused), json.dumps(mark))
     path.write_text(text)
+    config = copy / "tokenizer_config.json"
+    template = json.loads(config.read_text())
+    begins, opens, rest = template["chat_template"].rpartition(_OPENS)
+    said = rest.replace("{% endif %}", _ENDED + "{% endif %}")
+    assert opens and said != rest
+    config.write_text(json.dumps(template | {"chat_template": begins + opens + said}))
     return copy
 
 

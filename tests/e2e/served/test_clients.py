@@ -92,6 +92,28 @@ def test_ollamas_client(up: Up) -> None:
             sdk.chat("tiny", [{"role": "user", "content": "?", "images": [b"\x89PNG\r\n\x1a\n"]}])
 
 
+def test_tools_are_taken_as_shipped(up: Up, http: httpx.Client) -> None:
+    """Open WebUI sends some with every message, or an empty list; agents ask first what the model can do."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    function = {"type": "function", "function": {"name": "get_weather", "parameters": schema}}
+    anthropics = {"name": "get_weather", "input_schema": schema}
+    asked = {"model": "tiny", "messages": MESSAGES, "max_tokens": 4, "stream": False}
+    for path, tool in (("/v1/chat/completions", function), ("/v1/messages", anthropics), ("/api/chat", function)):
+        for tools in ([tool], []):
+            answer = http.post(path, json=asked | {"tools": tools, "options": {"num_predict": 4}})
+            assert answer.status_code == 200, answer.text
+    assert http.post("/api/show", json={"model": "tiny"}).json()["capabilities"] == ["completion", "tools"]
+    card = http.get("/v1/models/tiny").json()
+    assert (card["context_length"], card["capabilities"]) == (4096, ["completion", "tools"])
+    with Anthropic(base_url=up.gateway, api_key=up.key, max_retries=0) as sdk:
+        can = sdk.models.retrieve("tiny").capabilities
+        assert can is not None and not can.thinking.supported
+        # A budget is a ceiling, and this model is below any.
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+        asked |= {"max_tokens": 1100, "stop_sequences": ["a", "e", "o"]}
+        assert http.post("/v1/messages", json=asked | {"thinking": thinking}).status_code == 200
+
+
 def test_openais_client_sees_what_this_model_is_not_for(up: Up, http: httpx.Client) -> None:
     assert http.post("/tokenize", json={"model": "tiny", "prompt": "Hello"}).json()["count"] > 0
     assert isinstance(up.client(), OpenAI)
