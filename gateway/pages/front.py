@@ -23,7 +23,7 @@ _RECIPE = """\
 _NOTE = '<p class="note">{{note}}</p>'
 _ELSEWHERE = (
     '<p class="note" id="elsewhere">You opened this page by an address that the gateway was not told of, so the texts '
-    "show another one. <code>public_urls</code> of gateway.yaml names those that clients use.</p>"
+    "show another one. The profile's <code>gateway.public_urls</code> names those that clients use.</p>"
 )
 _TITLE = "{{text}} · Fullbatch"
 
