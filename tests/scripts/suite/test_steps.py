@@ -18,7 +18,7 @@ def test_every_test_is_in_one_step_and_one_only() -> None:
     chosen = {name: words[-1 - words[::-1].index("-m") + 1] for name, words in OF_PYTEST.items()}
     assert chosen == {
         "side-by-side": "not engine and not docker", "docker-tests": "docker",
-        "engine-tests": "engine", "engine-tests-2": "engine", "engine-tests-3": "engine",
+        "engine-tests": "engine", "engine-tests-2": "engine",
     }  # fmt: skip
     left_out = [word.removeprefix("--ignore=") for word in OF_PYTEST["engine-tests"] if word.startswith("--ignore=")]
     named = [word for row in ROWS for word in OF_PYTEST[row] if word.startswith("tests/")]
@@ -53,5 +53,5 @@ def test_what_needs_a_program_waits_until_it_was_tried_to_get_it() -> None:
     for name in ("engine-tests", *ROWS, "compiled"):
         assert "engine" in after[name]
     assert "llama" in after["engine-tests"] and "programs" in after["compiled"]
-    assert {"peers", "clients"} <= after["side-by-side"] and "clients" in after["engine-tests-3"]
-    assert "tests/e2e/real" in ROWS["engine-tests-3"]
+    assert {"peers", "clients"} <= after["side-by-side"] and "clients" in after["engine-tests-2"]
+    assert "tests/e2e/real" in ROWS["engine-tests-2"]
