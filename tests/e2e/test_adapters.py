@@ -15,6 +15,7 @@ import pytest
 from tests.fullbatch import lora_files
 from tests.fullbatch.checkout import REPOSITORY, Checkout
 from tests.ports import free_port
+from tests.waiting import wait_for
 
 PROFILE = """\
 description: The tiny model with an adapter
@@ -108,6 +109,8 @@ def test_it_is_listed_with_its_base_and_without_a_path(adapted: Up) -> None:
 def test_a_key_may_be_for_it_alone_and_its_usage_goes_by_its_name(adapted: Up) -> None:
     made = json.loads(adapted.run("keys", "create", "alice", "--models", "sql", "--json").stdout)
     with adapted.client(made["key"]) as client:
+        # The gateway looks into the store for new keys every second or so.
+        wait_for(lambda: client.get("/v1/models").status_code == 200, 10, "the key is known")
         assert _say(client, "sql")["usage"]["completion_tokens"] == 24
         assert client.post("/v1/chat/completions", json=ASKED | {"model": "tiny"}).status_code == 403
         assert client.post("/v1/load_lora_adapter", json={"lora_name": "x", "lora_path": "/"}).status_code == 404

@@ -254,7 +254,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 def run(module: str, *args: str) -> subprocess.CompletedProcess[str]:
     """A program that ends by itself."""
     command = [sys.executable, "-m", module, *args]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def keys(store: Path, *words: str) -> Any:

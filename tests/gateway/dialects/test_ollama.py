@@ -28,10 +28,10 @@ def test_p59_a_chat_streamed(sdk: Client, engine: Engine) -> None:
     assert all(part.model == "tiny:latest" and part.created_at for part in parts)
     assert (last.done, last.done_reason, last.message.content) == (True, "length", "")
     assert (last.prompt_eval_count, last.eval_count) == (2, 5)
-    # Nanoseconds: a tenth of a second until the first token, 80 ms from that to the last; less if the first came late.
+    # Nanoseconds: a tenth of a second until the first token, 80 ms from that to the last; next to none if it came late.
     assert last.total_duration and last.prompt_eval_duration and last.eval_duration
     assert 90_000_000 < last.prompt_eval_duration < last.total_duration
-    assert 20_000_000 < last.eval_duration < last.total_duration
+    assert 0 < last.eval_duration < last.total_duration
     assert last.prompt_eval_duration + last.eval_duration > 150_000_000
 
 

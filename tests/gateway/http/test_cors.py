@@ -85,5 +85,5 @@ def test_p164_a_password_in_an_origin_is_not_repeated(tmp_path: Path) -> None:
     page = "https://user:SECRETPW@chat.example/x"
     config = write_config(tmp_path, ["http://127.0.0.1:9"], cors={"origins": [page]})
     result = run("gateway", "--config", str(config))
-    assert result.returncode == 2 and "//chat.example" in result.stderr
+    assert result.returncode == 2 and "//...@chat.example" in result.stderr
     assert "SECRETPW" not in result.stderr and "user" not in result.stderr
