@@ -52,11 +52,13 @@ def test_llm(engine: Engine, gateway: Gateway, tmp_path: Path) -> None:
     assert "It rains in Oslo" in result_of(engine)
 
 
-@pytest.mark.parametrize("program", chosen((OPENCODE,)), ids=lambda program: program.name)
-def test_opencode(engine: Engine, gateway: Gateway, tmp_path: Path, program: Program) -> None:
-    notes = tmp_path / "notes.txt"
-    notes.write_text(NOTES)
-    engine.turn(tool="read", arguments=json.dumps({"filePath": str(notes)}))
-    printed = run(program, tmp_path, gateway.url, KEY, "tiny")
-    assert "fullbatch/tiny" in printed and ANSWER in printed
-    assert NOTES in result_of(engine)
+if chosen((OPENCODE,)):  # too large for CI, where there is no such test: no parameters would be a skip
+
+    @pytest.mark.parametrize("program", chosen((OPENCODE,)), ids=lambda program: program.name)
+    def test_opencode(engine: Engine, gateway: Gateway, tmp_path: Path, program: Program) -> None:
+        notes = tmp_path / "notes.txt"
+        notes.write_text(NOTES)
+        engine.turn(tool="read", arguments=json.dumps({"filePath": str(notes)}))
+        printed = run(program, tmp_path, gateway.url, KEY, "tiny")
+        assert "fullbatch/tiny" in printed and ANSWER in printed
+        assert NOTES in result_of(engine)

@@ -45,7 +45,7 @@ def test_a_short_run_measures_both_sides(
 ) -> None:
     """A quick engine: it is the machinery that is looked at here, not the figures."""
     file = tmp_path / "cells.json"
-    words = f"--rounds 1 --seconds 0.5 --users 2 --kinds 128+128 --step-ms 1 --replicas 2 --before --json {file}"
+    words = f"--rounds 1 --seconds 2 --users 2 --kinds 128+128 --step-ms 1 --replicas 2 --before --json {file}"
     monkeypatch.setattr("sys.argv", ["admission", *words.split()])
     assert admission.main() == 0
     cells = [RoundResult(**cell) for cell in json.loads(file.read_text())]
