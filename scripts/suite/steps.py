@@ -9,8 +9,8 @@ PYTEST = (".venv/bin/python", "-m", "pytest")
 # The two cores of a small machine are kept busy: many of these tests wait for a timer or for another process.
 WORKERS = "3"
 # A real engine loads for half a minute, mostly on one core: two rows of them (with three, and Docker's beside them, 80
-# processes wanted two cores, and none came up in time). The files of this one start engines of their own; all others are
-# in the first, where `fullbatch up` and the like have this checkout to themselves.
+# processes wanted two cores, and none came up in time). The files of this one start engines of their own; all others
+# are in the first, where `fullbatch up` and the like have this checkout to themselves.
 ROWS = {
     "engine-tests-2": (
         "tests/e2e/real",
