@@ -122,9 +122,7 @@ class Pages:
         who = self._let_in(request, reply)
         settings = self._parts.settings()
         if not (who.operator or who.name in (*settings.operators, *settings.admins)):
-            raise OperatorsOnly(
-                f"key '{who.name}' is no operator; `gateway.operators` of the profile names them"
-            )
+            raise OperatorsOnly(f"key '{who.name}' is no operator; `gateway.operators` of the profile names them")
         stored: list[operator.Entry] = []
         told = "there are keys of the key file only: gateway.yaml names no store"
         if self._desk is not None:
@@ -148,9 +146,7 @@ class Pages:
         """Make, change, rotate or revoke a key, for keys that `admins` names."""
         who = self._let_in(request, reply)
         if who.name not in self._parts.settings().admins:
-            raise AdminsOnly(
-                f"key '{who.name}' may not change keys; `gateway.admins` of the profile names who may"
-            )
+            raise AdminsOnly(f"key '{who.name}' may not change keys; `gateway.admins` of the profile names who may")
         if self._desk is None:
             raise StoreUnusable("this gateway has no key store: gateway.yaml names none")
         change = key_changes.read(request.body)
