@@ -45,7 +45,7 @@ def options(parser: argparse.ArgumentParser, listing: str) -> None:
         "--trace", type=Path, metavar="FILE",
         help="JSON Lines of at_s, prompt_tokens, output_tokens (and cached_tokens) instead of both",
     )  # fmt: skip
-    parser.add_argument("--slo", metavar="P", help="also the most users within it: ttft_p95=1.5s,itl_p95=60ms")
+    parser.add_argument("--slo", metavar="LIMITS", help="also the most users within them: ttft_p95=1.5s,itl_p95=60ms")
     parser.add_argument("--fit", type=Path, metavar="REPORT", help="learn step times from a load test of this profile")
     parser.add_argument("--against", type=Path, metavar="REPORT", help="simulate the report's own load, and compare")
     parser.add_argument("--side", metavar="NAME", help="whose stages of the report, where it has several sides")
@@ -63,6 +63,7 @@ class _Ready:
     replicas: int
     gate: Gate | None
     source: str
+    patience_s: float
 
     def figures(self, asked: load.SimulatedLoad) -> LoadFigures:
         try:
@@ -76,8 +77,7 @@ def run(root: Path, args: argparse.Namespace) -> int:
     wanted = profile.load(root, args.profile)
     made = advice.plan(args.profile, wanted)
     promised = slo.parse(args.slo) if args.slo else {}
-    if args.write and not args.fit:
-        raise UsageError("--write keeps what --fit learns; give --fit REPORT")
+    _refuse_words(args, made)
     ready = _ready(args, wanted, made)
     if args.against:
         _print(args, ready, _compared(args, ready))
@@ -85,6 +85,7 @@ def run(root: Path, args: argparse.Namespace) -> int:
     rows = list(_rows(args, ready))
     found: dict[str, Any] = {"stages": rows}
     if promised:
+        found["slo_ms"] = promised
         found["people"] = slo.people(promised, lambda one: ready.figures(_closed(args, one)))
     _print(args, ready, found)
     if args.write:
@@ -93,16 +94,36 @@ def run(root: Path, args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_words(args: argparse.Namespace, made: plan.Plan) -> None:
+    if args.write and not args.fit:
+        raise UsageError("--write keeps what --fit learns; give --fit REPORT")
+    if args.slo and (args.rate or args.trace or args.against):
+        raise UsageError("--slo looks for a number of users; leave out --rate, --trace and --against")
+    most, asked = made.engines[0].max_model_len, args.prompt_tokens + args.max_tokens
+    if asked > most and not args.trace and not args.against:
+        raise UsageError(
+            f"--prompt-tokens and --max-tokens: {asked:,} is more than the context of {made.name}, {most:,}"
+        )
+    if args.write and args.side and (was := measured.profile_of(args.fit, args.side)) != made.name:
+        measures = f"profile {was}" if was else "no profile of ours"
+        raise UsageError(f"--write: side {args.side} of {args.fit} is {measures}; it would be kept as {made.name}'s")
+
+
 def _ready(args: argparse.Namespace, wanted: profile.Profile, made: plan.Plan) -> _Ready:
     engine, gate = made.engines[0], None if args.direct else Gate()
     if args.fit:
         begun = known.engine_of(engine, known.start(wanted, engine))
         stages = measured.read(args.fit, args.side)
-        source = f"learned from {args.fit}, {', '.join(str(one.users) for one in stages)} users"
-        learned = dataclasses.replace(begun, times=fit.fitted(begun, stages, gate))
-        return _Ready(made.name, learned, len(made.engines), gate, source)
+        side = f" side {args.side}," if args.side else ""
+        source = f"learned from {args.fit},{side} {', '.join(str(one.users) for one in stages)} users"
+        try:
+            learned = dataclasses.replace(begun, times=fit.fitted(begun, stages, gate))
+        except CannotEnd as error:
+            raise UsageError(f"{args.fit}: {error}; is it a load of {made.name}?") from error
+        return _Ready(made.name, learned, len(made.engines), gate, source, made.admission.queue_timeout_s)
     found = known.find(wanted, engine)
-    return _Ready(made.name, known.engine_of(engine, found.times), len(made.engines), gate, found.source)
+    kind = known.engine_of(engine, found.times)
+    return _Ready(made.name, kind, len(made.engines), gate, found.source, made.admission.queue_timeout_s)
 
 
 def _closed(args: argparse.Namespace, people: int) -> load.SimulatedLoad:
@@ -145,13 +166,23 @@ def _print(args: argparse.Namespace, ready: _Ready, found: dict[str, Any]) -> No
     lines += _table(found)
     if "people" in found:
         more = " or more" if found["people"] == slo.MOST_PEOPLE else ""
-        lines += ["", f"{args.slo}: up to {found['people']}{more} people at once"]
+        held = f"up to {found['people']}{more} people at once" if found["people"] else "not even with one person"
+        lines += ["", f"{args.slo} with {args.prompt_tokens} + {args.max_tokens} tokens: {held}"]
+    elif "stages" in found:
+        lines += _refused(ready, found["stages"])
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _refused(ready: _Ready, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A line where somebody would have been refused: the simulated gateway lets all of them wait."""
+    late = [row["load"] for row in rows if row["ttft_p95_ms"] > 1000 * ready.patience_s]
+    if late and ready.gate:
+        yield f"With {', '.join(late)} the gateway would refuse some: who has waited {ready.patience_s:g} s is told so."
 
 
 def _table(found: dict[str, Any]) -> Iterator[str]:
     if "ratios" in found:
-        yield "simulated by measured"
+        yield "simulated / measured; 1.00: the same"
         yield f"{'users':>5}  " + "  ".join(f"{name:>19}" for name in measured.COMPARED)
         for row in found["ratios"]:
             yield f"{row['load']:>5}  " + "  ".join(f"{row[name]:>19.2f}" for name in measured.COMPARED)

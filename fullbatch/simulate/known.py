@@ -98,11 +98,14 @@ def _reckoned(profile: Profile, engine: EnginePlan) -> StepTimes:
 
 
 def reckoned(card: catalog.Gpu, model: catalog.Model, weights: str, engine: EnginePlan) -> StepTimes:
-    """Bytes by bandwidth, operations by rate, over all cards of the engine; what they tell each other is left out."""
+    """Bytes by bandwidth, operations by rate, over the cards of a machine; what they tell each other is left out.
+
+    Machines of one copy hold its layers one after the other, so a step takes as long as if one machine held them all.
+    """
     read: dict[str, Any] = catalog.read("step_times.yaml")
     shares = read["reckoned"]
-    bandwidth = card.bandwidth_gbs * 1e9 * max(1, engine.cards)
-    operations = read["tflops"][card.name] * 1e12 * shares["compute"][weights] * max(1, engine.cards)
+    bandwidth = card.bandwidth_gbs * 1e9 * max(1, engine.gpus)
+    operations = read["tflops"][card.name] * 1e12 * shares["compute"][weights] * max(1, engine.gpus)
     return StepTimes(
         step_s=shares["step_s"],
         row_s=shares["row_s"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from fullbatch.simulate.request import LoadRequest
 # Of a trace file; more says nothing more and takes minutes.
 MOST_REQUESTS = 200_000
 _MOST_TOKENS = 10_000_000
+# A trace may count from 1970, in milliseconds at worst.
+_LATEST_S = 1e13
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,17 @@ def trace(path: Path) -> SimulatedLoad:
 def _arrival(line: str, where: str) -> tuple[float, LoadRequest]:
     try:
         said: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         raise UsageError(f"{where}: is no JSON object; write at_s, prompt_tokens and output_tokens")
     at = said.get("at_s")
-    if not isinstance(at, int | float) or isinstance(at, bool) or not math.isfinite(at) or at < 0:
+    if not isinstance(at, int | float) or isinstance(at, bool) or not 0 <= at <= _LATEST_S:
         raise UsageError(f"{where}: at_s: {at!r}: write seconds since the beginning, 0 or more")
-    numbers = [_tokens(said, name, where, least) for name, least in _COUNTS]
-    return float(at), LoadRequest(*numbers)
+    prompt, output, cached = (_tokens(said, name, where, least) for name, least in _COUNTS)
+    if cached > prompt:
+        raise UsageError(f"{where}: cached_tokens: {cached}: more than the {prompt} of prompt_tokens")
+    return float(at), LoadRequest(prompt, output, cached)
 
 
 _COUNTS = (("prompt_tokens", 1), ("output_tokens", 1), ("cached_tokens", 0))

@@ -25,6 +25,8 @@ _PLACES = {
     "itl_p95_ms": ("itl_ms", "p95"),
 }
 COMPARED = tuple(_PLACES)
+# Of a report's folder; those that are kept for long are packed.
+_FILES = ("report.json", "report.json.xz")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def read(path: Path, side: str | None = None) -> list[MeasuredStage]:
     Raises:
         UsageError: it is no such report, or has several sides and none is named, or says no prompt tokens.
     """
-    report = _json(path / "report.json" if path.is_dir() else path)
+    report = _json(path)
     try:
         rows = _rows(report)
         sides = sorted({str(one["side"]) for one in report["stages"]})
@@ -60,7 +62,17 @@ def read(path: Path, side: str | None = None) -> list[MeasuredStage]:
     return found
 
 
+def profile_of(path: Path, side: str) -> str | None:
+    """The profile that a side of the report was; None where it was none of ours."""
+    report = _json(path)
+    about = next((one.get("meta") for one in report.get("sides", []) if one.get("name") == side), report.get("meta"))
+    named = about.get("profile") if isinstance(about, dict) else None
+    return named if isinstance(named, str) else None
+
+
 def _json(path: Path) -> Any:
+    if path.is_dir():
+        path = next((path / name for name in _FILES if (path / name).exists()), path / _FILES[0])
     try:
         if path.suffix == ".xz":
             with lzma.open(path, "rt", encoding="utf-8") as file:
@@ -68,7 +80,7 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'cannot be read whole'}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is not JSON; give the report.json of a load test, or its folder") from error
 
 
@@ -93,7 +105,10 @@ def _stage(
     side: str, users: int, stages: Sequence[dict[str, Any]], rows: dict[int, list[dict[str, Any]]]
 ) -> MeasuredStage:
     figures = {name: statistics.median(_figure(one, where) for one in stages) for name, where in _PLACES.items()}
-    return MeasuredStage(side, users, SimulatedLoad(users=tuple(_asked(rows[int(stages[0]["number"])]))), figures)
+    asked = tuple(_asked(rows[int(stages[0]["number"])]))
+    if not asked:
+        raise ValueError(f"no request of stage {stages[0]['number']} is among its records")
+    return MeasuredStage(side, users, SimulatedLoad(users=asked), figures)
 
 
 def _figure(stage: dict[str, Any], where: tuple[str, ...]) -> float:
@@ -110,7 +125,10 @@ def _asked(records: Sequence[dict[str, Any]]) -> Iterator[tuple[LoadRequest, ...
     """User by user, in the order in which each asked."""
     users: dict[int, list[tuple[int, LoadRequest]]] = defaultdict(list)
     for one in records:
-        asked = LoadRequest(int(one["prompt_tokens"]), int(one["output_tokens"]), int(one["cached_tokens"] or 0))
+        prompt, output, cached = int(one["prompt_tokens"]), int(one["output_tokens"]), int(one["cached_tokens"] or 0)
+        if prompt < 1 or output < 1 or not 0 <= cached <= prompt:
+            raise ValueError(f"a request of {prompt} + {output} tokens, {cached} cached")
+        asked = LoadRequest(prompt, output, cached)
         users[int(one["user"])].append((int(one["plan_us"]), asked))
     for _, mine in sorted(users.items()):
         yield tuple(asked for _, asked in sorted(mine, key=lambda one: one[0]))

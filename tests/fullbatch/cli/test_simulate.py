@@ -22,7 +22,7 @@ def test_a_table_and_how_many_people(capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("rtx4090-qwen2.5-7b, simulated; step times: reckoned")
     assert [line.split()[0] for line in said[1:4]] == ["users", "1", "8"]
-    assert said[-1].startswith("ttft_p95=700ms: up to ") and said[-1].endswith(" people at once")
+    assert said[-1].startswith("ttft_p95=700ms with 128 + 8 tokens: up to ") and said[-1].endswith(" people at once")
 
 
 def test_a_rate_a_trace_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +42,7 @@ def test_it_is_compared_with_a_report(capsys: pytest.CaptureFixture[str]) -> Non
     # Learned from 1 and 50: 5 and 10 were not seen.
     assert all(0.9 < row["output_tokens_per_s"] < 1.1 and 0.9 < row["itl_p50_ms"] < 1.1 for row in ratios)
     assert commands.main(["simulate", "cpu-smollm2", "--against", REPORT, *SIDE]) == 0
-    assert "simulated by measured" in capsys.readouterr().out
+    assert "simulated / measured" in capsys.readouterr().out
 
 
 def test_what_is_learned_is_kept(
@@ -69,7 +69,13 @@ def test_what_is_learned_is_kept(
         (["cpu-tiny"], "--fit REPORT"),
         (["cpu-smollm2", "--slo", "fast"], "--slo: 'fast': write"),
         (["cpu-smollm2", "--write"], "--write keeps what --fit learns; give --fit REPORT"),
-        (["cpu-smollm2", "--max-tokens", "900000"], "never fits the KV cache of 46,592; write fewer"),
+        (["cpu-smollm2", "--max-tokens", "9000"], "9,128 is more than the context of cpu-smollm2, 4,096"),
+        (["cpu-smollm2", "--slo", "ttft_p95=1s", "--rate", "3"], "leave out --rate, --trace and --against"),
+        (
+            ["cpu-smollm2", "--fit", REPORT, "--side", "llama-bf16", "--write"],
+            "is no profile of ours; it would be kept",
+        ),
+        (["cpu-tiny", "--fit", REPORT, *SIDE, "--write"], "is profile cpu-smollm2; it would be kept as cpu-tiny's"),
         (["cpu-smollm2", "--users", "9000"], "--users 9000 x --requests-per-user 3: at most 20,000"),
         (["cpu-smollm2", "--rate", "900", "--seconds", "3000"], "at most 20,000 requests"),
         (["cpu-smollm2", "--rate", "0.001", "--seconds", "1"], "no request comes"),

@@ -45,6 +45,12 @@ def test_more_cards_read_and_compute_more() -> None:
     assert (two.step_s, two.admit_s) == (one.step_s, one.admit_s)
 
 
+def test_machines_of_one_copy_read_one_after_the_other() -> None:
+    hardware = {"gpu": "h100", "count": 8, "nodes": 2}
+    whole = made(model="meta-llama/Llama-3.1-405B-Instruct", hardware=hardware)
+    assert known.find(*whole).times.weights_s == pytest.approx(756.0 * 2**30 / (8 * 0.98 * 3350e9), rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("settings", "why"),
     [

@@ -45,6 +45,9 @@ GOOD = {"at_s": 0, "prompt_tokens": 1, "output_tokens": 1}
         (json.dumps(GOOD | {"output_tokens": 1.5}), "output_tokens: 1.5"),
         (json.dumps(GOOD | {"output_tokens": 10**12}), "output_tokens: 1000000000000"),
         (json.dumps(GOOD | {"cached_tokens": -1}), "cached_tokens: -1"),
+        (json.dumps(GOOD | {"cached_tokens": 2}), "cached_tokens: 2: more than the 1 of prompt_tokens"),
+        (json.dumps(GOOD | {"at_s": 1e300}), "at_s: 1e+300"),
+        ("[" * 20_000, "is no JSON object"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, said: str) -> None:

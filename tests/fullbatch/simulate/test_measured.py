@@ -41,6 +41,15 @@ def test_stages_are_loads_with_medians_of_their_repeats(tmp_path: Path) -> None:
     packed = tmp_path / "r.json.xz"
     packed.write_bytes(lzma.compress((tmp_path / "report.json").read_bytes()))
     assert measured.read(packed, "a") == [one, two]
+    (tmp_path / "report.json").unlink()
+    packed.rename(tmp_path / "report.json.xz")
+    assert measured.read(tmp_path) == [one, two], "a folder whose report was packed"
+
+
+def test_whose_profile_a_side_was(tmp_path: Path) -> None:
+    about = {"sides": [{"name": "a", "meta": {"profile": "mine"}}, {"name": "b", "meta": {}}], "meta": {}}
+    path = write(tmp_path, report(stage(1, 2)) | about)
+    assert [measured.profile_of(path, side) for side in ("a", "b", "c")] == ["mine", None, None]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +59,13 @@ def test_stages_are_loads_with_medians_of_their_repeats(tmp_path: Path) -> None:
         (report(stage(1, 2)), "c", "no side c; name one of"),
         (report(stage(1, 2, mode="open")), None, "no stage of a with users"),
         (report(stage(1, 2, valid=False)), None, "no stage of a with users"),
+        (report(stage(1, 2)) | {"records": {"columns": COLUMNS, "rows": []}}, None, "no request of stage 1 is among"),
+        (
+            report(stage(1, 2)) | {"records": {"columns": COLUMNS, "rows": [[1, 0, 0, 9, -5, 0]]}},
+            None,
+            r"9 \+ -5 tokens",
+        ),
+        (report(stage(1, 2)) | {"records": {"columns": COLUMNS, "rows": [[1, 0, 0, 9, 5, 10]]}}, None, "10 cached"),
         ({}, None, "is no whole report"),
         ([], None, "is no whole report"),
         (report(stage(1, 2, tokens_per_s=0)), None, "is no whole report .*output_tokens_per_s is 0"),
@@ -66,6 +82,9 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         measured.read(tmp_path)
     (tmp_path / "report.json").write_bytes(b"\xff{")
     with pytest.raises(UsageError, match="is not JSON; give the report.json of a load test"):
+        measured.read(tmp_path)
+    (tmp_path / "report.json").write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="is not JSON"):
         measured.read(tmp_path)
     (tmp_path / "half.xz").write_bytes(lzma.compress(b"{}" * 1000)[:40])
     with pytest.raises(UsageError, match="cannot be read whole"):
