@@ -7,7 +7,23 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-KeyName = Annotated[str, Field(min_length=1, max_length=200)]
+# As the gateway's store takes them (gateway/keys/store.py).
+KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _is_host_and_port(url: str) -> bool:
+    """Whether it is scheme, host and perhaps a port, in lower case, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        return (
+            url.isprintable() and bool(parts.hostname) and parts.port != 0 and url == _short(parts.scheme, parts.netloc)
+        )
+    except ValueError:
+        return False
+
+
+def _short(scheme: str, netloc: str) -> str:
+    return f"{scheme}://{netloc}".lower()
 
 
 class GatewayWishes(BaseModel):
@@ -37,16 +53,17 @@ class GatewayWishes(BaseModel):
     @classmethod
     def _addresses(cls, urls: list[str]) -> list[str]:
         for url in urls:
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname or "@" in url:
-                raise ValueError(f"'{url.rpartition('@')[2]}' is no address; write https://HOST or http://HOST:PORT")
+            if "@" in url or not _is_host_and_port(url) or not url.startswith(("http://", "https://")):
+                raise ValueError(
+                    f"'{url.rpartition('@')[2]}' is no address; write https://HOST or http://HOST:PORT, in lower case"
+                )
         return urls
 
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, origins: list[str]) -> list[str]:
         for origin in origins:
-            parts = urlsplit(origin)
-            if origin != "*" and (not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}".lower()):
+            if origin != "*" and ("*" in origin or not _is_host_and_port(origin)):
                 raise ValueError(f"'{origin}' is no origin; write https://HOST or https://HOST:PORT, or *")
         return origins
 

@@ -31,10 +31,13 @@ from fullbatch.planning import pictures as picture_settings
 from fullbatch.planning.gateway_wishes import GatewayWishes
 from fullbatch.planning.hardware import Hardware
 
+_KEY_NAME = "write a name of a key: letters, digits and . _ -"
 # What a pattern means.
 _WRITE = {
     "name": "write up to 60 letters, digits, blanks and . ( ) / + - on one line",
     "compute_capability": 'write it as "8.6"',
+    "operators": _KEY_NAME,
+    "admins": _KEY_NAME,
     "tools": "write auto, off, ignore or the name of a parser",
     "thinking": "write auto, on, off, inline or the name of a parser",
 }
@@ -184,11 +187,17 @@ def _line(source: str, fault: Any) -> str:
     if is_flag:  # a date, or a mapping whose keys are no texts
         location = location[:3]
         problem = f"{given}: write a text, a number, true or false, a list or a mapping of them"
-    elif fault["type"] == "string_pattern_mismatch" and location[-1] in _WRITE:
-        problem = f"{given}: {_WRITE[location[-1]]}"
+    elif fault["type"] == "string_pattern_mismatch" and (meant := _meaning(location)):
+        problem = f"{given}: {meant}"
     elif location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
         problem = "write a text, in quotes if it looks like a number or a date"
     return f"{source}: {faults.Fault(faults.place(location), problem)}"
+
+
+def _meaning(location: tuple[str | int, ...]) -> str:
+    """What the pattern of a setting means, also of one in a list."""
+    named = [part for part in location if isinstance(part, str)]
+    return _WRITE.get(named[-1], "") if named else ""
 
 
 def listing(known: Iterable[str]) -> str:
