@@ -104,9 +104,6 @@ def _refuse_words(args: argparse.Namespace, made: plan.Plan) -> None:
         raise UsageError(
             f"--prompt-tokens and --max-tokens: {asked:,} is more than the context of {made.name}, {most:,}"
         )
-    if args.write and args.side and (was := measured.profile_of(args.fit, args.side)) != made.name:
-        measures = f"profile {was}" if was else "no profile of ours"
-        raise UsageError(f"--write: side {args.side} of {args.fit} is {measures}; it would be kept as {made.name}'s")
 
 
 def _ready(args: argparse.Namespace, wanted: profile.Profile, made: plan.Plan) -> _Ready:
@@ -114,6 +111,11 @@ def _ready(args: argparse.Namespace, wanted: profile.Profile, made: plan.Plan) -
     if args.fit:
         begun = known.engine_of(engine, known.start(wanted, engine))
         stages = measured.read(args.fit, args.side)
+        if args.write and (was := stages[0].profile) != made.name:
+            measures = f"profile {was}" if was else "no profile of ours"
+            raise UsageError(
+                f"--write: side {stages[0].side} of {args.fit} is {measures}; it would be kept as {made.name}'s"
+            )
         side = f" side {args.side}," if args.side else ""
         source = f"learned from {args.fit},{side} {', '.join(str(one.users) for one in stages)} users"
         try:

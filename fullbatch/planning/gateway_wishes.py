@@ -16,14 +16,13 @@ def _is_host_and_port(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return (
-            url.isprintable() and bool(parts.hostname) and parts.port != 0 and url == _short(parts.scheme, parts.netloc)
+            url.isprintable()
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url == f"{parts.scheme}://{parts.netloc}".lower()
         )
     except ValueError:
         return False
-
-
-def _short(scheme: str, netloc: str) -> str:
-    return f"{scheme}://{netloc}".lower()
 
 
 class GatewayWishes(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +85,3 @@ def _tokens(said: dict[str, Any], name: str, where: str, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST_TOKENS:
         raise UsageError(f"{where}: {name}: {value!r}: write a whole number from {least} to {_MOST_TOKENS:,}")
     return value
-
-
-def replayed(users: Iterable[Sequence[LoadRequest]]) -> SimulatedLoad:
-    """What was really asked, user by user."""
-    return SimulatedLoad(users=tuple(tuple(one) for one in users))

@@ -31,9 +31,13 @@ _FILES = ("report.json", "report.json.xz")
 
 @dataclass(frozen=True)
 class MeasuredStage:
-    """One load of one side; `figures`: medians of its repeats, by the names of `LoadFigures`."""
+    """One load of one side; `figures`: medians of its repeats, by the names of `LoadFigures`.
+
+    `profile`: of ours, that the side was; None where it says nothing of one.
+    """
 
     side: str
+    profile: str | None
     users: int
     load: SimulatedLoad
     figures: dict[str, float]
@@ -54,20 +58,13 @@ def read(path: Path, side: str | None = None) -> list[MeasuredStage]:
         for one in report["stages"]:
             if one["side"] == wanted and one["mode"] == "closed" and one["valid"]:
                 groups[int(one["users"])].append(one)
-        found = [_stage(wanted, users, stages, rows) for users, stages in sorted(groups.items())]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        ours = _profile_of(report, wanted)
+        found = [_stage(wanted, ours, stages, rows) for _, stages in sorted(groups.items())]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UsageError(f"{path}: is no whole report of fullbatch's load test ({error!r})") from error
     if not found:
         raise UsageError(f"{path}: no stage of {wanted} with users that ask one thing after the other (--mode closed)")
     return found
-
-
-def profile_of(path: Path, side: str) -> str | None:
-    """The profile that a side of the report was; None where it was none of ours."""
-    report = _json(path)
-    about = next((one.get("meta") for one in report.get("sides", []) if one.get("name") == side), report.get("meta"))
-    named = about.get("profile") if isinstance(about, dict) else None
-    return named if isinstance(named, str) else None
 
 
 def _json(path: Path) -> Any:
@@ -92,6 +89,12 @@ def _side(path: Path, side: str | None, sides: Sequence[str]) -> str:
     return side
 
 
+def _profile_of(report: Any, side: str) -> str | None:
+    about = next((one.get("meta") for one in report.get("sides", []) if one.get("name") == side), report.get("meta"))
+    named = about.get("profile") if isinstance(about, dict) else None
+    return named if isinstance(named, str) else None
+
+
 def _rows(report: Any) -> dict[int, list[dict[str, Any]]]:
     columns = report["records"]["columns"]
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -102,13 +105,13 @@ def _rows(report: Any) -> dict[int, list[dict[str, Any]]]:
 
 
 def _stage(
-    side: str, users: int, stages: Sequence[dict[str, Any]], rows: dict[int, list[dict[str, Any]]]
+    side: str, profile: str | None, stages: Sequence[dict[str, Any]], rows: dict[int, list[dict[str, Any]]]
 ) -> MeasuredStage:
     figures = {name: statistics.median(_figure(one, where) for one in stages) for name, where in _PLACES.items()}
     asked = tuple(_asked(rows[int(stages[0]["number"])]))
     if not asked:
         raise ValueError(f"no request of stage {stages[0]['number']} is among its records")
-    return MeasuredStage(side, users, SimulatedLoad(users=asked), figures)
+    return MeasuredStage(side, profile, int(stages[0]["users"]), SimulatedLoad(users=asked), figures)
 
 
 def _figure(stage: dict[str, Any], where: tuple[str, ...]) -> float:

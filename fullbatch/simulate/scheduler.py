@@ -64,7 +64,6 @@ class Scheduler:
         self.free = engine.blocks
         self.batch_peak = 0
         self.kv_peak = 0.0
-        self.steps = 0
         self._planned: list[tuple[Sequence, int]] = []
 
     @property
@@ -83,7 +82,6 @@ class Scheduler:
         budget, preempted = self._run_on(self.engine.tokens)
         if not preempted:
             self._let_in(budget)
-        self.steps += 1
         self.batch_peak = max(self.batch_peak, len(self.running))
         self.kv_peak = max(self.kv_peak, 1 - self.free / self.engine.blocks)
         rows, held, prompt = len(self._planned), 0, 0

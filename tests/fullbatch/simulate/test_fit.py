@@ -21,7 +21,7 @@ BEGUN = dataclasses.replace(PLANTED, step_s=0.001, row_s=0.001, prompt_s=1e-4, a
 def stage(users: int, prompt: int) -> MeasuredStage:
     asked = load.closed(users, 1, prompt, 20)
     found = figures.of(simulate(engine(seats=32, tokens=512, times=PLANTED), asked))
-    return MeasuredStage("a", users, asked, {name: getattr(found, name) for name in COMPARED})
+    return MeasuredStage("a", None, users, asked, {name: getattr(found, name) for name in COMPARED})
 
 
 def test_planted_times_are_learned() -> None:

@@ -49,7 +49,11 @@ def test_stages_are_loads_with_medians_of_their_repeats(tmp_path: Path) -> None:
 def test_whose_profile_a_side_was(tmp_path: Path) -> None:
     about = {"sides": [{"name": "a", "meta": {"profile": "mine"}}, {"name": "b", "meta": {}}], "meta": {}}
     path = write(tmp_path, report(stage(1, 2)) | about)
-    assert [measured.profile_of(path, side) for side in ("a", "b", "c")] == ["mine", None, None]
+    assert measured.read(path)[0].profile == "mine"
+    write(tmp_path, report(stage(1, 2, side="b")) | about)
+    assert measured.read(path)[0].profile is None
+    write(tmp_path, report(stage(1, 2)) | {"meta": {"profile": "alone"}})
+    assert measured.read(path)[0].profile == "alone", "a report of one server has no sides"
 
 
 @pytest.mark.parametrize(
