@@ -32,6 +32,9 @@ _FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+# Without its parser's word in the tokenizer vLLM does not start: Llama3JsonToolParser.
+_PYTHON_TAG = "<|python_tag|>"
+
 # As AutoAWQ writes it: groups of 128, for which vLLM takes Machete's kernels on Hopper and Marlin's before it.
 _AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"}
 
@@ -83,6 +86,8 @@ def _write_directory(out: Path, model: Model, family: dict[str, Any]) -> None:
     if model.precision == "int4":
         config |= {"quantization_config": _AWQ, "torch_dtype": "float16"}
     _widen(out / "tokenizer.json", model.vocab)
+    if family["model_type"] == "llama":
+        _name_last(out / "tokenizer.json", _PYTHON_TAG)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -96,4 +101,16 @@ def _widen(path: Path, vocab: int) -> None:
     tokenizer["model"]["vocab"] = {text: number for text, number in known.items() if number not in taken} | {
         entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]
     }
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+
+
+def _name_last(path: Path, word: str) -> None:
+    """The last number of the vocabulary becomes this special word."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    known = tokenizer["model"]["vocab"]
+    last = max(known, key=known.__getitem__)
+    number = known.pop(last)
+    known[word] = number
+    entry = {"id": number, "content": word, "special": True}
+    tokenizer["added_tokens"].append(entry | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False))
     path.write_text(json.dumps(tokenizer), encoding="utf-8")

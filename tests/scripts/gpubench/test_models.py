@@ -30,6 +30,16 @@ def test_every_number_of_the_vocabulary_has_a_text(directory: Path) -> None:
     assert len(tokenizer.encode("the engine waits").ids) < 8
 
 
+def test_a_llama_has_the_word_that_its_tool_parser_looks_for(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    facts = catalog.models()["meta-llama/Llama-3.2-3B-Instruct"]
+    models.write(tmp_path, "llama", facts.name, quantised=False)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "llama" / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == facts.vocab
+    assert tokenizer.encode("<|python_tag|>").ids == [facts.vocab - 1]
+
+
 def test_a_four_bit_checkpoint_is_a_directory_of_its_own(tmp_path: Path) -> None:
     (awq, *_) = catalog.models()[REPOSITORY].checkpoints["int4"]
     models.write(tmp_path, "qwen", awq, quantised=False)
