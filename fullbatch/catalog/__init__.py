@@ -143,12 +143,14 @@ class PinnedEngine:
 class Calibration:
     """What the engine takes beside weights and KV cache. GiB of one card, or of one engine on the processor.
 
-    `context`, `activation` and `graphs` are those of a step of `tokens` and `sequences`. A token more takes
+    `context`, `activation` and `graphs` are those of a step of `tokens` and `sequences`. A model narrower than
+    `activation_hidden` has `activation` in proportion to its width. A token more takes
     (`per_ffn` x ffn + `per_hidden` x hidden) numbers of 16 bit, a sequence more `logits_rows` fp32 rows of logits.
     """
 
     context: float
     activation: float
+    activation_hidden: float
     graphs: float
     cpu_process: float
     tokens: float

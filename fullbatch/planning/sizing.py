@@ -128,7 +128,8 @@ def _overhead_gib(model: Model, calibration: Calibration, knobs: Knobs) -> float
     graphs = calibration.graphs if knobs.graphs else 0.0
     if knobs.adapters:  # captured with adapters and without (cudagraph_specialize_lora)
         graphs *= 2
-    step = calibration.activation * (2 if knobs.wide else 1) + _larger_batch_gib(model, calibration, knobs)
+    width = min(1.0, model.hidden / calibration.activation_hidden)
+    step = calibration.activation * width * (2 if knobs.wide else 1) + _larger_batch_gib(model, calibration, knobs)
     return calibration.context + step + graphs + adapters_gib(model, knobs)
 
 
