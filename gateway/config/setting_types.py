@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 # What a computer of today could have of anything here; beyond it sums overflow.
 MOST = 1 << 40
+# Bytes of a Unix socket's path.
+LONGEST_SOCKET_PATH = 107
 
 
 def _plain(text: str) -> str:
@@ -104,3 +106,8 @@ class Cors(Frozen):
                     f"'{origin}' is not an origin; write https://HOST or https://HOST:PORT, without a path, or *"
                 )
         return origins
+
+
+def listed(names: set[str]) -> str:
+    """Names as an error tells them."""
+    return ", ".join(f"'{name}'" for name in sorted(names))

@@ -13,7 +13,7 @@ from tests.gateway.harness import ROOT, compiled_modules
 # Not on a request's way through the gateway, or a thread of their own, or pydantic's.
 INTERPRETED = {
     "__main__", "api.metrics_port", "api.model_cards", "api.openapi", "api.system_endpoints", "app", "config.loader",
-    "config.reloader", "config.setting_types", "config.settings", "core.errors",
+    "config.engine_settings", "config.reloader", "config.setting_types", "config.settings", "core.errors",
     "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker",
     "engines.query", "engines.resolver", "engines.stall_detector", "engines.structured_canary",
     "engines.vllm_metrics", "http.open_files", "http.sockets", "keyfile", "keys.__main__", "keys.buckets",
