@@ -6,6 +6,8 @@ import secrets
 
 # What usage, logs and dashboards call the key that is made first.
 FIRST = "first"
+# Stands after the name of a key of the key file whose owner says in a header for whom it asks (gateway.keys.users).
+TRUSTED = "trusted"
 # 24 random bytes are 32 URL-safe characters.
 _RANDOM_BYTES = 24
 

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from common.api_key import FIRST, new_key, new_secret
+from common.api_key import FIRST, TRUSTED, new_key, new_secret
 
 KEY_FILE = "api_keys"
 MOUNTED = Path("/run/fullbatch")  # in the gateway's container
@@ -25,12 +25,12 @@ def main() -> int:
         options.dir.mkdir(parents=True, exist_ok=True)
         keys = options.dir / KEY_FILE
         _make(keys, _line(FIRST), f"API key '{FIRST}'", mode)
-        if options.also:
-            _make(options.dir / options.also, new_secret(), f"secret '{options.also}'", mode)
-        for client in options.client:
+        for also in options.also:
+            _make(options.dir / also, new_secret(), f"secret '{also}'", mode)
+        for client in (*options.client, *options.trusted_client):
             name, _, path = client.partition("=")
             _make(options.dir / path, _line(name), f"API key '{name}'", mode)
-            _let_in(keys, options.dir / path)
+            _let_in(keys, options.dir / path, trusted=client in options.trusted_client)
     except OSError as error:
         fix = "write" if not options.show else "read"
         sys.stderr.write(f"{error.filename}: {error.strerror}; give a folder that you may {fix}\n")
@@ -46,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show", action="store_true", help="make nothing, and print each name and key")
     parser.add_argument("--name", help="with --show: print only the key of this name")
     parser.add_argument(
-        "--also", metavar="NAME", help="also make this secret: a file in the same folder, or an absolute path"
+        "--also",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="also make this secret: a file in the same folder, or an absolute path; may be repeated",
     )
     parser.add_argument(
         "--client",
@@ -54,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="also make a key for one client, in this file too; may be repeated",
+    )
+    parser.add_argument(
+        "--trusted-client",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="the same for a chat front end, which names in a header the user for whom it asks",
     )
     parser.add_argument("--mode", default="600", help="octal permissions of new files (default: 600)")
     return parser
@@ -75,9 +86,9 @@ def _make(path: Path, value: str, purpose: str, mode: int) -> None:
     sys.stdout.write(f"{path}: new {purpose}; it stands there, and nowhere else\n")
 
 
-def _let_in(keys: Path, client: Path) -> None:
+def _let_in(keys: Path, client: Path, *, trusted: bool) -> None:
     """The gateway knows the keys of one file: the client's goes in there as well."""
-    line = client.read_text(encoding="utf-8").strip()
+    line = client.read_text(encoding="utf-8").strip() + (f" {TRUSTED}" if trusted else "")
     text = keys.read_text(encoding="utf-8")
     if line.partition(" ")[0] not in [known for _, known in _keys(text)]:
         with keys.open("a", encoding="utf-8") as file:
@@ -100,7 +111,9 @@ def _keys(text: str) -> list[tuple[str, str]]:
     """Name and key of each line; the name is empty where there is none."""
     lines = [line.strip() for line in text.splitlines()]
     return [
-        (line.partition(" ")[2].strip(), line.partition(" ")[0]) for line in lines if line and not line.startswith("#")
+        (line.partition(" ")[2].strip().removesuffix(f" {TRUSTED}"), line.partition(" ")[0])
+        for line in lines
+        if line and not line.startswith("#")
     ]
 
 

@@ -33,6 +33,7 @@ from gateway.http import cors
 from gateway.http.messages import TEXT, Request
 from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
+from gateway.keys.users import HEADER as USER
 from gateway.pages.endpoints import PageParts, Pages
 from gateway.proxy.handler import GenerationHandler
 from gateway.telemetry.access_log import AccessLog
@@ -136,7 +137,7 @@ class Routes:
         bearer, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         asks_for_more = route.more_with_key and (bearer or x_api_key)
         if route.needs_key or asks_for_more:
-            request.principal = self._parts.auth.principal(bearer, x_api_key)
+            request.principal = self._parts.auth.principal(bearer, x_api_key, headers.get(USER))
             if self.draining and route.needs_key:
                 raise stopping()
         if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":

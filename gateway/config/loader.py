@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from common import faults, yaml_file
+from common.api_key import TRUSTED
 from common.text_file import FileFault, Unreadable
 from gateway.config.settings import Settings
 
@@ -56,7 +57,7 @@ def load(path: Path) -> Settings:
 
 
 def read_api_keys(path: Path) -> tuple[bytes, ...]:
-    """The keys of a key file: one a line, with a name after it if it has one; '#' starts a comment line.
+    """The keys of a key file: one a line, with a name after it if it has one, and `TRUSTED`; '#' starts a comment line.
 
     Raises:
         SettingsError: no file, no key in it, a key that is a placeholder or too short to be a secret, or a name that is
@@ -71,18 +72,21 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
     keys: list[bytes] = []
     names: set[str] = set()
     for number, line in enumerate(lines, 1):
-        key, _, name = " ".join(line.split()).partition(" ")
+        key, _, rest = " ".join(line.split()).partition(" ")
+        name, _, mark = rest.partition(" ")
         if not key or key.startswith("#"):
             continue
         if key.lower() in PLACEHOLDERS or len(key) < MIN_KEY_CHARS or not key.isascii() or not key.isprintable():
             expected = f"a key is at least {MIN_KEY_CHARS} ASCII characters without spaces, and no placeholder"
             raise SettingsError([f"{path}: line {number}: this key is not usable; {expected}"])
-        if name and (not NAME.fullmatch(name) or name in names or name == "other"):
+        if mark not in ("", TRUSTED) or (name and (not NAME.fullmatch(name) or name in names or name == "other")):
             # Not the word itself: with two keys on a line it is a key.
-            expected = "write KEY NAME; a name is letters, digits, '.', '_' and '-', not 'other', and no other key's"
+            expected = (
+                "write KEY NAME, and perhaps 'trusted'; a name is letters, digits, '.', '_' and '-', no other key's"
+            )
             raise SettingsError([f"{path}: line {number}: what stands after the key cannot be its name; {expected}"])
         names.add(name)
-        keys.append(f"{key} {name}".strip().encode("ascii"))
+        keys.append(f"{key} {rest}".strip().encode("ascii"))
     if not keys:
         raise SettingsError([f"{path}: holds no API key; write one a line, or delete it and run the keyfile command"])
     return tuple(keys)

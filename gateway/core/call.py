@@ -18,7 +18,7 @@ class Principal:
     urgent that this key may ask for. ``weight``: its share against others'. Limits: None is without limit.
     ``models``: None is all. ``max_output_tokens``: of all answers to one request; ``max_body_bytes``: of one request;
     ``structured``: whether answers may have a form that an engine compiles. ``operator``: may see what all keys use,
-    and where engines are.
+    and where engines are. ``trusted``: says in a header for whom it asks (`keys.users`).
     """
 
     name: str
@@ -32,6 +32,7 @@ class Principal:
     max_output_tokens: int | None = None
     max_body_bytes: int | None = None
     structured: bool = True
+    trusted: bool = False
     operator: bool = False
 
 

@@ -197,6 +197,7 @@ def _add_terms(command: argparse.ArgumentParser) -> None:
     add("--max-output-tokens", words.limit, "N", "limit on all answers to one request together, or none")
     add("--max-body-bytes", words.limit, "N", "limit on one request's body, or none for the gateway's own limit")
     add("--structured", words.yes, "yes|no", "whether schemas, patterns and strict tools are allowed (default: yes)")
+    add("--trusted", words.yes, "yes|no", "a chat front end, whose users have the key's limits each (default: no)")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.api_key import TRUSTED
 from gateway.core.call import Principal
 from gateway.core.errors import Unauthorized
+from gateway.keys.users import Users
 
 _HOW = "send a key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
 _PREFIX_BYTES = 8
@@ -39,10 +41,11 @@ class Auth:
         self._known: dict[bytes, tuple[Known, ...]] = {}
         self.count = 0  # of names that were let in when keys last changed
         self.used: set[str] = set()  # names since it was last emptied
+        self._users = Users()
         self.use_file(keys)
 
     def use_file(self, keys: Iterable[bytes]) -> None:
-        """The keys of the key file from now on, each with its name after a blank.
+        """The keys of the key file from now on, each with its name after a blank, and perhaps `TRUSTED`.
 
         One without, or whose name a key of the store has, is named after its digest's first 8 hex digits.
         """
@@ -59,8 +62,8 @@ class Auth:
         now = time.time()
         return {known.principal.name: known.principal for known in self._all() if _valid(known, now)}
 
-    def principal(self, authorization: bytes | None, x_api_key: bytes | None) -> Principal:
-        """Whose key it is.
+    def principal(self, authorization: bytes | None, x_api_key: bytes | None, user: bytes | None = None) -> Principal:
+        """Whose key it is; where the key is trusted, the ``user`` for whom it asks.
 
         Raises:
             Unauthorized: no key was sent, not one of ours, or one that has expired.
@@ -74,7 +77,7 @@ class Auth:
                 if known.until is not None and not _valid(known, time.time()):
                     raise Unauthorized(f"this API key ('{known.principal.name}') {known.ended}; ask for a new one")
                 self.used.add(known.principal.name)
-                return known.principal
+                return self._users.principal(known.principal, user)
         raise Unauthorized(f"this API key is not known here; {_HOW}")
 
     def _index(self) -> None:
@@ -87,11 +90,11 @@ class Auth:
         self.count = len(self.active())
 
     def _named(self, line: bytes) -> Known:
-        key, _, name = line.partition(b" ")
+        key, _, rest = line.partition(b" ")
         digest = hashlib.sha256(key).digest()
-        said = name.decode("ascii")
+        said, _, mark = rest.decode("ascii").partition(" ")
         taken = any(known.principal.name == said for known in self._from_store)
-        return Known(digest, Principal(digest.hex()[:8] if taken or not said else said))
+        return Known(digest, Principal(digest.hex()[:8] if taken or not said else said, trusted=mark == TRUSTED))
 
     def _all(self) -> tuple[Known, ...]:
         return (*self._from_file, *self._from_store)

@@ -56,6 +56,8 @@ STEPS = (
     "ALTER TABLE keys ADD COLUMN max_output_tokens INTEGER;"
     "ALTER TABLE keys ADD COLUMN max_body_bytes INTEGER;"
     "ALTER TABLE keys ADD COLUMN structured INTEGER NOT NULL DEFAULT 1;",
+    # Whether it says in a header for whom it asks.
+    "ALTER TABLE keys ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;",
 )
 VERSION = len(STEPS)
 _log = logging.getLogger("gateway")

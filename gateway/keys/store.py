@@ -54,6 +54,7 @@ class Terms:
     max_output_tokens: int | None = None
     max_body_bytes: int | None = None
     structured: bool = True
+    trusted: bool = False
 
     def row(self) -> tuple[Any, ...]:
         """As the store keeps them, in the order of `TERMS`."""
@@ -64,7 +65,7 @@ class Terms:
         values = dict(zip(TERMS, row, strict=True))
         models: str | None = values["models"]
         values["models"] = None if models is None else tuple(models.split(","))
-        values["structured"] = bool(values["structured"])
+        values |= {name: bool(values[name]) for name in ("structured", "trusted")}
         return cls(**values)
 
     def principal(self, name: str) -> Principal:

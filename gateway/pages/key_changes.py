@@ -29,6 +29,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "max_output_tokens": words.limit,
     "max_body_bytes": words.limit,
     "structured": words.yes,
+    "trusted": words.yes,
 }
 _MOST_CHARS = 4000
 _log = logging.getLogger("gateway")

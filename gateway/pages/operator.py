@@ -94,6 +94,7 @@ def entry(key: StoredKey) -> Entry:
         "max_output_tokens": terms.max_output_tokens,
         "max_body_bytes": terms.max_body_bytes,
         "structured": terms.structured,
+        "trusted": terms.trusted,
         "created": when(key.created),
         "expires": when(terms.expires),
         "last_used": when(key.last_used),

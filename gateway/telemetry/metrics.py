@@ -168,9 +168,11 @@ class Metrics:
         self.responses[_CODES.get(status, OTHER)] += 1
 
     def key(self, name: str) -> str:
-        """The label for a key: its name, while there are not too many."""
+        """The label for a key: its name, while there are not too many. The users of a trusted key have the key's."""
         if name in self._keys:
             return name
+        if "/" in name:
+            return self.key(name.partition("/")[0])
         if not name or len(self._keys) >= MAX_KEYS:
             return OTHER
         self._keys.add(name)

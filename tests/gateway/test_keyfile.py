@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.config.loader import read_api_keys
 from tests.gateway.harness import (
     run,
 )
@@ -32,6 +33,17 @@ def test_p40_a_client_has_a_key_of_its_own_that_the_gateway_knows(tmp_path: Path
     own = (tmp_path / "locust" / "api_keys").read_text()
     assert own.endswith(" locust\n") and _key(tmp_path / "locust") != _key(tmp_path)
     assert (tmp_path / "api_keys").read_text().splitlines()[1:] == own.splitlines()
+
+
+def test_p210_a_trusted_client_is_marked_in_the_gateways_file_alone(tmp_path: Path) -> None:
+    words = [str(tmp_path), "--trusted-client", "web=own", "--also", "one", "--also", "two"]
+    assert [run("gateway.keyfile", *words).returncode for _ in range(2)] == [0, 0]
+    own = (tmp_path / "own").read_text().strip()
+    assert own.endswith(" web")
+    assert (tmp_path / "api_keys").read_text().splitlines()[1:] == [f"{own} trusted"]
+    assert read_api_keys(tmp_path / "api_keys")[1] == f"{own} trusted".encode()
+    assert run("gateway.keyfile", str(tmp_path), "--show", "--name", "web").stdout.strip() == own.split()[0]
+    assert len({(tmp_path / name).read_text() for name in ("one", "two")}) == 2
 
 
 def test_p40_a_key_file_of_before_names_keeps_its_key_and_gets_the_clients(tmp_path: Path) -> None:
