@@ -16,7 +16,7 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, simulate, weights
+from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, simulate, upkeep, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -261,6 +261,10 @@ def _agreed(args: argparse.Namespace, question: str) -> bool:
     return input(question).strip().lower() in ("y", "yes")
 
 
+def _upkeep(args: argparse.Namespace) -> int:
+    return upkeep.run(ROOT, args, _say_since_now())
+
+
 def _profiles(_args: argparse.Namespace) -> int:
     print(describe.profiles((name, profile.load(ROOT, name)) for name in profile.names(ROOT)), end="")
     return OK
@@ -289,4 +293,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quality": lambda args: quality.run(ROOT, args),
     "simulate": lambda args: simulate.run(ROOT, args),
     "weights": _weights,
+    **{name: _upkeep for name in upkeep.COMMANDS},
 }

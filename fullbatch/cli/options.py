@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, quality, simulate
+from fullbatch.cli import chat, quality, simulate, upkeep
 from fullbatch.cli.values import measure, port, positive, seconds, users
+from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
 from fullbatch.runtime import registry
 
@@ -59,7 +60,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=_AsWritten,
     )
-    version = f"fullbatch 0.1.0, for vLLM {catalog.engine().version}"
+    version = f"fullbatch {VERSION}, for vLLM {catalog.engine().version}"
     top.add_argument("--version", action="version", version=version)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     listing = f"one of {len(profiles)}, see `fullbatch profiles`"
@@ -87,6 +88,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     )
     quality.options(commands.add_parser("quality", help="whether what runs still answers as was recorded of its model"))
     _add_weights(commands)
+    upkeep.options(commands)
     return top
 
 

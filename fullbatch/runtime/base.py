@@ -213,6 +213,21 @@ class Runtime(Protocol):
         """Where the weights of its engines lie; empty where there is no such place yet."""
         return []
 
+    def kept_state(self, root: Path) -> dict[str, bytes]:
+        """Keys, usage and secrets that it keeps, as they are now: a name with its folder -> content.
+
+        HostError when there are some and they cannot be read.
+        """
+        return {}
+
+    def put_state(self, root: Path, files: Mapping[str, bytes]) -> None:
+        """Put back what `kept_state` gave; nothing may run. HostError when that fails."""
+        return None
+
+    def store_version(self, root: Path) -> int | None:
+        """The newest version of a key store that its gateway knows; None where there is no gateway to ask yet."""
+        return None
+
     def client_settings(self, root: Path) -> dict[str, str]:
         """Variables by which a load test of this checkout finds what runs, where that is one deployment alone."""
         return {}

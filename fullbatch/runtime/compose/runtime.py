@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from fullbatch.core.check_result import CheckResult, warn
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, requirements
 from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
-from fullbatch.runtime.compose import config, deployment, docker_info, files
+from fullbatch.runtime.compose import config, deployment, docker_info, files, kept
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.compose.volume import VolumeStore
 from fullbatch.runtime.hub_folder import HubFolder
@@ -113,6 +113,15 @@ class ComposeRuntime(Runtime):
             return [HubFolder(root / Path(home).expanduser() / "hub")]
         store = VolumeStore(root)
         return [store] if store.exists() else []
+
+    def kept_state(self, root: Path) -> dict[str, bytes]:
+        return kept.read(root)
+
+    def put_state(self, root: Path, files: Mapping[str, bytes]) -> None:
+        kept.write(root, files)
+
+    def store_version(self, root: Path) -> int | None:
+        return kept.store_version(root)
 
     def held(self, root: Path) -> Held:  # noqa: ARG002
         return Held(published=deployment.published_ports())

@@ -10,10 +10,9 @@ from pathlib import Path
 from fullbatch.core.errors import HostError
 from fullbatch.runtime import dotenv, hub_cache
 from fullbatch.runtime.base import WeightStore
+from fullbatch.runtime.compose import images
 from fullbatch.runtime.hub_cache import Revision
 
-# Built by the first `docker compose up`, and has a Python; the engine's own image is many times as large.
-IMAGE = "fullbatch/gateway:local"
 _TIMEOUT = 300.0
 
 
@@ -25,6 +24,8 @@ class VolumeStore(WeightStore):
     def __init__(self, root: Path) -> None:
         self.volume = f"{dotenv.project(root)}_models"
         self.where = f"Docker volume {self.volume}"
+        # Built by the first `docker compose up`, and has a Python; the engine's own image is many times as large.
+        self.image = images.gateway(root)
 
     def exists(self) -> bool:
         """Whether there is one, and an image to look into it with."""
@@ -40,7 +41,7 @@ class VolumeStore(WeightStore):
         return int(json.loads(self._run("", "--remove", *(f"{name}@{revision}" for name, revision in chosen)))["freed"])
 
     def _wanted(self) -> list[tuple[str, str]]:
-        return [("volume", self.volume), ("image", IMAGE)]
+        return [("volume", self.volume), ("image", self.image)]
 
     def _run(self, mode: str, *words: str) -> str:
         script = Path(hub_cache.__file__)
@@ -48,7 +49,7 @@ class VolumeStore(WeightStore):
         said = _docker(
             "run", "--rm", "--network", "none", "--user", "0:0", "--cap-drop", "ALL", "--entrypoint", "python3",
             "--volume", f"{self.volume}:/models{mode}", "--volume", f"{script}:/hub_cache.py:ro",
-            IMAGE, "/hub_cache.py", "/models/hf/hub", *words,
+            self.image, "/hub_cache.py", "/models/hf/hub", *words,
         )  # fmt: skip
         if said is None:
             raise HostError(f"{self.where}: a container cannot read it; see `docker logs`, or restart Docker")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,7 @@ from fullbatch.runtime import requirements
 from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.package_folder import PackageFolder
-from fullbatch.runtime.process import examine, state
+from fullbatch.runtime.process import examine, kept, state
 from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program, tail
 from fullbatch.runtime.process.state import ProcessRun
 from fullbatch.runtime.process.stopping import stop
@@ -145,6 +145,15 @@ class ProcessRuntime(Runtime):
 
     def weights(self, root: Path) -> list[WeightStore]:
         return [HubFolder(requirements.hub_folder()), PackageFolder(state.models(root))]
+
+    def kept_state(self, root: Path) -> dict[str, bytes]:
+        return kept.read(root)
+
+    def put_state(self, root: Path, files: Mapping[str, bytes]) -> None:
+        kept.write(root, files)
+
+    def store_version(self, root: Path) -> int | None:
+        return kept.store_version(root)
 
     def client_settings(self, root: Path) -> dict[str, str]:
         return state.client_settings(root)

@@ -1,0 +1,77 @@
+"""What is kept of a gateway's folder: whole while it is written to, and put back file by file."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fullbatch.runtime import state_files
+from gateway.keys.store import KeyStore, Terms
+
+
+def _names(store: Path) -> list[str]:
+    opened = KeyStore(store)
+    try:
+        return [key.name for key in opened.keys()]
+    finally:
+        opened.close()
+
+
+def test_a_store_is_copied_while_a_gateway_has_it_open(tmp_path: Path) -> None:
+    opened = KeyStore(tmp_path / "store")
+    opened.create("alice", Terms())
+    assert (tmp_path / "store-wal").stat().st_size > 0, "she stands in the log only"
+    (tmp_path / "api_keys").write_text("fb-1 first\n")
+    (tmp_path / "store.unwritten-1.json").write_text("{}")
+    (tmp_path / "engine.log").write_text("not kept")
+    found = state_files.read(tmp_path)
+    opened.close()
+    assert sorted(found) == ["api_keys", "store", "store.unwritten-1.json"]
+    (tmp_path / "there").mkdir()
+    state_files.write(tmp_path / "there", found)
+    assert _names(tmp_path / "there" / "store") == ["alice"]
+    modes = {name: (tmp_path / "there" / name).stat().st_mode & 0o777 for name in found}
+    assert modes == {"api_keys": 0o640, "store": 0o600, "store.unwritten-1.json": 0o600}
+
+
+def test_the_log_of_the_store_that_goes_is_not_played_into_the_one_that_comes(tmp_path: Path) -> None:
+    kept = KeyStore(tmp_path / "store")
+    kept.create("alice", Terms())
+    kept.close()
+    before = state_files.read(tmp_path)
+    copy = sqlite3.connect(tmp_path / "store")
+    copy.execute("PRAGMA wal_autocheckpoint = 0")
+    copy.execute("DELETE FROM keys")
+    copy.commit()
+    log = (tmp_path / "store-wal").read_bytes()
+    copy.close()
+    (tmp_path / "store-wal").write_bytes(log)  # as after a kill
+    (tmp_path / "store.part").write_bytes(b"of a kill in the middle")
+    state_files.write(tmp_path, before)
+    assert _names(tmp_path / "store") == ["alice"]
+    assert not (tmp_path / "store.part").exists()
+
+
+def test_in_a_container_it_runs_as_text(tmp_path: Path) -> None:
+    top, other = tmp_path / "kept", tmp_path / "other"
+    for folder in (top / "state", top / "secrets", other / "secrets"):
+        folder.mkdir(parents=True)
+    KeyStore(top / "state" / "store").close()
+    (top / "secrets" / "admin_password").write_text("p")
+    text = Path(state_files.__file__).read_text()
+    command = [sys.executable, "-I", "-c", text]
+    tar = subprocess.run([*command, "save", str(top)], capture_output=True, check=True).stdout
+    assert sorted(state_files.unpacked(tar)) == ["secrets/admin_password", "state/store"]
+    subprocess.run([*command, "load", str(other)], input=tar, check=True)
+    assert (other / "secrets" / "admin_password").read_text() == "p"
+    assert not (other / "state").exists(), "a folder that is not there is another container's"
+
+
+def test_what_is_no_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"x" * 4096)
+    with pytest.raises(sqlite3.DatabaseError):
+        state_files.read(tmp_path)
