@@ -23,6 +23,7 @@ DECLARED_IN = {
     "common": ["dependencies"],
     "fullbatch": ["dependencies", "tinymodel"],
     "gateway": ["gateway"],
+    "launcher": [],
     "loadtest": ["loadtest"],
     "grafana": ["dev"],
     "bench": ["gateway", "loadtest", "bench"],

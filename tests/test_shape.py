@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bench", "common", "fullbatch", "gateway", "loadtest", "grafana", "scripts")
+PACKAGES = ("bench", "common", "fullbatch", "gateway", "launcher", "loadtest", "grafana", "scripts")
 FILE_LINES, FUNCTION_LINES, MEDIAN_FUNCTION_LINES, PARAMETERS = 300, 50, 12, 6
 
 # `path` or `path: function` -> why the number does not hold there.
@@ -24,6 +24,8 @@ READS_ENVIRONMENT = {
     # Of a machine, and how the hub is reached from it.
     "fullbatch": ("fullbatch/runtime/", "fullbatch/hub/"),
     "gateway": "gateway/config/settings.py",
+    # What an engine inherits, and the secret that it gets.
+    "launcher": ("launcher/environment.py", "launcher/guard.py"),
     "loadtest": "loadtest/runner/defaults.py",
     "grafana": "",
     "bench": "",
@@ -75,6 +77,7 @@ NO_MIRROR = {
     "fullbatch/runtime/base.py": "only protocols and fields; tests/fullbatch/runtime/test_registry.py fills them",
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/keys/__main__.py": "tests/gateway/keys/test_main.py",
+    "launcher/__main__.py": "tests/launcher/test_main.py",
     "gateway/core/call.py": "only fields; tests/gateway/dialects fill them",
     "bench/gateway/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
     "gateway/dialects/base.py": "only a protocol",

@@ -47,6 +47,20 @@ def reasoning_model(folder: Path) -> Path:
     return copy
 
 
+def environment() -> dict[str, str]:
+    """What a tiny engine needs on this machine's processor."""
+    cache = HOME / "cache"
+    return {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_USE_AOT_COMPILE": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_HOST_IP": "127.0.0.1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CACHE_ROOT": str(cache / "vllm"),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+    }
+
+
 class VLLM:
     """One engine on loopback; ``words`` are added to its command. It is up after `wait`.
 
@@ -65,16 +79,7 @@ class VLLM:
             "--max-model-len", "4096", "--max-num-seqs", "32", "--load-format", loads,
             "--host", "127.0.0.1", "--port", str(self.port), *words,
         ]  # fmt: skip
-        cache = HOME / "cache"
-        env = os.environ | {
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_USE_AOT_COMPILE": "0",
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_HOST_IP": "127.0.0.1",
-            "HF_HUB_OFFLINE": "1",
-            "VLLM_CACHE_ROOT": str(cache / "vllm"),
-            "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
-        }
+        env = os.environ | environment()
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
         niceness.give_way(self.process.pid)  # at equal priority gateway and test wait for a core for seconds

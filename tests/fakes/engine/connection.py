@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._engine = engine
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
-        self._path = ""
+        self._path = self._target = self._secret = ""
         self._body = b""
         self._request_id = b""
         self._job: Job | None = None
@@ -98,11 +98,15 @@ class Connection(asyncio.Protocol):
         self._request_id = b""
 
     def on_url(self, url: bytes) -> None:
-        self._path = url.decode("latin-1").partition("?")[0]
+        self._target = url.decode("latin-1")
+        self._path = self._target.partition("?")[0]
+        self._secret = ""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"x-request-id":
             self._request_id = value
+        elif name.lower() == b"x-fullbatch-secret":
+            self._secret = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self._body += body
@@ -116,7 +120,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         method = self._parser.get_method()
-        if method == b"GET":
+        asked = f"{method.decode()} {self._target}"
+        if (slept := self._engine.sleeper.answer(self._engine, asked, self._secret)) is not None:
+            self._answer(slept[0], orjson.dumps(slept[1]))
+        elif method == b"GET":
             self._get()
         elif self._path == "/fake/knobs":
             self._turn_knobs()
@@ -138,6 +145,7 @@ class Connection(asyncio.Protocol):
         elif self._path == "/fake/state":
             state = {"running": len(batch.running), "waiting": len(batch.waiting), "aborted": engine.meters.aborted}
             state |= {"submitted": batch.submitted, "longest_queue": batch.longest_queue}
+            state |= {"asleep": engine.sleeper.asleep, "disturbed": engine.sleeper.disturbed}
             self._answer(
                 200, orjson.dumps(state | {"connections": len(engine.connections), "accepted": engine.accepted})
             )
@@ -198,6 +206,9 @@ class Connection(asyncio.Protocol):
 
     def _generate(self, ask: shapes.Ask) -> None:
         knobs = self._engine.knobs
+        if self._engine.sleeper.asleep:
+            self._engine.sleeper.disturbed += 1
+            return
         if knobs.fault in _REFUSALS and (knobs.fault != "poison" or b"poison" in self._body):
             self._answer(500, shapes.error(500, "InternalServerError", _REFUSALS[knobs.fault]))
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tests.fakes.engine.sleeping import SLEEP_FAULTS
+
 FAULTS = {
     "none": "behaves",
     "refuse": "the port refuses connections (what is running goes on); `for_s` ends it by itself",
@@ -36,6 +38,7 @@ class Knobs:
 
     ``step_ms``: with it the engine works in steps of so long, in which all that run get a token, and ``prefill_us``
     longer for each prompt token in one, at most ``step_tokens``; ``ttft_ms`` and ``itl_ms`` are of no use then.
+    ``dies_after_s``: the process ends with exit code 3 then, as one does that cannot load its model; 0 is never.
     ``sse_keep_alive_s``: a stream gets a comment so often while it runs, whatever the core does; 0 is never.
     """
 
@@ -59,6 +62,8 @@ class Knobs:
     tool: str = "get_weather"
     arguments: str = '{"city": "Tokyo"}'
     sse_keep_alive_s: float = 0.0
+    sleep_fault: str = "none"
+    dies_after_s: float = 0.0
 
     def change(self, values: dict[str, Any]) -> None:
         """Set several knobs at once.
@@ -79,5 +84,7 @@ class Knobs:
             raise ValueError(f"no fault {checked['fault']!r}; there are {', '.join(FAULTS)}")
         if checked.get("answer", "text") not in ANSWERS:
             raise ValueError(f"no answer {checked['answer']!r}; there are {', '.join(ANSWERS)}")
+        if checked.get("sleep_fault", "none") not in SLEEP_FAULTS:
+            raise ValueError(f"no sleep_fault {checked['sleep_fault']!r}; there are {', '.join(SLEEP_FAULTS)}")
         for name, value in checked.items():
             setattr(self, name, value)

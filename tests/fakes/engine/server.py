@@ -12,6 +12,7 @@ from tests.fakes.engine.batch import Batch
 from tests.fakes.engine.connection import Connection
 from tests.fakes.engine.knobs import Knobs
 from tests.fakes.engine.metrics import Meters
+from tests.fakes.engine.sleeping import Sleeper
 from tests.fakes.engine.steps import SteppedBatch
 
 _KEPT_TRUTHS = 10_000
@@ -26,6 +27,7 @@ class Engine:
         self.batch = (SteppedBatch if knobs.step_ms else Batch)(knobs, self.meters, loop)
         self.connections: set[Connection] = set()
         self.accepted = 0
+        self.sleeper = Sleeper()
         self._report = b""
         self.paths: Counter[str] = Counter()
         self.bodies: deque[tuple[str, str]] = deque(maxlen=20)  # path and body of the last POSTs
