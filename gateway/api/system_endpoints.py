@@ -19,7 +19,8 @@ from gateway.core.supervisor import Supervisor
 from gateway.dialects import ollama_models
 from gateway.dialects.fields import read_object
 from gateway.dialects.ollama import Ollama
-from gateway.engines.registry import EngineRegistry, Health
+from gateway.engines.health_report import Health
+from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
 from gateway.telemetry.exposition import Exposition

@@ -6,41 +6,18 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
 from gateway.core.cost import cost
 from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, StructuredStuck, UnknownModel
 from gateway.core.ticker import Ticker
-from gateway.engines import balancing, prefix_affinity
+from gateway.engines import balancing, health_report, prefix_affinity
 from gateway.engines.health_checker import HealthChecker
+from gateway.engines.health_report import RETRY_AFTER_S, Health
 from gateway.engines.replica import Replica, ReplicaState
 from gateway.engines.resolver import Resolver
 from gateway.http.client import Pool
-
-# The first of them that one of an engine's addresses has is the engine's.
-STATES: tuple[ReplicaState, ...] = ("up", "stalled", "starting", "down")
-RETRY_AFTER_S: dict[ReplicaState, int] = {"starting": 5, "stalled": 5, "down": 2, "up": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """An engine as a whole: as good as its best address (`STATES`).
-
-    ``reason``: why one of them is not up, for those who run it; ``told``: the same without addresses, for clients.
-    ``stuck``: those whose structured output is stuck, each with the Unix time since when.
-    """
-
-    name: str
-    state: ReplicaState
-    since: float
-    reason: str
-    told: str
-    up: int
-    replicas: int
-    models: tuple[str, ...]
-    stuck: tuple[tuple[str, float], ...] = ()
 
 
 class EngineRegistry:
@@ -218,7 +195,12 @@ class EngineRegistry:
                 self._health_checker.try_soon(replica)
 
     def health(self) -> list[Health]:
-        return [self._health(engine) for engine in self.engines]
+        return [
+            health_report.of_engine(
+                engine, list(self._replicas[engine.name].values()), self._no_address[engine.name], self._started
+            )
+            for engine in self.engines
+        ]
 
     def _affine(self, call: Call, free: list[Replica], least: Replica) -> Replica:
         """The one that has read this prompt's beginning, unless it has too much to do; else the least loaded."""
@@ -243,21 +225,6 @@ class EngineRegistry:
             return best
         results["escaped"] += 1
         return least
-
-    def _health(self, engine: EngineSettings) -> Health:
-        found = list(self._replicas[engine.name].values())
-        if not found:
-            reason = self._no_address[engine.name]
-            told = "no address is known for it yet"
-            return Health(engine.name, "starting", self._started, reason, told, 0, 0, engine.models)
-        up = [replica for replica in found if replica.state == "up"]
-        best = min(found, key=lambda replica: (STATES.index(replica.state), replica.since))
-        others = {a: a.structured_stuck if a.state == "up" else a.reason for a in found}
-        others = {replica: why for replica, why in others.items() if why}
-        told = "; ".join(dict.fromkeys(others.values()))
-        reason = "; ".join(f"{replica.label}: {why}" for replica, why in others.items()) if len(found) > 1 else told
-        stuck = tuple((replica.label, replica.structured_stuck_since) for replica in up if replica.structured_stuck)
-        return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models, stuck)
 
     def _changed(self) -> None:
         self._serving.clear()

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from gateway.admission.controller import Admission
-from gateway.engines.registry import STATES, EngineRegistry, Health
+from gateway.engines.health_report import STATES, Health
+from gateway.engines.registry import EngineRegistry
 from gateway.pages.token_rate import TokenRate
 
 VERSION = 1

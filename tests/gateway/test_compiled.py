@@ -14,7 +14,7 @@ from tests.gateway.harness import ROOT, compiled_modules
 INTERPRETED = {
     "__main__", "api.metrics_port", "api.model_cards", "api.openapi", "api.system_endpoints", "app", "config.loader",
     "config.engine_settings", "config.reloader", "config.setting_types", "config.settings", "core.errors",
-    "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker",
+    "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker", "engines.health_report",
     "engines.query", "engines.resolver", "engines.stall_detector", "engines.structured_canary",
     "engines.vllm_metrics", "http.open_files", "http.sockets", "keyfile", "keys.__main__", "keys.buckets",
     "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets",
