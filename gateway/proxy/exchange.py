@@ -9,7 +9,7 @@ from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
 from gateway.dialects.base import Dialect
-from gateway.engines.replica import Destination
+from gateway.engines.destination import Destination
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
 from gateway.proxy.relay import Outcome, Relay, Surroundings
