@@ -16,7 +16,7 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, follow, quality, simulate, upkeep, weights
+from fullbatch.cli import adhoc_profile, chat, describe, follow, peers, quality, simulate, upkeep, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -282,6 +282,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "logs": lambda args: follow.logs(ROOT, args.profile, args.tail, args.follow),
     "keys": _keys,
+    "peers": lambda args: peers.run(ROOT, args),
     "usage": _usage,
     "top": _top,
     "chat": lambda args: chat.run(ROOT, args),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, quality, simulate, upkeep
+from fullbatch.cli import chat, peers, quality, simulate, upkeep
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -73,6 +73,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
         commands.add_parser("chat", help="talk to what is running: in the terminal, with one question, or in a pipe")
     )
     _add_keys(commands)
+    peers.options(commands.add_parser("peers", help="use the engines of other boxes: add, list, remove"), WHICH, JSON)
     _add_demo(commands, listing)
     _add_compare(commands, listing)
     # Their words belong to the load test, also those that begin with a dash.

@@ -64,17 +64,18 @@ def down(root: Path, name: str | None, say: Say, *, volumes: bool = False) -> No
     found.stop(say, volumes=volumes)
 
 
-def run_gateway_module(root: Path, name: str | None, module: str, words: Sequence[str]) -> int:
+def run_gateway_module(root: Path, name: str | None, module: str, words: Sequence[str], given: str = "") -> int:
     """Run a program of the gateway's (`gateway.keys`, `gateway.usage`) on the key store of `name`, or of what runs.
 
-    Returns its exit code. A profile that is stopped may still have its keys and its usage.
+    `given`: for its standard input. Returns its exit code. A profile that is stopped may still have its keys and its
+    usage.
     """
     if "--help" in words or "-h" in words:  # needs nothing that runs
         return subprocess.run([sys.executable, "-m", module, *words], cwd=root, check=False).returncode
     found = registry.only(root, name, "--profile PROFILE") or (registry.stopped(root, name) if name else None)
     if found is None:
         raise not_running(name)
-    return found.run_gateway_module(module, words)
+    return found.run_gateway_module(module, words, given)
 
 
 def status(root: Path) -> list[dict[str, Any]]:

@@ -141,8 +141,11 @@ class RunningDeployment(Protocol):
     def show_logs(self, lines: int, following: bool, write: Callable[[str], object]) -> int:
         """Write the last `lines` of each part, and what comes after if asked; an exit code."""
 
-    def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
-        """Run a program of the gateway's, such as `gateway.keys`, on its key store; its exit code."""
+    def run_gateway_module(self, module: str, words: Sequence[str], given: str = "") -> int:
+        """Run a program of the gateway's, such as `gateway.keys`, on its key store; its exit code.
+
+        `given`: for its standard input, where nobody sees it; empty: this process's own.
+        """
 
     def stop(self, say: Say, *, volumes: bool = False) -> None:
         """End it. `volumes`: weights, keys and history too; UsageError where it has none."""

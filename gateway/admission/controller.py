@@ -82,8 +82,8 @@ class Admission:
             return self._grant(Slot(self, record), engine, now)
         return None
 
-    async def wait(self, record: RequestRecord) -> Slot:
-        """A slot after a wait.
+    async def wait(self, record: RequestRecord, since: float | None = None) -> Slot:
+        """A slot after a wait. ``since``: the clock when it came, of one that has waited before and is on no engine.
 
         Raises:
             Overloaded: the queue is full, or it took too long; says when to come back.
@@ -99,7 +99,8 @@ class Admission:
             if victim is None:
                 raise refusal
             victim.entry.refuse(refusal)
-        waiting = Waiting(key, record.call.level, now, now + self._settings.queue_timeout_s, slot)
+        began = now if since is None else since
+        waiting = Waiting(key, record.call.level, began, began + self._settings.queue_timeout_s, slot)
         record.position = queue.push(waiting) + 1
         granted = slot.wait()
         self.pump()

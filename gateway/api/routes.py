@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gateway import __version__
 from gateway.api import openapi
+from gateway.api.peer_endpoint import PeerEndpoint
 from gateway.api.system_endpoints import MODELS_PATH, SystemEndpoints
 from gateway.bodies import json_weight
 from gateway.config.rules import CurrentRules
@@ -16,6 +17,7 @@ from gateway.core.errors import (
     GatewayError,
     Internal,
     MethodNotAllowed,
+    NoPlace,
     NotFound,
     Overloaded,
     Stopping,
@@ -43,7 +45,7 @@ from gateway.telemetry.recent import Recent
 CLIENT_GONE_STATUS = 499
 _OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
 _OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
-_OUTCOMES_BY_CODE[TooManyBodies.code] = "overloaded"
+_OUTCOMES_BY_CODE |= {TooManyBodies.code: "overloaded", NoPlace.code: "overloaded"}
 STOPPING_RETRY_S = 5
 _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
@@ -239,6 +241,8 @@ class Routes:
             "/metrics", endpoints.metrics, openai, "Prometheus text", needs_key=False, more_with_key=True,
             answers=("text/plain",),
         )  # fmt: skip
+        peer = PeerEndpoint(self._parts.handler.registry, self._parts.handler.admission, lambda: self.draining)
+        yield Route("/peer", peer.answer, openai, "What gateways of other boxes ask")
         yield Route("/openapi.json", endpoints.openapi, openai, "This document", needs_key=False)
 
     def _page_routes(self) -> Iterable[Route]:

@@ -1,15 +1,16 @@
-"""The settings of one engine in gateway.yaml."""
+"""The settings of one engine in gateway.yaml, or of another server that stands for one."""
 
 from __future__ import annotations
 
 import re
+import ssl
 from ipaddress import ip_address
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.config.setting_types import LONGEST_SOCKET_PATH, Count, Frozen, Name, PictureSettings, listed
+from gateway.config.setting_types import LONGEST_SOCKET_PATH, Count, File, Frozen, Name, PictureSettings, listed
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -18,6 +19,9 @@ class EngineSettings(Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
     ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
+    ``kind``: ``peer`` is another box's gateway, at ``https://HOST:PORT``, which stands for the engines behind it.
+    ``key_file``: the key that it knows this gateway by; ``ca_file``: who signs its certificate, None for the CAs of
+    this machine. ``key``, ``ca``: what is in them; `loader` reads the files.
     ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
     not given.
     ``capabilities``: what clients are told that the models can do, and are refused otherwise; None: not known.
@@ -39,6 +43,39 @@ class EngineSettings(Frozen):
     pictures: PictureSettings | None = None
     media_domains: tuple[Name, ...] = ()
     adapters: dict[Name, Name] = {}
+    kind: Literal["engine", "peer"] = "engine"
+    key_file: File | None = None
+    ca_file: File | None = None
+    key: Annotated[SecretStr, Field(strict=False)] | None = None
+    ca: str | None = None
+
+    @field_validator("ca")
+    @classmethod
+    def _certificates(cls, ca: str | None) -> str | None:
+        return None if ca is None else checked_ca(ca)
+
+    @field_validator("key")
+    @classmethod
+    def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        return None if key is None else checked_key(key.get_secret_value())
+
+    @model_validator(mode="after")
+    def _as_its_kind(self) -> EngineSettings:
+        if self.kind == "engine":
+            if self.url.startswith("https:"):
+                raise ValueError(
+                    f"url: an engine speaks http; for another box's gateway write 'kind: peer' beside {self.url}"
+                )
+            if self.key_file or self.ca_file or self.key or self.ca:
+                raise ValueError("key_file and ca_file are of a peer; write 'kind: peer', or leave them out")
+            return self
+        if not self.key_file and not self.key:
+            raise ValueError("key_file: a peer needs a key that the other box has made; write the file that holds it")
+        if not self.secure and not self.loopback:
+            raise ValueError(
+                f"url: a key goes there, so the way has to be encrypted; write https://{self.host}:{self.port}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _adapters_of_models(self) -> EngineSettings:
@@ -68,7 +105,7 @@ class EngineSettings(Frozen):
             parts = urlsplit(url)
         except ValueError:
             raise ValueError(f"'{told}' is not http://HOST:PORT") from None
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"'{told}' is not http://HOST:PORT")
         if "@" in url:
             raise ValueError(f"'{told}' has a user or a password before its host; write http://HOST:PORT")
@@ -88,12 +125,40 @@ class EngineSettings(Frozen):
 
     @property
     def port(self) -> int:
-        return _port(self.url) or 80
+        return _port(self.url) or (443 if self.secure else 80)
+
+    @property
+    def secure(self) -> bool:
+        """Over TLS."""
+        return self.url.startswith("https:")
+
+    @property
+    def loopback(self) -> bool:
+        """On this machine, as the end of a tunnel is."""
+        return self.host == "localhost" or self.host.startswith("127.") or self.host == "::1"
 
     @property
     def socket_path(self) -> str:
         """Of an engine behind a Unix socket; empty for one behind a host name."""
         return self.url.removeprefix("unix:") if self.url.startswith("unix:") else ""
+
+
+def checked_key(text: str) -> SecretStr:
+    """A key to be sent in a header. ValueError: it is none."""
+    if not text.isascii() or not text.isprintable() or " " in text or len(text) < 12:
+        raise ValueError("holds no key; write it alone, at least 12 ASCII characters without spaces")
+    return SecretStr(text)
+
+
+def checked_ca(text: str) -> str:
+    """Certificates as PEM. ValueError: they are none."""
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise ValueError(
+            "holds no certificate; write the CA's as PEM, which begins with -----BEGIN CERTIFICATE-----"
+        ) from None
+    return text
 
 
 def _socket(url: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common import faults, yaml_file
+from common import faults, text_file, yaml_file
 from common.api_key import TRUSTED
 from common.text_file import FileFault, Unreadable
+from gateway.config import peers_file
+from gateway.config.engine_settings import EngineSettings, checked_ca, checked_key
 from gateway.config.settings import Settings
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
@@ -53,7 +55,50 @@ def load(path: Path) -> Settings:
         more = [f"{path}: and {len(found) - MAX_LINES} faults more"] if len(found) > MAX_LINES else []
         raise SettingsError(lines + more) from None
     store = None if settings.store is None else path.parent / settings.store
-    return settings.model_copy(update={"api_keys_file": path.parent / settings.api_keys_file, "store": store})
+    engines = tuple(_with_files(path, index, engine) for index, engine in enumerate(settings.engines))
+    engines += _peers(store, {engine.name for engine in engines})
+    files = {"api_keys_file": path.parent / settings.api_keys_file, "store": store}
+    return settings.model_copy(update=files | {"engines": engines})
+
+
+def _with_files(path: Path, index: int, engine: EngineSettings) -> EngineSettings:
+    """What its files hold, beside their names."""
+    if engine.kind == "engine":
+        return engine
+    found = {}
+    for name, file in (("key", engine.key_file), ("ca", engine.ca_file)):
+        if file is None:
+            continue
+        where = f"{path}: engines[{index}].{name}_file: {path.parent / file}"
+        try:
+            text = text_file.read_text(path.parent / file).strip()
+        except FileFault as fault:
+            raise SettingsError([f"{where}: {fault}"]) from None
+        try:
+            found[name] = checked_key(text) if name == "key" else checked_ca(text)
+        except ValueError as fault:
+            raise SettingsError([f"{where}: {fault}"]) from None
+    return engine.model_copy(update=found)
+
+
+def _peers(store: Path | None, taken: set[str]) -> tuple[EngineSettings, ...]:
+    """Those that `fullbatch peers` has added."""
+    if store is None:
+        return ()
+    path, found = peers_file.beside(store), []
+    try:
+        entries = peers_file.read(path)
+    except peers_file.PeersFault as fault:
+        raise SettingsError([str(fault)]) from None
+    for index, entry in enumerate(entries):
+        try:
+            found.append(EngineSettings.model_validate(_frozen(entry)))
+        except ValidationError as error:
+            faults_of_it = faults.find(error, EngineSettings, secret=("key",))
+            raise SettingsError([f"{path}: engines[{index}].{fault}" for fault in faults_of_it]) from None
+        if found[-1].name in taken:
+            raise SettingsError([f"{path}: engines[{index}]: an engine is called '{found[-1].name}' too; rename one"])
+    return tuple(found)
 
 
 def read_api_keys(path: Path) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from gateway.config import peers_file
 from gateway.config.loader import SettingsError, load, read_api_keys
 from gateway.config.settings import Settings
 from gateway.core.supervisor import Supervisor
@@ -62,6 +63,7 @@ class Reloader:
         self._watched = (
             _Watched(config, self._read_settings),
             _Watched(settings.api_keys_file, self._read_keys),
+            *([_Watched(peers_file.beside(settings.store), self._read_settings)] if settings.store else []),
         )
 
     def start(self) -> None:

@@ -124,7 +124,8 @@ class Log(Frozen):
 
 
 class Settings(Frozen):
-    """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone.
+    """The whole of gateway.yaml. ``store``: keys and usage in SQLite; None is the key file alone. Beside it is
+    STORE.peers.yaml, whose peers (`fullbatch peers`) come after the ``engines`` of gateway.yaml.
 
     ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
     that are told everything by the first one; ``admins``: that change keys at its pages. ``public_urls``: addresses by

@@ -66,7 +66,8 @@ class Call:
     prompt begins with, as hashes of blocks, longest last; empty where prompts have no place. ``opening``: computes it,
     for models that several engines serve. ``session``: the client's own name for a conversation.
     ``usage_ends``: the engine's count is in an event that ends like this; empty where nothing else could be taken for
-    it. ``structured``: the engine compiles a form for the answer first. ``ready``: the whole answer, where it needs no
+    it. ``structured``: the engine compiles a form for the answer first. ``local``: it comes from another box's gateway,
+    so it goes to engines of this box alone, and does not wait here. ``ready``: the whole answer, where it needs no
     engine.
     """
 
@@ -86,6 +87,7 @@ class Call:
     translation: Translation | None = None
     usage_ends: tuple[bytes, ...] = ()
     structured: bool = False
+    local: bool = False
     ready: bytes | None = None
 
 

@@ -18,6 +18,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     HeadersTooLarge     431  over 32 KiB or 100 headers
     Overloaded          429  more work than the limit admits; Retry-After
         EngineFull      429  the queue of every engine that could be asked is full
+        FarRefused           another box's gateway has not taken it; no client is told, it waits again
     Internal            500  a defect of the gateway
     UnknownCoding       501  a Transfer-Encoding other than chunked
     EngineBroken        502  the engine closed, refused or answered nonsense before its first byte
@@ -26,8 +27,10 @@ GatewayError                 anything below; carries status, OpenAI type and cod
         GatewayBusy     503  the gateway may not open another connection to an engine; Retry-After
     TooManyBodies       503  over limits.max_body_bytes_in_flight; Retry-After
     NoEngineUp          503  no engine that serves the model is up; Retry-After
+        NoPlace         503  a request of another box's gateway that would have to wait here; Retry-After
         StructuredStuck 503  those that are up compile no schema at the moment; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
+    PeerLoop            508  a request of another box's gateway that only a third one could serve
 """
 
 from __future__ import annotations
@@ -142,6 +145,10 @@ class EngineFull(Overloaded):
     """The engine's own queue is full: it has not begun."""
 
 
+class FarRefused(EngineFull):
+    """Another box's gateway has not begun: the request waits here again."""
+
+
 class Internal(GatewayError):
     pass
 
@@ -168,6 +175,12 @@ class NoEngineUp(GatewayError):
     status, code = 503, "no_engine_up"
 
 
+class NoPlace(NoEngineUp):
+    """It waits at home, where its turn is known, and not here as well."""
+
+    code = "no_place"
+
+
 class StructuredStuck(NoEngineUp):
     """Plain requests are served."""
 
@@ -192,3 +205,7 @@ class TooManyBodies(GatewayError):
 
 class EngineSilent(GatewayError):
     status, code = 504, "engine_silent"
+
+
+class PeerLoop(GatewayError):
+    status, code = 508, "peer_loop"

@@ -34,14 +34,16 @@ class Underway(Protocol):
 class Destination:
     """Where to send: an address's pool, its Host header; and what is underway there.
 
-    ``label``: its name in messages, which clients read: without its address.
+    ``label``: its name in messages, which clients read: without its address. ``extra``: further header lines, to
+    another box's gateway.
     """
 
-    __slots__ = ("_last_byte_at", "host_header", "label", "pool", "underway")
+    __slots__ = ("_last_byte_at", "extra", "host_header", "label", "pool", "underway")
 
-    def __init__(self, pool: Pool, label: str, host_header: bytes) -> None:
+    def __init__(self, pool: Pool, label: str, host_header: bytes, extra: bytes = b"") -> None:
         self.pool = pool
         self.label = label
+        self.extra = extra
         self.host_header = host_header
         self.underway: set[Underway] = set()
         self._last_byte_at = 0.0

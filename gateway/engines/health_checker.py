@@ -16,8 +16,9 @@ import orjson
 
 from gateway.config.settings import Polling
 from gateway.core.supervisor import Supervisor
-from gateway.engines import vllm_metrics
+from gateway.engines import far, vllm_metrics
 from gateway.engines.circuit_breaker import BreakerState
+from gateway.engines.peer_report import PeerRefused
 from gateway.engines.query import NoConnection, ask, one_token
 from gateway.engines.replica import Replica
 from gateway.engines.structured_canary import StructuredTrials
@@ -44,7 +45,10 @@ class HealthChecker:
         gone: Callable[[Replica], None],
         supervisor: Supervisor,
         loop: asyncio.AbstractEventLoop,
+        own_id: str = "",
     ) -> None:
+        """``own_id``: of this gateway, which must not be its own peer."""
+        self._own_id = own_id
         self._polling = polling
         self._alone = alone
         self._gone = gone
@@ -106,17 +110,16 @@ class HealthChecker:
             await asyncio.sleep(self._polling.health_interval_s)
 
     async def _ask(self, replica: Replica) -> None:
-        report = None
+        report, unlisted = None, ""
         try:
             async with asyncio.timeout(self._polling.health_timeout_s):
-                status, _ = await ask(replica, b"/health")
-                if status != 200:
-                    self._lose(replica, f"its /health answers {status}")
-                    return
-                status, body = await ask(replica, b"/v1/models")
-                served = _model_ids(body) & set(replica.engine.models) if status == 200 else set()
-                status, text = await ask(replica, b"/metrics")
-                report = vllm_metrics.read(text) if status == 200 else None
+                if replica.far:
+                    served, report, unlisted = await far.look(replica, self._own_id)
+                else:
+                    served, report = await _look(replica)
+        except (Unwell, PeerRefused) as error:
+            self._lose(replica, str(error))
+            return
         except NoConnection as error:
             self._refuse(replica, error)
         except TimeoutError:
@@ -125,7 +128,7 @@ class HealthChecker:
             self._silence(replica, str(error))
         else:
             self._forget(replica)
-            replica.polled(served, report)
+            replica.polled(served, report, unlisted)
         replica.observe(self._loop.time(), report)
 
     def _silence(self, replica: Replica, reason: str, slow: bool = False) -> None:
@@ -152,7 +155,7 @@ class HealthChecker:
         """No connection could be made."""
         if error.errno in OWN_SHORTAGE:
             return  # it says nothing about the engine
-        reason = why(error)
+        reason = why(error.__cause__ if isinstance(error.__cause__, OSError) else error)
         if error.errno in REFUSED:  # what had been there is gone, its prefix cache with it
             if replica not in self._refused_since:
                 self._gone(replica)
@@ -244,6 +247,26 @@ class HealthChecker:
             return f"no connection for a request for one token: {why(error)}"
         except OSError as error:
             return f"a request for one token failed: {error}"
+
+
+class Unwell(Exception):
+    """It says so itself."""
+
+
+async def _look(replica: Replica) -> tuple[set[str], vllm_metrics.Report | None]:
+    """Which of its models an engine lists, and what it says of itself.
+
+    Raises:
+        Unwell: its /health is not 200.
+        OSError: it could not be asked.
+    """
+    status, _ = await ask(replica, b"/health")
+    if status != 200:
+        raise Unwell(f"its /health answers {status}")
+    status, body = await ask(replica, b"/v1/models")
+    served = _model_ids(body) & set(replica.engine.models) if status == 200 else set()
+    status, text = await ask(replica, b"/metrics")
+    return served, vllm_metrics.read(text) if status == 200 else None
 
 
 def _model_ids(body: bytes) -> set[str]:

@@ -10,6 +10,8 @@ from gateway.core.errors import How
 from gateway.engines.replica import Replica
 from gateway.http.client import EngineConnection, Head
 
+NO_PLACE = b'"code":"no_place"'
+
 
 async def ask(replica: Replica, path: bytes, body: bytes | None = None) -> tuple[int, bytes]:
     """GET, or POST of a JSON body; returns status and body. A kept connection that breaks is replaced by a new one.
@@ -18,12 +20,12 @@ async def ask(replica: Replica, path: bytes, body: bytes | None = None) -> tuple
         NoConnection: none could be made; an OSError with the number of the one behind it.
         OSError: it broke.
     """
-    host = replica.target.host_header
+    host, extra = replica.target.host_header, replica.target.extra
     if body is None:
-        data = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (path, host)
+        data = b"GET %b HTTP/1.1\r\nhost: %b\r\n%baccept: */*\r\n\r\n" % (path, host, extra)
     else:
-        data = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-            path, host, len(body), body,
+        data = b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+            path, host, extra, len(body), body,
         )  # fmt: skip
     kept = replica.pool.take()
     if kept is not None:
@@ -42,7 +44,9 @@ async def one_token(replica: Replica) -> str:
     """Have it bring one token; empty if it does, else what is wrong."""
     model = sorted(replica.listed)[0] if replica.listed else replica.engine.models[0]
     generate = orjson.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0})
-    status, _ = await ask(replica, b"/v1/completions", generate)
+    status, answer = await ask(replica, b"/v1/completions", generate)
+    if replica.far and status == 503 and NO_PLACE in answer:
+        return ""  # all its places bring tokens to others, which the far gateway watches
     if 400 <= status < 500:  # an engine for embeddings has no such path
         status, _ = await ask(replica, b"/v1/embeddings", orjson.dumps({"model": model, "input": "1"}))
     # Another refusal of the question itself says nothing against the engine.

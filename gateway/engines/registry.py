@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Collection, Sequence
 
 from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
 from gateway.core.cost import cost
-from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, StructuredStuck, UnknownModel
+from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, PeerLoop, StructuredStuck, UnknownModel
 from gateway.core.ticker import Ticker
-from gateway.engines import balancing, health_report, prefix_affinity
+from gateway.engines import balancing, far, health_report, prefix_affinity
 from gateway.engines.health_checker import HealthChecker
 from gateway.engines.health_report import RETRY_AFTER_S, Health
 from gateway.engines.replica import Replica, ReplicaState
@@ -21,7 +22,7 @@ from gateway.http.client import Pool
 
 
 class EngineRegistry:
-    """All engines. `start` begins the asking, `stop` ends it."""
+    """All engines. `start` begins the asking, `stop` ends it. ``id``: what other boxes' gateways tell this one by."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class EngineRegistry:
         ticker: Ticker,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self.id = secrets.token_hex(8)
         self.engines = engines
         self._models = {model: engine for engine in reversed(engines) for model in engine.models}
         self._polling = polling
@@ -40,7 +42,7 @@ class EngineRegistry:
         self._turn = 0
         self._replicas: dict[str, dict[str, Replica]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
-        self._health_checker = HealthChecker(polling, self._alone, self._gone, ticker.supervisor, loop)
+        self._health_checker = HealthChecker(polling, self._alone, self._gone, ticker.supervisor, loop, self.id)
         self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, ticker.supervisor, loop)
         self._serving: dict[str, tuple[Replica, ...]] = {}
         self._use_affinity = settings.affinity
@@ -90,8 +92,28 @@ class EngineRegistry:
         return found
 
     def waited_for(self, model: str) -> bool:
-        """Whether an address that stands still serves the model, so that requests for it wait."""
-        return any(replica.state == "stalled" and model in replica.listed for replica in self.replicas())
+        """Whether an address that stands still serves the model, or a full peer, so that requests for it wait."""
+        return any(
+            (replica.state == "stalled" or (replica.far and replica.state == "up")) and model in replica.listed
+            for replica in self.replicas()
+        )
+
+    def own(self, model: str) -> tuple[Replica, ...]:
+        """The addresses of this box that serve the model now."""
+        return tuple(replica for replica in self.serving(model) if not replica.far)
+
+    def need_own(self, model: str) -> None:
+        """Make sure that a request of another box's gateway crosses no second wire.
+
+        Raises:
+            PeerLoop: no engine of this box is configured to serve the model.
+            NoEngineUp: none of them is up.
+        """
+        if self.own(model):
+            return
+        if any(model in engine.models and engine.kind == "engine" for engine in self.engines):
+            raise self.none_up(model)
+        raise PeerLoop(f"model '{model}' is served by other boxes alone, and a request crosses one wire at most")
 
     def several(self, model: str) -> bool:
         """Whether there is a choice between addresses."""
@@ -135,6 +157,8 @@ class EngineRegistry:
     def choose(self, call: Call, whole: bool = True) -> Replica | None:
         """The best address with room, or with nothing of ours; None if there is none. ``whole``: of the reserve too."""
         prompt, output, serving = call.prompt_tokens, call.expected_output, self.serving(call.model)
+        if call.local:
+            serving = self.own(call.model)
         if len(serving) == 1:
             return serving[0] if serving[0].untouched or serving[0].has_room(prompt, output, whole) else None
         free = [one for one in serving if one.has_room(prompt, output, whole)]
@@ -142,7 +166,8 @@ class EngineRegistry:
 
     def another(self, call: Call, but: Collection[Replica]) -> Replica | None:
         """The best address but these, for a request that has had its slot: it may go over a limit."""
-        return self._best(call, [replica for replica in self.serving(call.model) if replica not in but])
+        serving = self.own(call.model) if call.local else self.serving(call.model)
+        return self._best(call, [replica for replica in serving if replica not in but])
 
     def _best(self, call: Call, free: list[Replica]) -> Replica | None:
         if call.structured:
@@ -186,7 +211,7 @@ class EngineRegistry:
         elif not replica.circuit_breaker.closed:
             return
         elif how == "declined":
-            replica.out("it is ending: it takes no new requests")
+            replica.out(error.message if replica.far else "it is ending: it takes no new requests")
         else:
             one_too_many = not structured and replica.circuit_breaker.failed(error.message)
             if one_too_many and not self._alone(replica):
@@ -251,7 +276,8 @@ class EngineRegistry:
             self._health_checker.leave(gone)
             gone.pool.close()
         for host in hosts - known.keys():
-            replica = Replica(engine, host, Pool(host, engine.port, self._loop), self._polling, self._changed)
+            pool = Pool(host, engine.port, self._loop, far.secured(engine))
+            replica = Replica(engine, host, pool, self._polling, self._changed, far.header_lines(engine, self.id))
             replica.bit = self._free_bit()
             known[host] = replica
             self._ticker.add(replica.pool)

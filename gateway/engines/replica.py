@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from gateway.config.setting_types import MOST
 from gateway.config.settings import EngineSettings, Polling
 from gateway.core.errors import EngineSilent
 from gateway.engines.circuit_breaker import BreakerState, CircuitBreaker
@@ -38,19 +39,28 @@ class Replica:
     their estimated service, ``unread`` the prompts of those of which no token has come. ``limit``: how many requests
     that may be now. ``occupancy``: what they need of its KV cache. ``bit``: stands for it in
     `prefix_affinity.PrefixMemory`. ``tried_at``: the loop's clock when it last had to bring a token. ``ending``: it has
-    said so itself. ``stalled_at``: since when it stands still, if it does.
+    said so itself. ``stalled_at``: since when it stands still, if it does. ``far``: it is another box's gateway.
     """
 
     def __init__(
-        self, engine: EngineSettings, host: str, pool: Pool, polling: Polling, changed: Callable[[], None]
+        self,
+        engine: EngineSettings,
+        host: str,
+        pool: Pool,
+        polling: Polling,
+        changed: Callable[[], None],
+        extra: bytes = b"",
     ) -> None:
-        """``changed`` is called whenever it serves other models than before."""
+        """``changed`` is called whenever it serves other models than before. ``extra``: header lines for it."""
         now = pool.now()
         self.engine = engine
         self.pool = pool
         self.label = _label(host, engine.port)
+        self.far = far = engine.kind == "peer"
         named = b"localhost" if host.startswith("/") else self.label.encode()
-        self.target = Destination(pool, f"engine '{engine.name}'", named)
+        if far:  # whatever stands before it may go by the name
+            named = _label(engine.host, engine.port).encode()
+        self.target = Destination(pool, f"{engine.kind} '{engine.name}'", named, extra)
         self.state: ReplicaState = "starting"
         self.reason = "not asked yet"
         self.since = time.time()
@@ -73,7 +83,10 @@ class Replica:
         self.stall_detector = StallDetector(polling.frozen_after_s, engine.max_num_batched_tokens, now)
         self._limit = ConcurrencyLimit(engine.max_running or engine.max_num_seqs)
         self.limit = self._limit.value
-        self.occupancy = Occupancy(engine.kv_cache_tokens)
+        # The far gateway knows what fits there.
+        self.occupancy = Occupancy(MOST if far else engine.kv_cache_tokens)
+        self._others = 0.0
+        self._share = 1.0
         self._changed = changed
 
     def take(self, hold: Hold) -> None:
@@ -104,7 +117,7 @@ class Replica:
     @property
     def load(self) -> float:
         """What engines are compared by: their work, in which prompts that are still to be read count several times."""
-        return self.work + UNREAD_WEIGHT * self.unread
+        return (self.work + UNREAD_WEIGHT * self.unread + self._others) * self._share
 
     @property
     def reserve(self) -> int:
@@ -131,20 +144,35 @@ class Replica:
         """
         return self.in_flight == 0 and self.limit > 0
 
-    def polled(self, models: Iterable[str], report: Report | None) -> None:
-        """It answered: these of its models it lists, this it says of itself."""
+    def peer_says(self, free: int, load: float, engines: int) -> None:
+        """How another gateway is: it would take so many more; its engines, so many, have ``load`` each, ours included.
+
+        What it says is a second old, so it refuses what does not fit any more (`refused`).
+        """
+        own = self.work + UNREAD_WEIGHT * self.unread
+        self._share = 1.0 / max(1, engines)
+        self._others = max(0.0, load / self._share - own)
+        self.limit = self.in_flight + free
+
+    def refused(self) -> None:
+        """It took no more than it has: nothing goes there until it is asked again."""
+        self.limit = max(0, self.in_flight - 1)
+
+    def polled(self, models: Iterable[str], report: Report | None, reason: str = "") -> None:
+        """It answered: these of its models it lists, this it says of itself. ``reason``: why it lists none."""
         self.listed = frozenset(models)
         if not self.listed and self.circuit_breaker.closed:
             self.circuit_breaker.open(self.pool.now(), "lists its model again; a first token is awaited", wait=False)
         if report is not None:
             self.report = report
+        if report is not None and not self.far:
             unread = sum(request.unread for request in self.target.underway)
             reading = unread > _STEPS_OF_READING * self.engine.max_num_batched_tokens
             self.limit = self._limit.observe(report, self.in_flight, reading)
             self.occupancy.observe(report, self.pool.now())
         else:
             self.occupancy.unseen()
-        self._settle("answers; a first token is awaited")
+        self._settle("answers; a first token is awaited", reason)
 
     def lost(self, reason: str) -> None:
         """It does not answer, or not as it should; a tiny generation comes before its next request."""
@@ -201,9 +229,9 @@ class Replica:
             if request.structured_since:
                 request.cut(EngineSilent(f"{self.target.label}: {why}"))
 
-    def _settle(self, awaited: str) -> None:
+    def _settle(self, awaited: str, unlisted: str = "") -> None:
         if not self.listed:
-            self._become(NOTHING, f"it does not list {' or '.join(self.engine.models)} at /v1/models")
+            self._become(NOTHING, unlisted or f"it does not list {' or '.join(self.engine.models)} at /v1/models")
         elif self.circuit_breaker.closed:
             self._become(self.listed, "")
         elif self.state == "stalled":

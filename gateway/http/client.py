@@ -10,11 +10,15 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.core.errors import How
+from gateway.http import tls
 from gateway.http.sockets import see_vanishing, taken
 
 # vLLM closes a kept connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): one idle for longer than this may be
 # closing just now, and a request sent into it would be lost.
 MAX_IDLE_S = 4.0
+# The same to another box's gateway, or to what stands before it: they keep a connection for 75 s and longer, and a new
+# one costs three trips.
+FAR_IDLE_S = 30.0
 # A kept connection that is lost so soon after a request was sent into it, without a byte, was closing already. One that
 # is lost later was lost while the engine worked: the request may be the cause.
 STALE_S = 0.1
@@ -60,7 +64,7 @@ class Receiver(Protocol):
 
 def why(error: OSError) -> str:
     """The system's words for it. Not asyncio's own: they name the address, and clients are not told that."""
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return tls.fault(error) or (os.strerror(error.errno).lower() if error.errno else type(error).__name__)
 
 
 class EngineConnection(asyncio.Protocol):
@@ -208,12 +212,17 @@ class EngineConnection(asyncio.Protocol):
 
 
 class Pool:
-    """Connections to one address: the idle ones, newest first out. ``host``: with a slash first a socket's path."""
+    """Connections to one address: the idle ones, newest first out. ``host``: with a slash first a socket's path.
 
-    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
+    ``secured``: over TLS, to another gateway, which keeps connections for longer than an engine does.
+    """
+
+    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop, secured: tls.Tls | None = None) -> None:
         self._host = host
         self._port = port
         self._loop = loop
+        self._secured = secured
+        self._max_idle_s = MAX_IDLE_S if secured is None else FAR_IDLE_S
         self._idle: list[EngineConnection] = []
 
     def now(self) -> float:
@@ -222,7 +231,7 @@ class Pool:
 
     def take(self) -> EngineConnection | None:
         """A warm connection, if there is one."""
-        oldest = self._loop.time() - MAX_IDLE_S
+        oldest = self._loop.time() - self._max_idle_s
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and connection.idle_since > oldest:
@@ -240,7 +249,14 @@ class Pool:
             if self._host.startswith("/"):  # a socket of this machine
                 behind = await self._loop.create_unix_connection(lambda: EngineConnection(self), self._host)
                 return behind[1]
-            made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
+            secured = self._secured
+            if secured is None:
+                made = await self._loop.create_connection(lambda: EngineConnection(self), self._host, self._port)
+            else:
+                made = await self._loop.create_connection(
+                    lambda: EngineConnection(self), self._host, self._port, ssl=secured.context,
+                    server_hostname=secured.name,
+                )  # fmt: skip
         see_vanishing(made[0].get_extra_info("socket"))
         return made[1]
 
@@ -254,7 +270,7 @@ class Pool:
 
     def check(self, now: float) -> None:
         """Close what has been idle too long (called by the ticker)."""
-        while self._idle and self._idle[0].idle_since < now - MAX_IDLE_S:
+        while self._idle and self._idle[0].idle_since < now - self._max_idle_s:
             self._idle.pop(0).close()
 
     def close(self) -> None:

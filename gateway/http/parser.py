@@ -19,7 +19,7 @@ FRAMING_ALLOWANCE = 64 * 1024
 
 _KEPT = frozenset(
     {b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id", b"origin"}
-    | {b"anthropic-version", b"x-openwebui-user-id"}
+    | {b"anthropic-version", b"x-openwebui-user-id", b"x-fullbatch-via"}
     | {b"access-control-request-method", b"access-control-request-headers", b"accept", b"if-none-match"}
 )
 _READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}

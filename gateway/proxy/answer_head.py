@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from gateway.core.errors import EngineBroken, EngineFull, GatewayError, NotServed
+from gateway.core.errors import EngineBroken, EngineFull, FarRefused, GatewayError, How, NotServed
 from gateway.http.client import Head
 from gateway.http.messages import JSON
 
 RETRY_AFTER_S = 1
 
 
-def refused(head: Head, engine: str, stream: bool) -> GatewayError | None:
+# Of another box's gateway: it has not begun, whatever its reason; another one may.
+_FAR_NOT_BEGUN = frozenset({429, 503, 508})
+
+
+def refused(head: Head, engine: str, stream: bool, far: bool = False) -> GatewayError | None:
     """What a head comes to that begins no answer; None if it begins one, or a refusal that the client is to see.
 
-    ``stream``: whether one was asked for.
+    ``stream``: whether one was asked for. ``far``: another box's gateway answers.
     """
     status = head.status
     if status == 200 and head.events == stream and head.length != 0 and not head.coding and head.content_type == JSON:
         return None  # nearly always, of what is no stream
+    if far and status in _FAR_NOT_BEGUN:
+        return FarRefused(f"{engine} takes nothing at the moment ({status})", retry_after=retry_after(head))
+    if far and status in (401, 403):  # our key there, not the client's here
+        how: How = "declined" if status == 401 else "broken"
+        return EngineBroken(f"{engine} does not let this gateway ask for that ({status})", how=how)
     if status == 503:
         return EngineFull(f"the queue of {engine} is full", retry_after=retry_after(head), reason="engine_queue")
     if status == 501:

@@ -10,6 +10,8 @@ Sent again, only ever before the first byte of an answer (`EngineBroken.how`):
               there are engines; not after ``stale``, for then the request may be what has ended the process.
 ``declined``  vLLM's 500 with `relay.DRAINING`: it is ending, and refuses before it tokenises. No engine has begun
               with it, so a second one does it for the first time. Once.
+``FarRefused``  another box's gateway takes nothing, or went before it had answered a byte: its engines' faults it would
+              have told. To another engine, and where there is none it waits here again (`handler`).
 ``EngineFull``  its own queue is full, it has not begun. To another engine, as often as there are engines.
 ``silent``    lost without a byte by an engine that has said by then that it is ending. To another engine, once.
 
@@ -23,7 +25,7 @@ import asyncio
 
 from gateway.admission.slots import Slot
 from gateway.core.call import Call
-from gateway.core.errors import EngineBroken, EngineFull, EngineSilent, GatewayError
+from gateway.core.errors import EngineBroken, EngineFull, EngineSilent, FarRefused, GatewayError
 from gateway.dialects.base import Dialect
 from gateway.engines.registry import EngineRegistry
 from gateway.engines.replica import Replica
@@ -76,7 +78,8 @@ class Dispatch:
                     continue
                 self._registry.failed(replica, error, call.structured)
                 if error.how != "unsent" or had:
-                    if again or not (error.how == "declined" or (error.how != "broken" and replica.ending)):
+                    lost = error.how != "broken" and (replica.ending or replica.far)
+                    if again or not (error.how == "declined" or lost):
                         raise
                     again = True
                 self._move(error, slot, tried)
@@ -100,14 +103,18 @@ class Dispatch:
     def _move(self, error: EngineBroken | EngineFull, slot: Slot, tried: list[Replica]) -> None:
         """Raises: the error to end with, if there is no other engine or the budget is used up."""
         failed = slot.engine
+        if failed.far and isinstance(error, EngineFull):
+            failed.refused()
         tried.append(failed)
-        slot.move(self._another(error, slot.record.call, tried))
+        slot.move(self._another(error, slot.record.call, tried, failed.far))
         self._metrics.retried(failed.engine.name)
 
-    def _another(self, error: EngineBroken | EngineFull, call: Call, tried: list[Replica]) -> Replica:
+    def _another(self, error: EngineBroken | EngineFull, call: Call, tried: list[Replica], far: bool) -> Replica:
         other = self._registry.another(call, tried)
         if other is None:
             ending: GatewayError = error
+            if far:
+                raise FarRefused(error.message) from None
             if isinstance(error, EngineBroken) and error.how in ("unsent", "declined"):
                 ending = self._registry.none_up(call.model)
             raise ending from None

@@ -10,6 +10,7 @@ from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
 from gateway.dialects.base import Dialect
 from gateway.engines.destination import Destination
+from gateway.engines.peer_report import ON_BEHALF_OF
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
 from gateway.proxy.relay import Outcome, Relay, Surroundings
@@ -50,6 +51,8 @@ class Exchange:
         try:
             call = reply.request.call
             head = _head(target, call.path, reply.request.id, len(call.body))
+            if slot.engine.far:
+                head = _on_behalf_of(head, slot.record.principal.name)
             connection.request(relay, b"".join((head, call.body)), relay.began)
             return await relay.done
         finally:
@@ -73,6 +76,11 @@ class Exchange:
 
 def _head(target: Destination, path: bytes, request_id: str, length: int) -> bytes:
     return (
-        b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-type: application/json\r\naccept: */*\r\n"
         b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"
-    ) % (path, target.host_header, request_id.encode(), length)
+    ) % (path, target.host_header, target.extra, request_id.encode(), length)
+
+
+def _on_behalf_of(head: bytes, name: str) -> bytes:
+    """The head with whose request it is at home; a trusted key's usage is told apart by it."""
+    return b"%b%b: %b\r\n\r\n" % (head[:-2], ON_BEHALF_OF, name.encode())

@@ -9,9 +9,11 @@ from gateway.admission.controller import Admission
 from gateway.admission.estimates import Estimates
 from gateway.admission.slots import Slot
 from gateway.core.call import Principal, Usage
+from gateway.core.errors import FarRefused, NoPlace
 from gateway.core.priority import PRIORITIES
 from gateway.core.record import RequestRecord
 from gateway.dialects.base import Dialect
+from gateway.engines.peer_report import VIA
 from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
@@ -48,6 +50,9 @@ class GenerationHandler:
             request.model = call.model
         self.limits.permit(who, call.model, call.structured)
         self.registry.need(call.model)
+        if VIA in request.headers:
+            call.local = True
+            self.registry.need_own(call.model)
         if call.structured and (refusal := self.registry.refusal(call)) is not None:
             raise refusal
         if call.ready is not None:
@@ -62,27 +67,48 @@ class GenerationHandler:
         reply.extra = self.limits.enter(request)
         try:
             request.stage = "queued"
-            with self.admission.enter(request) or await self._wait(request) as slot:
-                request.stage = "waiting"
+            slot = self.admission.enter(request) or await self._wait(request)
+            with slot:
                 self.metrics.admitted(request)
-                meter = UsageMeter(call)
-                if call.stream:
-                    slot.progress = meter
-                try:
-                    reply.extra += _queue_headers(request) if request.position else _NOT_QUEUED
-                    request.outcome = await self.dispatch.run(slot, reply, dialect, meter)
-                except asyncio.CancelledError:
-                    request.outcome = "client_gone"
-                    self.metrics.cancelled(request.stage)
-                    raise
-                finally:
-                    self._account(request, meter)
+                begun = await self._send(slot, reply, dialect)
+            while not begun:
+                with await self._wait(request, request.received) as slot:
+                    begun = await self._send(slot, reply, dialect)
         finally:
             self.limits.leave(request)
 
-    async def _wait(self, record: RequestRecord) -> Slot:
+    async def _send(self, slot: Slot, reply: Reply, dialect: Dialect) -> bool:
+        """Have it answered; False if another box's gateway did not take it, and nobody else could."""
+        request, told = slot.record, reply.extra
+        request.stage = "waiting"
+        meter = UsageMeter(request.call)
+        if request.call.stream:
+            slot.progress = meter
         try:
-            return await self.admission.wait(record)
+            reply.extra += _queue_headers(request) if request.position else _NOT_QUEUED
+            request.outcome = await self.dispatch.run(slot, reply, dialect, meter)
+        except FarRefused:
+            reply.extra = told
+            return False
+        except asyncio.CancelledError:
+            request.outcome = "client_gone"
+            self.metrics.cancelled(request.stage)
+            raise
+        finally:
+            self._account(request, meter)
+        return True
+
+    async def _wait(self, record: RequestRecord, since: float | None = None) -> Slot:
+        """A slot after a wait. ``since``: it has waited before, from then on.
+
+        Raises:
+            NoPlace: it waits at home, at the gateway that it comes from.
+        """
+        if record.call.local:
+            raise NoPlace(f"model '{record.call.model}' has no place free here; try again in 1 s", retry_after=1)
+        record.stage = "queued"
+        try:
+            return await self.admission.wait(record, since)
         except asyncio.CancelledError:
             self.metrics.cancelled(record.stage)
             raise

@@ -100,7 +100,7 @@ class Relay:
 
     def on_head(self, head: Head) -> None:
         self._head = head
-        error = refused(head, self._engine, self._call.stream)
+        error = refused(head, self._engine, self._call.stream, self._slot.engine.far)
         if error is not None:
             self._give_up(error)
         elif head.status == 429:
@@ -183,7 +183,7 @@ class Relay:
             how: How = "declined" if DRAINING in self._held else "broken"
             self.done.set_exception(EngineBroken(f"{self._engine} answered 500", how=how))
             return
-        if self._head.events and (self._held or not self._dialect.ended(self._last)):
+        if self._head.events and not self._failed and (self._held or not self._dialect.ended(self._last)):
             self._break(EngineBroken(f"{self._engine} ended the stream before it was complete"), "cut")
             return
         if self._reply.started:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway.far_boxes import Authority, Boxes
 from tests.gateway.harness import Engine, Gateway, Process
 
 
@@ -109,3 +110,17 @@ def recording_engine() -> Iterator[tuple[str, list[bytes]]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}", seen
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def boxes(
+    tmp_path: Path, start_gateway: Callable[..., Gateway], start_engine: Callable[..., Engine], authority: Authority
+) -> Iterator[Boxes]:
+    made = Boxes(tmp_path, start_gateway, start_engine(ttft_ms=20, itl_ms=5, tokens=16), authority)
+    yield made
+    made.front.stop()

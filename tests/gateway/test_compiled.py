@@ -12,14 +12,15 @@ from tests.gateway.harness import ROOT, compiled_modules
 
 # Not on a request's way through the gateway, or a thread of their own, or pydantic's.
 INTERPRETED = {
-    "__main__", "api.metrics_port", "api.model_cards", "api.openapi", "api.system_endpoints", "app", "config.loader",
-    "config.engine_settings", "config.reloader", "config.setting_types", "config.settings", "core.errors",
-    "core.supervisor", "engines.balancing", "engines.concurrency_limit", "engines.health_checker", "engines.health_report",
-    "engines.query", "engines.resolver", "engines.stall_detector", "engines.structured_canary",
-    "engines.vllm_metrics", "http.open_files", "http.sockets", "keyfile", "keys.__main__", "keys.buckets",
-    "keys.schema", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets",
-    "pages.connect", "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.operator",
-    "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "probe", "telemetry.exposition", "usage",
+    "__main__", "api.metrics_port", "api.model_cards", "api.openapi", "api.peer_endpoint", "api.system_endpoints",
+    "app", "config.engine_settings", "config.loader", "config.peers_file", "config.reloader", "config.setting_types",
+    "config.settings", "core.errors", "core.supervisor", "engines.balancing", "engines.concurrency_limit",
+    "engines.far", "engines.health_checker", "engines.health_report", "engines.peer_report", "engines.query",
+    "engines.resolver", "engines.stall_detector", "engines.structured_canary", "engines.vllm_metrics",
+    "http.open_files", "http.sockets", "http.tls", "keyfile", "keys.__main__", "keys.buckets", "keys.schema",
+    "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets", "pages.connect",
+    "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.operator", "pages.person",
+    "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe", "telemetry.exposition", "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

@@ -141,16 +141,20 @@ def logs(root: Path, lines: int, follow: bool) -> int:
     return _by_name(root, "logs", *(["--follow"] if follow else ["--tail", str(lines)]))
 
 
-def gateway_program(root: Path, module: str, words: Sequence[str]) -> int:
-    """Run a program of the gateway's in its container, on its key store; its exit code."""
-    return _by_name(root, "exec", "-T", "gateway", "python", "-m", module, "--store", STORE, *words)
+def gateway_program(root: Path, module: str, words: Sequence[str], given: str = "") -> int:
+    """Run a program of the gateway's in its container, on its key store; its exit code.
+
+    `given`: for its standard input; empty: this process's own.
+    """
+    return _by_name(root, "exec", "-T", "gateway", "python", "-m", module, "--store", STORE, *words, given=given)
 
 
-def _by_name(root: Path, *words: str) -> int:
+def _by_name(root: Path, *words: str, given: str = "") -> int:
     """`docker compose` on what runs, which it knows by the labels of containers: no file is read."""
     environment = {name: value for name, value in os.environ.items() if name != "COMPOSE_FILE"}
     command = ["docker", "compose", "--project-name", dotenv.project(root), *words]
-    return subprocess.run(command, cwd="/", env=environment, check=False).returncode
+    standard_input = given.encode() if given else None
+    return subprocess.run(command, cwd="/", env=environment, check=False, input=standard_input).returncode
 
 
 def _need(code: int, word: str) -> None:

@@ -55,8 +55,8 @@ class ComposeRunning(RunningDeployment):
     def show_logs(self, lines: int, following: bool, write: Callable[[str], object]) -> int:  # noqa: ARG002
         return deployment.logs(self.root, lines, following)
 
-    def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
-        return deployment.gateway_program(self.root, module, words)
+    def run_gateway_module(self, module: str, words: Sequence[str], given: str = "") -> int:
+        return deployment.gateway_program(self.root, module, words, given)
 
     def stop(self, say: Say, *, volumes: bool = False) -> None:
         deployment.down(self.root, say, volumes=volumes)

@@ -257,10 +257,13 @@ def engine_program(root: Path, engine: EnginePlan) -> str:
     return found
 
 
-def gateway_program(root: Path, profile: str, module: str, words: Sequence[str]) -> int:
-    """Run a program of the gateway's on its key store, whether the gateway runs or not; its exit code."""
+def gateway_program(root: Path, profile: str, module: str, words: Sequence[str], given: str = "") -> int:
+    """Run a program of the gateway's on its key store, whether the gateway runs or not; its exit code.
+
+    `given`: for its standard input; empty: this process's own.
+    """
     command = [sys.executable, "-m", module, "--store", str(state.store_of(root, profile)), *words]
-    return subprocess.run(command, cwd=root, check=False).returncode
+    return subprocess.run(command, cwd=root, check=False, input=given.encode() if given else None).returncode
 
 
 def refuse_second(root: Path, profile: str) -> None:

@@ -70,8 +70,8 @@ class ProcessRunning(RunningDeployment):
             self._follow(write)
         return 0
 
-    def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
-        return gateway_program(self.root, self.profile, module, words)
+    def run_gateway_module(self, module: str, words: Sequence[str], given: str = "") -> int:
+        return gateway_program(self.root, self.profile, module, words, given)
 
     def stop(self, say: Say, *, volumes: bool = False) -> None:
         if volumes:

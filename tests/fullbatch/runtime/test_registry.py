@@ -93,7 +93,7 @@ class ToyRunning(RunningDeployment):
         write("".join(f"toy | {line}\n" for line in ["wound up", *self.engine_log(lines)]))
         return 0
 
-    def run_gateway_module(self, module: str, words: Sequence[str]) -> int:
+    def run_gateway_module(self, module: str, words: Sequence[str], given: str = "") -> int:
         return len(words)
 
     def stop(self, say: Say, *, volumes: bool = False) -> None:
