@@ -21,7 +21,7 @@ from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime import dotenv, requirements
 from fullbatch.runtime.base import Deployment, Say
-from fullbatch.runtime.compose.files import METRICS_PORT, STORE
+from fullbatch.runtime.containers import METRICS_PORT, STORE
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

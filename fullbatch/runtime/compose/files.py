@@ -7,44 +7,24 @@ from pathlib import Path
 
 from fullbatch.planning import kv_offload, plan_facts
 from fullbatch.planning.plan import EnginePlan, Plan
-from fullbatch.runtime import templates
+from fullbatch.runtime import containers, templates
+from fullbatch.runtime.containers import ENGINE_PORT, MODELS, STOP_MARGIN_SECONDS
 from fullbatch.runtime.templates import Addresses
 
-# Inside the containers.
-ENGINE_PORT = 8000
-GATEWAY_PORT = 8080
-# Tells of keys and addresses without asking for a key: for the stack's own Prometheus, and not published.
-METRICS_PORT = 9091
-# On a volume of its own: the only thing that the gateway writes.
-STORE = "/var/lib/fullbatch/store"
-# Docker kills at this many seconds after the engine's own drain has ended.
-STOP_MARGIN_SECONDS = 10
-
-# The volume.
-MODELS = "/models"
-
 FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
+# The same whatever runs the plan, but for addresses.
+_OF_ALL = ("gateway.yaml", "prometheus.yaml")
 # The name compose.yaml gives the first of several machines, for those inside the Compose network.
 FIRST_NODE = "node-0"
 
 
 def addresses(plan: Plan) -> Addresses:
     """Inside the Compose network each engine is reached by its service name."""
-    return Addresses(
-        listen_host="0.0.0.0",
-        listen_port=GATEWAY_PORT,
-        metrics_port=METRICS_PORT,
-        metrics_socket="",
-        api_keys_file="/run/fullbatch/api_keys",
-        store=STORE,
-        engine_host="0.0.0.0",
-        engine_port=ENGINE_PORT,
-        engine_urls={
+    return containers.addresses(
+        {
             engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
             for engine in plan.engines
-        },
-        models=MODELS,
-        hub=f"{MODELS}/hf/hub",
+        }
     )
 
 
@@ -57,9 +37,9 @@ def files(root: Path, plan: Plan) -> dict[str, str]:
 
 
 def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
-    """One file, of machine `rank`. gateway.yaml is the same in every runtime."""
+    """One file, of machine `rank`."""
     here = addresses(plan)
-    template = name if name == "gateway.yaml" else f"compose/{name}"
+    template = name if name in _OF_ALL else f"compose/{name}"
     more = {
         "rank": rank,
         "kv_folder": kv_offload.FOLDER,
