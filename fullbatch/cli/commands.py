@@ -16,7 +16,7 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, follow, peers, quality, simulate, upkeep, weights
+from fullbatch.cli import adhoc_profile, chat, describe, export, follow, peers, quality, simulate, upkeep, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -276,6 +276,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "render": _render,
     "check": _check,
+    "export": lambda args: export.run(ROOT, args),
     "doctor": _doctor,
     "up": _up,
     "down": _down,

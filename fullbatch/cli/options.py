@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, peers, quality, simulate, upkeep
+from fullbatch.cli import chat, export, peers, quality, simulate, upkeep
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -67,6 +67,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     commands.add_parser("profiles", help="list the profiles")
     _add_plan(commands, listing)
     _add_files(commands)
+    export.options(commands.add_parser("export", help="write a profile for Docker Swarm or Kubernetes"), listing)
     _add_doctor(commands, listing)
     _add_running(commands, listing)
     chat.options(

@@ -19,7 +19,7 @@ _TIMEOUT = 120.0
 def check(root: Path, names: list[str]) -> CheckedFiles:
     """Check the rendered files of the profiles `names`."""
     problems = [f"{path}: stale or missing; run `fullbatch render`" for path in files.stale(root, names)]
-    problems += [f"{path}: its profile is gone; remove the folder" for path in files.orphans(root)]
+    problems += [f"{path}: nothing writes it any more; remove it" for path in files.orphans(root)]
     skipped: list[str] = []
     if not problems:
         for found in (*(one.check_files(root, names) for one in registry.RUNTIMES), _engine_commands(root, names)):

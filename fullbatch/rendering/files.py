@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fullbatch.planning import plan, profile
-from fullbatch.rendering import profiles_page
+from fullbatch.rendering import exports, profiles_page
 from fullbatch.runtime import registry
 
 PAGE = Path("docs/profiles.md")
@@ -26,6 +26,8 @@ def wanted(root: Path, names: list[str]) -> dict[Path, str]:
     found[Path("profiles/schema.json")] = schema()
     if names == profile.names(root) and (root / PAGE.parent).is_dir():
         found[PAGE] = profiles_page.text(shown)
+    if names == profile.names(root) and (root / exports.EXAMPLES).is_dir():
+        found |= exports.examples(root)
     return found
 
 
@@ -40,9 +42,10 @@ def stale(root: Path, names: list[str]) -> list[Path]:
 
 
 def orphans(root: Path) -> list[Path]:
-    """Folders of `rendered/` whose profile is gone."""
+    """Folders of `rendered/` whose profile is gone, and files of the examples that nothing writes any more."""
     known = set(profile.names(root))
-    return [path.relative_to(root) for path in sorted((root / "rendered").iterdir()) if path.name not in known]
+    folders = [path.relative_to(root) for path in sorted((root / "rendered").iterdir()) if path.name not in known]
+    return [*folders, *(exports.orphans(root) if (root / exports.EXAMPLES).is_dir() else [])]
 
 
 def write(root: Path, names: list[str]) -> list[Path]:

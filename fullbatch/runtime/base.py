@@ -234,3 +234,33 @@ class Runtime(Protocol):
     def client_settings(self, root: Path) -> dict[str, str]:
         """Variables by which a load test of this checkout finds what runs, where that is one deployment alone."""
         return {}
+
+
+@dataclass(frozen=True)
+class ExportWishes:
+    """What a person says of an export beside its profile. `publish`: the gateway's port on the machines; None: none."""
+
+    publish: int | None = None
+
+
+class ExportTarget(Protocol):
+    """Something of others that runs what is written for it. `name`: what `fullbatch export` calls it; `next_step`:
+    what to type then, below the folder."""
+
+    name: str
+    about: str
+    next_step: str
+
+    def refusals(self, plan: Plan, wishes: ExportWishes) -> list[str]:
+        """What of `plan` it cannot carry, `setting: why; what would do` in a line each."""
+        return []
+
+    def notes(self, plan: Plan, wishes: ExportWishes) -> list[str]:
+        """What is otherwise there than under Compose, a line each."""
+        return []
+
+    def files(self, root: Path, plan: Plan, wishes: ExportWishes) -> dict[str, str]:
+        """What it is given: path below the folder -> text."""
+
+    def check(self, plan: Plan, wishes: ExportWishes) -> list[CheckResult]:
+        """Whether the one that this shell reaches would take `plan`; UsageError where it cannot be asked."""

@@ -1,4 +1,4 @@
-"""The registry of runtimes, and what runs in any of them. The only place that names them."""
+"""The registry of runtimes and of targets, and what runs in any of them. The only place that names them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from typing import Protocol
 from common.faults import did_you_mean
 from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.base import Held, MeasuredDeployment, Ports, RunningDeployment, Runtime, WeightStore
+from fullbatch.runtime.base import (
+    ExportTarget,
+    Held,
+    MeasuredDeployment,
+    Ports,
+    RunningDeployment,
+    Runtime,
+    WeightStore,
+)
 from fullbatch.runtime.compose.runtime import ComposeRuntime
+from fullbatch.runtime.kubernetes.target import KubernetesTarget
 from fullbatch.runtime.process.runtime import ProcessRuntime
+from fullbatch.runtime.swarm.target import SwarmTarget
 
 # In the order in which what runs is looked for.
 RUNTIMES: tuple[Runtime, ...] = (ProcessRuntime(), ComposeRuntime())
+# What a plan can be written for beside: nothing here starts it.
+TARGETS: tuple[ExportTarget, ...] = (SwarmTarget(), KubernetesTarget())
 # `auto` takes the first that can be used here; any other only when it is named.
 AUTO = ("compose", "process")
 AUTO_IN_WORDS = "Compose where Docker answers, else plain processes"
@@ -47,6 +59,15 @@ def of(name: str) -> Runtime:
             return one
     listing = ", ".join(names())
     raise UsageError(f"--runtime {name}: no such runtime{did_you_mean(name, names())}; there are: {listing}")
+
+
+def target(name: str) -> ExportTarget:
+    """The target `name`; UsageError when there is none."""
+    known = {one.name: one for one in TARGETS}
+    if name in known:
+        return known[name]
+    listing = ", ".join(sorted(known))
+    raise UsageError(f"export {name}: no such target{did_you_mean(name, known)}; there are: {listing}")
 
 
 def choose(asked: str) -> Runtime:

@@ -60,7 +60,7 @@ def test_a_stale_file_is_told_and_nothing_else(root: Path) -> None:
 
 def test_an_orphan_is_told(root: Path) -> None:
     (root / "profiles/cpu.yaml").unlink()
-    assert check.check(root, ["cpu-tiny"]).problems == ("rendered/cpu: its profile is gone; remove the folder",)
+    assert check.check(root, ["cpu-tiny"]).problems == ("rendered/cpu: nothing writes it any more; remove it",)
 
 
 def test_a_service_in_both_files_is_told(root: Path) -> None:

@@ -1,0 +1,1 @@
+"""Kubernetes as a target: plain manifests, put together by Kustomize."""

@@ -1,0 +1,1 @@
+"""Docker Swarm as a target: what is written for `docker stack deploy`, and whether a Swarm would take it."""
