@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from gateway import __version__
-from gateway.api import openapi
+from gateway.api import openapi, outcome
 from gateway.api.peer_endpoint import PeerEndpoint
 from gateway.api.system_endpoints import MODELS_PATH, SystemEndpoints
 from gateway.bodies import json_weight
@@ -17,12 +17,8 @@ from gateway.core.errors import (
     GatewayError,
     Internal,
     MethodNotAllowed,
-    NoPlace,
     NotFound,
-    Overloaded,
     Stopping,
-    TooManyBodies,
-    TooManyConnections,
     UnsupportedEncoding,
 )
 from gateway.core.record import RequestRecord
@@ -43,9 +39,6 @@ from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.recent import Recent
 
 CLIENT_GONE_STATUS = 499
-_OUTCOMES = {429: "overloaded", 500: "internal", 502: "engine_error", 503: "no_engine", 504: "engine_timeout"}
-_OUTCOMES_BY_CODE = {Stopping.code: "stopping", TooManyConnections.code: "overloaded"}
-_OUTCOMES_BY_CODE |= {TooManyBodies.code: "overloaded", NoPlace.code: "overloaded"}
 STOPPING_RETRY_S = 5
 _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
@@ -159,7 +152,7 @@ class Routes:
         route = self._table.get(request.target) or self._find(request)
         if route is not None:
             request.endpoint = route.path
-        self._judge(request, error)
+        outcome.judge(request, error)
         self._note(request, error.status, counted=route is None or route.counted)
 
     async def handle(self, request: Request, reply: Reply) -> None:
@@ -177,7 +170,7 @@ class Routes:
                 await json_weight.examine(request.body, self._parts.rules().limits.max_json_weight)
             await route.handler(request, reply)
         except GatewayError as error:
-            self._judge(request, error)
+            outcome.judge(request, error)
             reply.refuse(error)
         except asyncio.CancelledError:
             request.outcome = "client_gone"
@@ -276,13 +269,6 @@ class Routes:
                 for method in sorted(route.methods)
             ),
         )  # fmt: skip
-
-    def _judge(self, record: RequestRecord, error: GatewayError) -> None:
-        record.outcome = _OUTCOMES_BY_CODE.get(error.code) or _OUTCOMES.get(error.status, "refused")
-        if isinstance(error, Overloaded):
-            record.limit = error.reason
-        elif error.status >= 500:
-            record.error = error.message
 
     def _note(self, record: RequestRecord, status: int, counted: bool) -> None:
         parts = self._parts

@@ -14,6 +14,7 @@ from fullbatch.runtime import registry
 from fullbatch.runtime.base import RunningDeployment
 from fullbatch.runtime.process.runtime import ProcessRunning, ProcessRuntime
 from fullbatch.upkeep import archive, backup, kept, recovery
+from gateway.keys.schema import VERSION
 from gateway.keys.store import KeyStore, Terms
 from tests.fullbatch.upkeep.killed import KILLED, die, runs
 
@@ -22,7 +23,7 @@ from tests.fullbatch.upkeep.killed import KILLED, die, runs
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with one profile that has run as processes and left keys."""
     monkeypatch.setattr(registry, "RUNTIMES", (ProcessRuntime(),))
-    monkeypatch.setattr(ProcessRuntime, "store_version", lambda *_: 2)
+    monkeypatch.setattr(ProcessRuntime, "store_version", lambda *_: VERSION)
     root = tmp_path / "checkout"
     for name, text in {
         ".env": "PROFILE=mine\nHF_TOKEN=secret\n",
@@ -60,7 +61,7 @@ def say(_line: str) -> None:
 def test_all_that_a_person_would_miss_comes_back(root: Path, tmp_path: Path) -> None:
     made = backup.command(root, tmp_path / "b.tar.gz")
     assert sorted(made.files()) == [".env", "profiles/mine.yaml", "rendered/mine/compose.yaml"]
-    assert made.stores() == {"process/mine/store": 2}
+    assert made.stores() == {"process/mine/store": VERSION}
     with_key(root, "bob")
     (root / "profiles/mine.yaml").write_text("model: broken\n")
     (root / ".env").write_text("")
@@ -109,9 +110,9 @@ def test_mistakes_are_told_before_anything_changes(root: Path, tmp_path: Path) -
 
 def test_a_newer_store_is_no_older_gateways(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backup.command(root, tmp_path / "b.tar.gz")
-    monkeypatch.setattr(ProcessRuntime, "store_version", lambda *_: 1)
+    monkeypatch.setattr(ProcessRuntime, "store_version", lambda *_: VERSION - 1)
     with pytest.raises(
-        UsageError, match="process/mine/store is a key store of version 2, and the gateway here knows 1"
+        UsageError, match=f"mine/store is a key store of version {VERSION}, and the gateway here knows {VERSION - 1}"
     ):
         backup.restore(root, tmp_path / "b.tar.gz", say)
     assert kept.listed(root) == []
