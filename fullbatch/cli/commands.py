@@ -16,14 +16,14 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, export, follow, peers, quality, simulate, upkeep, weights
+from fullbatch.cli import adhoc_profile, chat, describe, export, follow, peers, quality, simulate, tune, upkeep, weights
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.lifecycle import weights as stored
 from fullbatch.measure import calibrate, compare, demo, launcher
-from fullbatch.planning import advice, explain, plan, profile
+from fullbatch.planning import advice, plan, profile
 from fullbatch.rendering import check, files
 from fullbatch.runtime import dotenv
 from fullbatch.runtime.base import Ports, Say
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"fullbatch: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        stopped = "; what was started is stopped" if args.command in ("up", "demo", "compare") else ""
+        stopped = "; what was started is stopped" if args.command in ("up", "demo", "compare", "tune") else ""
         print(f"fullbatch: interrupted{stopped}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -133,12 +133,6 @@ def _show_plan(args: argparse.Namespace) -> int:
     if args.write:
         path = adhoc_profile.keep(ROOT, args.write, asked)
         print(f"wrote {path}; next: fullbatch render {args.write}", file=sys.stderr if args.json else sys.stdout)
-    return OK
-
-
-def _explain(args: argparse.Namespace) -> int:
-    lines = explain.lines(_plan(args.profile))
-    print(json.dumps(explain.as_json(lines), indent=2) if args.json else describe.explained(lines))
     return OK
 
 
@@ -273,7 +267,7 @@ def _profiles(_args: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "profiles": _profiles,
     "plan": _show_plan,
-    "explain": _explain,
+    "explain": lambda args: tune.explain_with_race(ROOT, args),
     "render": _render,
     "check": _check,
     "export": lambda args: export.run(ROOT, args),
@@ -294,6 +288,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "calibrate": _calibrate,
     "quality": lambda args: quality.run(ROOT, args),
     "simulate": lambda args: simulate.run(ROOT, args),
+    "tune": lambda args: tune.run(ROOT, args, _say_since_now()),
     "weights": _weights,
     **{name: _upkeep for name in upkeep.COMMANDS},
 }

@@ -140,6 +140,7 @@ _VERDICTS = {
     "gone": "Refused by this vLLM",
     "on": "On, for speed",
     "off": "Off, for speed",
+    "measured": "Measured here",
 }
 
 

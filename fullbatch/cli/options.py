@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, export, peers, quality, simulate, upkeep
+from fullbatch.cli import chat, export, peers, quality, simulate, tune, upkeep
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -85,9 +85,8 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
         words = commands.add_parser(name, help=text, prefix_chars="\0", add_help=False)
         words.add_argument("words", nargs=argparse.REMAINDER)
     _add_calibrate(commands)
-    simulate.options(
-        commands.add_parser("simulate", help="what a plan would do with a load, without an engine"), listing
-    )
+    simulate.options(commands.add_parser("simulate", help="what a plan would do with a load, unstarted"), listing)
+    tune.options(commands.add_parser("tune", help="race settings: which serve more people within a promise"), listing)
     quality.options(commands.add_parser("quality", help="whether what runs still answers as was recorded of its model"))
     _add_weights(commands)
     upkeep.options(commands)

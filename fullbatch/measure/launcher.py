@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from common.secrets import masked
 from fullbatch.core import host, http
@@ -24,11 +25,13 @@ PATIENCE_SECONDS = 20.0
 MAX_LAG_MS = 10
 
 
-def loadtest(words: Sequence[str], root: Path, typed: str = "fullbatch loadtest") -> int:
+def loadtest(
+    words: Sequence[str], root: Path, typed: str = "fullbatch loadtest", output: BinaryIO | None = None
+) -> int:
     """`python -m loadtest` with these words; its exit code. Ctrl-C reaches it, and it gets time to write its report.
 
     Paths among the words are as seen from where one is. `typed`: what its usage lines call it. What runs here is
-    what it asks when nothing else is said.
+    what it asks when nothing else is said. `output`: a file that gets all it prints, else it prints here.
     """
     environment = registry.client_environment(root)
     # It runs where the user is, since paths are meant from there; its modules are the checkout's, whatever lies there.
@@ -36,7 +39,10 @@ def loadtest(words: Sequence[str], root: Path, typed: str = "fullbatch loadtest"
     environment |= {"FULLBATCH_TYPED": typed, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     try:
         with interrupts.deferred():
-            process = subprocess.Popen([sys.executable, "-m", "loadtest", *words], env=environment)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "loadtest", *words], env=environment,
+                stdout=output, stderr=subprocess.STDOUT if output else None,
+            )  # fmt: skip
         return process.wait()
     except KeyboardInterrupt:
         # From a terminal it got the same Ctrl-C; a signal sent to us alone must reach it too.

@@ -17,14 +17,14 @@ from fullbatch.simulate.load import SimulatedLoad
 from fullbatch.simulate.request import LoadRequest
 
 # What is compared: names of `figures.LoadFigures`, and where they stand in a stage.
-_PLACES = {
+PLACES = {
     "output_tokens_per_s": ("output_tokens_per_s",),
     "ttft_p50_ms": ("ttft_ms", "p50"),
     "ttft_p95_ms": ("ttft_ms", "p95"),
     "itl_p50_ms": ("itl_ms", "p50"),
     "itl_p95_ms": ("itl_ms", "p95"),
 }
-COMPARED = tuple(_PLACES)
+COMPARED = tuple(PLACES)
 # Of a report's folder; those that are kept for long are packed.
 _FILES = ("report.json", "report.json.xz")
 
@@ -107,7 +107,7 @@ def _rows(report: Any) -> dict[int, list[dict[str, Any]]]:
 def _stage(
     side: str, profile: str | None, stages: Sequence[dict[str, Any]], rows: dict[int, list[dict[str, Any]]]
 ) -> MeasuredStage:
-    figures = {name: statistics.median(_figure(one, where) for one in stages) for name, where in _PLACES.items()}
+    figures = {name: statistics.median(_figure(one, where) for one in stages) for name, where in PLACES.items()}
     asked = tuple(_asked(rows[int(stages[0]["number"])]))
     if not asked:
         raise ValueError(f"no request of stage {stages[0]['number']} is among its records")

@@ -33,12 +33,12 @@ def holds(figures: LoadFigures, promised: Mapping[str, float]) -> bool:
     return all(getattr(figures, name) <= most for name, most in promised.items())
 
 
-def people(promised: Mapping[str, float], simulated: Callable[[int], LoadFigures]) -> int:
-    """The most users, up to `MOST_PEOPLE`, with whom it holds; 0: not even with one. `simulated`: figures by users."""
+def people(promised: Mapping[str, float], simulated: Callable[[int], LoadFigures], most: int = MOST_PEOPLE) -> int:
+    """The most users, up to `most`, with whom it holds; 0: not even with one. `simulated`: figures by users."""
     low, high = 0, 1
-    while high <= MOST_PEOPLE and holds(simulated(high), promised):
+    while high <= most and holds(simulated(high), promised):
         low, high = high, high * 2
-    high = min(high, MOST_PEOPLE + 1)
+    high = min(high, most + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(simulated(middle), promised) else (low, middle)

@@ -22,7 +22,17 @@ from loadtest.cli.options import parser, source_and_arrivals
 from loadtest.core.errors import LoadtestError, UsageProblem
 from loadtest.live.board import Board
 from loadtest.live.prometheus_exporter import Exporter, serve
-from loadtest.report import csv_files, document, html_page, multi, multi_view, prometheus_range, text_table, usage_text
+from loadtest.report import (
+    csv_files,
+    document,
+    html_page,
+    multi,
+    multi_view,
+    prometheus_range,
+    race_page,
+    text_table,
+    usage_text,
+)
 from loadtest.runner import defaults
 from loadtest.runner.config import RunConfig, ServerSide, read_meta, read_side
 from loadtest.runner.progress import RunProgress
@@ -178,6 +188,9 @@ def _write(content: Mapping[str, Any], out: Path) -> list[Path]:
 
 
 def _rebuild(options: argparse.Namespace) -> int:
+    if race_page.is_race(options.directory):
+        print(race_page.write(options.directory))
+        return 0
     content = document.read_json(options.directory)
     with document.of_reports(options.directory):
         content = _from_prometheus(content, options.prometheus)

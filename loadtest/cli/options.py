@@ -11,7 +11,7 @@ from loadtest.core.errors import UsageProblem
 from loadtest.workload.arrivals import MODES, Arrivals
 from loadtest.workload.registry import make_source, source_options
 from loadtest.workload.schema import names, rates_fault, read_workload
-from loadtest.workload.source import RequestSource
+from loadtest.workload.source import PARTS, RequestSource
 
 EXIT_CODES = """\
 exit codes: 0 targets met, or ran clean; 1 a target missed, or requests failed; 2 a mistake in an option or a file;
@@ -142,8 +142,7 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--workload", default="seed", metavar="NAME", help=f"{', '.join(names())}, or a path (default: seed)"
     )
-    for option in source_options():
-        run.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    _source_arguments(run)
     run.add_argument("--mode", choices=MODES, help="how requests arrive (default: from the workload)")
     run.add_argument("--users", type=users, help="a stage for each number: 1,5,10,50 (default: from the workload)")
     run.add_argument(
@@ -187,6 +186,16 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--obey-retry-after", type=above_zero, nargs="?", const=_OBEY_S, default=0.0, metavar="S",
         help=f"after a 429 or 503, try again as Retry-After says, waiting at most S in all (default {_OBEY_S:g})",
+    )  # fmt: skip
+
+
+def _source_arguments(run: argparse.ArgumentParser) -> None:
+    for option in source_options():
+        run.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    run.add_argument(
+        "--part", choices=PARTS,
+        help="one of two loads that share no request: one to tune for, and one to see whether that was right; of a "
+        "file each second request, else prompts a quarter longer and answers a fifth shorter",
     )  # fmt: skip
 
 

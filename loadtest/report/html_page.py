@@ -82,7 +82,7 @@ def render(content: Mapping[str, Any]) -> str:
         kinds=[
             (_called(stage, content), kind, of) for stage in content["stages"] for kind, of in stage["by_kind"].items()
         ],
-        geometry=_geometry(),
+        geometry=geometry(),
     )
 
 
@@ -90,7 +90,8 @@ def write(content: Mapping[str, Any], directory: Path) -> Path:
     return document.write(directory / "report.html", render(content).encode())
 
 
-def _geometry() -> dict[str, int]:
+def geometry() -> dict[str, int]:
+    """Of every chart, for `chart.svg.j2`."""
     return {
         "width": svg_charts.WIDTH,
         "height": svg_charts.HEIGHT,

@@ -28,6 +28,8 @@ from loadtest.workload.source import (
     SourceEntry,
     SourceOption,
     Turn,
+    in_part,
+    part_of,
     whole_number,
 )
 from loadtest.workload.texts import RunTexts
@@ -47,6 +49,7 @@ class DatasetChoice:
     most: int = _MOST  # conversations
     context: int | None = None  # tokens, prompt and answers; turns beyond it are left out
     max_tokens: int | None = None  # of every answer; None: as long as the recorded one
+    part: str | None = None  # one of `source.PARTS`; None: the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +139,15 @@ def read_dataset(choice: DatasetChoice) -> Dataset:
         raise UsageProblem(
             f"{OPTION} {choice.path}: no conversation fits into --dataset-context {choice.context}; give a larger one"
         )
-    said = hashlib.sha256()
+    said = hashlib.sha256((choice.part or "").encode())
     for conversation in conversations:
         turns = [[turn.messages, turn.answer_characters] for turn in conversation]
         said.update(json.dumps(turns, sort_keys=True).encode())
     random.Random(_ORDER).shuffle(conversations)  # a file may be sorted, by length or by topic
     left_out = recorded.left_out + len(fitting) - len(conversations)
+    conversations = [one for number, one in enumerate(conversations) if in_part(number, choice.part)]
+    if not conversations:
+        raise UsageProblem(f"{OPTION} {choice.path}: one conversation has no other half for --part; give a larger file")
     return Dataset(choice, said.hexdigest(), Recorded(tuple(conversations), left_out, recorded.whole))
 
 
@@ -188,6 +194,7 @@ def _of_options(_: WorkloadFile, options: Namespace) -> Dataset:
             options.dataset_limit or _MOST,
             options.dataset_context,
             options.max_tokens or None,
+            part_of(options),
         )
     )
 

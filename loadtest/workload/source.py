@@ -16,6 +16,8 @@ from loadtest.workload.schema import MOST, WorkloadFile
 from loadtest.workload.texts import RunTexts
 
 Message = dict[str, str]
+# Halves of a load that share no request: one to tune for, one to see whether that was right.
+TUNED, HELD_OUT = PARTS = ("tuned", "held-out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,17 @@ class SourceEntry:
 
     make: Callable[[WorkloadFile, Namespace], RequestSource]
     options: Sequence[SourceOption] = ()
+
+
+def part_of(options: Namespace) -> str | None:
+    """Which half of its load a command line wants; None for the whole."""
+    found: str | None = getattr(options, "part", None)
+    return found
+
+
+def in_part(number: int, part: str | None) -> bool:
+    """Whether the request with this number, from 0, belongs to it."""
+    return part is None or number % 2 == PARTS.index(part)
 
 
 def whole_number(text: str) -> int:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any, Self
 
 from loadtest.workload.schema import RequestKind, WorkloadFile
-from loadtest.workload.source import Conversation, Lengths, Message, Place, SourceEntry, Turn
+from loadtest.workload.source import HELD_OUT, Conversation, Lengths, Message, Place, SourceEntry, Turn, part_of
 from loadtest.workload.texts import RunTexts
 
 
@@ -100,7 +100,15 @@ def of_workload(workload: WorkloadFile, options: Namespace) -> Synthetic:
     lengths = {"output_tokens": options.max_tokens, "prompt_tokens": options.prompt_tokens}
     changes = {name: value for name, value in lengths.items() if value}
     kinds = tuple(kind.model_copy(update=changes) for kind in workload.kinds)
+    if part_of(options) == HELD_OUT:
+        kinds = tuple(_held_out(kind) for kind in kinds)
     return Synthetic(workload.name, workload.description, kinds)
+
+
+def _held_out(kind: RequestKind) -> RequestKind:
+    """Near the load that was tuned for, and not it."""
+    longer, shorter = round(kind.prompt_tokens * 1.25), max(1, round(kind.output_tokens * 0.8))
+    return kind.model_copy(update={"prompt_tokens": longer, "output_tokens": shorter})
 
 
 ENTRY = SourceEntry(of_workload)

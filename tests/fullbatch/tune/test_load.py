@@ -1,0 +1,74 @@
+"""What the load test is told of a race's load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fullbatch.core.errors import UsageError
+from fullbatch.simulate.request import LoadRequest
+from fullbatch.tune import load
+from fullbatch.tune.bench import RaceLoad
+from tests.fullbatch.checkout import REPOSITORY
+
+NONE: dict[str, int | None] = {"prompt-tokens": None, "max-tokens": None}
+
+
+def test_a_workload_by_name_has_its_kinds_mean_and_enough_requests() -> None:
+    found = load.read(REPOSITORY, "chat", NONE, 2)
+    assert found.typical == LoadRequest(660, 150, 600)
+    assert found.words_for(RaceLoad(5))[-4:] == ["--users", "5", "--requests-per-user", "5"]
+    assert found.words_for(RaceLoad(50, held_out=True))[-6:] == [
+        "--part", "held-out", "--users", "50", "--requests-per-user", "2",
+    ]  # fmt: skip
+    shorter = load.read(REPOSITORY, "seed", {"prompt-tokens": 16, "max-tokens": 8}, 2)
+    assert shorter.typical == LoadRequest(16, 8)
+    assert shorter.words[-4:] == ("--prompt-tokens", "16", "--max-tokens", "8")
+
+
+def test_weights_count(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "kinds:\n- {name: a, prompt_tokens: 100, output_tokens: 10, weight: 3}\n"
+        "- {name: b, prompt_tokens: 500, output_tokens: 50}\n",
+        encoding="utf-8",
+    )
+    assert load.read(REPOSITORY, str(path), NONE, 2).typical == LoadRequest(200, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ('[{"messages": [{"role": "user", "content": "', "--dataset"),
+        ('{"conversations": []}', "--dataset"),
+        ('{"timestamp": 0, "input_length": 5, "output_length": 5}\n', "--trace"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "--trace"),
+    ],
+)
+def test_files_are_told_apart_by_their_first_object(tmp_path: Path, text: str, option: str) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text(text, encoding="utf-8")
+    found = load.read(REPOSITORY, str(path), NONE, 2)
+    assert (found.words[0], found.typical) == (option, None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("chta", "there is no 'chta'; give .*chat"),
+        ("/nowhere/x.jsonl", "/nowhere/x.jsonl: No such file"),
+        ("/nowhere/x.yaml", "there is no '/nowhere/x.yaml'"),
+    ],
+)
+def test_what_is_not_there(wanted: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load.read(REPOSITORY, wanted, NONE, 2)
+
+
+def test_what_is_no_workload(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    for text in ("[]\n", "kinds: 3\n", "kinds: [{name: a}]\n", "kinds: []\n", "a: b: c\n"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match="--workload .*own.yaml"):
+            load.read(REPOSITORY, str(path), NONE, 2)
