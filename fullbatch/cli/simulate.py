@@ -43,7 +43,7 @@ def options(parser: argparse.ArgumentParser, listing: str) -> None:
     asked.add_argument("--seconds", type=measure, default=60.0, metavar="S", help="how long they come (default: 60)")
     asked.add_argument(
         "--trace", type=Path, metavar="FILE",
-        help="JSON Lines of at_s, prompt_tokens, output_tokens (and cached_tokens) instead of both",
+        help="a trace instead of both: of `loadtest record`, Mooncake or Azure, or the gateway's log",
     )  # fmt: skip
     parser.add_argument("--slo", metavar="LIMITS", help="also the most users within them: ttft_p95=1.5s,itl_p95=60ms")
     parser.add_argument("--fit", type=Path, metavar="REPORT", help="learn step times from a load test of this profile")

@@ -123,7 +123,7 @@ def _journal(out: Path, ready: PreparedRace, tell: Say) -> Journal:
     elif journal.question != ready.question:
         raise UsageError(f"{out}: holds a race of another profile, promise or load; give another --out")
     else:
-        measured = sum(1 for line in journal.lines if line["kind"] == "load")
+        measured = sum(line["kind"] == "load" for line in journal.lines)
         tell(f"going on with {out}: {measured} loads are measured already")
     return journal
 

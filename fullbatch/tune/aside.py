@@ -13,11 +13,17 @@ from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import Ports, RunningDeployment, Say
 
+# Of the name that all arms of a race run under.
+SUFFIX = ".tune"
+
 
 @contextmanager
 def aside(root: Path, here: bool, timeout: float, say: Say) -> Iterator[None]:
     """StateError where something serves; with `here` it is stopped, and started again whatever happens."""
     serving = list(registry.running(root))
+    if race := next((one.profile for one in serving if one.profile.endswith(SUFFIX)), None):
+        what = "another race, or what one has left that was killed"
+        raise StateError(f"{race} runs: {what}; stop it: fullbatch down {race}")
     if serving and not here:
         names = ", ".join(f"{one.profile} at {one.gateway_url}" for one in serving)
         raise StateError(

@@ -16,6 +16,7 @@ from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import MeasuredDeployment, Say
 from fullbatch.simulate.measured import PLACES
+from fullbatch.tune.aside import SUFFIX
 from fullbatch.tune.bench import ArmFailed, Bench, Boot, MeasuredLoad, RaceLoad
 from fullbatch.tune.load import TuneLoad
 
@@ -43,7 +44,7 @@ class EngineBench(Bench):
         return time.monotonic() - self._began
 
     def boot(self, arm: str, held_out: bool = False) -> Boot:  # noqa: ARG002 - an engine is the same for any load
-        plan = replace(self._plans[arm], name=f"{self._name}.tune")
+        plan = replace(self._plans[arm], name=f"{self._name}{SUFFIX}")
         running = registry.measuring().deployment(self._request.root, plan, self._request.options.ports)
         try:
             deployment.up(running, plan, self._request.options, _quiet)

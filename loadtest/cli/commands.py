@@ -18,6 +18,7 @@ from common.printable import shown
 from loadtest.analysis import diff, selfcheck_result, target_judge
 from loadtest.analysis.targets import TargetFile, read_target_file
 from loadtest.analysis.verdict import EXIT_CODES
+from loadtest.cli import record
 from loadtest.cli.options import parser, source_and_arrivals
 from loadtest.core.errors import LoadtestError, UsageProblem
 from loadtest.live.board import Board
@@ -283,4 +284,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": _rebuild,
     "diff": _diff,
     "table": _table,
+    "record": record.run,
 }

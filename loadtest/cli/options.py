@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from loadtest.cli import record
 from loadtest.cli.values import above_zero, at_least, percent, port, rates, users
 from loadtest.core.errors import UsageProblem
 from loadtest.workload.arrivals import MODES, Arrivals
 from loadtest.workload.registry import make_source, source_options
 from loadtest.workload.schema import names, rates_fault, read_workload
-from loadtest.workload.source import PARTS, RequestSource
+from loadtest.workload.source import PARTS, RequestSource, starts_of
 
 EXIT_CODES = """\
 exit codes: 0 targets met, or ran clean; 1 a target missed, or requests failed; 2 a mistake in an option or a file;
@@ -23,6 +24,7 @@ A side is name=url[,model=M][,key-file=F][,metrics=URL][,pid=N][,meta=FILE]. At 
 the same prompts, except that the first word is each side's own, so that no side profits from another's prefix cache.
 `fullbatch compare` also starts profiles."""
 _OBEY_S = 300.0
+_AS_RECORDED = (1.0,)
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +63,7 @@ def parser(prog: str = "python -m loadtest") -> argparse.ArgumentParser:
         )
     )
     _report_arguments(commands)
+    record.options(commands.add_parser("record", help="make an anonymous trace of the gateway's log, for run --trace"))
     return top
 
 
@@ -152,7 +155,10 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
         help="requests of each user in a stage of a closed loop (default: from the workload)",
     )
     run.add_argument(
-        "--rates", type=rates, metavar="R,R", help="with open: requests/s of each stage; with ramp: from,to"
+        "--rates",
+        type=rates,
+        metavar="R,R",
+        help="with open: requests/s of each stage; with ramp: from,to; with replay: times as fast",
     )
     run.add_argument("--seconds", type=above_zero, metavar="S", help="length of each stage with open, ramp or soak")
     run.add_argument(
@@ -173,6 +179,10 @@ def _plan_arguments(run: argparse.ArgumentParser) -> None:
         help="ask the server how many tokens each event holds; auto: if the first answer shows several",
     )  # fmt: skip
     _processes_argument(run)
+    _patience_arguments(run)
+
+
+def _patience_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--first-token-timeout", type=above_zero, default=600.0, metavar="S", help="limit in seconds (default 600)"
     )
@@ -250,13 +260,15 @@ def source_and_arrivals(options: argparse.Namespace) -> tuple[RequestSource, Arr
         mode=mode,
         users=options.users or written.users,
         requests_per_user=options.requests_per_user or written.requests_per_user,
-        rates=options.rates or written.rates,
+        rates=options.rates or (_AS_RECORDED if mode == "replay" else written.rates),
         seconds=options.seconds or written.seconds,
     )
     fault = rates_fault(mode, arrivals.rates, arrivals.seconds)
     if fault:
         raise UsageProblem(f"--rates: {fault}")
     source = make_source(workload, options)
+    for speed in arrivals.rates if mode == "replay" else ():
+        starts_of(source, speed)  # refused before a server is asked
     if len(source.kinds) > 1 and (options.max_tokens or options.prompt_tokens):
         raise UsageProblem(
             f"--max-tokens, --prompt-tokens: '{source.name}' has several kinds; copy and change its file"

@@ -61,6 +61,14 @@ class at_least:
         return int(text)
 
 
+def since(text: str) -> float:
+    """Seconds of `90m`, `12h` or `7d`."""
+    seconds = {"m": 60, "h": 3600, "d": 86400}
+    if not text[:-1].isdecimal() or len(text) > 7 or text[-1:] not in seconds or not int(text[:-1]):
+        raise argparse.ArgumentTypeError(f"'{text}': write a time such as 90m, 12h or 7d")
+    return float(int(text[:-1]) * seconds[text[-1]])
+
+
 def above_zero(text: str) -> float:
     """A number of seconds, milliseconds or tokens per second."""
     try:

@@ -3,6 +3,7 @@
 FULLBATCH_HOST       the server's address (default: the gateway's, http://127.0.0.1:8080)
 FULLBATCH_API_KEY    the key itself, for who has it from a log and not in a file
 FULLBATCH_KEY_FILE   a file with one key per line
+FULLBATCH_LOG        the gateway's log, for `record`
 FULLBATCH_TYPED      what was typed before the command's own words, for usage lines
     FULLBATCH_MODEL      Locust's page only: the model
     FULLBATCH_WEB_HOSTS  Locust's page only: by which hosts it may be asked for (loadtest/live/host_check.py)
@@ -41,6 +42,11 @@ def keys(given: Path | None, address: str, told: Mapping[str, str]) -> tuple[str
     if key:
         return checked_keys([key], "FULLBATCH_API_KEY")
     return read_keys(Path(file), "FULLBATCH_KEY_FILE") if file and address == base_url(None, told) else (None,)
+
+
+def access_logs(told: Mapping[str, str]) -> list[str]:
+    """The log of what runs here; none where it is not known."""
+    return [told["FULLBATCH_LOG"]] if told.get("FULLBATCH_LOG") else []
 
 
 def out(given: Path | None) -> Path:

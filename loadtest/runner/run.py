@@ -32,7 +32,7 @@ from loadtest.runner.stages import SideLoads, SingleProcess, StageResult
 from loadtest.runner.users import WARMUP_TOKENS
 from loadtest.workload.arrivals import StagePlan, interleaved, poisson
 from loadtest.workload.requests import ChatRequests
-from loadtest.workload.source import Place
+from loadtest.workload.source import Place, starts_of
 from loadtest.workload.texts import RunTexts
 
 
@@ -162,7 +162,10 @@ def _work(plan: StagePlan, config: RunConfig, requests: ChatRequests) -> StageWo
         each = plan.requests_per_user
         places = [Place(label, n, plan.users, i) for n in range(plan.users or 1) for i in range(each or 0)]
         return StageWork(label, config.warmup, planned=None if each is None else _planned(requests, places))
-    starts = poisson(plan.rate, plan.seconds, requests.run.chance(label))
+    if plan.mode == "replay":
+        starts = starts_of(requests.source, plan.rate[0])
+    else:
+        starts = poisson(plan.rate, plan.seconds, requests.run.chance(label))
     return StageWork(label, config.warmup, starts, _planned(requests, [Place(label, n) for n in range(len(starts))]))
 
 

@@ -5,6 +5,7 @@ burst     N users, one request each, all let go at the same moment: its total ti
 open      Poisson arrivals at a rate that no answer can slow down; every time counts from the intended start
 ramp      open, with a rate that rises (or falls) in a straight line
 soak      closed, for a time instead of a number of requests
+replay    open, at the times that a trace says, or so many times as fast
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Mode = Literal["closed", "burst", "open", "ramp", "soak"]
-MODES: tuple[Mode, ...] = ("closed", "burst", "open", "ramp", "soak")
-OPEN_LOOP: tuple[Mode, ...] = ("open", "ramp")
+Mode = Literal["closed", "burst", "open", "ramp", "soak", "replay"]
+MODES: tuple[Mode, ...] = ("closed", "burst", "open", "ramp", "soak", "replay")
+OPEN_LOOP: tuple[Mode, ...] = ("open", "ramp", "replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class StagePlan:
         users = "1 user" if self.users == 1 else f"{self.users} users"
         if self.rate is not None:
             first, last = self.rate
+            if self.mode == "replay":
+                return "replayed" if first == 1 else f"replayed {first:g} times as fast"
             return f"{first:g}/s" if first == last else f"{first:g} to {last:g}/s"
         if self.mode == "burst":
             return f"burst of {self.users}"
@@ -64,9 +67,9 @@ class Arrivals:
         if self.mode == "ramp":
             first, last = self.rates
             return [StagePlan(1, 1, 1, "", "ramp", rate=(first, last), seconds=self.seconds)]
-        if self.mode == "open":
+        if self.mode in ("open", "replay"):
             return [
-                StagePlan(n, n, 1, "", "open", rate=(rate, rate), seconds=self.seconds)
+                StagePlan(n, n, 1, "", self.mode, rate=(rate, rate), seconds=self.seconds)
                 for n, rate in enumerate(self.rates, start=1)
             ]
         seconds = self.seconds if self.mode == "soak" else None
@@ -84,6 +87,7 @@ class Arrivals:
             "burst": "burst: every user sends one request, all at the same moment",
             "open": "open: Poisson arrivals that wait for no answer, timed from the intended start",
             "ramp": "open, rising rate: Poisson arrivals that wait for no answer, timed from the intended start",
+            "replay": "open, at a trace's own times: requests wait for no answer, timed from the intended start",
             "soak": "closed, for a time: a user sends its next request when the last has ended",
         }[self.mode]
 

@@ -6,13 +6,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from loadtest.core.errors import UsageProblem
-from loadtest.workload import dataset, synthetic
+from loadtest.workload import dataset, synthetic, trace
 from loadtest.workload.schema import WorkloadFile
 from loadtest.workload.source import RequestSource, SourceEntry, SourceOption
 
 SOURCES: Mapping[str, SourceEntry] = {
     "synthetic": synthetic.ENTRY,
     "dataset": dataset.ENTRY,
+    "trace": trace.ENTRY,
 }
 _DEFAULT = "synthetic"
 

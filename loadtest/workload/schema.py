@@ -92,6 +92,8 @@ class WorkloadFile(BaseModel):
 
 def rates_fault(mode: Mode, rates: tuple[float, ...], seconds: float) -> str | None:
     """What is wrong with these rates for this mode; None when nothing is."""
+    if mode == "replay":
+        return "mode replay needs rates above 0: how many times as fast" if rates and min(rates) <= 0 else None
     if mode == "open" and (not rates or min(rates) <= 0):
         return "mode open needs rates above 0, in requests per second, such as 1,2,4"
     if mode == "ramp" and (len(rates) != 2 or max(rates) <= 0):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
+from loadtest.core.errors import UsageProblem
 from loadtest.workload.schema import MOST, WorkloadFile
 from loadtest.workload.texts import RunTexts
 
@@ -92,6 +93,21 @@ class RequestSource(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """For the report, plain JSON values. `prompt_words`: by kind, about, as this server has them."""
+
+
+@runtime_checkable
+class TimedSource(Protocol):
+    """A source that also knows when its requests come."""
+
+    def starts(self, speed: float) -> list[float]:
+        """Seconds from the first, so many times as fast as it was recorded; UsageProblem where that makes no run."""
+
+
+def starts_of(source: RequestSource, speed: float) -> list[float]:
+    """When its requests come; UsageProblem where it does not know."""
+    if not isinstance(source, TimedSource):
+        raise UsageProblem("--mode replay: only a trace knows when its requests came; give --trace FILE")
+    return source.starts(speed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,10 @@ def running(root: Path) -> list[ProcessRun]:
 
 
 def client_settings(root: Path) -> dict[str, str]:
-    """Address and key file of the one deployment that runs as processes, as the load test's variables; none of more."""
+    """Address, key file and log of the one gateway that runs as processes, as the load test's variables."""
     found = running(root)
     if len(found) != 1:
         return {}
-    return {"FULLBATCH_HOST": found[0].gateway_url, "FULLBATCH_KEY_FILE": found[0].api_keys_file}
+    said = {"FULLBATCH_HOST": found[0].gateway_url, "FULLBATCH_KEY_FILE": found[0].api_keys_file}
+    log = next((one.log for one in found[0].processes if one.name == "gateway"), None)
+    return said | ({"FULLBATCH_LOG": log} if log else {})

@@ -55,7 +55,7 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, said: str) -> N
     path.write_text(json.dumps(GOOD) + "\n" + line + "\n")
     with pytest.raises(UsageError) as error:
         load.trace(path)
-    assert str(error.value).startswith(f"{path}:2: ") and said in str(error.value)
+    assert str(error.value).startswith(f"{path}: line 2: ") and said in str(error.value)
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "no request in it"), (b"\xff\xfe\0", "is no text in UTF-8")])

@@ -51,6 +51,14 @@ def test_with_here_it_is_stopped_and_started_again_whatever_happens(done: list[s
     assert done == ["stop cpu-tiny", "race", "up cpu-tiny process 8123"]
 
 
+def test_a_race_is_told_from_what_serves(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None:
+    monkeypatch.setattr(registry, "running", lambda _root: iter([_Serving("cpu-tiny.tune", done)]))
+    with pytest.raises(StateError, match=r"another race.*fullbatch down cpu-tiny.tune"):
+        with aside.aside(REPOSITORY, True, 60, lambda _: None):
+            raise AssertionError
+    assert done == []
+
+
 def test_what_could_not_be_started_again_is_not_stopped(done: list[str], tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     with pytest.raises(UsageError, match="no such profile"), aside.aside(tmp_path, True, 60, lambda _: None):
