@@ -27,6 +27,7 @@ from loadtest.report import (
     csv_files,
     document,
     html_page,
+    model_text,
     multi,
     multi_view,
     prometheus_range,
@@ -266,6 +267,8 @@ def _print_result(content: Mapping[str, Any], paths: Sequence[Path], *, as_json:
     print()
     print(shown(text_table.sided(content)))
     print(shown(usage_text.usage_lines(content)))
+    for line in model_text.model_lines(content):
+        print(shown(line))
     print()
     _print_verdict(verdict, sys.stdout)
     print("report: " + ", ".join(str(path) for path in paths), flush=True)

@@ -38,7 +38,7 @@ class OngoingConversation:
         return self._request if max_tokens is None else self._built(max_tokens)
 
     def _built(self, output_tokens: int) -> bytes:
-        body = self._requests.body(self._messages, output_tokens, self._turn.exact)
+        body = self._requests.body(self._messages, output_tokens, self._turn.exact, self.script.model)
         request_id = f"{self._requests.run.nonce}-{self._label}-{self.number}"
         return self._server.request("POST", CHAT_PATH, body, request_id)
 

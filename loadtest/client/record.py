@@ -79,6 +79,7 @@ class Record:
     plan: when it was to be sent (closed loop: when its user was free); begun: when the client turned to it, so that
     begun - plan is the client's own lateness; send: just before the first byte was written; wire: after the last;
     end: the answer was over, good or bad.
+    model: whom it asked, where the workload names models; empty: the run's own.
     turn: of its conversation, from 1; max_tokens: asked for, 0 where not known; key: which of the keys, from 1.
     refusals: statuses (429, 503) met before the last try; waited: nanoseconds of Retry-After obeyed; retry_after: what
     the last answer asked for, in seconds.
@@ -103,6 +104,7 @@ class Record:
     refusals: list[int] = field(default_factory=list)
     waited: int = 0
     retry_after: float | None = None
+    model: str = ""
 
     @property
     def ok(self) -> bool:

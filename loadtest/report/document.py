@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class StageReport:
     by_kind: Mapping[str, ClientMetrics]
     health: ClientHealth
     server: ServerMetrics
+    by_model: Mapping[str, ClientMetrics] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan's fields lie beside the others."""

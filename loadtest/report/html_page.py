@@ -82,6 +82,11 @@ def render(content: Mapping[str, Any]) -> str:
         kinds=[
             (_called(stage, content), kind, of) for stage in content["stages"] for kind, of in stage["by_kind"].items()
         ],
+        models=[
+            (_called(stage, content), model, of)
+            for stage in content["stages"]
+            for model, of in stage.get("by_model", {}).items()
+        ],
         geometry=geometry(),
     )
 

@@ -59,7 +59,10 @@ def _prepare(side: ServerSide, config: RunConfig, nonce: str, progress: RunProgr
         wanted = f"the workload '{config.source.name}' needs {config.source.keys} keys"
         raise UsageProblem(f"--api-key-file: {wanted}, and {side.name} has {len(servers)}")
     progress.line(f"checking {side.base_url} for model {side.model or 'of any name'}")
-    side = replace(side, model=check_model(servers[0], side.base_url, side.model))
+    named = config.source.models
+    for model in named:
+        check_model(servers[0], side.base_url, model)
+    side = replace(side, model=check_model(servers[0], side.base_url, side.model or (named[0] if named else "")))
     salt = side.name if len(config.sides) > 1 else ""
     requests = ChatRequests(side.model, config.source, RunTexts(nonce, salt))
     found = calibrate(servers[0], requests, config.token_counts, progress.line)
@@ -177,7 +180,7 @@ def _stage_report(finished: StageResult, samples: list[Sample], zero: int, confi
     stage = finished.stage
     client = summarise(stage.records, stage.released)
     failed_warmups = Counter(str(record.outcome) for record in stage.warmups if not record.ok)
-    kinds = config.source.kinds
+    kinds, models = config.source.kinds, config.source.models
     return StageReport(
         plan=stage.plan,
         planned=stage.planned,
@@ -189,6 +192,10 @@ def _stage_report(finished: StageResult, samples: list[Sample], zero: int, confi
         by_kind={
             kind: summarise([record for record in stage.records if record.kind == kind], stage.released)
             for kind in (kinds if len(kinds) > 1 else [])
+        },
+        by_model={
+            model: summarise([record for record in stage.records if record.model == model], stage.released)
+            for model in (models if len(models) > 1 else [])
         },
         health=judge_client(finished.pace, stage.records, client, config.max_lag_ms),
         server=join(samples, stage.released, finished.ended),

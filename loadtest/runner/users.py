@@ -72,7 +72,7 @@ class ChatUser(User):
         while True:
             made = record(plan)
             made.kind, made.turn, made.key = script.kind, ongoing.number, script.key
-            made.max_tokens, made.answer = ongoing.output_tokens, ongoing.answer()
+            made.max_tokens, made.answer, made.model = ongoing.output_tokens, ongoing.answer(), script.model
             yield self.ask(request, made, connection)
             ongoing.answered = made.ok
             if not made.ok or not ongoing.goes_on(made.answer):

@@ -78,6 +78,10 @@ class Dataset:
         return [_KIND]
 
     @property
+    def models(self) -> Sequence[str]:
+        return []
+
+    @property
     def keys(self) -> int:
         return 1
 

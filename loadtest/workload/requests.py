@@ -31,11 +31,14 @@ class ChatRequests:
     def conversation(self, place: Place) -> Conversation:
         return self.source.conversation(place, self.run)
 
-    def body(self, messages: Sequence[Message], output_tokens: int, exact: bool = True) -> bytes:
-        """`exact`: by `ignore_eos` and `min_tokens`, vLLM's own fields, every answer has the same length."""
+    def body(self, messages: Sequence[Message], output_tokens: int, exact: bool = True, model: str = "") -> bytes:
+        """`model`: instead of the run's own.
+
+        `exact`: by `ignore_eos` and `min_tokens`, vLLM's own fields, every answer has the same length.
+        """
         usage = {"include_usage": True} | ({"continuous_usage_stats": True} if self.ask_counts else {})
         body: dict[str, Any] = {
-            "model": self.model,
+            "model": model or self.model,
             "messages": messages,
             "max_tokens": output_tokens,
             "temperature": self.temperature,

@@ -26,6 +26,7 @@ class RequestKind(BaseModel):
     `system_tokens` are the same in all requests of this kind, and each request has one of `documents` texts of
     `document_tokens`: both are there to be found in the engine's prefix cache. `prompt_tokens` are unique.
     `key`: which key of the key file, from 1. `weight`: its share of the users (closed loop) or of the arrivals.
+    `model`: whom it asks, where a server has several; empty: the run's own model.
     """
 
     model_config = _FROZEN
@@ -41,6 +42,7 @@ class RequestKind(BaseModel):
     think_s: float = Field(default=0.0, ge=0, le=MOST)
     exact_length: bool = True
     key: CountAboveZero = 1
+    model: str = Field(default="", max_length=200)
 
 
 class ArrivalsSpec(BaseModel):

@@ -53,6 +53,7 @@ class Conversation:
     turn: Callable[[int], Turn]  # by number, from 1
     key: int = 1  # which key of the key file, from 1
     think_s: float = 0.0  # between an answer and the next turn
+    model: str = ""  # whom it asks; empty: the run's own model
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ class RequestSource(Protocol):
     @property
     def kinds(self) -> Sequence[str]:
         """The names of all kinds of conversations; a report has each apart where there are several."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The models that it asks, where it names them; a report has each apart where there are several."""
 
     @property
     def keys(self) -> int:

@@ -28,6 +28,10 @@ class Synthetic:
         return [kind.name for kind in self.request_kinds]
 
     @property
+    def models(self) -> Sequence[str]:
+        return list(dict.fromkeys(kind.model for kind in self.request_kinds if kind.model))
+
+    @property
     def keys(self) -> int:
         return max(kind.key for kind in self.request_kinds)
 
@@ -46,7 +50,7 @@ class Synthetic:
     def conversation(self, place: Place, run: RunTexts) -> Conversation:
         kind = self._kind(place, run)
         turn = partial(self._turn, kind, place.label, run)
-        return Conversation(kind.name, kind.turns, turn, kind.key, kind.think_s)
+        return Conversation(kind.name, kind.turns, turn, kind.key, kind.think_s, kind.model)
 
     def describe(self) -> dict[str, Any]:
         words = {kind.name: self.words(kind.prompt_tokens - self.overhead_tokens) for kind in self.request_kinds}

@@ -79,6 +79,10 @@ class TraceSource:
         return [_KIND]
 
     @property
+    def models(self) -> Sequence[str]:
+        return []
+
+    @property
     def keys(self) -> int:
         return 1
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.loadtest import moody as moods
 from tests.loadtest.moody import good, moody
 from tests.loadtest.programs import loadtest, quick, read_report
 
@@ -152,3 +154,73 @@ def test_the_plan_is_shown_without_asking_anybody(tmp_path: Path) -> None:
         "   4  a, 1 user, repeat 2",
     ]
     assert not (tmp_path / "none").exists()
+
+
+TWO = b'{"object": "list", "data": [{"id": "tiny"}, {"id": "other"}]}'
+SHARES = (
+    "{name: chat, prompt_tokens: 20, output_tokens: 4, weight: 3, model: tiny}, "
+    "{name: search, prompt_tokens: 30, output_tokens: 2, model: other}"
+)
+
+
+def test_several_models_get_their_shares_and_are_reported_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moods, "MODELS", TWO)
+    bodies: list[Body] = []
+
+    def mood(_number: int, body: Body) -> tuple[int, dict[str, str], bytes]:
+        bodies.append(body)
+        return good(body)
+
+    with moody(mood) as url:
+        file = mine(tmp_path, SHARES, "{users: [4], requests_per_user: 2}")
+        words = ("run", "--base-url", url, "--out", tmp_path, "--warmup", 0, "--max-lag-ms", 5000, "--workload", file)
+        done = loadtest(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (stage,), page = read_report(tmp_path)["stages"], (tmp_path / "report.html").read_text()
+        monkeypatch.setattr(moods, "MODELS", TWO.replace(b"other", b"third"))
+        refused = loadtest(*words)
+    models = [body["model"] for body in bodies[2:]]
+    assert (models.count("tiny"), models.count("other")) == (6, 2)
+    assert {model: part["requests"] for model, part in stage["by_model"].items()} == {"tiny": 6, "other": 2}
+    assert "4 users: other: 2 requests, 0 failed, " in done.stdout
+    assert "<h2>By model</h2>" in page and "<h2>By kind of request</h2>" in page
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("--model: 'other' is not served at " + f"{url}; it serves: tiny, third")
+
+
+def test_a_trace_is_replayed_at_its_times_in_any_number_of_processes(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    rows = [{"at_s": 0.2 * at, "prompt_tokens": 20 + at, "output_tokens": 2 + at} for at in range(6)]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for processes in (1, 2):
+        bodies: list[Body] = []
+
+        def mood(_number: int, body: Body, bodies: list[Body] = bodies) -> tuple[int, dict[str, str], bytes]:
+            bodies.append(body)
+            return good(body)
+
+        with moody(mood) as url:
+            options = ("--trace", trace, "--mode", "replay", "--rates", "2", "--processes", processes)
+            report = plain(url, tmp_path, *options)
+        assert sorted(body["max_tokens"] for body in bodies[2:]) == [2, 3, 4, 5, 6, 7]
+        (stage,) = report["stages"]
+        assert (stage["label"], stage["mode"], stage["client"]["good"]) == ("replayed 2 times as fast", "replay", 6)
+        at = report["records"]["columns"].index("plan_us")
+        planned = sorted(row[at] for row in report["records"]["rows"])
+        assert [round((one - planned[0]) / 1e6, 2) for one in planned] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+        assert report["workload"]["source"] == "trace"
+
+
+def test_only_a_trace_is_replayed(tmp_path: Path) -> None:
+    done = loadtest("run", "--base-url", "http://127.0.0.1:1", "--out", tmp_path, "--mode", "replay")
+    assert done.returncode == 2 and "only a trace knows when its requests came" in done.stderr
+
+
+def test_two_parts_of_a_workload_are_near_each_other_and_not_the_same(tmp_path: Path) -> None:
+    tuned, _ = asked(tmp_path, "--part", "tuned", users=1, prompt_tokens=40, max_tokens=10)
+    held, _ = asked(tmp_path, "--part", "held-out", users=1, prompt_tokens=40, max_tokens=10)
+    words = [len(body["messages"][0]["content"].split()) for body in (tuned[0], held[0])]
+    assert words[1] == pytest.approx(1.25 * words[0], abs=2)
+    assert (tuned[0]["max_tokens"], held[0]["max_tokens"]) == (10, 8)
