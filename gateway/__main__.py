@@ -13,8 +13,9 @@ import uvloop
 from gateway.api.metrics_port import CannotListen
 from gateway.app import Inputs, serve
 from gateway.config.loader import SettingsError, load, read_api_keys
-from gateway.config.settings import Listen
+from gateway.config.settings import Listen, Settings
 from gateway.keys.store import KeyStore, StoreError
+from gateway.share.sharing import Sums
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
 
@@ -29,7 +30,8 @@ def main() -> int:
     try:
         settings = load(config)
         keys = read_api_keys(settings.api_keys_file)
-        inputs = Inputs(config, settings, keys, None if settings.store is None else KeyStore(settings.store))
+        share = None if settings.share is None else _opened(config, settings)
+        inputs = Inputs(config, settings, keys, None if settings.store is None else KeyStore(settings.store), share)
     except (SettingsError, StoreError) as error:
         _say(str(error))
         return BAD_SETTINGS
@@ -48,6 +50,19 @@ def main() -> int:
         _say(f"{where}: {why}")
         return ADDRESS_TAKEN
     return 0
+
+
+def _opened(config: Path, settings: Settings) -> Sums:
+    """Where several gateways share."""
+    try:
+        from gateway.share import server
+    except ImportError:
+        raise SettingsError([f"{config}: share: needs the package 'valkey', which is not installed"]) from None
+    assert settings.share is not None
+    try:
+        return server.opened(settings.share, settings.deployment)
+    except server.ShareRefused as error:
+        raise SettingsError([f"{config}: {error}"]) from None
 
 
 def _address(listen: Listen) -> str:

@@ -39,6 +39,7 @@ from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handler import GenerationHandler
 from gateway.proxy.retry_budget import RetryBudget
+from gateway.share.sharing import Shared, Sharing, Sums
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
@@ -54,12 +55,13 @@ _log = logging.getLogger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a gateway is started with. ``store``: open; None is the key file alone."""
+    """What a gateway is started with. ``store``: open; None is the key file alone. ``share``: with other gateways."""
 
     config: Path
     settings: Settings
     keys: tuple[bytes, ...]
     store: KeyStore | None
+    share: Sums | None = None
 
 
 class Gateway:
@@ -69,7 +71,7 @@ class Gateway:
         settings = inputs.settings
         limits = _fitted(settings.limits)
         self._settings = settings
-        self._rules = _rules(settings)
+        self._rules = Rules.of(settings)
         self._loop = loop
         self._connections: set[ClientConnection] = set()
         self._server: asyncio.Server | None = None
@@ -86,6 +88,10 @@ class Gateway:
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
         self._store_sync = self._synced(inputs.store)
+        self._sharing: Sharing | None = None
+        if inputs.share is not None:
+            shared = Shared(self._admission, self._registry, self._ticker)
+            self._sharing = Sharing(settings.share, inputs.share, shared, loop)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
         self._ticker.each_tick(self._routes.pages.tick)
@@ -112,8 +118,9 @@ class Gateway:
             connections=lambda: len(self._connections),
             active_keys=self._auth.active,
             ledger_failures=lambda: self._store_sync.failures if self._store_sync is not None else 0,
+            sharing=self._sharing,
         )
-        limits = KeyLimits(LocalBuckets(), self._loop.time)
+        limits = KeyLimits(LocalBuckets() if self._sharing is None else self._sharing.buckets, self._loop.time)
         routing = self._settings.routing
         budget = RetryBudget(routing.retry_share, routing.retry_floor_per_s)
         dispatch = Dispatch(self._registry, self._exchange, self._metrics, budget, self._loop)
@@ -151,8 +158,9 @@ class Gateway:
         self._access_log.start()
         self._ticker.start()
         self._registry.start()
-        if self._store_sync is not None:
-            self._store_sync.start()
+        for part in (self._store_sync, self._sharing):
+            if part is not None:
+                part.start()
         self._reloader.start()
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
@@ -175,7 +183,7 @@ class Gateway:
         """Of `reloader.Reloadable`."""
         self._settings = settings
         limits = _fitted(settings.limits)
-        self._rules = _rules(settings)
+        self._rules = Rules.of(settings)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._registry.change(settings.engines, settings.polling)
         self._admission.change(settings.admission, limits.max_in_flight)
@@ -226,7 +234,7 @@ class Gateway:
             self._metrics_port.stop,
             self._registry.stop,
             self._ticker.stop,
-            *([self._store_sync.stop] if self._store_sync else ()),
+            *(part.stop for part in (self._sharing, self._store_sync) if part is not None),
         ]
         for step in (*steps, self._access_log.stop):
             with self._supervisor.guard("shutdown"):
@@ -259,12 +267,6 @@ def _fitted(limits: Limits) -> Limits:
     if told:
         _log.warning(told)
     return fitting
-
-
-def _rules(settings: Settings) -> Rules:
-    by_key = settings.prefix_sharing == "key"
-    limits, origins = settings.limits.requests, settings.cors.origins
-    return Rules(limits, settings.aliases, by_key, settings.deployment, origins, settings.operators)
 
 
 async def serve(inputs: Inputs, say: Callable[[str], None]) -> None:

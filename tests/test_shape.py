@@ -84,6 +84,7 @@ NO_MIRROR = {
     "gateway/dialects/base.py": "only a protocol",
     "gateway/engines/far.py": "tests/gateway/test_peers.py, through two gateways",
     "gateway/api/peer_endpoint.py": "tests/gateway/test_peers.py, through two gateways",
+    "gateway/share/server.py": "tests/gateway/share/test_sharing.py, with a real valkey-server",
     "gateway/http/tls.py": "tests/gateway/test_peers.py, with certificates that are wrong in each way",
     "grafana/__main__.py": "tests/grafana/test_main.py",
     "loadtest/__main__.py": "tests/loadtest start it",

@@ -24,7 +24,7 @@ _RENORMALISE_AFTER = 60.0
 
 
 class Attained:
-    """Counters of attained service by key.
+    """Counters of attained service by key. ``charged``: all that was ever charged here, where that is told to others.
 
     Instead of fading every counter as time goes by, what is added is inflated: the order is the same, and reading
     needs no arithmetic.
@@ -35,9 +35,20 @@ class Attained:
         self._origin = now
         self._inflated: dict[str, float] = {}
         self._inflated_by, self._inflated_at = 1.0, now  # what was reckoned last, and when
+        self.charged: dict[str, float] | None = None
 
     def charge(self, key: str, amount: float, weight: float, now: float) -> None:
         """Add service; negative to correct an estimate that was too high."""
+        charged = self.charged
+        if charged is not None:
+            charged[key] = charged.get(key, 0.0) + amount / weight
+        self._add(key, amount, weight, now)
+
+    def elsewhere(self, key: str, amount: float, now: float) -> None:
+        """Add service that another gateway has given, for each unit of weight."""
+        self._add(key, amount, 1.0, now)
+
+    def _add(self, key: str, amount: float, weight: float, now: float) -> None:
         if not 0.0 <= now - self._inflated_at < _SAME_S:
             self._inflated_by, self._inflated_at = self._inflation(now), now  # first: it may make all counters anew
         service = self._inflated.get(key, 0.0) + amount / weight * self._inflated_by

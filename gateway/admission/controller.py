@@ -41,7 +41,7 @@ class Admission:
         self._engines = engines
         self._max_in_flight = max_in_flight
         self._clock = clock
-        self._attained = attained_service.Attained(settings.half_life_s, clock())
+        self.attained = self._attained = attained_service.Attained(settings.half_life_s, clock())
         self._window = attained_service.ServiceWindow()
         self._queues: dict[str, FairQueue[Slot]] = {}
         self._no_engine_since: dict[str, float] = {}
@@ -163,6 +163,13 @@ class Admission:
                         pass
         finally:
             self._pumping = False
+
+    def weights(self) -> dict[str, dict[str, float]]:
+        """The keys that wait, by model, each with its weight."""
+        return {
+            model: {waiting.key: waiting.entry.record.principal.weight for waiting in queue}
+            for model, queue in self._queues.items()
+        }
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """How many requests wait, by model and key."""

@@ -16,7 +16,7 @@ from common.api_key import TRUSTED
 from common.text_file import FileFault, Unreadable
 from gateway.config import peers_file
 from gateway.config.engine_settings import EngineSettings, checked_ca, checked_key
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, Share
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
 MIN_KEY_CHARS = 12
@@ -57,8 +57,15 @@ def load(path: Path) -> Settings:
     store = None if settings.store is None else path.parent / settings.store
     engines = tuple(_with_files(path, index, engine) for index, engine in enumerate(settings.engines))
     engines += _peers(store, {engine.name for engine in engines})
-    files = {"api_keys_file": path.parent / settings.api_keys_file, "store": store}
+    files = {"api_keys_file": path.parent / settings.api_keys_file, "store": store, "share": _share(path, settings)}
     return settings.model_copy(update=files | {"engines": engines})
+
+
+def _share(path: Path, settings: Settings) -> Share | None:
+    share = settings.share
+    if share is None or share.password_file is None:
+        return share
+    return share.model_copy(update={"password_file": path.parent / share.password_file})
 
 
 def _with_files(path: Path, index: int, engine: EngineSettings) -> EngineSettings:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 
 from gateway.config.setting_types import RequestLimits
+from gateway.config.settings import Settings
 
 _NO_ALIASES: dict[str, str] = {}
 
@@ -35,6 +36,12 @@ class Rules:
         beginnings = {alias[:-1]: model for alias, model in aliases.items() if alias.endswith("*")}
         # The longest first: it says most.
         self._beginnings = sorted(beginnings.items(), key=lambda item: -len(item[0]))
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        by_key = settings.prefix_sharing == "key"
+        limits, origins = settings.limits.requests, settings.cors.origins
+        return cls(limits, settings.aliases, by_key, settings.deployment, origins, settings.operators)
 
     def resolve(self, name: str, known: Collection[str]) -> str:
         """The model that is meant: the name itself where there is such a model, or what it is an alias of."""

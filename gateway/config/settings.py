@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.gateway_limits import GatewayLimits
 from gateway.config.engine_settings import EngineSettings as EngineSettings
@@ -22,6 +23,9 @@ from gateway.config.setting_types import (
 )
 
 _DEFAULT = GatewayLimits()
+_SHARE_URL = re.compile(
+    r"valkeys?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[0-9]{1,2})?|valkeys?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[0-9]{1,2})?|unix:/[^/].*"
+)
 
 
 class Listen(Frozen):
@@ -119,6 +123,27 @@ class RoutingSettings(Frozen):
     retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
 
 
+class Share(Frozen):
+    """Where several gateways of this deployment share limits and fairness; ``share: valkey://HOST:PORT`` is ``url``.
+
+    ``gateways``: how many there are meant to be, which counts until they have heard of each other.
+    ``password_file``: of the server, where it has one.
+    """
+
+    url: str
+    gateways: Annotated[int, Field(ge=1, le=64)] = 2
+    password_file: File | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _a_server(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("a password stands in it; write it into a file and give share.password_file")
+        if not _SHARE_URL.fullmatch(url):
+            raise ValueError("is no server's address; write valkey://HOST:PORT, valkeys:// for TLS, or unix:/PATH")
+        return url
+
+
 class Log(Frozen):
     access: bool = True
 
@@ -146,9 +171,15 @@ class Settings(Frozen):
     polling: Polling = Polling()
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
+    share: Share | None = None
     cors: Cors = Cors()
     aliases: dict[Name, Name] = {}
     prefix_sharing: Literal["all", "key"] = "all"
+
+    @field_validator("share", mode="before")
+    @classmethod
+    def _by_its_url(cls, share: object) -> object:
+        return {"url": share} if isinstance(share, str) else share
 
     @model_validator(mode="after")
     def _aliases_of_models(self) -> Settings:

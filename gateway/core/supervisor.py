@@ -17,7 +17,17 @@ TOLD_EVERY_S = 60.0
 # /health calls a part failing for so long after a failure.
 FAILING_S = 60.0
 # Every name that `guard`, `task` and `thread` are given.
-PARTS = ("access_log", "health_checker", "reloader", "resolver", "shutdown", "store_desk", "store_sync", "ticker")
+PARTS = (
+    "access_log",
+    "health_checker",
+    "reloader",
+    "resolver",
+    "share",
+    "shutdown",
+    "store_desk",
+    "store_sync",
+    "ticker",
+)
 _log = logging.getLogger("gateway")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -87,6 +88,7 @@ class Replica:
         self.occupancy = Occupancy(MOST if far else engine.kv_cache_tokens)
         self._others = 0.0
         self._share = 1.0
+        self._places = 1.0
         self._changed = changed
 
     def take(self, hold: Hold) -> None:
@@ -158,6 +160,15 @@ class Replica:
         """It took no more than it has: nothing goes there until it is asked again."""
         self.limit = max(0, self.in_flight - 1)
 
+    def share_places(self, share: float) -> None:
+        """So much of its places is this gateway's, 0 to 1: the others are other gateways'."""
+        if share != self._places and not self.far:
+            self._places = share
+            self.limit = self._limited()
+
+    def _limited(self) -> int:
+        return self._limit.value if self._places == 1.0 else max(1, round(self._limit.value * self._places))
+
     def polled(self, models: Iterable[str], report: Report | None, reason: str = "") -> None:
         """It answered: these of its models it lists, this it says of itself. ``reason``: why it lists none."""
         self.listed = frozenset(models)
@@ -168,7 +179,10 @@ class Replica:
         if report is not None and not self.far:
             unread = sum(request.unread for request in self.target.underway)
             reading = unread > _STEPS_OF_READING * self.engine.max_num_batched_tokens
-            self.limit = self._limit.observe(report, self.in_flight, reading)
+            # As if this gateway had all of them: a part of the places says as much of a queue as the whole.
+            in_flight = self.in_flight if self._places == 1.0 else math.ceil(self.in_flight / self._places)
+            self._limit.observe(report, in_flight, reading)
+            self.limit = self._limited()
             self.occupancy.observe(report, self.pool.now())
         else:
             self.occupancy.unseen()

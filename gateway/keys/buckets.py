@@ -1,9 +1,7 @@
-"""Token buckets and counts by name: the state of rate limits, behind an interface that several gateways could share.
+"""Token buckets and counts by name: the state of rate limits, behind an interface that several gateways can share.
 
-A request asks it many times and must not wait, so the calls are synchronous. An implementation for several replicas
-keeps this one's numbers and exchanges what was added with the others through Valkey beside the data path, some times a
-second: every number here is a sum, so what others have added is added too. Attained service
-(`attained_service.Attained`) is of the same kind.
+A request asks it many times and must not wait, so the calls are synchronous. `shared_buckets` is that of several
+gateways: every number here is a sum, so what others have added is added too, beside the data path.
 """
 
 from __future__ import annotations
@@ -35,6 +33,9 @@ class Buckets(Protocol):
         """One less; returns how many do."""
 
     def running(self, name: str) -> int: ...
+
+    def full(self, name: str, limit: int) -> bool:
+        """Whether as many run under this name as may."""
 
 
 class LocalBuckets:
@@ -78,3 +79,6 @@ class LocalBuckets:
 
     def running(self, name: str) -> int:
         return self._running.get(name, 0)
+
+    def full(self, name: str, limit: int) -> bool:
+        return self._running.get(name, 0) >= limit

@@ -46,7 +46,7 @@ class KeyLimits:
         if who.concurrent is None and who.requests_per_minute is None and who.tokens_per_minute is None:
             return b""
         buckets, now = self._buckets, self._clock()
-        if who.concurrent is not None and buckets.running(who.name) >= who.concurrent:
+        if who.concurrent is not None and buckets.full(who.name, who.concurrent):
             # Nobody knows when one of them ends.
             raise self._refusal(who, "concurrent", f"{who.concurrent} requests at once", 1.0)
         self._take(record, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -30,6 +30,15 @@ _PLANNED = {
 }
 
 
+class OtherGateways(Protocol):
+    """What is told of the other gateways."""
+
+    gateways: int
+
+    @property
+    def up(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the numbers are at the moment of a scrape."""
@@ -43,6 +52,7 @@ class Sources:
     connections: Callable[[], int]
     active_keys: Callable[[], Mapping[str, Principal]]
     ledger_failures: Callable[[], int]
+    sharing: OtherGateways | None = None
 
 
 class Exposition:
@@ -177,6 +187,12 @@ class Exposition:
         yield self._counter("gateway_task_failures", text, ("task",), failures)
         text = "Reloads of a changed gateway.yaml or key file, by result."
         yield self._counter("gateway_config_reloads", text, ("result",), _singles(sources.metrics.reloads))
+        sharing = sources.sharing
+        text = "0 while several gateways ought to exchange and this one goes on alone; 1 otherwise."
+        yield self._plain_gauge("gateway_share_up", text, (), {(): 1.0 if sharing is None else float(sharing.up)})
+        text = "Gateways that share limits and fairness, this one included; the last known number while alone."
+        gateways = 1 if sharing is None else sharing.gateways
+        yield self._plain_gauge("gateway_share_gateways", text, (), {(): float(gateways)})
         text = "Always 1; the label says which version."
         yield self._plain_gauge("gateway_build_info", text, ("version",), {(sources.version,): 1.0})
 

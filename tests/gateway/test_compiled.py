@@ -18,9 +18,10 @@ INTERPRETED = {
     "engines.far", "engines.health_checker", "engines.health_report", "engines.peer_report", "engines.query",
     "engines.resolver", "engines.stall_detector", "engines.structured_canary", "engines.vllm_metrics",
     "http.open_files", "http.sockets", "http.tls", "keyfile", "keys.__main__", "keys.buckets", "keys.schema",
-    "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address", "pages.assets", "pages.connect",
-    "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.operator", "pages.person",
-    "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe", "telemetry.exposition", "usage",
+    "keys.shared_buckets", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address",
+    "pages.assets", "pages.connect", "pages.endpoints", "pages.front", "pages.html", "pages.key_changes",
+    "pages.operator", "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe",
+    "share.board", "share.server", "share.sharing", "telemetry.exposition", "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}
