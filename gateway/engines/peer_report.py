@@ -21,8 +21,6 @@ PROTOCOL = 1
 PATH = b"/peer"
 # Who sends: its presence says that the request has crossed a wire already, so it crosses no other and does not wait.
 VIA = b"x-fullbatch-via"
-# Whose request it is at home, in the words of chat front ends; believed only from a key that is marked as trusted.
-ON_BEHALF_OF = b"x-openwebui-user-id"
 # Keys expire and usage is booked by the far clock; beyond this the two boxes would disagree about today.
 MOST_SKEW_S = 300.0
 

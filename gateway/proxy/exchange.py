@@ -10,9 +10,9 @@ from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
 from gateway.dialects.base import Dialect
 from gateway.engines.destination import Destination
-from gateway.engines.peer_report import ON_BEHALF_OF
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
+from gateway.keys.users import HEADER as USER
 from gateway.proxy.relay import Outcome, Relay, Surroundings
 from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
@@ -83,4 +83,4 @@ def _head(target: Destination, path: bytes, request_id: str, length: int) -> byt
 
 def _on_behalf_of(head: bytes, name: str) -> bytes:
     """The head with whose request it is at home; a trusted key's usage is told apart by it."""
-    return b"%b%b: %b\r\n\r\n" % (head[:-2], ON_BEHALF_OF, name.encode())
+    return b"%b%b: %b\r\n\r\n" % (head[:-2], USER, name.encode())

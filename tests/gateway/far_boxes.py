@@ -147,7 +147,7 @@ class Boxes:
         self.folder, self.authority, self.start_gateway, self.there = folder, authority, start_gateway, engine
         self.port_b = free_port()
         self.b = self._start_b()
-        self.key = keys(folder / "b-store", "create", "box-a")["key"]
+        self.key = keys(folder / "b-store", "create", "box-a", "--trusted", "yes")["key"]
         (folder / "b.key").write_text(self.key + "\n")
         self.front = Front(authority.context(), self.port_b, DELAY_S)
         self.front.__enter__()

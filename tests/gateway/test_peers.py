@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from gateway.engines.peer_report import PROTOCOL
+from gateway.keys.users import name_of
 from tests.gateway.far_boxes import Boxes, Front, state_of, up
-from tests.gateway.harness import KEY, Engine, bearer, chat, chat_bytes, keys, post_bytes, run, wait_until
+from tests.gateway.harness import KEY, Engine, bearer, chat, chat_bytes, keys, post_bytes, run, used, wait_until
 from tests.gateway.harness import Raw as RawSocket
 from tests.ports import free_port
 
@@ -41,6 +43,11 @@ def test_p230_a_box_without_an_engine_serves_through_another_one_and_back_again(
     listed = json.loads(boxes.peers("list", "--json").stdout)
     assert [(one["name"], one["state"]) for one in listed] == [("box-b", "up")]
     assert boxes.key not in boxes.peers("list").stdout
+
+    # B books under a name of its own for each key of A, since A's key is trusted there.
+    b_store = boxes.folder / "b-store"
+    mine = name_of("box-a", hashlib.sha256(KEY.encode()).hexdigest()[:8].encode())
+    wait_until(lambda: mine in str(used(b_store)), 20, lambda: str(used(b_store)))
 
     # B goes away in the middle of an answer: what was begun ends with an error event, what comes waits for its return.
     boxes.there.turn(tokens=400, itl_ms=20)
