@@ -21,7 +21,6 @@ from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
-from fullbatch.lifecycle import weights as stored
 from fullbatch.measure import calibrate, compare, demo, launcher
 from fullbatch.planning import advice, plan, profile
 from fullbatch.rendering import check, files
@@ -230,31 +229,6 @@ def _calibrate(args: argparse.Namespace) -> int:
     return OK
 
 
-def _weights(args: argparse.Namespace) -> int:
-    found = stored.inventory(ROOT)
-    if args.action == "list":
-        print(json.dumps(weights.as_json(found.kept), indent=2) if args.json else weights.as_text(found).rstrip())
-        return OK
-    chosen = stored.prunable(found, args.models)
-    if not args.json:
-        print("".join(f"{one.store.where}:{weights.line(one)}\n" for one in chosen) or "nothing to remove\n", end="")
-    freed = 0
-    if chosen and not args.dry_run and _agreed(args, weights.question(chosen)):
-        freed = stored.remove(chosen)
-        print(f"freed {freed / 2**30:.2f} GiB", file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps({"revisions": weights.as_json(chosen), "bytes_freed": freed}, indent=2))
-    return OK
-
-
-def _agreed(args: argparse.Namespace, question: str) -> bool:
-    if args.yes:
-        return True
-    if args.json or not sys.stdin.isatty():
-        raise UsageError("weights prune: nobody can confirm, as the input is not a terminal; add --yes, or --dry-run")
-    return input(question).strip().lower() in ("y", "yes")
-
-
 def _upkeep(args: argparse.Namespace) -> int:
     return upkeep.run(ROOT, args, _say_since_now())
 
@@ -289,6 +263,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quality": lambda args: quality.run(ROOT, args),
     "simulate": lambda args: simulate.run(ROOT, args),
     "tune": lambda args: tune.run(ROOT, args, _say_since_now()),
-    "weights": _weights,
+    "weights": lambda args: weights.run(ROOT, args),
     **{name: _upkeep for name in upkeep.COMMANDS},
 }

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from fullbatch.core.errors import UsageError
+from fullbatch.lifecycle import weights as stored
 from fullbatch.lifecycle.weights import Inventory, StoredRevision
 
 _GIB = 2**30
+
+
+def run(root: Path, args: argparse.Namespace) -> int:
+    """One of them; its exit code."""
+    found = stored.inventory(root)
+    if args.action == "list":
+        _say(json.dumps(as_json(found.kept), indent=2) if args.json else as_text(found).rstrip())
+        return 0
+    chosen = stored.prunable(found, args.models)
+    if not args.json:
+        sys.stdout.write("".join(f"{one.store.where}:{line(one)}\n" for one in chosen) or "nothing to remove\n")
+    freed = 0
+    if chosen and not args.dry_run and _agreed(args, question(chosen)):
+        freed = stored.remove(chosen)
+        (sys.stderr if args.json else sys.stdout).write(f"freed {freed / 2**30:.2f} GiB\n")
+    if args.json:
+        _say(json.dumps({"revisions": as_json(chosen), "bytes_freed": freed}, indent=2))
+    return 0
+
+
+def _agreed(args: argparse.Namespace, question: str) -> bool:
+    if args.yes:
+        return True
+    if args.json or not sys.stdin.isatty():
+        raise UsageError("weights prune: nobody can confirm, as the input is not a terminal; add --yes, or --dry-run")
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
 
 
 def as_json(kept: Sequence[StoredRevision]) -> list[dict[str, Any]]:
