@@ -75,6 +75,7 @@ NO_MIRROR = {
     "fullbatch/runtime/package_folder.py": "tests/fullbatch/lifecycle/test_weights.py, which keeps packages in one",
     "fullbatch/runtime/hub_folder.py": "tests/fullbatch/lifecycle/test_weights.py, which keeps its weights in one",
     "fullbatch/packaged/__main__.py": "tests/fullbatch/packaged/test_main.py",
+    "fullbatch/runtime/upgradable.py": "only protocols and fields; tests/fullbatch/upkeep/world.py fills them",
     "fullbatch/runtime/base.py": "only protocols and fields; tests/fullbatch/runtime/test_registry.py fills them",
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/keys/__main__.py": "tests/gateway/keys/test_main.py",

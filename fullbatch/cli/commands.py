@@ -147,6 +147,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _up(args: argparse.Namespace) -> int:
     made, options, say = _plan(args.profile or dotenv.profile(ROOT)), _options(args), _say_since_now()
+    if upkeep.before_a_start(ROOT, say) == made.name:
+        return OK
     running = deployment.choose(ROOT, made, options)
     seconds = deployment.up(running, made, options, say)
     say(f"{made.name} is up: the first token came back through the gateway after {seconds:.0f} s")
@@ -156,6 +158,7 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _down(args: argparse.Namespace) -> int:
+    upkeep.before_a_stop(ROOT)
     deployment.down(ROOT, args.profile, _say_since_now(), volumes=args.volumes)
     print("stopped")
     return OK

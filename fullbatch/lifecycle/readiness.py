@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from common import printable
 from fullbatch.core import http
 from fullbatch.core.errors import EngineError
 from fullbatch.lifecycle import diagnosis, engine_log
@@ -14,6 +15,7 @@ from fullbatch.runtime.base import Awaited, Say
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 TOKEN_TIMEOUT_SECONDS = 120.0
+GARBAGE_SECONDS = 10.0
 LOG_LINES = 400
 TAIL_LINES = 12
 # A failing engine writes a traceback for each of its processes.
@@ -23,22 +25,38 @@ FINDINGS = 2
 
 
 def until_token(
-    running: Awaited, plan: Plan, say: Say, limit: float, clock: Callable[[], float] = time.monotonic
+    running: Awaited,
+    plan: Plan,
+    say: Say,
+    limit: float,
+    clock: Callable[[], float] = time.monotonic,
+    healthy_limit: float | None = None,
 ) -> float:
     """Seconds until the first token came back.
 
-    EngineError at once when the engine is dead, or after `limit` seconds: with what its log names as the cause, what to
-    change, and the log's tail.
+    EngineError at once when the engine is dead, after `limit` seconds, or after `healthy_limit` in which the gateway
+    was healthy: with what its log names as the cause, what to change, and the log's tail.
     """
     started = clock()
+    well_since: float | None = None
     told = ""
     told_at = started
     while True:
         failure = running.failure()
         if failure:
             raise EngineError(failure, *_tail(running, plan))
-        if _has_answered(running, plan.engines[0].served_name) and not running.unready():
+        refusal = _answer(running, plan.engines[0].served_name)
+        if refusal == "" and not running.unready():
             return clock() - started
+        if refusal and healthy_limit is not None:
+            well_since = clock() if well_since is None else well_since
+            # A full queue is told by its status and passes; what is no answer does not become one.
+            if clock() - well_since > (
+                min(healthy_limit, GARBAGE_SECONDS) if refusal.startswith("200 ") else healthy_limit
+            ):
+                raise EngineError(f"it says that it is healthy and gives no token: {refusal}", *_tail(running, plan))
+        else:
+            well_since = None
         waited = clock() - started
         if waited > limit:
             raise EngineError(
@@ -56,15 +74,19 @@ def until_token(
         time.sleep(POLL_SECONDS)
 
 
-def _has_answered(running: Awaited, model: str) -> bool:
+def _answer(running: Awaited, model: str) -> str | None:
+    """Empty for a token; what came instead of it; None while the gateway is not healthy."""
     if http.get(f"{running.gateway_url}/health").status != 200:
-        return False
+        return None
     body = {"model": model, "prompt": "Hello", "max_tokens": 1}
     answer = http.post(f"{running.gateway_url}/v1/completions", body, running.api_key(), TOKEN_TIMEOUT_SECONDS)
     if answer.status in (401, 403, 404):
         raise EngineError(f"the gateway refuses our own test request: {answer.status} {answer.text.strip()}")
-    usage = answer.json().get("usage") or {}
-    return answer.status == 200 and usage.get("completion_tokens", 0) >= 1
+    usage = answer.json().get("usage")
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if answer.status == 200 and isinstance(tokens, int) and tokens >= 1:
+        return ""
+    return f"{answer.status} {printable.one_line(answer.text) or 'without a body'}"
 
 
 def _doing(running: Awaited, plan: Plan) -> str:

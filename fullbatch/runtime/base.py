@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fullbatch.core.check_result import CheckResult
+from fullbatch.core.errors import StateError
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime.hub_cache import Revision
+
+if TYPE_CHECKING:
+    from fullbatch.runtime.upgradable import Upgradable
 
 Say = Callable[[str], None]
 
@@ -229,6 +233,17 @@ class Runtime(Protocol):
 
     def store_version(self, root: Path) -> int | None:
         """The newest version of a key store that its gateway knows; None where there is no gateway to ask yet."""
+        return None
+
+    def upgradable(self, root: Path, profile: str) -> Upgradable:
+        """What runs of `profile`, or has run; StateError where its version is not made of images."""
+        raise StateError(
+            f"'{profile}' runs as {self.about}, whose version is the checkout's; to change it: fullbatch backup, "
+            "fullbatch down, git checkout VERSION, scripts/setup, fullbatch up (docs/operating.md)"
+        )
+
+    def forget_images(self, root: Path, stamp: str) -> None:
+        """Those that were kept for the backup `stamp` may be pruned."""
         return None
 
     def client_settings(self, root: Path) -> dict[str, str]:

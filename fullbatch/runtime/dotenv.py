@@ -59,8 +59,14 @@ def keep(root: Path, values: Mapping[str, str]) -> bool:
     except FileNotFoundError:
         lines = []
     kept = [line for line in lines if not ((match := _LINE.match(line)) and match[1] in values)]
-    # Whoever wrote secrets in there has set the mode; it stays.
-    path(root).write_text("\n".join([*kept, *(f"{name}={text}" for name, text in values.items())]) + "\n", "utf-8")
+    text = "\n".join([*kept, *(f"{name}={text}" for name, text in values.items())]) + "\n"
+    # In one step: half of it would be another stack. Whoever wrote secrets in there has set the mode; it stays.
+    part = path(root).with_name(".env.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(text, "utf-8")
+    part.chmod(path(root).stat().st_mode & 0o777 if path(root).exists() else 0o644)
+    part.replace(path(root))
     return True
 
 

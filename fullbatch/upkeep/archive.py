@@ -18,15 +18,15 @@ from fullbatch.core.errors import HostError, UsageError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-# Names in it: FILES + a path in the checkout, STATE + what a runtime calls it.
-FILES, STATE = "files/", "state/"
+# Names in it: FILES + a path in the checkout, STATE + what a runtime calls it; LOCK: images, which nothing restores.
+FILES, STATE, LOCK = "files/", "state/", "lock/"
 # A key store says itself what it is (gateway/keys/schema.py): SQLite's header has both numbers, big-endian.
 _STORE_ID, _ID_AT, _VERSION_AT = 0x46425354, 68, 60
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup is of. `images`: service -> what it ran, see `runtime.upgradable`; `commit`: of the checkout."""
+    """What a backup is of. `commit`: of the checkout; `images` and `services`: what ran, see `runtime.upgradable`."""
 
     created: str
     why: str
@@ -35,6 +35,7 @@ class Manifest:
     profile: str = ""
     runtime: str = ""
     images: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    services: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _damaged(path: Path) -> UsageError:
 
 def _need_inside(path: Path, name: str) -> None:
     parts = PurePosixPath(name).parts
-    if ".." in parts or name.startswith("/") or not name.startswith((FILES, STATE)):
+    if ".." in parts or name.startswith("/") or not name.startswith((FILES, STATE, LOCK)):
         raise UsageError(f"{path}: has a member '{name[:80]}', which no backup of ours has; nothing was changed")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +15,26 @@ from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.core.version import VERSION
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import Say
+from fullbatch.runtime.upgradable import Images, Upgradable
 from fullbatch.upkeep import archive, journal, kept
 from fullbatch.upkeep.archive import FILES, STATE, Backup, Manifest
 
 # What a person has written or may have changed, and what was made of it. Code comes from git: the manifest says which.
 _PATTERNS = (".env", "compose.override.yaml", "profiles/*.yaml", "rendered/**/*.yaml", "prometheus/alertmanager.yaml")
+# For a person, and for another machine: `docker compose --env-file .env --env-file images.env up` starts these images.
+_IMAGES = f"{archive.LOCK}images.env"
 # Beside what is written: the disk is not to be full because of us.
 _ROOM_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class About:
-    """What of the manifest only the caller knows."""
+    """What of the manifest only the caller knows; `running`: what runs, where it can be put under other images."""
 
     why: str
     profile: str = ""
     runtime: str = ""
-    images: Mapping[str, Mapping[str, str]] | None = None
+    running: Upgradable | None = None
 
 
 def take(root: Path, path: Path, about: About) -> Backup:
@@ -40,10 +43,13 @@ def take(root: Path, path: Path, about: About) -> Backup:
     Raises:
         HostError: something cannot be read, or the file cannot be written.
     """
+    images = about.running.images() if about.running else {}
     contents = {FILES + name: content for name, content in _files(root).items()}
     for runtime in registry.RUNTIMES:
         state = runtime.kept_state(root)
         contents |= {f"{STATE}{runtime.name}/{name}": content for name, content in state.items()}
+    if images:
+        contents[_IMAGES] = _lock(images)
     need, free = sum(map(len, contents.values())) + _ROOM_BYTES, shutil.disk_usage(path.parent).free
     if free < need:
         raise HostError(f"{path.parent}: has {free >> 20} MiB free, and a backup needs up to {need >> 20}; make room")
@@ -54,7 +60,8 @@ def take(root: Path, path: Path, about: About) -> Backup:
         commit=_commit(root),
         profile=about.profile,
         runtime=about.runtime,
-        images=about.images or {},
+        images={name: dataclasses.asdict(one) for name, one in images.items()},
+        services=about.running.services() if about.running else {},
     )
     archive.write(path, manifest, contents)
     return Backup(path, manifest, contents)
@@ -69,8 +76,7 @@ def command(root: Path, file: Path | None) -> Backup:
     running = next(registry.running(root), None)
     about = About("asked for", running.profile if running else "", running.runtime if running else "")
     made = take(root, file or kept.new(root), about)
-    for old in kept.surplus(root):
-        old.unlink()
+    drop_surplus(root)
     return made
 
 
@@ -92,9 +98,16 @@ def restore(root: Path, file: Path, say: Say) -> Backup:
     journal.write(root, journal.Entry("restore", "change", str(file.resolve())))
     put_back(root, found)
     journal.clear(root)
-    for old in kept.surplus(root):
-        old.unlink()
+    drop_surplus(root)
     return found
+
+
+def drop_surplus(root: Path) -> None:
+    """All but the last three that are kept here, with the images that were kept for them."""
+    for old in kept.surplus(root):
+        for runtime in registry.RUNTIMES:
+            runtime.forget_images(root, kept.stamp(old))
+        old.unlink()
 
 
 def refuse_newer(root: Path, found: Backup) -> None:
@@ -112,7 +125,7 @@ def refuse_newer(root: Path, found: Backup) -> None:
 def put_back(root: Path, found: Backup, *, state: bool = True) -> None:
     """Files of the checkout, and keys, usage and secrets where asked. As often as one likes: it ends the same."""
     for name, content in found.files().items():
-        _write(root / name, content)
+        write(root / name, content)
     for runtime in registry.RUNTIMES if state else ():
         prefix = f"{runtime.name}/"
         mine = {name.removeprefix(prefix): one for name, one in found.state().items() if name.startswith(prefix)}
@@ -128,12 +141,16 @@ def without_docker() -> str | None:
     return f"keys and usage of containers are not in it: {problem.partition(', or use')[0]}"
 
 
+def _lock(images: Images) -> bytes:
+    return "".join(f"{name}={one.digest or one.id}\n" for name, one in images.items()).encode()
+
+
 def _files(root: Path) -> dict[str, bytes]:
     paths = (path for pattern in _PATTERNS for path in sorted(root.glob(pattern)))
     return {str(path.relative_to(root)): path.read_bytes() for path in paths if path.is_file()}
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """In one step, with the mode of what was there; what is new is its owner's."""
     if path.is_file() and path.read_bytes() == content:
         return

@@ -43,7 +43,7 @@ def read(root: Path) -> Entry | None:
 
 def write(root: Path, entry: Entry) -> None:
     """In one step, and on the disk when this returns."""
-    path = _path(root)
+    path = lock.folder(root) / _path(root).name
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(dataclasses.asdict(entry), file)
@@ -59,7 +59,7 @@ def clear(root: Path) -> None:
 
 
 def _path(root: Path) -> Path:
-    return lock.folder(root) / "journal.json"
+    return root / ".fullbatch" / "upkeep" / "journal.json"
 
 
 def _sync(folder: Path) -> None:

@@ -40,7 +40,7 @@ def in_the_open(pytestconfig: pytest.Config) -> Callable[[], AbstractContextMana
 def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) -> Iterator[dict[str, str]]:
     """A shell's variables for a usable Docker Engine, started when there is none; ended only if it was started here."""
     pidfile = ROOT / ".fullbatch/docker/dockerd.pid"
-    before = pidfile.read_text() if pidfile.exists() else None
+    before = _runs(pidfile)
     try:
         with in_the_open():
             run("scripts/docker-engine", "start", show=True)
@@ -48,5 +48,12 @@ def docker_environment(in_the_open: Callable[[], AbstractContextManager[None]]) 
         pytest.skip(f"no usable Docker Engine, and none could be started (its own words are above): {failure}")
     exports = run("bash", "-c", 'eval "$(scripts/docker-engine env)" && env -0')
     yield dict(pair.split("=", 1) for pair in exports.split("\0") if "=" in pair)
-    if pidfile.exists() and pidfile.read_text() != before:
+    if not before and _runs(pidfile):
         run("scripts/docker-engine", "stop")
+
+
+def _runs(pidfile: Path) -> bool:
+    try:
+        return Path(f"/proc/{int(pidfile.read_text())}").exists()
+    except (OSError, ValueError):
+        return False

@@ -21,6 +21,7 @@ from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime import dotenv, requirements
 from fullbatch.runtime.base import Deployment, Say
+from fullbatch.runtime.compose import images
 from fullbatch.runtime.containers import METRICS_PORT, STORE
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class ComposeDeployment(Deployment):
     def start(self, say: Say) -> None:
         """`docker compose up`; HostError when it fails, its own words stand above."""
         say("docker compose up (images are pulled and built the first time)")
-        words = ["docker", "compose", "up", "--detach", "--build", "--remove-orphans"]
+        # An image that `upgrade` has put into `.env` is what was judged, and no build's name.
+        build = [] if dotenv.value(self.root, images.GATEWAY_IMAGE) else ["--build"]
+        words = ["docker", "compose", "up", "--detach", *build, "--remove-orphans"]
         code = subprocess.run(words, cwd=self.root, env=os.environ | self._set, check=False).returncode
         _need(code, "up")
 
@@ -121,9 +124,13 @@ class ComposeDeployment(Deployment):
                 state = container.attrs["State"]
                 if state["Status"] == "exited" and state["ExitCode"] != 0:
                     return f"container {container.name} has ended with exit code {state['ExitCode']}{_last(container)}"
-                if container.attrs.get("RestartCount", 0) > 0:
-                    return f"container {container.name} keeps dying (restarted {container.attrs['RestartCount']} times)"
+                if self.restarts(container) > 0:
+                    return f"container {container.name} keeps dying (restarted {self.restarts(container)} times)"
         return None
+
+    def restarts(self, container: Container) -> int:
+        """How often Docker had to start it again."""
+        return int(container.attrs.get("RestartCount", 0))
 
     def stop(self, say: Say) -> None:
         """`docker compose down`; volumes (weights, keys, history) stay."""

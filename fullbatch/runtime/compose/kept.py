@@ -18,24 +18,28 @@ VOLUMES = {"gateway-state": GATEWAY, "secrets-gateway": ROOT, "secrets-grafana":
 _VERSION = "from gateway.keys.schema import VERSION; print(VERSION)"
 
 
-def read(root: Path) -> dict[str, bytes]:
-    """VOLUME/NAME -> content; empty where this project has no volumes, or no Docker answers."""
+def read(root: Path, by: str | None = None) -> dict[str, bytes]:
+    """VOLUME/NAME -> content; empty where this project has no volumes, or no Docker answers.
+
+    `by`: an image of the gateway known to be good; None: the one that runs, or would.
+    """
     there = _volumes(root)
     if not there:
         return {}
     # Group 0 may read what root has made; the store only its owner.
     words = ["--user", GATEWAY, *_mounts(root, there, ":ro", {"gateway-state": ""})]
-    return state_files.unpacked(_run([*words, *_program(image(root)), "save", "/kept"]))
+    return state_files.unpacked(_run([*words, *_program(by or image(root)), "save", "/kept"]))
 
 
-def write(root: Path, files: Mapping[str, bytes]) -> None:
+def write(root: Path, files: Mapping[str, bytes], by: str | None = None) -> None:
     """What `read` gave, back in its place; volumes that are not there are made, as Compose would."""
     wanted = sorted({Path(name).parts[0] for name in files} & VOLUMES.keys())
-    program = _program(image(root))
+    image_of = by or image(root)
+    program = _program(image_of)
     for name in sorted(set(wanted) - set(_volumes(root))):
         labels = [f"--label=com.docker.compose.{key}={value}" for key, value in _labels(root, name)]
         docker_cli.call(["volume", "create", *labels, _full(root, name)])
-        open_up = ["--user", ROOT, *_mounts(root, [name], "", {}), "--entrypoint", "chmod", image(root)]
+        open_up = ["--user", ROOT, *_mounts(root, [name], "", {}), "--entrypoint", "chmod", image_of]
         _run([*open_up, "0770", f"/kept/{name}"])
     for user in (GATEWAY, ROOT):
         names = [name for name in wanted if VOLUMES[name] == user]

@@ -11,8 +11,9 @@ from fullbatch.core.check_result import CheckResult, warn
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, requirements
 from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
-from fullbatch.runtime.compose import config, deployment, docker_info, files, kept
+from fullbatch.runtime.compose import config, deployment, docker_info, files, kept, upgrade
 from fullbatch.runtime.compose.deployment import ComposeDeployment
+from fullbatch.runtime.compose.upgrade import ComposeUpgrade
 from fullbatch.runtime.compose.volume import VolumeStore
 from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.port_check import PortWanted, judge
@@ -122,6 +123,13 @@ class ComposeRuntime(Runtime):
 
     def store_version(self, root: Path) -> int | None:
         return kept.store_version(root)
+
+    def upgradable(self, root: Path, profile: str) -> ComposeUpgrade:
+        return ComposeUpgrade(root, profile)
+
+    def forget_images(self, root: Path, stamp: str) -> None:  # noqa: ARG002
+        if not host.docker().problem:
+            upgrade.forget(stamp)
 
     def held(self, root: Path) -> Held:  # noqa: ARG002
         return Held(published=deployment.published_ports())

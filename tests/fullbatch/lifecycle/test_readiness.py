@@ -203,3 +203,12 @@ def test_health_alone_is_not_enough(gateway: Gateway, running: Deployment, answe
     gateway.completion = answer
     with pytest.raises(EngineError, match="no token within 20 s"):
         readiness.until_token(running, PLAN, lambda _text: None, 20, clock=Clock(1))
+
+
+def test_one_that_is_healthy_and_gives_garbage_is_not_waited_for(gateway: Gateway, running: Deployment) -> None:
+    for garbage in ("no JSON of ours\x1b[31m", {"usage": "many"}, {"usage": {"completion_tokens": "7"}}):
+        gateway.starting, gateway.completion = 2, (200, garbage)
+        with pytest.raises(EngineError) as raised:
+            readiness.until_token(running, PLAN, lambda _text: None, 1e6, clock=Clock(1), healthy_limit=20)
+        told = str(raised.value).splitlines()[0]
+        assert told.startswith("it says that it is healthy and gives no token: 200 ") and "\x1b" not in told
