@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, export, peers, quality, simulate, tune, upkeep
+from fullbatch.cli import chat, export, peers, quality, simulate, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -88,7 +88,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     simulate.options(commands.add_parser("simulate", help="what a plan would do with a load, unstarted"), listing)
     tune.options(commands.add_parser("tune", help="race settings: which serve more people within a promise"), listing)
     quality.options(commands.add_parser("quality", help="whether what runs still answers as was recorded of its model"))
-    _add_weights(commands)
+    weights.options(commands.add_parser("weights", help="list the weights on this machine, or remove unneeded ones"))
     upkeep.options(commands)
     return top
 
@@ -206,23 +206,6 @@ def _add_calibrate(commands: argparse._SubParsersAction[_Parser]) -> None:
     measured.add_argument("profile", nargs="?", help=WHICH)
     measured.add_argument("--write", action="store_true", help="append it to fullbatch/catalog/calibration.yaml")
     measured.add_argument("--json", action="store_true", help=JSON)
-
-
-def _add_weights(commands: argparse._SubParsersAction[_Parser]) -> None:
-    weights = commands.add_parser("weights", help="list the weights on this machine, or remove unneeded ones")
-    actions = weights.add_subparsers(dest="action", required=True, metavar="list|prune")
-    listed = actions.add_parser("list", help="list model, revision, size, last use, and the profiles that need it")
-    prune = actions.add_parser(
-        "prune",
-        help="remove what no profile needs; asks first, and keeps what runs",
-        description="Remove revisions that no profile needs. It asks first, and keeps what runs. In a cache that other "
-        "programs use too, a model that is not in the catalog is removed only if you name it.",
-    )
-    prune.add_argument("models", nargs="*", metavar="MODEL[@REVISION]", help="only these (default: all unneeded)")
-    prune.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
-    prune.add_argument("--yes", action="store_true", help="do not ask")
-    for one in (listed, prune):
-        one.add_argument("--json", action="store_true", help=JSON)
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:

@@ -17,6 +17,23 @@ from fullbatch.lifecycle.weights import Inventory, StoredRevision
 _GIB = 2**30
 
 
+def options(weights: argparse.ArgumentParser) -> None:
+    """Its actions."""
+    actions = weights.add_subparsers(dest="action", required=True, metavar="list|prune")
+    listed = actions.add_parser("list", help="list model, revision, size, last use, and the profiles that need it")
+    prune = actions.add_parser(
+        "prune",
+        help="remove what no profile needs; asks first, and keeps what runs",
+        description="Remove revisions that no profile needs. It asks first, and keeps what runs. In a cache that other "
+        "programs use too, a model that is not in the catalog is removed only if you name it.",
+    )
+    prune.add_argument("models", nargs="*", metavar="MODEL[@REVISION]", help="only these (default: all unneeded)")
+    prune.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+    for one in (listed, prune):
+        one.add_argument("--json", action="store_true", help="print JSON, for other programs")
+
+
 def run(root: Path, args: argparse.Namespace) -> int:
     """One of them; its exit code."""
     found = stored.inventory(root)
