@@ -16,7 +16,20 @@ from types import FrameType
 
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
-from fullbatch.cli import adhoc_profile, chat, describe, export, follow, peers, quality, simulate, tune, upkeep, weights
+from fullbatch.cli import (
+    adhoc_profile,
+    chat,
+    describe,
+    export,
+    follow,
+    peers,
+    quality,
+    service,
+    simulate,
+    tune,
+    upkeep,
+    weights,
+)
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
@@ -149,11 +162,19 @@ def _up(args: argparse.Namespace) -> int:
     made, options, say = _plan(args.profile or dotenv.profile(ROOT)), _options(args), _say_since_now()
     if upkeep.before_a_start(ROOT, say) == made.name:
         return OK
+    if args.foreground:
+        deployment.refuse_foreground(ROOT, options)
     running = deployment.choose(ROOT, made, options)
     seconds = deployment.up(running, made, options, say)
     say(f"{made.name} is up: the first token came back through the gateway after {seconds:.0f} s")
     kept = running.remember()
-    print(describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=kept), end="")
+    print(
+        describe.started(running.gateway_url, made, running.where_the_key_is, sys.argv[0], kept=kept),
+        end="",
+        flush=True,
+    )
+    if args.foreground:
+        deployment.stay(running, say)
     return OK
 
 
@@ -265,6 +286,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "calibrate": _calibrate,
     "quality": lambda args: quality.run(ROOT, args),
     "simulate": lambda args: simulate.run(ROOT, args),
+    "service": lambda args: service.run(ROOT, args),
     "tune": lambda args: tune.run(ROOT, args, _say_since_now()),
     "weights": lambda args: weights.run(ROOT, args),
     **{name: _upkeep for name in upkeep.COMMANDS},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, export, peers, quality, simulate, tune, upkeep, weights
+from fullbatch.cli import chat, export, peers, quality, service, simulate, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -90,6 +90,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     quality.options(commands.add_parser("quality", help="whether what runs still answers as was recorded of its model"))
     weights.options(commands.add_parser("weights", help="list the weights on this machine, or remove unneeded ones"))
     upkeep.options(commands)
+    service.options(commands.add_parser("service", help="let a profile start at boot: install, uninstall, status"))
     return top
 
 
@@ -145,6 +146,11 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser], listing: str) -> 
 def _add_running(commands: argparse._SubParsersAction[_Parser], listing: str) -> None:
     up = commands.add_parser("up", help="start a profile and wait for the first token")
     up.add_argument("profile", nargs="?", help=f"{listing} (default: PROFILE of shell or .env, or cpu-smollm2)")
+    up.add_argument(
+        "--foreground",
+        action="store_true",
+        help="processes only: stay, and end with exit code 5 when one of them dies, as a service does",
+    )
     _add_how(up)
     down = commands.add_parser("down", help="stop what is running")
     down.add_argument("profile", nargs="?", help=WHICH)

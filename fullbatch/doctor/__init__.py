@@ -10,6 +10,7 @@ from fullbatch.doctor import cards, nvidia, serving, system
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import Held, Ports, Runtime
+from fullbatch.service import boot
 
 
 def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[str, list[CheckResult]]:
@@ -20,7 +21,7 @@ def examine(root: Path, plan: Plan | None, asked: str, ports: Ports) -> tuple[st
     found += _cards(plan, held)
     if plan is not None:
         found += [system.instructions()] if plan.engines[0].device == "cpu" else []
-        found += [*runtime.examine(root, plan, ports, held), *serving.network()]
+        found += [*runtime.examine(root, plan, ports, held), *serving.network(), boot.verdict(root, plan, runtime)]
         for one in registry.RUNTIMES:
             found += serving.last_run(one.last_log(root, plan, serving.LOG_LINES), plan)
     return runtime.name, found

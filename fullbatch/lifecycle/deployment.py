@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fullbatch.core import http
-from fullbatch.core.errors import StateError, not_running
+from fullbatch.core.errors import EngineError, StateError, UsageError, not_running
 from fullbatch.lifecycle import diagnosis, engine_log
 from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import Awaited, Deployment, Ports, RunningDeployment, Say
+
+# Between two looks at what runs in the foreground.
+STAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,29 @@ def up(deployment: Deployment, plan: Plan, options: Options, say: Say) -> float:
 def wait(deployment: Awaited, plan: Plan, options: Options, say: Say) -> float:
     """Wait for the first token of a deployment that was started."""
     return until_token(deployment, plan, say, options.timeout)
+
+
+def refuse_foreground(root: Path, options: Options) -> None:
+    """UsageError where what runs is looked after by somebody else."""
+    runtime = registry.choose(options.runtime)
+    if runtime.starts_at_boot(root) is not None:
+        raise UsageError(f"--foreground: {runtime.about} go on by themselves; leave it out, or add --runtime process")
+
+
+def stay(deployment: Deployment, say: Say, every: float = STAY_SECONDS) -> None:
+    """Until another command stops it. EngineError when something of it has ended by itself: the rest is stopped too."""
+    try:
+        failure = None
+        while failure is None:
+            time.sleep(every)
+            failure = deployment.failure()
+            if deployment.being_stopped():
+                return
+    except KeyboardInterrupt:  # Ctrl-C, or systemd's SIGTERM
+        deployment.stop(say)
+        raise
+    deployment.stop(say)
+    raise EngineError(failure)
 
 
 def down(root: Path, name: str | None, say: Say, *, volumes: bool = False) -> None:

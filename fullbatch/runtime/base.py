@@ -90,6 +90,10 @@ class Deployment(Awaited, Protocol):
     def stop(self, say: Say) -> None:
         """End everything that was started; also after `start` has failed half-way."""
 
+    def being_stopped(self) -> bool:
+        """Whether another command ends it now, or has ended it."""
+        return False
+
     def remember(self) -> bool:
         """Make the runtime's own commands mean what was started; whether that changed anything."""
         return False
@@ -241,6 +245,10 @@ class Runtime(Protocol):
             f"'{profile}' runs as {self.about}, whose version is the checkout's; to change it: fullbatch backup, "
             "fullbatch down, git checkout VERSION, scripts/setup, fullbatch up (docs/operating.md)"
         )
+
+    def starts_at_boot(self, root: Path) -> CheckResult | None:
+        """Whether what runs comes back after a boot by itself; None where that needs a unit of systemd's."""
+        return None
 
     def forget_images(self, root: Path, stamp: str) -> None:
         """Those that were kept for the backup `stamp` may be pruned."""

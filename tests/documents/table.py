@@ -56,6 +56,7 @@ ROWS = (
     Row(r"eval INNER$", "covered", f"{E2E}/conftest.py::docker_environment"),
     Row(r"source \.venv/bin/activate$", "run"),
     Row(r"(export [A-Z_]+=|curl |sqlite3 |gunzip |gzip |du |nvidia-smi |tar )", "given", "the system's"),
+    Row(r"(systemctl|sudo loginctl) ", "given", "systemd's"),
     Row(r"llm ", "covered", f"{E2E}/test_client_loops.py::test_llm"),
     Row(r"opencode ", "covered", f"{E2E}/test_client_loops.py::test_opencode"),
     Row(r"(aider|open-webui) ", "given", "tried by hand on 2026-11-30: they are too large for the tests"),

@@ -5,6 +5,7 @@ One stack for all, in the order written here: gateway and a stand-in engine, in 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e import upgrade_images
-from tests.e2e.docker_stack import ROOT, Stack, get, run
+from tests.e2e.docker_stack import ROOT, Stack, StackFailure, get, run
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
@@ -39,8 +40,15 @@ class SmallStack(Stack):
 
     def ids(self) -> dict[str, str]:
         """Service -> id of the image that runs."""
-        found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in self.containers()}
-        return {name: found[name]["Image"] for name in ("engine", "gateway") if found[name]["State"]["Running"]}
+        try:
+            found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in self.containers()}
+        except StackFailure:  # one has gone between the list and the look
+            return {}
+        return {
+            name: found[name]["Image"]
+            for name in ("engine", "gateway")
+            if name in found and found[name]["State"]["Running"]
+        }
 
     def image(self, name: str) -> str:
         return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
@@ -83,28 +91,32 @@ class Load:
 
     def _person(self) -> None:
         while not self._over.is_set():
-            began = False
-            try:
-                connection = http.client.HTTPConnection(self._at.hostname or "", self._at.port, timeout=60)
-                body = json.dumps({"model": "tiny", "prompt": "hello", "max_tokens": 8, "stream": True})
-                head = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
-                connection.request("POST", "/v1/completions", body, head)
-                reply = connection.getresponse()
-                began = reply.status == 200
-                text = reply.read().decode()
-                connection.close()
-                if began and "data: [DONE]" in text:
-                    self._answered()
-                elif began:
-                    self.cut.append(text[-200:])
-                else:
-                    assert reply.status == 503 and int(reply.headers["retry-after"]) > 0, (reply.status, text)
-                    self.refused += 1
-            except (OSError, http.client.HTTPException) as error:
-                if began:
-                    self.cut.append(repr(error))
-                self.refused += 1
+            connection = http.client.HTTPConnection(self._at.hostname or "", self._at.port, timeout=60)
+            with contextlib.closing(connection):
+                self._ask(connection)
             time.sleep(0.1)
+
+    def _ask(self, connection: http.client.HTTPConnection) -> None:
+        began = False
+        body = json.dumps({"model": "tiny", "prompt": "hello", "max_tokens": 8, "stream": True})
+        head = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
+        try:
+            connection.request("POST", "/v1/completions", body, head)
+            reply = connection.getresponse()
+            began = reply.status == 200
+            text = reply.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            if began:
+                self.cut.append(repr(error))
+            self.refused += 1
+            return
+        if began and "data: [DONE]" in text:
+            self._answered()
+        elif began:
+            self.cut.append(text[-200:])
+        else:
+            assert reply.status == 503 and int(reply.headers["retry-after"]) > 0, (reply.status, text)
+            self.refused += 1
 
     def _answered(self) -> None:
         now = time.monotonic()
@@ -153,7 +165,7 @@ def test_a_good_one_under_load_and_back(stack: SmallStack, alice: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         before = load.whole
         wait_for(lambda: load.whole > before + 10, 20, "answers after")
-    assert load.cut == [] and load.longest_gap < 20, (load.cut, load.longest_gap)
+    assert load.cut == [] and load.longest_gap < 40, (load.cut, load.longest_gap)
     assert stack.ids() == old | {"gateway": stack.image("fullbatch/gateway:good")}
     assert "FULLBATCH_GATEWAY_IMAGE=fullbatch/gateway:good\n" in (stack.root / ".env").read_text()
     back = stack.fullbatch("rollback")
@@ -164,26 +176,27 @@ def test_a_good_one_under_load_and_back(stack: SmallStack, alice: str) -> None:
     assert again.returncode == 6 and "already" in again.stderr, again.stderr
 
 
+BAD = {
+    "--to exits": (4, "nothing was changed: it ends at once with exit code 1: settings of another time"),
+    "--to nowhere": (4, "fullbatch/gateway:nowhere: is not here and cannot be pulled"),
+    "--image motor=x": (2, "--image motor: no such service"),
+    "--to garbage": (1, "it says that it is healthy and gives no token: 200 garbage"),
+    "--image engine=fullbatch-e2e/engine:half": (1, "its KV cache holds 262,144 tokens, 524,288 are planned"),
+}
+
+
 @pytest.mark.usefixtures("alice")
-@pytest.mark.parametrize(
-    ("words", "code", "why"),
-    [
-        (["--to", "exits"], 4, "nothing was changed: it ends at once with exit code 1: settings of another time"),
-        (["--to", "garbage"], 1, "it says that it is healthy and gives no token: 200 garbage"),
-        (["--image", "engine=fullbatch-e2e/engine:half"], 1, "its KV cache holds 262,144 tokens, 524,288 are planned"),
-        (["--to", "nowhere"], 4, "fullbatch/gateway:nowhere: is not here and cannot be pulled"),
-        (["--image", "motor=x"], 2, "--image motor: no such service"),
-    ],
-)
-def test_a_bad_one_ends_as_it_began(stack: SmallStack, words: list[str], code: int, why: str) -> None:
+def test_bad_ones_end_as_they_began(stack: SmallStack) -> None:
     old, books, settings = stack.ids(), stack.books(), (stack.root / ".env").read_text()
-    done = stack.fullbatch("upgrade", *words)
-    assert done.returncode == code and why in done.stderr, done.stdout + done.stderr
-    assert stack.ids() == old and (stack.root / ".env").read_text() == settings
-    names, usage = stack.books()
-    assert names == books[0] and usage["alice"] == books[1]["alice"]
+    for words, (code, why) in BAD.items():
+        done = stack.fullbatch("upgrade", *words.split())
+        assert done.returncode == code and why in done.stderr, (words, done.stdout + done.stderr)
+        assert stack.ids() == old and (stack.root / ".env").read_text() == settings, words
+        assert not (stack.root / ".fullbatch/upkeep/journal.json").exists(), words
+        if code == 1:
+            names, usage = stack.books()
+            assert names == books[0] and usage["alice"] == books[1]["alice"], words
     assert stack.fullbatch("status").returncode == 0
-    assert not (stack.root / ".fullbatch/upkeep/journal.json").exists()
 
 
 def test_one_that_is_killed_is_undone_by_the_next_command(stack: SmallStack, alice: str) -> None:
@@ -193,7 +206,8 @@ def test_one_that_is_killed_is_undone_by_the_next_command(stack: SmallStack, ali
         for line in going.stdout:
             if "docker compose up" in line:
                 break
-        wait_for(lambda: stack.ids().get("gateway") == stack.image("fullbatch/gateway:garbage"), 60, "the new one")
+        garbage = stack.image("fullbatch/gateway:garbage")
+        wait_for(lambda: stack.ids().get("gateway") == garbage, 60, "the new one")
         second = stack.fullbatch("backup")
         assert second.returncode == 6 and "fullbatch upgrade (process " in second.stderr, second.stderr
         os.kill(going.pid, signal.SIGKILL)
@@ -221,6 +235,21 @@ def test_keys_go_to_another_project_by_backup_and_restore(stack: SmallStack, tmp
         assert "alice" in listed
     finally:
         stack.docker("compose", "--project-name", other, "down", "--volumes")
+
+
+def test_a_leaked_first_key_is_made_anew(stack: SmallStack) -> None:
+    """As docs/operating.md says: the file goes, and the one-shot makes what is missing."""
+    leaked = stack.secret("first")
+    ask = {"model": "tiny", "prompt": "hello", "max_tokens": 5}
+
+    def status(key: str) -> int:
+        return get(f"{stack.gateway}/v1/completions", data=ask, headers={"authorization": f"Bearer {key}"}).status
+
+    stack.compose("run", "--rm", "--no-deps", "--entrypoint=rm", "secrets", "/secrets/api_keys")
+    stack.compose("run", "--rm", "secrets")
+    new = stack.secret("first")
+    assert new != leaked
+    wait_for(lambda: (status(leaked), status(new)) == (401, 200), 30, "the old one out, the new one in")
 
 
 def test_it_comes_back_after_dockers_own_restart(

@@ -33,6 +33,7 @@ SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
 PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
 CHECKOUT = Path(__file__).resolve().parents[3]
 DIGEST = "FULLBATCH_CONFIG_DIGEST"
+_COMES_BACK = ("always", "unless-stopped")
 # Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
 # container's environment must not be asked.
 READ_METRICS = (
@@ -273,3 +274,9 @@ def engine_containers() -> list[Container]:
     """The containers of every copy of the engine: `engine`, `engine-2` and so on."""
     label = "com.docker.compose.service"
     return [one for one in containers() if re.fullmatch(r"engine(-\d+)?", one.labels.get(label, ""))]
+
+
+def not_restarted() -> list[str]:
+    """Names of running containers that Docker would leave as they are after a restart of its own."""
+    found = [one for one in containers() if one.status == "running"]
+    return [str(one.name) for one in found if one.attrs["HostConfig"]["RestartPolicy"]["Name"] not in _COMES_BACK]

@@ -127,6 +127,9 @@ class ComposeRuntime(Runtime):
     def upgradable(self, root: Path, profile: str) -> ComposeUpgrade:
         return ComposeUpgrade(root, profile)
 
+    def starts_at_boot(self, root: Path) -> CheckResult:  # noqa: ARG002
+        return docker_info.boot(docker_info.unit_state(), deployment.not_restarted())
+
     def forget_images(self, root: Path, stamp: str) -> None:  # noqa: ARG002
         if not host.docker().problem:
             upgrade.forget(stamp)

@@ -142,6 +142,11 @@ class ProcessDeployment(MeasuredDeployment):
                 return f"the {started.name} process ({started.pid}) has ended; its log: {started.log}{said}"
         return None
 
+    def being_stopped(self) -> bool:
+        """`fullbatch down` marks it, and at the end takes the mark away with everything else."""
+        known = state.read(self.root, self.plan.name)
+        return known is None or known.stopping
+
     def stop(self, say: Say) -> None:
         """Stop everything that was started, the gateway first."""
         stop(self.root, self._state, say)

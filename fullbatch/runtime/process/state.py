@@ -62,7 +62,8 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
 class ProcessRun:
     """A deployment run as plain processes. `sockets`: the folder of its engines' sockets; `facts`: of its plan.
 
-    `metrics_url`: where the gateway tells everything; empty where it was started by an older version.
+    `metrics_url`: where the gateway tells everything; empty where it was started by an older version. `stopping`: by
+    `fullbatch down`, and so no failure.
     """
 
     profile: str
@@ -73,6 +74,7 @@ class ProcessRun:
     sockets: str = ""
     facts: PlanFacts | None = None
     metrics_url: str = ""
+    stopping: bool = False
 
     def alive(self) -> list[Started]:
         """Those of its processes that live, or have left children behind."""

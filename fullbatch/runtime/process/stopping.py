@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def stop(root: Path, known: ProcessRun, say: Say, patience: float | None = None)
     if patience is None:
         patience = (known.facts.drain_seconds if known.facts else DRAIN_SECONDS) + KILL_AFTER_SECONDS
     again: KeyboardInterrupt | None = None
+    if state.read(root, known.profile):
+        state.write(root, dataclasses.replace(known, stopping=True))
     for is_gateway in (True, False):
         living = [one for one in known.processes if (one.name == "gateway") == is_gateway and one.session()]
         for started in living:

@@ -20,7 +20,7 @@ from tests.fullbatch.cli.words import GOOD, one_line
 
 COMMANDS = (
     *("profiles", "plan", "explain", "render", "check", "doctor", "up", "down", "status", "logs", "keys", "usage"),
-    *("demo", "compare", "chat", "quality", "backup", "restore", "upgrade", "rollback"),
+    *("demo", "compare", "chat", "quality", "backup", "restore", "upgrade", "rollback", "service"),
 )
 PASSED_ON = ("report", "loadtest")  # their words, --help among them, are the load test's
 
