@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.planning.advice import Advice
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.explain import FlagVerdict
 from fullbatch.planning.flags import Flag
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.planning.profile import Profile
 from fullbatch.rendering import profiles_page
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from fullbatch import catalog
 from fullbatch.core.check_result import CheckResult, fail, ok, warn
 from fullbatch.doctor.nvidia import Holder, InstalledCard, Nvidia
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 
 # CUDA 13 of the engine's image and wheel; CUDA 12.x of the -cu129 image by minor-version compatibility
 # (https://docs.nvidia.com/deploy/cuda-compatibility). vLLM docs/getting_started/installation/gpu.cuda.inc.md.

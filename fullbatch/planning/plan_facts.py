@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.flags import Flag
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 
 
 @dataclass(frozen=True)

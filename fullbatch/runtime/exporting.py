@@ -9,7 +9,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import containers
 from fullbatch.runtime.containers import ENGINE_PORT, MODELS
 from fullbatch.runtime.templates import Addresses

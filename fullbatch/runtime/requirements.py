@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from fullbatch import catalog
 from fullbatch.core import host
 from fullbatch.core.check_result import CheckResult, fail, ok
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 
 # GiB of disk to leave beside the weights.
 DISK_ROOM_GIB = 1.0

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 
 if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
     import jinja2

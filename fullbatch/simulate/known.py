@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import memory
-from fullbatch.planning.plan import EnginePlan
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.profile import Profile
 from fullbatch.simulate.scheduler import Engine
 from fullbatch.simulate.step_times import StepTimes

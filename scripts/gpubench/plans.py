@@ -8,9 +8,10 @@ from typing import Any
 
 from fullbatch import catalog
 from fullbatch.planning import plan, profile
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.flags import Flag
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 from scripts.gpubench import models
 from scripts.gpubench.matrix import Matrix, Side
 

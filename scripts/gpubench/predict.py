@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 
 from fullbatch import catalog
 from fullbatch.catalog import Gpu, Model
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.kvcache import BF16_BYTES
-from fullbatch.planning.plan import EnginePlan
 from fullbatch.simulate import figures, known
 from fullbatch.simulate.load import closed
 from fullbatch.simulate.run import simulate

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from fullbatch.planning import profile
-from fullbatch.planning.plan import EnginePlan, make
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import make
 from fullbatch.rendering import check
 from fullbatch.runtime import kv_prune
 from tests.fullbatch.checkout import REPOSITORY

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from fullbatch.planning import kv_offload, plan_facts
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import containers, templates
 from fullbatch.runtime.containers import ENGINE_PORT, MODELS, STOP_MARGIN_SECONDS
 from fullbatch.runtime.templates import Addresses

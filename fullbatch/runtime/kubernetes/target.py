@@ -14,7 +14,8 @@ import yaml
 
 from fullbatch.core.check_result import CheckResult
 from fullbatch.core.errors import UsageError
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import exporting, requirements, templates
 from fullbatch.runtime.base import ExportTarget, ExportWishes
 from fullbatch.runtime.containers import METRICS_PORT, STOP_MARGIN_SECONDS

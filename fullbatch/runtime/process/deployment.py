@@ -17,7 +17,8 @@ from common.api_key import FIRST, new_key
 from fullbatch.core import host, http
 from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning import plan_facts
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import interrupts, requirements, templates, tinymodel
 from fullbatch.runtime.base import MeasuredDeployment, Ports, Say
 from fullbatch.runtime.port_check import LOOPBACK

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fullbatch.core import host
 from fullbatch.core.check_result import CheckResult, fail, ok, warn
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 from fullbatch.runtime.base import Held, Ports
 from fullbatch.runtime.port_check import PortWanted, judge

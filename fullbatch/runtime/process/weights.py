@@ -9,7 +9,7 @@ from pathlib import Path
 from fullbatch import packaged
 from fullbatch.core.errors import HostError
 from fullbatch.packaged.facts import Package
-from fullbatch.planning.plan import EnginePlan
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.runtime import fetch
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fullbatch.core.check_result import CheckResult
 from fullbatch.planning import plan_facts
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.plan import Plan
 from fullbatch.runtime import exporting, templates
 from fullbatch.runtime.base import ExportTarget, ExportWishes
 from fullbatch.runtime.containers import ENGINE_PORT, METRICS_PORT, STOP_MARGIN_SECONDS

@@ -9,13 +9,14 @@ import pytest
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import plan, profile
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.simulate import known
 from fullbatch.simulate.step_times import NAMES
 
 BASE = {"description": "d", "users": 8, "context": 2048}
 
 
-def made(**settings: Any) -> tuple[profile.Profile, plan.EnginePlan]:
+def made(**settings: Any) -> tuple[profile.Profile, EnginePlan]:
     wanted = profile.parse(BASE | settings, "p")
     return wanted, plan.make("p", wanted).engines[0]
 
