@@ -13,7 +13,7 @@ from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.catalog import config_json
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import adapter_sources, advice, hardware, profile, sources
+from fullbatch.planning import adapter_sources, advice, deployments, hardware, profile, sources
 from fullbatch.planning.feasible import CannotWork
 from fullbatch.planning.plan import Plan
 
@@ -53,6 +53,18 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
     if wanted:  # the profile's adapters were looked at beside its own model
         data = adapter_sources.resolved(root, data, own, source)
     return Asked(name or NAME, profile.parse(data, source, {own.name: own} if own else None), own)
+
+
+def several(root: Path, options: dict[str, Any]) -> Plan | None:
+    """The plan of the profile named in `options` where that has several models; UsageError for options beside."""
+    name = options.get("profile")
+    if not name or "models" not in profile.settings(root, name):
+        return None
+    given = [one for one in (*_SETTINGS, "model", "gpu", "gpus", *_MEASURES.values()) if options.get(one) is not None]
+    if given or options.get("write"):
+        option = f"--{(given or ['write'])[0].replace('_', '-')}"
+        raise UsageError(f"plan: {option} is for one model; profiles/{name}.yaml has several, change it there")
+    return deployments.planned(root, name)
 
 
 def _hardware(options: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from types import FrameType
 from fullbatch import doctor
 from fullbatch.chat.screen import Screen
 from fullbatch.cli import (
-    adhoc_profile,
     chat,
     describe,
     export,
     follow,
     peers,
+    plans,
     quality,
     service,
     simulate,
@@ -35,7 +35,7 @@ from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, compare, demo, launcher
-from fullbatch.planning import advice, plan, profile
+from fullbatch.planning import advice, deployments, plan, profile
 from fullbatch.rendering import check, files
 from fullbatch.runtime import dotenv
 from fullbatch.runtime.base import Ports, Say
@@ -135,16 +135,15 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _show_plan(args: argparse.Namespace) -> int:
-    asked = adhoc_profile.ask(ROOT, vars(args))
-    made = adhoc_profile.plan_of(asked)
-    answer = advice.advise(made, asked.profile, asked.own)
-    if args.json:
-        print(json.dumps(describe.as_json(made) | describe.answer_as_json(answer), indent=2))
-    else:
-        print(describe.as_text(made) + describe.answer_as_text(answer), end="")
-    if args.write:
-        path = adhoc_profile.keep(ROOT, args.write, asked)
-        print(f"wrote {path}; next: fullbatch render {args.write}", file=sys.stderr if args.json else sys.stdout)
+    said, written = plans.plan(ROOT, args)
+    print(said, end="")
+    if written:
+        print(written, file=sys.stderr if args.json else sys.stdout)
+    return OK
+
+
+def _explain(args: argparse.Namespace) -> int:
+    print(plans.explained(ROOT, args), end="")
     return OK
 
 
@@ -258,14 +257,14 @@ def _upkeep(args: argparse.Namespace) -> int:
 
 
 def _profiles(_args: argparse.Namespace) -> int:
-    print(describe.profiles((name, profile.load(ROOT, name)) for name in profile.names(ROOT)), end="")
+    print(describe.profiles((name, deployments.read(ROOT, name)) for name in profile.names(ROOT)), end="")
     return OK
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "profiles": _profiles,
     "plan": _show_plan,
-    "explain": lambda args: tune.explain_with_race(ROOT, args),
+    "explain": _explain,
     "render": _render,
     "check": _check,
     "export": lambda args: export.run(ROOT, args),

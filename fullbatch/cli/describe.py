@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.planning.advice import Advice
-from fullbatch.planning.engine_plan import EnginePlan
+from fullbatch.planning.deployments import Asked
 from fullbatch.planning.explain import FlagVerdict
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.profile import Profile
 from fullbatch.rendering import profiles_page
 
 BAR_WIDTH = 48
@@ -60,28 +59,39 @@ def as_text(plan: Plan) -> str:
         "",
         _memory(plan),
         "",
-        _capacity(plan, engine),
+        capacity_text(plan),
         "",
         "What the gateway lets in",
-        *(_row(f"{name} {value:g}", reason) for name, value, reason in _admission(plan)),
+        *admission_rows(plan),
         "",
         "Flags given to the engine" if len(plan.engines) == 1 else "Flags given to each engine",
-        *(_row(_given(flag), flag.reason) for flag in engine.flags),
+        *flag_rows(engine.flags),
         "",
         "Left to the engine's own default",
         *(_row(f"--{name}", reason) for name, reason in plan.left_to_engine),
         "",
         "Assumed",
-        *(textwrap.fill(line, 110, initial_indent="  - ", subsequent_indent="    ") for line in plan.assumptions),
+        *bullets(plan.assumptions),
     ]
     warnings = risks(plan)
     if warnings:
-        parts += [
-            "",
-            "What gives first",
-            *(textwrap.fill(line, 110, initial_indent="  - ", subsequent_indent="    ") for line in warnings),
-        ]
+        parts += ["", "What gives first", *bullets(warnings)]
     return "\n".join(parts) + "\n"
+
+
+def bullets(lines: Iterable[str]) -> list[str]:
+    """Sentences as a list."""
+    return [textwrap.fill(line, 110, initial_indent="  - ", subsequent_indent="    ") for line in lines]
+
+
+def flag_rows(flags: Iterable[Flag]) -> list[str]:
+    """Flags, each with its reason."""
+    return [_row(_given(flag), flag.reason) for flag in flags]
+
+
+def admission_rows(plan: Plan) -> list[str]:
+    """What the gateway lets in, each number with its reason."""
+    return [_row(f"{name} {value:g}", reason) for name, value, reason in _admission(plan)]
 
 
 def answer_as_json(answer: Advice) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def answer_as_text(answer: Advice) -> str:
     return "\n".join(lines) + "\n"
 
 
-def profiles(found: Iterable[tuple[str, Profile]]) -> str:
+def profiles(found: Iterable[tuple[str, Asked]]) -> str:
     """The profiles there are, by card."""
     parts = []
     for card, group in profiles_page.by_card(found):
@@ -198,8 +208,9 @@ def _memory(plan: Plan) -> str:
     return f"Memory, {budget.total_gib:.1f} GiB{where}\n  [{bar}]\n  {legend}"
 
 
-def _capacity(plan: Plan, engine: EnginePlan) -> str:
-    capacity = plan.capacity
+def capacity_text(plan: Plan) -> str:
+    """What the KV cache of one model holds."""
+    capacity, engine = plan.capacity, plan.engines[0]
     plain = capacity.kv_bytes_per_token * engine.max_model_len
     request = f"{capacity.request_bytes / 2**20:,.0f} MiB a request"
     each = f"{capacity.kv_bytes_per_token:,} bytes each" if capacity.request_bytes >= plain else request

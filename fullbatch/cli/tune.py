@@ -10,12 +10,10 @@ import socket
 import sys
 from pathlib import Path
 
-from fullbatch.cli import describe
 from fullbatch.cli.values import port, positive
 from fullbatch.core.errors import UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import launcher
-from fullbatch.planning import advice, explain, profile
 from fullbatch.runtime.base import Ports, Say
 from fullbatch.tune import result
 from fullbatch.tune.aside import aside
@@ -183,12 +181,3 @@ def _text(report: result.RaceReport, out: Path, patch: str, applied: bool) -> st
 
 def _to_stderr(text: str) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def explain_with_race(root: Path, args: argparse.Namespace) -> int:
-    """`fullbatch explain`: the flags of 2025 today, and what the last race of this profile has said."""
-    raced = result.cited(root, args.profile)
-    made = advice.plan(args.profile, profile.load(root, args.profile))
-    lines = explain.lines(made) + ((raced,) if raced else ())
-    sys.stdout.write((json.dumps(explain.as_json(lines), indent=2) if args.json else describe.explained(lines)) + "\n")
-    return 0

@@ -10,6 +10,7 @@ from fullbatch.planning.adapters import Lora
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.pictures import PicturePlan
 from fullbatch.planning.speed import Beside
+from fullbatch.planning.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class EnginePlan:
     its structured output is stuck. `package`: what brings its model, where that comes from no hub. `checkpoint_gib`:
     its weights as they are fetched; `gated`: behind a licence. `capabilities`: what clients are told that it can do;
     `ignore_tools`: the tools of a request are left out. `media_domains`: hosts that it may fetch pictures from.
-    `beside`: what drafts for it, and where KV cache goes that the card has no room for.
+    `beside`: what drafts for it, and where KV cache goes that the card has no room for. `max_running`: requests that
+    are sent to it at once at most. `turn`: how it takes turns with others, None where it is always there.
     """
 
     service: str
@@ -50,6 +52,8 @@ class EnginePlan:
     capabilities: tuple[str, ...] = ("completion",)
     ignore_tools: bool = False
     beside: Beside = Beside()
+    max_running: int = 0
+    turn: Turn | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from common.gateway_limits import GatewayLimits
 from fullbatch import catalog
@@ -27,6 +28,7 @@ from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS
 from fullbatch.planning.gateway_limits import AdmissionBounds
 from fullbatch.planning.gateway_wishes import GatewayWishes
+from fullbatch.planning.places import Place
 from fullbatch.planning.profile import Profile
 from fullbatch.planning.speculative import Drafting
 from fullbatch.planning.speed import Beside, SpeedSetting
@@ -36,8 +38,10 @@ from fullbatch.planning.speed import Beside, SpeedSetting
 class Plan:
     """Everything the templates need, and nothing they would have to decide.
 
-    `engines`: copies of one engine. `step_ms`: least milliseconds of a decoding step with all users, None unknown.
-    `speed`: what makes few people faster, whether it is on, and why.
+    `engines`: copies of one engine, or those of each of several models. `step_ms`: least milliseconds of a decoding
+    step with all users, None unknown. `speed`: what makes few people faster, whether it is on, and why.
+    `parts`: of several models a plan for each, empty for one; `places`: the cards that they share, and how;
+    `residency`: what gateway.yaml says of taking turns.
     """
 
     name: str
@@ -54,16 +58,38 @@ class Plan:
     aliases: tuple[str, ...] = ()
     gateway: GatewayWishes = GatewayWishes()
     speed: tuple[SpeedSetting, ...] = ()
+    parts: tuple[Plan, ...] = ()
+    places: tuple[Place, ...] = ()
+    residency: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def models(self) -> tuple[Plan, ...]:
+        """A plan for each model."""
+        return self.parts or (self,)
 
     @property
     def gpus(self) -> int:
         """Cards of this machine that all engines take together."""
-        return sum(engine.gpus for engine in self.engines)
+        return len(self.card_ids) if self.parts else sum(engine.gpus for engine in self.engines)
 
     @property
     def card_ids(self) -> tuple[int, ...]:
         """Which cards of this machine all engines take; empty: the first."""
-        return tuple(number for engine in self.engines for number in engine.card_ids)
+        return tuple(dict.fromkeys(number for engine in self.engines for number in engine.card_ids))
+
+    @property
+    def always(self) -> tuple[EnginePlan, ...]:
+        """The engines that are started with it; the others take turns."""
+        return tuple(engine for engine in self.engines if not engine.turn)
+
+    @property
+    def turning(self) -> dict[str, tuple[EnginePlan, ...]]:
+        """The engines that take turns, by the name of the cards that they do it on."""
+        found: dict[str, tuple[EnginePlan, ...]] = {}
+        for engine in self.engines:
+            if engine.turn:
+                found[engine.turn.card] = (*found.get(engine.turn.card, ()), engine)
+        return found
 
     @property
     def max_num_seqs(self) -> int:
@@ -72,12 +98,12 @@ class Plan:
 
     @property
     def budget(self) -> sizing.Budget:
-        """Memory of all engines."""
+        """Memory of all engines of one model."""
         return sizing.times(self.engines[0].budget, len(self.engines))
 
     @property
     def capacity(self) -> sizing.Capacity:
-        """What the KV caches of all engines hold."""
+        """What the KV caches of all engines of one model hold."""
         return sizing.capacity_times(self.engines[0].capacity, len(self.engines))
 
 
@@ -120,6 +146,7 @@ def _make(name: str, profile: Profile, own: catalog.Model) -> Plan:
         flags=(*chosen, *flags.of_model(profile, model), *can.flags, *speed.flags(profile, draft)),
         capabilities=can.named,
         ignore_tools=can.ignore_tools,
+        max_running=allowed.max_running_each,
     )
     return Plan(
         name=name,

@@ -151,16 +151,27 @@ def names(root: Path) -> list[str]:
 
 def load(root: Path, name: str) -> Profile:
     """The profile `name` of the checkout at `root`; UsageError with one line per fault, all at once."""
+    data = settings(root, name)
+    if "models" in data:
+        raise UsageError(f"profiles/{name}.yaml: is for several models; name a profile of one (`model`) here")
+    return resolved(root, data, f"profiles/{name}.yaml")
+
+
+def settings(root: Path, name: str) -> dict[str, Any]:
+    """What stands in the profile `name`, not looked at yet; UsageError where there is none."""
     known = names(root)
     if name in known and not NAME.fullmatch(name):
         raise UsageError(f"profiles/{name}.yaml: rename the file; a profile's name has only a-z, 0-9, '.', '_' and '-'")
     if name not in known:
         raise UsageError(f"profile '{name}': no such profile{did_you_mean(name, known)}; see `fullbatch profiles`")
-    path = root / "profiles" / f"{name}.yaml"
-    data = read_mapping(path)
-    own = sources.find(root, data.get("model"), data.get("revision"), f"profiles/{name}.yaml: model")
-    data = adapter_sources.resolved(root, data, own, f"profiles/{name}.yaml")
-    return parse(data, f"profiles/{name}.yaml", {own.name: own} if own else None)
+    return read_mapping(root / "profiles" / f"{name}.yaml")
+
+
+def resolved(root: Path, data: dict[str, Any], source: str) -> Profile:
+    """`data` with what its model's folder or repository and its adapters say; `source` begins the messages."""
+    own = sources.find(root, data.get("model"), data.get("revision"), f"{source}: model")
+    data = adapter_sources.resolved(root, data, own, source)
+    return parse(data, source, {own.name: own} if own else None)
 
 
 def parse(data: dict[str, Any], source: str, own: dict[str, catalog.Model] | None = None) -> Profile:

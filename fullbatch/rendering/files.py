@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from fullbatch.planning import plan, profile
-from fullbatch.rendering import exports, profiles_page
+from fullbatch.planning import deployments, profile
+from fullbatch.rendering import exports, profiles_page, schema
 from fullbatch.runtime import registry
 
 PAGE = Path("docs/profiles.md")
@@ -17,23 +16,18 @@ def wanted(root: Path, names: list[str]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     shown = {}
     for name in names:
-        asked = profile.load(root, name)
-        made = plan.make(name, asked)
+        asked = deployments.read(root, name)
+        made = deployments.made(name, asked)
         shown[name] = asked, made
         for runtime in registry.RUNTIMES:
             for file_name, text in runtime.files(root, made).items():
                 found[Path("rendered") / name / file_name] = text
-    found[Path("profiles/schema.json")] = schema()
+    found[Path("profiles/schema.json")] = schema.text()
     if names == profile.names(root) and (root / PAGE.parent).is_dir():
         found[PAGE] = profiles_page.text(shown)
     if names == profile.names(root) and (root / exports.EXAMPLES).is_dir():
         found |= exports.examples(root)
     return found
-
-
-def schema() -> str:
-    """The JSON schema of a profile, for editors."""
-    return json.dumps(profile.Profile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def stale(root: Path, names: list[str]) -> list[Path]:

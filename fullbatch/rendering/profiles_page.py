@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
+from fullbatch.planning.deployments import Asked
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.profile import Profile
 
 _HEAD = """\
 # Profiles
@@ -34,7 +34,7 @@ _USUAL = frozenset(
 )
 
 
-def card(profile: Profile) -> str:
+def card(profile: Asked) -> str:
     """The card of a profile, and how many of it."""
     hardware = profile.hardware
     if hardware.card is None:
@@ -43,33 +43,35 @@ def card(profile: Profile) -> str:
     return f"{cards} x {hardware.card.title}" if cards > 1 else hardware.card.title
 
 
-def by_card(profiles: Iterable[tuple[str, Profile]]) -> list[tuple[str, list[tuple[str, Profile]]]]:
+def by_card(profiles: Iterable[tuple[str, Asked]]) -> list[tuple[str, list[tuple[str, Asked]]]]:
     """Profiles with the same cards together, the smallest memory first."""
     listed = sorted(profiles, key=lambda one: (_memory(one[1]), card(one[1]), one[0]))
     return [(title, list(group)) for title, group in groupby(listed, key=lambda one: card(one[1]))]
 
 
-def text(made: Mapping[str, tuple[Profile, Plan]]) -> str:
+def text(made: Mapping[str, tuple[Asked, Plan]]) -> str:
     """The page of profiles and their plans, by name."""
     plans = {name: plan for name, (_, plan) in made.items()}
     parts = [_HEAD]
     for title, group in by_card((name, profile) for name, (profile, _) in made.items()):
-        rows = "".join(_row(profile, plans[name]) for name, profile in group)
+        rows = "".join(_row(name, part) for name, _ in group for part in plans[name].models)
         parts.append(f"\n## {title[0].upper()}{title[1:]}\n\n{_ROW}{_RULE}{rows}")
     return "".join(parts)
 
 
-def _memory(profile: Profile) -> float:
+def _memory(profile: Asked) -> float:
     hardware = profile.hardware
     gib = hardware.card.memory_gib if hardware.card else 0.0
     return gib * hardware.count * hardware.replicas * hardware.nodes
 
 
-def _row(profile: Profile, plan: Plan) -> str:
+def _row(name: str, plan: Plan) -> str:
+    """One model of the profile `name`."""
     engine, held = plan.engines[0], plan.capacity
     flags = ", ".join(f"`{flag.name}`" for flag in engine.flags if flag.name not in _USUAL)
+    turns = ", in turns" if engine.turn else ""
     return (
-        f"| [{plan.name}](../profiles/{plan.name}.yaml) | {profile.model} | {plan.users} | {plan.max_num_seqs} | "
+        f"| [{name}](../profiles/{name}.yaml) | {engine.model}{turns} | {plan.users} | {plan.max_num_seqs} | "
         f"{engine.max_model_len:,} | {held.kv_tokens:,} | {int(held.concurrency_typical)} | "
         f"{plan.budget.weights_gib:.1f} | {_parser(plan, 'tool-call-parser')} | {_parser(plan, 'reasoning-parser')} | "
         f"{flags} |\n"

@@ -10,7 +10,7 @@ import yaml
 
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import profile
-from fullbatch.rendering import files
+from fullbatch.rendering import files, schema
 from tests.fullbatch.checkout import REPOSITORY
 
 
@@ -83,14 +83,14 @@ def test_writing_twice_changes_nothing(root: Path) -> None:
 
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))
 def test_the_schema_takes_every_shipped_profile(name: str) -> None:
-    schema = json.loads(files.schema())
-    jsonschema.Draft202012Validator.check_schema(schema)
+    known = json.loads(schema.text())
+    jsonschema.Draft202012Validator.check_schema(known)
     text = (REPOSITORY / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=schema.json\n")
-    jsonschema.validate(yaml.safe_load(text), schema)
+    jsonschema.validate(yaml.safe_load(text), known)
 
 
 def test_the_schema_refuses_what_the_program_refuses() -> None:
     data = yaml.safe_load((REPOSITORY / "profiles/cpu.yaml").read_text(encoding="utf-8")) | {"contxt": 1}
     with pytest.raises(jsonschema.ValidationError, match="contxt"):
-        jsonschema.validate(data, json.loads(files.schema()))
+        jsonschema.validate(data, json.loads(schema.text()))
