@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import text_file, yaml_file
+from common import text_file, trace_file, yaml_file
 from fullbatch.core.errors import UsageError
 from fullbatch.simulate.request import LoadRequest
 from fullbatch.tune.bench import RaceLoad
@@ -21,6 +21,8 @@ _REQUESTS = 24
 HELD_OUT = (1.25, 0.8)
 _FIRST_PIECE = 1 << 16
 _MOST_WEIGHT = 10_000
+# Of a trace: as many as the load test takes of it.
+_MOST_TRACED = 1000
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class TuneLoad:
         return [*self.words, "--part", part, "--users", str(load.users), "--requests-per-user", str(each)]
 
 
-def read(root: Path, wanted: str, lengths: Mapping[str, int | None], each: int) -> TuneLoad:
-    """A workload by name or file, conversations or a trace (JSON, JSON Lines). `lengths`: what options say of them.
+def read(root: Path, wanted: str, lengths: Mapping[str, int | None], each: int, context: int) -> TuneLoad:
+    """A workload by name or file, conversations or a trace. `lengths`: what options say of them.
+
+    What of a file is longer than `context` tokens is left out.
 
     Raises:
-        UsageError: there is none, or it is no such file. What is in it the load test checks.
+        UsageError: there is none, or it is no such file. What else is in it the load test checks.
     """
     options = [word for name, value in lengths.items() if value for word in (f"--{name}", str(value))]
     path = Path(wanted)
@@ -51,7 +55,29 @@ def read(root: Path, wanted: str, lengths: Mapping[str, int | None], each: int) 
         file = path if path.suffix in (".yaml", ".yml") else shipped
         return TuneLoad(("--workload", wanted, "--mode", "closed", *options), _typical(file, wanted, lengths), each)
     option = "--dataset" if _is_dataset(path) else "--trace"
-    return TuneLoad((option, str(path.resolve()), "--mode", "closed", *options), None, each)
+    typical = None if option == "--dataset" else _typical_of_trace(path, context)
+    words = (option, str(path.resolve()), f"{option}-context", str(context), "--mode", "closed", *options)
+    return TuneLoad(words, typical, each)
+
+
+def _typical_of_trace(path: Path, context: int) -> LoadRequest:
+    """The mean of those that fit."""
+    try:
+        read = trace_file.read(path, _MOST_TRACED)
+    except text_file.FileFault as fault:
+        raise UsageError(f"--workload {path}: {fault}") from None
+    found = [one for one in trace_file.with_cached(read.requests) if one.prompt_tokens + one.output_tokens <= context]
+    if not found:
+        raise UsageError(f"--workload {path}: none of its requests fits the context of {context:,} tokens")
+    return _mean([LoadRequest(one.prompt_tokens, one.output_tokens, one.cached_tokens) for one in found])
+
+
+def _mean(found: Sequence[LoadRequest]) -> LoadRequest:
+    return LoadRequest(
+        round(fmean(one.prompt for one in found)),
+        round(fmean(one.output for one in found)),
+        round(fmean(one.cached for one in found)),
+    )
 
 
 def _typical(path: Path, wanted: str, lengths: Mapping[str, int | None]) -> LoadRequest:
@@ -65,11 +91,7 @@ def _typical(path: Path, wanted: str, lengths: Mapping[str, int | None]) -> Load
         content: Any = yaml_file.load(path)
         kinds = [(int(kind.get("weight", 1)), _request(kind, lengths)) for kind in content["kinds"]]
         shares = [one for weight, one in kinds for _ in range(min(weight, _MOST_WEIGHT))]
-        return LoadRequest(
-            round(fmean(one.prompt for one in shares)),
-            round(fmean(one.output for one in shares)),
-            round(fmean(one.cached for one in shares)),
-        )
+        return _mean(shares)
     except text_file.FileFault as fault:
         raise UsageError(f"--workload {path}: {fault}") from None
     except (KeyError, TypeError, ValueError, AttributeError):

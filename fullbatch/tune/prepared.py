@@ -89,8 +89,9 @@ def prepare(root: Path, wishes: RaceWishes) -> PreparedRace:
     wanted = profile.load(root, wishes.profile)
     made = advice.plan(wishes.profile, wanted)
     lengths = {"prompt-tokens": wishes.prompt_tokens, "max-tokens": wishes.max_tokens}
-    asked = load.read(root, wishes.workload, lengths, wishes.requests_per_user)
-    _refuse_length(asked, made)
+    asked = load.read(root, wishes.workload, lengths, wishes.requests_per_user, made.engines[0].max_model_len)
+    if asked.words[0] == "--workload":
+        _refuse_length(asked, made)
     found, pruned = arms.build(wishes.profile, wanted, made, _on_disk(root))
     found = _chosen(found, pruned, wishes.arms)
     objective = _objective(wishes.objective, promised, made)

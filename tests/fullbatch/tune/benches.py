@@ -38,10 +38,10 @@ class KnownBench(Bench):
         self.seconds += self.boot_s
         if arm in self.broken:
             raise ArmFailed(self.broken[arm])
-        return _KnownBoot(self, arm, self.chance.gauss(0, self.boot_sd))
+        return KnownBoot(self, arm, self.chance.gauss(0, self.boot_sd))
 
 
-class _KnownBoot(Boot):
+class KnownBoot(Boot):
     def __init__(self, bench: KnownBench, arm: str, luck: float) -> None:
         self._bench, self._arm, self._luck = bench, arm, luck
 

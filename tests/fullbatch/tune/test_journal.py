@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fullbatch.core.errors import UsageError
 from fullbatch.tune.journal import Journal, JournaledBench
 from fullbatch.tune.race import Race, RaceResult, RaceRules
-from tests.fullbatch.tune.benches import KnownBench
+from tests.fullbatch.tune.benches import KnownBench, KnownBoot
 from tests.fullbatch.tune.test_race import ALIKE, PEOPLE
 
 PEOPLE_OF = ALIKE | {"arm5": 28.0}
@@ -50,6 +54,28 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path, cut: int) -> No
     assert (third.boots, third.loads) == ([], 0)
     assert again.standing.boots == found.standing.boots
     assert again.spent_s == pytest.approx(found.spent_s, abs=1)
+
+
+def test_a_disk_that_fills_ends_the_race_and_stops_what_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, bench, ended = tmp_path / "journal.jsonl", KnownBench(PEOPLE_OF, seed=3), []
+    monkeypatch.setattr(KnownBoot, "end", lambda boot: ended.append(boot))
+    write = Journal.write
+
+    def full(journal: Journal, line: Mapping[str, Any]) -> None:
+        if len(journal.lines) >= 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(journal.path))
+        write(journal, line)
+
+    monkeypatch.setattr(Journal, "write", full)
+    with pytest.raises(OSError, match="No space left on device.*journal.jsonl"):
+        race(bench, path)
+    assert len(ended) == len(bench.boots) > 1
+    monkeypatch.setattr(Journal, "write", write)
+    again = KnownBench(PEOPLE_OF, seed=4)
+    assert race(again, path).winner == "arm5"
+    assert len(Journal(path).lines) > 20
 
 
 def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
