@@ -9,8 +9,9 @@ from typing import Any
 from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import advice, engine_step, speculative
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.feasible import FP8_CAPABILITY
-from fullbatch.planning.plan import EnginePlan, Plan
+from fullbatch.planning.plan import Plan
 from fullbatch.planning.profile import Profile, parse
 
 MOST_ARMS = 12

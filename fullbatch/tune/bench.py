@@ -41,7 +41,7 @@ class Boot(Protocol):
         """Whatever came of it."""
 
 
-class Bench(Protocol):
+class RaceBench(Protocol):
     """Boots arms by name, one at a time."""
 
     def boot(self, arm: str, held_out: bool = False) -> Boot:

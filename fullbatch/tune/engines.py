@@ -17,7 +17,7 @@ from fullbatch.runtime import registry
 from fullbatch.runtime.base import MeasuredDeployment, Say
 from fullbatch.simulate.measured import PLACES
 from fullbatch.tune.aside import SUFFIX
-from fullbatch.tune.bench import ArmFailed, Bench, Boot, MeasuredLoad, RaceLoad
+from fullbatch.tune.bench import ArmFailed, Boot, MeasuredLoad, RaceBench, RaceLoad
 from fullbatch.tune.load import TuneLoad
 
 _USAGE, _UNREACHABLE, _STOPPED = 2, 4, 130
@@ -33,7 +33,7 @@ class EngineRequest:
     load: TuneLoad
 
 
-class EngineBench(Bench):
+class EngineBench(RaceBench):
     """`plans`: by arm. Each is started under one name of its own, beside whatever else there is."""
 
     def __init__(self, name: str, plans: Mapping[str, Plan], request: EngineRequest, say: Say) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fullbatch.core.errors import UsageError
-from fullbatch.tune.bench import ArmFailed, Bench, Boot, MeasuredLoad, RaceLoad
+from fullbatch.tune.bench import ArmFailed, Boot, MeasuredLoad, RaceBench, RaceLoad
 
 NAME = "journal.jsonl"
 
@@ -57,10 +57,10 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-class JournaledBench(Bench):
+class JournaledBench(RaceBench):
     """A bench whose every measurement is written down, and answered from the journal where it is there already."""
 
-    def __init__(self, inner: Bench, journal: Journal) -> None:
+    def __init__(self, inner: RaceBench, journal: Journal) -> None:
         self._inner, self._journal = inner, journal
         self._recorded = _boots(journal.lines)
         self._next = sum(1 for line in journal.lines if line["kind"] == "boot")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fullbatch.core.errors import EngineError, UsageError
-from fullbatch.tune.bench import ArmFailed, Bench
+from fullbatch.tune.bench import ArmFailed, RaceBench
 from fullbatch.tune.objective import Objective, Score
 from fullbatch.tune.standing import PLAN, BootScore, Kind, Standing
 from fullbatch.tune.statistics import Interval
@@ -56,7 +56,7 @@ class Race:
     """`arms`: the most promising first, without the plan. `tell`: a line for whoever waits."""
 
     def __init__(
-        self, arms: Sequence[str], bench: Bench, objective: Objective, rules: RaceRules, tell: Callable[[str], None]
+        self, arms: Sequence[str], bench: RaceBench, objective: Objective, rules: RaceRules, tell: Callable[[str], None]
     ) -> None:
         self._arms, self._bench, self._objective, self._rules, self._tell = list(arms), bench, objective, rules, tell
         self._round = 0

@@ -7,11 +7,11 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fullbatch.tune.bench import ArmFailed, Bench, Boot, MeasuredLoad, RaceLoad
+from fullbatch.tune.bench import ArmFailed, Boot, MeasuredLoad, RaceBench, RaceLoad
 
 
 @dataclass
-class KnownBench(Bench):
+class KnownBench(RaceBench):
     """`people`: the true most people of each arm within a TTFT of 1 s, which rises with users³ around it."""
 
     people: Mapping[str, float]
