@@ -35,7 +35,7 @@ from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, compare, demo, launcher
-from fullbatch.planning import advice, deployments, plan, profile
+from fullbatch.planning import deployments, plan, profile
 from fullbatch.rendering import check, files
 from fullbatch.runtime import dotenv
 from fullbatch.runtime.base import Ports, Say
@@ -100,7 +100,7 @@ def _say_since_now() -> Say:
 
 
 def _plan(name: str) -> plan.Plan:
-    return advice.plan(name, profile.load(ROOT, name))
+    return deployments.planned(ROOT, name)
 
 
 def _options(args: argparse.Namespace) -> deployment.Options:

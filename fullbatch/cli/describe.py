@@ -236,13 +236,21 @@ def _row(left: str, right: str) -> str:
 
 def started(url: str, plan: Plan, key: str, program: str, *, kept: bool) -> str:
     """What a person needs once `plan` is up at `url`. `program`: how we were called; `kept`: `.env` was written."""
-    lines = [f"OpenAI-compatible API: {url}/v1   model: {plan.engines[0].served_name}", f"API key:               {key}"]
+    names = ", ".join(f"{one.engines[0].served_name}{_how(one)}" for one in plan.models)
+    lines = [
+        f"OpenAI-compatible API: {url}/v1   model{'s' * bool(plan.parts)}: {names}",
+        f"API key:               {key}",
+    ]
     if kept:
         said = f".env now says PROFILE={plan.name}: `docker compose …` means this deployment"
         lines.append(f"Plain Docker Compose:  {said}")
     called = _called(program)
     lines += [f"Talk to it with:       {called} chat {plan.name}", f"Stop it with:          {called} down {plan.name}"]
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _how(model: Plan) -> str:
+    return " (in turns)" if model.engines[0].turn else ""
 
 
 def _called(program: str) -> str:

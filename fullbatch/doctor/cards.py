@@ -82,7 +82,7 @@ def _kind(card: InstalledCard, plan: Plan, engine: EnginePlan) -> CheckResult:
 
 
 def _free(card: InstalledCard, holders: list[Holder], plan: Plan, own: dict[int, str]) -> CheckResult:
-    share = utilization(plan.engines[0])
+    share = taken(card.index, plan)
     wanted, free, total = card.memory_mib * share / _MIB, card.free_mib / _MIB, card.memory_mib / _MIB
     if free >= wanted:
         return ok("card memory", f"{card.index}: {free:.1f} of {total:.1f} GiB free, the engine takes {wanted:.1f}")
@@ -98,6 +98,8 @@ def _free(card: InstalledCard, holders: list[Holder], plan: Plan, own: dict[int,
 
 
 def _make_room(share_free: float, plan: Plan) -> str:
+    if plan.parts:
+        return "stop that process, or move a model to another card (cards) or to smaller weights: see `fullbatch plan`"
     engine = plan.engines[0]
     fitting = math.floor(share_free * 100 - 1) / 100
     needed = engine.budget.weights_gib + engine.budget.overhead_gib
@@ -118,6 +120,15 @@ def _names(holders: list[Holder]) -> str:
         + (f", {holder.used_mib / _MIB:.1f} GiB)" if holder.used_mib is not None else ")")
         for holder in told
     )
+
+
+def taken(card: int, plan: Plan) -> float:
+    """The share of a card that all engines on it take; of those that take turns the largest."""
+    if not plan.parts:
+        return utilization(plan.engines[0])
+    always = sum(utilization(engine) for engine in plan.always if card in engine.card_ids)
+    turns = [utilization(engine) for group in plan.turning.values() for engine in group if card in engine.card_ids]
+    return min(catalog.engine().default_gpu_memory_utilization, round(always + max(turns, default=0.0), 3))
 
 
 def utilization(engine: EnginePlan) -> float:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from common import printable
-from fullbatch.core import http
 from fullbatch.core.errors import EngineError
 from fullbatch.lifecycle import diagnosis, engine_log
+from fullbatch.lifecycle.proof import Proof
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime.base import Awaited, Say
 
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
-TOKEN_TIMEOUT_SECONDS = 120.0
 GARBAGE_SECONDS = 10.0
 LOG_LINES = 400
 TAIL_LINES = 12
@@ -37,7 +35,7 @@ def until_token(
     EngineError at once when the engine is dead, after `limit` seconds, or after `healthy_limit` in which the gateway
     was healthy: with what its log names as the cause, what to change, and the log's tail.
     """
-    started = clock()
+    started, proof = clock(), Proof(running, plan)
     well_since: float | None = None
     told = ""
     told_at = started
@@ -45,7 +43,7 @@ def until_token(
         failure = running.failure()
         if failure:
             raise EngineError(failure, *_tail(running, plan))
-        refusal = _answer(running, plan.engines[0].served_name)
+        refusal = proof.refusal()
         if refusal == "" and not running.unready():
             return clock() - started
         if refusal and healthy_limit is not None:
@@ -74,21 +72,6 @@ def until_token(
         time.sleep(POLL_SECONDS)
 
 
-def _answer(running: Awaited, model: str) -> str | None:
-    """Empty for a token; what came instead of it; None while the gateway is not healthy."""
-    if http.get(f"{running.gateway_url}/health").status != 200:
-        return None
-    body = {"model": model, "prompt": "Hello", "max_tokens": 1}
-    answer = http.post(f"{running.gateway_url}/v1/completions", body, running.api_key(), TOKEN_TIMEOUT_SECONDS)
-    if answer.status in (401, 403, 404):
-        raise EngineError(f"the gateway refuses our own test request: {answer.status} {answer.text.strip()}")
-    usage = answer.json().get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    if answer.status == 200 and isinstance(tokens, int) and tokens >= 1:
-        return ""
-    return f"{answer.status} {printable.one_line(answer.text) or 'without a body'}"
-
-
 def _doing(running: Awaited, plan: Plan) -> str:
     late = running.unready() if len(plan.engines) > 1 else []
     if late and len(late) < len(plan.engines):
@@ -102,8 +85,16 @@ def _tail(running: Awaited, plan: Plan) -> list[str]:
 
 
 def _why(log: list[str], plan: Plan) -> list[str]:
-    found = diagnosis.findings(log, plan)
+    found = diagnosis.findings(log, _of_log(log, plan))
     if found:
         return [line for one in found[:FINDINGS] for line in (f"why: {one.cause[:400]}", f"fix: {one.change}")]
     cause = engine_log.cause(log)
     return [f"the cause it names: {cause[:400]}"] if cause else []
+
+
+def _of_log(log: list[str], plan: Plan) -> Plan:
+    """The one of several models whose engine has written `log`: it says its names when it starts."""
+    text = "\n".join(log)
+    # The longest first: one name may begin another.
+    named = sorted(plan.models, key=lambda part: -len(part.engines[0].served_name))
+    return next((part for part in named if part.engines[0].served_name in text), plan.models[0])

@@ -11,7 +11,8 @@ import psutil
 from common.faults import did_you_mean
 from fullbatch import catalog
 from fullbatch.core.errors import StateError, UsageError
-from fullbatch.planning import advice, profile
+from fullbatch.planning import deployments, profile
+from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import RunningDeployment, WeightStore
 from fullbatch.runtime.hub_cache import Revision
@@ -101,18 +102,26 @@ def _wishes(root: Path) -> tuple[list[tuple[str, str, str | None]], list[str]]:
     unread = []
     for name in profile.names(root):
         try:
-            engine = advice.plan(name, profile.load(root, name)).engines[0]
+            models = deployments.planned(root, name).models
         except UsageError as error:
             unread.append(str(error).splitlines()[0])
             continue
-        if engine.package:
-            wishes.append((name, engine.model, engine.package.version))
-        elif engine.needs_weights:
-            wishes.append((name, engine.model, engine.revision))
-        wishes += [(name, one.source, one.commit) for one in engine.loras if not one.folder]
-        if engine.beside.draft_model:
-            wishes.append((name, engine.beside.draft_model, None))
+        for engine in (model.engines[0] for model in models):
+            wishes += _wished(name, engine)
     return wishes, unread
+
+
+def _wished(name: str, engine: EnginePlan) -> list[tuple[str, str, str | None]]:
+    """What one model of the profile `name` needs."""
+    wishes: list[tuple[str, str, str | None]] = []
+    if engine.package:
+        wishes.append((name, engine.model, engine.package.version))
+    elif engine.needs_weights:
+        wishes.append((name, engine.model, engine.revision))
+    wishes += [(name, one.source, one.commit) for one in engine.loras if not one.folder]
+    if engine.beside.draft_model:
+        wishes.append((name, engine.beside.draft_model, None))
+    return wishes
 
 
 def _wanting(one: Revision, wishes: Sequence[tuple[str, str, str | None]]) -> tuple[str, ...]:

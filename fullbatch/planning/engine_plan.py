@@ -78,6 +78,11 @@ class EnginePlan:
         return self.model if self.model.startswith("/") else None
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders of this machine that it reads: its model's, and those of adapters."""
+        return (*([self.folder] if self.folder else []), *(lora.folder for lora in self.loras if lora.folder))
+
+    @property
     def local(self) -> str | None:
         """Where it lies below the runtime's folder of models; None for one of the hub."""
         if self.package:

@@ -31,7 +31,9 @@ class PlanFacts:
 def of(plan: Plan) -> PlanFacts:
     """What is kept of `plan`."""
     engine = plan.engines[0]
-    return PlanFacts(engine.device, plan.capacity.kv_tokens, plan.drain_seconds, _words(plan, engine))
+    # What is there of models that take turns changes: their engines report nothing that could be compared.
+    tokens = 0 if plan.turning else sum(part.capacity.kv_tokens for part in plan.models)
+    return PlanFacts(engine.device, tokens, plan.drain_seconds, _words(plan, engine))
 
 
 def read(data: Any) -> PlanFacts | None:

@@ -149,6 +149,8 @@ def _part(root: Path, shared: Shared, entry: dict[str, Any], source: str) -> Par
     taken = next((flag for flag in _DEALT if flag in made.engine.args), None)
     if taken:
         raise UsageError(f"{source}: engine.args.{taken}: the plan deals out the memory; write kv_cache_gib instead")
+    if made.kv_offload and made.kv_offload.disk:
+        raise UsageError(f"{source}: kv_offload.disk: is for one model; keep ram_gib alone, or serve it by itself")
     if made.engine.restart_stuck and place.when == "on-demand":
         raise UsageError(f"{source}: engine.restart_stuck: one that takes turns is started by its launcher; remove it")
     return Part(made, place.when, cards, place.kv_cache_gib)

@@ -9,17 +9,15 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fullbatch import catalog
-from fullbatch.planning import advice, card_share, gateway_limits, sizing, turns
+from fullbatch.planning import advice, card_share, gateway_limits, several_engine, sizing, turns
 from fullbatch.planning.card_share import Dealt, Need, Room, TooMuch
 from fullbatch.planning.feasible import CannotWork, DoesNotFit
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
 from fullbatch.planning.places import Place, Share
 from fullbatch.planning.plan import Plan, make
-from fullbatch.planning.profile import Profile
 from fullbatch.planning.several import Part, Several
 
 _BYTES = 2**20
@@ -154,30 +152,18 @@ def _dealt(name: str, source: str, one: _Planned, kv_gib: float, room: Room) -> 
     share = room.utilization(one.need.fixed_gib + kv_gib)
     told = {"gpu-memory-utilization": share} | ({"kv-cache-memory-bytes": given} if given else {})
     try:
-        made = make(name, with_args(one.part.profile, told))
+        made = make(name, several_engine.with_args(one.part.profile, told))
     except CannotWork as refusal:
         raise refusal.of(f"{source}: {one.where}") from None
     why = {
         "gpu-memory-utilization": f"its share of {room.total_gib:.1f} GiB, which the others share; the start asks for "
         "so much free memory and no more",
-        "kv-cache-memory-bytes": f"{kv_gib:.1f} GiB: dealt out by the plan, so that no start beside it can change it",
-    }
-    return _with_reasons(made, why)
-
-
-def with_args(profile: Profile, args: dict[str, Any]) -> Profile:
-    """`profile` with more flags for its engine."""
-    engine = profile.engine.model_copy(update={"args": {**profile.engine.args, **args}})
-    return profile.model_copy(update={"engine": engine})
-
-
-def _with_reasons(made: Plan, why: dict[str, str]) -> Plan:
-    engine = made.engines[0]
-    flags = tuple(dataclasses.replace(flag, reason=why.get(flag.name, flag.reason)) for flag in engine.flags)
-    left = tuple(one for one in made.left_to_engine if one[0] not in why)
-    return dataclasses.replace(
-        made, left_to_engine=left, engines=(dataclasses.replace(engine, flags=flags),)
-    )  # fmt: skip
+    } | (
+        {"kv-cache-memory-bytes": f"{kv_gib:.1f} GiB: dealt out by the plan, so that no start beside it can change it"}
+        if given
+        else {}
+    )
+    return several_engine.with_reasons(made, why)
 
 
 def _turning(one: _Planned, made: Plan) -> Plan:

@@ -22,8 +22,8 @@ SHARED_MEMORY_GIB = 0.25
 
 def shortages(plan: Plan) -> list[str]:
     """What this machine lacks to run the engines of `plan` as processes, one line each."""
-    engine = plan.engines[0]
-    return [*missing_cards(plan), *_disk(engine), *memory(plan), *_shared_memory(plan)]
+    disk = [line for part in plan.models for line in _disk(part.engines[0])]
+    return [*missing_cards(plan), *disk, *memory(plan), *_shared_memory(plan)]
 
 
 def missing_cards(plan: Plan) -> list[str]:
@@ -49,20 +49,25 @@ def missing_cards(plan: Plan) -> list[str]:
 
 def memory_gib(plan: Plan) -> float:
     """GiB of main memory that the engines take: on the processor all, interpreter and PyTorch of each included; on
-    cards what `kv_offload` keeps there."""
+    cards what `kv_offload` keeps there, and weights of models that sleep."""
     if plan.engines[0].device != "cpu":
-        return float(sum(engine.beside.kv_memory_gib for engine in plan.engines))
+        asleep = sum(engine.budget.weights_gib for engine in plan.engines if engine.turn and engine.turn.sleep)
+        return asleep + float(sum(engine.beside.kv_memory_gib for engine in plan.engines))
+    if plan.parts:
+        return plan.places[0].total_gib
     return plan.budget.total_gib + len(plan.engines) * catalog.calibration().cpu_process
 
 
 def memory_setting(plan: Plan) -> str:
     """The setting of the profile that memory follows."""
+    if any(engine.turn and engine.turn.sleep for engine in plan.engines):
+        return "main_memory_gib to what this machine has: then models are stopped instead of put to sleep"
     return "hardware.cpu.kv_cache_gib" if plan.engines[0].device == "cpu" else "kv_offload.ram_gib"
 
 
 def shared_memory_gib(plan: Plan) -> float:
     """GiB of /dev/shm that the engines take: one card is served without, but for what `kv_offload` keeps there."""
-    between = 0.0 if plan.engines[0].gpus == 1 else SHARED_MEMORY_GIB
+    between = 0.0 if all(engine.gpus == 1 for engine in plan.engines) else SHARED_MEMORY_GIB
     return between + sum(engine.beside.kv_memory_gib for engine in plan.engines)
 
 
@@ -136,12 +141,18 @@ def _disk(engine: EnginePlan) -> list[str]:
 
 def memory(plan: Plan) -> list[str]:
     """A line where the machine has less memory than the engines take."""
-    engine = plan.engines[0]
     need, available = memory_gib(plan), host.available_memory_gib()
     if available >= need:
         return []
-    what = f"{engine.model} with its KV cache" if engine.device == "cpu" else f"profiles/{plan.name}.yaml: kv_offload"
+    what = f"{_whole(plan)} with its KV cache" if not plan.gpus else f"profiles/{plan.name}.yaml: kv_offload"
+    if plan.parts:
+        what = f"profiles/{plan.name}.yaml: {_whole(plan)}"
     return [f"{what} needs {need:.1f} GiB of memory, {available:.1f} GiB are free; lower {memory_setting(plan)}"]
+
+
+def _whole(plan: Plan) -> str:
+    """Its model, or how many."""
+    return f"all {len(plan.parts)} models" if plan.parts else plan.engines[0].model
 
 
 def _shared_memory(plan: Plan) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.core.errors import UsageError
 from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.plan import Plan
+from fullbatch.runtime import launcher_file
 
 if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without it
     import jinja2
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # as the Docker SDK: `fullbatch plan` answers faster without 
 class Addresses:
     """Where things listen and lie in one runtime: containers and plain processes differ in nothing else.
 
-    `models`: of ours; `hub`: the cache of Hugging Face's library.
+    `models`: of ours; `hub`: the cache of Hugging Face's library. `launchers`: their sockets, by the name of the cards.
     """
 
     listen_host: str
@@ -35,6 +36,12 @@ class Addresses:
     engine_urls: dict[str, str]
     models: str
     hub: str = ""
+    launchers: Mapping[str, str] = field(default_factory=dict)
+
+    def turn(self, engine: EnginePlan) -> dict[str, Any]:
+        """What the gateway is told of an engine that takes turns."""
+        assert engine.turn is not None  # the template asks
+        return launcher_file.turn(engine, self.launchers[engine.turn.card])
 
     def model_path(self, engine: EnginePlan) -> str:
         """Where its model lies, for one that comes from no hub."""

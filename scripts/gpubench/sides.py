@@ -22,7 +22,8 @@ from fullbatch.measure import calibrate, launcher
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime.base import Ports, Say
 from fullbatch.runtime.process import state
-from fullbatch.runtime.process.deployment import ProcessDeployment, tail
+from fullbatch.runtime.process.deployment import ProcessDeployment
+from fullbatch.runtime.process.logs import tail
 from fullbatch.runtime.process.stopping import stop
 from scripts.gpubench.matrix import Side
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fullbatch.planning.plan import Plan, make
-from fullbatch.planning.profile import load
+from fullbatch.planning import deployments
+from fullbatch.planning.plan import Plan
 from tests.fullbatch.checkout import REPOSITORY, Checkout
 
 
@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 @pytest.fixture
 def plan_of() -> Callable[[str], Plan]:
     """The plan of a shipped profile."""
-    return lambda name: make(name, load(REPOSITORY, name))
+    return lambda name: deployments.planned(REPOSITORY, name)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from fullbatch.core.errors import HostError, StateError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
-from fullbatch.runtime import dotenv, requirements
+from fullbatch.runtime import dotenv, launcher_file, requirements
 from fullbatch.runtime.base import Deployment, Say
 from fullbatch.runtime.compose import images
 from fullbatch.runtime.containers import METRICS_PORT, STORE
@@ -36,11 +35,16 @@ DIGEST = "FULLBATCH_CONFIG_DIGEST"
 _COMES_BACK = ("always", "unless-stopped")
 # Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
 # container's environment must not be asked.
-READ_METRICS = (
-    "import os, urllib.request as r; host = os.environ.get('VLLM_HOST_IP', '127.0.0.1'); "
-    "ask = r.build_opener(r.ProxyHandler({})).open; "
-    "print(ask(f'http://{host}:8000/metrics', timeout=5).read().decode())"
-)
+# Models that take turns have a port each; who is not there refuses at once.
+READ_METRICS = """\
+import os, urllib.request as r
+host, ask = os.environ.get("VLLM_HOST_IP", "127.0.0.1"), r.build_opener(r.ProxyHandler({})).open
+for port in range(8000, 8016):
+    try:
+        print(ask(f"http://{host}:{port}/metrics", timeout=5).read().decode())
+    except OSError:
+        pass
+"""
 READ_GATEWAY_METRICS = (
     "import urllib.request as r; ask = r.build_opener(r.ProxyHandler({})).open; "
     f"print(ask('http://127.0.0.1:{METRICS_PORT}/metrics', timeout=5).read().decode())"
@@ -106,21 +110,31 @@ class ComposeDeployment(Deployment):
 
     def log_tail(self, lines: int) -> list[str]:
         """The first engine container's last `lines` of log."""
-        for container in containers(self.plan.engines[0].service):
-            text: bytes = container.logs(tail=lines)
-            return text.decode("utf-8", "replace").splitlines()
+        for service in self._services():
+            for container in containers(service):
+                text: bytes = container.logs(tail=lines)
+                return text.decode("utf-8", "replace").splitlines()
         return []
+
+    def _services(self) -> list[str]:
+        """The containers with engines, those that have ended first."""
+        turning = [launcher_file.service(card) for card in self.plan.turning]
+        names = [*(engine.service for engine in self.plan.always), *turning]
+        return sorted(names, key=lambda name: any(one.status == "running" for one in containers(name)))
 
     def unready(self) -> list[str]:
         """The engines whose container is not healthy yet, of several."""
         if len(self.plan.engines) == 1:
             return []
-        names = [engine.service for engine in self.plan.engines]
+        names = self._services()
         return [name for name in names if not any(one.health == "healthy" for one in containers(name))]
 
     def failure(self) -> str | None:
         """A container that has ended and will not come back by itself, or keeps dying."""
-        for service in ("model", *(engine.service for engine in self.plan.engines), "gateway"):
+        fetching = [
+            f"model{name.removeprefix('engine')}" for name in (part.engines[0].service for part in self.plan.parts)
+        ]
+        for service in (*(fetching or ["model"]), *self._services(), "gateway"):
             for container in containers(service):
                 state = container.attrs["State"]
                 if state["Status"] == "exited" and state["ExitCode"] != 0:
@@ -271,9 +285,8 @@ def gateway_metrics() -> str:
 
 
 def engine_containers() -> list[Container]:
-    """The containers of every copy of the engine: `engine`, `engine-2` and so on."""
-    label = "com.docker.compose.service"
-    return [one for one in containers() if re.fullmatch(r"engine(-\d+)?", one.labels.get(label, ""))]
+    """The containers of engines, and of what starts those that take turns: they say what the plan was."""
+    return [one for one in containers() if FACTS_LABEL in one.labels]
 
 
 def not_restarted() -> list[str]:

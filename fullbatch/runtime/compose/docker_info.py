@@ -72,11 +72,12 @@ def _toolkit(info: Info) -> CheckResult:
 
 
 def _disk(info: Info, plan: Plan) -> list[CheckResult]:
-    engine = plan.engines[0]
+    fetched = [part.engines[0] for part in plan.models if part.engines[0].model != "tiny"]
     # With a Docker Engine elsewhere its disk is elsewhere too.
-    if info.data is None or not info.data.exists() or engine.model == "tiny":
+    if info.data is None or not info.data.exists() or not fetched:
         return []
-    need, free = requirements.checkpoint_gib(engine) + requirements.DISK_ROOM_GIB, host.free_disk_gib(info.data)
+    need = sum(map(requirements.checkpoint_gib, fetched)) + requirements.DISK_ROOM_GIB
+    free = host.free_disk_gib(info.data)
     said = f"{free:.1f} GiB free at {info.data}, the weights need {need:.1f} beside the images"
     if free >= need:
         return [ok("disk", said)]

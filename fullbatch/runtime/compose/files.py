@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fullbatch.planning import kv_offload, plan_facts
 from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import containers, templates
+from fullbatch.runtime import containers, launcher_file, templates
 from fullbatch.runtime.containers import ENGINE_PORT, MODELS, STOP_MARGIN_SECONDS
 from fullbatch.runtime.templates import Addresses
 
+# The volume that launchers and gateway share.
+LAUNCHERS = "/run/launcher"
 FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
 # The same whatever runs the plan, but for addresses.
 _OF_ALL = ("gateway.yaml", "prometheus.yaml")
@@ -19,14 +24,37 @@ _OF_ALL = ("gateway.yaml", "prometheus.yaml")
 FIRST_NODE = "node-0"
 
 
+@dataclass(frozen=True)
+class Launcher:
+    """Of the models that take turns on some cards. `folders`: of this machine that their models and adapters lie in."""
+
+    service: str
+    file: str
+    folder: str
+    socket: str
+    folders: tuple[str, ...]
+
+
 def addresses(plan: Plan) -> Addresses:
     """Inside the Compose network each engine is reached by its service name."""
-    return containers.addresses(
-        {
-            engine.service: f"http://{engine.service if engine.nodes == 1 else FIRST_NODE}:{ENGINE_PORT}"
-            for engine in plan.engines
-        }
-    )
+    urls = {engine.service: f"http://{_host(engine)}:{port}" for engine, port in _with_ports(plan)}
+    return dataclasses.replace(containers.addresses(urls), launchers={card: _socket(card) for card in plan.turning})
+
+
+def _host(engine: EnginePlan) -> str:
+    if engine.turn:
+        return launcher_file.service(engine.turn.card)
+    return engine.service if engine.nodes == 1 else FIRST_NODE
+
+
+def _with_ports(plan: Plan) -> list[tuple[EnginePlan, int]]:
+    """Each engine and its port: those that take turns share a container and have one each."""
+    turning = [(one, ENGINE_PORT + n) for group in plan.turning.values() for n, one in enumerate(group)]
+    return [*((engine, ENGINE_PORT) for engine in plan.always), *turning]
+
+
+def _socket(card: str) -> str:
+    return f"{LAUNCHERS}/{card}.sock"
 
 
 def files(root: Path, plan: Plan) -> dict[str, str]:
@@ -34,6 +62,48 @@ def files(root: Path, plan: Plan) -> dict[str, str]:
     found = {name: _text(root, name, plan, 0) for name in FILES}
     for rank in range(1, plan.engines[0].nodes):
         found[f"node-{rank}.yaml"] = _text(root, "node.yaml", plan, rank)
+    for card, engines in plan.turning.items():
+        found[f"launcher-{card}.json"] = _launcher_file(plan, card, engines)
+    return found
+
+
+def _launcher_file(plan: Plan, card: str, engines: Sequence[EnginePlan]) -> str:
+    here, ports = addresses(plan), {engine.service: port for engine, port in _with_ports(plan)}
+    launched = [
+        launcher_file.Launched(
+            engine,
+            ["vllm", "serve", *engine.command(here.model_path(engine), here.engine_host, port, here.hub)],
+            {"host": "127.0.0.1", "port": port},
+            dict(engine.environment),
+        )
+        for engine, port in ((engine, ports[engine.service]) for engine in engines)
+    ]
+    # The container sees its own cards only. Beside an engine that is always there the card is never empty.
+    more = {} if _before(plan)[engines[0].service] else launcher_file.memory(engines, None)
+    return launcher_file.text(card, _socket(card), launched, plan.drain_seconds, more)
+
+
+def _launchers(plan: Plan) -> dict[str, Launcher]:
+    return {
+        card: Launcher(
+            launcher_file.service(card),
+            f"launcher-{card}.json",
+            LAUNCHERS,
+            _socket(card),
+            tuple(dict.fromkeys(path for engine in engines for path in engine.folders)),
+        )
+        for card, engines in plan.turning.items()
+    }
+
+
+def _before(plan: Plan) -> dict[str, str]:
+    """By engine: the one on the same cards that has to answer before it starts, empty for the first."""
+    found, last = {}, dict[tuple[int, ...], str]()
+    for engine in (*plan.always, *(one for group in plan.turning.values() for one in group)):
+        # On the processor nobody's memory is measured.
+        found[engine.service] = last.get(engine.card_ids, "") if plan.parts and engine.gpus else ""
+        if not engine.turn:
+            last[engine.card_ids] = engine.service
     return found
 
 
@@ -41,12 +111,21 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
     """One file, of machine `rank`."""
     here = addresses(plan)
     template = name if name in _OF_ALL else f"compose/{name}"
+    first = {part.engines[0].service: part.engines[0] for part in plan.models}
     more = {
         "rank": rank,
         "kv_folder": kv_offload.FOLDER,
-        "fetched": _fetched(plan.engines[0]),
+        "fetched": {service: _fetched(engine) for service, engine in first.items()},
+        # Of several models each has a one-shot of its own; copies of one model share it.
+        "fetching": {
+            engine.service: f"model{engine.service.removeprefix('engine')}" if plan.parts else "model"
+            for engine in plan.engines
+        },
+        "before": _before(plan),
+        "launchers": _launchers(plan),
+        "ports": {engine.service: port for engine, port in _with_ports(plan)},
         "facts": plan_facts.of(plan).as_text(),
-        "commands": {engine.service: _command(engine, here) for engine in plan.engines},
+        "commands": {engine.service: _command(engine, here) for engine in plan.always},
         "stop_grace": f"{plan.drain_seconds + STOP_MARGIN_SECONDS}s",
         "grace_seconds": str(plan.drain_seconds + STOP_MARGIN_SECONDS),
     }

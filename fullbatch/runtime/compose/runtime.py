@@ -106,7 +106,8 @@ class ComposeRuntime(Runtime):
     def examine(self, root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResult]:  # noqa: ARG002
         wanted = [PortWanted("gateway", ports.gateway, "choose another: --gateway-port PORT")]
         wanted += [PortWanted(name, number, f"choose another: {variable}=PORT") for name, number, variable in _PORTS]
-        return [*requirements.token(plan.engines[0]), *judge(wanted, held)]
+        tokens = [check for part in plan.models for check in requirements.token(part.engines[0])]
+        return [*tokens, *judge(wanted, held)]
 
     def weights(self, root: Path) -> list[WeightStore]:
         home = dotenv.value(root, "FULLBATCH_HF_HOME")

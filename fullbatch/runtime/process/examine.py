@@ -34,7 +34,8 @@ def examine(root: Path, plan: Plan, ports: Ports, held: Held) -> list[CheckResul
         PortWanted("engine", number, "choose another: --engine-port PORT")
         for number in ports.engines(len(plan.engines))
     ]
-    return [*found, *weights(engine, root), *judge(wanted, held)]
+    there = [check for part in plan.models for check in weights(part.engines[0], root)]
+    return [*found, *there, *judge(wanted, held)]
 
 
 def installed(root: Path, plan: Plan) -> CheckResult:

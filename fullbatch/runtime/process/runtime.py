@@ -18,7 +18,8 @@ from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say,
 from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.package_folder import PackageFolder
 from fullbatch.runtime.process import examine, kept, state
-from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program, tail
+from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program
+from fullbatch.runtime.process.logs import tail
 from fullbatch.runtime.process.state import ProcessRun
 from fullbatch.runtime.process.stopping import stop
 

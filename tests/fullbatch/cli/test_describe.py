@@ -9,10 +9,10 @@ import pytest
 from fullbatch.cli import describe
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
-from tests.fullbatch.checkout import REPOSITORY
+from tests.fullbatch.shipped import ONE
 
 
-@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+@pytest.mark.parametrize("name", ONE)
 def test_every_flag_and_its_reason_is_shown(name: str, plan_of: Callable[[str], Plan]) -> None:
     plan = plan_of(name)
     text = describe.as_text(plan)
@@ -61,7 +61,7 @@ def test_json_carries_the_same_numbers(plan_of: Callable[[str], Plan]) -> None:
     assert data["risks"] == describe.risks(plan)
 
 
-@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+@pytest.mark.parametrize("name", ONE)
 def test_what_the_gateway_lets_in_is_shown_with_its_reasons(name: str, plan_of: Callable[[str], Plan]) -> None:
     plan = plan_of(name)
     flowing, data = " ".join(describe.as_text(plan).split()), describe.as_json(plan)["admission"]

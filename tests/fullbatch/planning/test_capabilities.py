@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import capabilities, explain, plan, profile
+from fullbatch.planning import capabilities, deployments, explain, plan, profile
 from fullbatch.planning.capabilities import Capabilities
 from tests.fullbatch.checkout import REPOSITORY
 
@@ -147,5 +147,5 @@ def test_explain_says_why_each_is_on_or_off() -> None:
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_profile_takes_tools(path: Path) -> None:
     """Open WebUI sends its own with every message: without a parser the first one is a red box."""
-    made = plan.make(path.stem, profile.load(REPOSITORY, path.stem))
-    assert "tools" in made.engines[0].capabilities
+    made = deployments.planned(REPOSITORY, path.stem)
+    assert all("tools" in engine.capabilities for engine in made.engines if "completion" in engine.capabilities)

@@ -10,7 +10,7 @@ from fullbatch import catalog
 from fullbatch.cli import describe
 from fullbatch.planning import explain, profile
 from fullbatch.planning.plan import Plan, make
-from tests.fullbatch.checkout import REPOSITORY
+from tests.fullbatch.shipped import ONE
 
 # Every flag of the note's command block, and the advice that is no flag.
 NOTE = ("model", "port", "max-num-seqs", "max-num-batched-tokens", "max-model-len", "enable-chunked-prefill",
@@ -69,7 +69,7 @@ def test_a_batch_is_judged_by_its_size(value: int, verdict: str) -> None:
     assert _own(**{"max-num-batched-tokens": value})["max-num-batched-tokens"].verdict == verdict
 
 
-@pytest.mark.parametrize("name", profile.names(REPOSITORY))
+@pytest.mark.parametrize("name", ONE)
 def test_each_flag_of_a_profile_is_there_with_a_reason_and_a_source(
     name: str, plan_of: Callable[[str], Plan]
 ) -> None:  # fmt: skip

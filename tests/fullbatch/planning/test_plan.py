@@ -12,9 +12,7 @@ from fullbatch import catalog
 from fullbatch.core.errors import UsageError
 from fullbatch.planning import profile
 from fullbatch.planning.plan import Plan, make
-from tests.fullbatch.checkout import REPOSITORY
-
-SHIPPED = profile.names(REPOSITORY)
+from tests.fullbatch.shipped import ONE
 
 
 def _plan(**changes: Any) -> Plan:
@@ -30,14 +28,14 @@ def test_the_same_profile_gives_the_same_plan() -> None:
     assert _plan() == _plan()
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ONE)
 def test_each_flag_of_a_shipped_profile_has_a_reason(name: str, plan_of: Callable[[str], Plan]) -> None:
     plan = plan_of(name)
     assert all(len(flag.reason) > 10 for flag in plan.engines[0].flags)
     assert all(len(reason) > 10 for _, reason in plan.left_to_engine)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ONE)
 def test_the_gateway_fires_before_the_engines_own_queue(name: str, plan_of: Callable[[str], Plan]) -> None:
     plan = plan_of(name)
     flags = _flags(plan)
@@ -50,7 +48,7 @@ def test_the_gateway_fires_before_the_engines_own_queue(name: str, plan_of: Call
         assert plan.users <= seats, "a seat for everybody who reads along"
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ONE)
 def test_what_is_left_to_the_engine_is_not_given_too(name: str, plan_of: Callable[[str], Plan]) -> None:
     plan = plan_of(name)
     assert not set(_flags(plan)) & {flag for flag, _ in plan.left_to_engine}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import profile
+from fullbatch.planning import deployments, profile
 from fullbatch.rendering import files, schema
 from tests.fullbatch.checkout import REPOSITORY
 
@@ -27,11 +27,13 @@ def test_what_is_committed_is_current() -> None:
     assert files.orphans(REPOSITORY) == []
 
 
-def test_each_profile_has_its_three_files_and_one_for_each_further_machine() -> None:
+def test_each_profile_has_its_three_files_and_one_for_each_further_machine_or_launcher() -> None:
     found = {path.parent.name: {one.name for one in path.parent.iterdir()} for path in REPOSITORY.glob("rendered/*/*")}
     common = {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
-    nodes = {name: profile.load(REPOSITORY, name).hardware.nodes for name in profile.names(REPOSITORY)}
-    assert found == {name: common | {f"node-{n}.yaml" for n in range(1, number)} for name, number in nodes.items()}
+    plans = {name: deployments.planned(REPOSITORY, name) for name in profile.names(REPOSITORY)}
+    nodes = {name: {f"node-{n}.yaml" for n in range(1, plan.engines[0].nodes)} for name, plan in plans.items()}
+    turns = {name: {f"launcher-{card}.json" for card in plan.turning} for name, plan in plans.items()}
+    assert found == {name: common | nodes[name] | turns[name] for name in plans}
 
 
 def test_a_changed_profile_is_stale_until_it_is_written(root: Path) -> None:

@@ -211,7 +211,7 @@ def test_what_was_started_is_what_bare_compose_means(path: Path, deployment: Com
 def test_the_engines_and_the_gateways_numbers_are_not_asked_of_a_proxy(read: str, port_inside: int) -> None:
     """Docker puts the proxies of ~/.docker/config.json into every container."""
     with _Says(b"vllm:x 1\n") as port:
-        program = read.replace(f":{port_inside}", f":{port}")
+        program = read.replace(f":{port_inside}", f":{port}").replace("range(8000, 8016)", f"[{port}]")
         environment = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30, check=False

@@ -7,11 +7,7 @@ import stat
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-
-from fullbatch.runtime.process.deployment import tail
 from tests.fullbatch.checkout import Checkout
 from tests.fullbatch.runtime.process.started import Words
 from tests.waiting import wait_for
@@ -103,18 +99,6 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(checkout: Checkout, wo
     assert keys[0] == keys[1]
     assert keys[0].startswith("fb-")
     assert len(keys[0]) >= 32
-
-
-@pytest.mark.parametrize(("text", "lines", "last"), [("", 3, []), ("a\nb\nc\n", 2, ["b", "c"]), ("a", 5, ["a"])])
-def test_the_tail_of_a_log(tmp_path: Path, text: str, lines: int, last: list[str]) -> None:
-    (tmp_path / "log").write_text(text, encoding="utf-8")
-    assert tail(tmp_path / "log", lines) == last
-
-
-def test_the_tail_of_a_large_binary_log_and_of_none(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"\xff\xfe line\n" * 100_000)
-    assert len(tail(tmp_path / "log", 10)) == 10
-    assert tail(tmp_path / "none", 10) == []
 
 
 def test_a_prometheus_of_ones_own_reads_everything_at_one_port(

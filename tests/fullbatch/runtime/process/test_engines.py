@@ -18,7 +18,8 @@ from fullbatch.core.errors import HostError, UsageError
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime.base import Ports
 from fullbatch.runtime.compose.config import engine_commands
-from fullbatch.runtime.process.deployment import ProcessDeployment, engine_program
+from fullbatch.runtime.process.deployment import ProcessDeployment
+from fullbatch.runtime.process.engine_process import program
 from tests.fullbatch.checkout import Checkout, read_until, rest
 from tests.fullbatch.runtime.process.started import SERVED, TELLS, Words, log_of, pid_of, state_file, wait_says
 
@@ -43,10 +44,10 @@ def test_the_engine_on_the_path_is_used_for_cards(
     engine = plan_of("rtx4090-qwen2.5-7b").engines[0]
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="no `vllm` on the PATH"):
-        engine_program(tmp_path, engine)
+        program(tmp_path, engine)
     (tmp_path / "vllm").write_text("#!/bin/sh\n", encoding="utf-8")
     (tmp_path / "vllm").chmod(0o755)
-    assert engine_program(tmp_path, engine) == str(tmp_path / "vllm")
+    assert program(tmp_path, engine) == str(tmp_path / "vllm")
 
 
 def test_processes_run_the_rendered_command(checkout: Checkout, plan_of: Callable[[str], Plan]) -> None:
