@@ -38,7 +38,7 @@ _ENGINE_ONLY = ("vllm:cache_config_info",)
 _BY_MODEL = (
     "gateway_requests_total", "gateway_time_to_first_token", "gateway_request_duration", "gateway_queue_",
     "gateway_admission_limit", "gateway_requests_running", "gateway_tokens_total", "gateway_request_time_per_",
-    "gateway_drain_rate",
+    "gateway_drain_rate", "gateway_model_state", "gateway_model_waiting", "gateway_model_first", "gateway_model_load",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, export, peers, quality, service, simulate, tune, upkeep, weights
+from fullbatch.cli import chat, export, models, peers, quality, service, simulate, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -75,6 +75,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     )
     _add_keys(commands)
     peers.options(commands.add_parser("peers", help="use the engines of other boxes: add, list, remove"), WHICH, JSON)
+    models.options(commands.add_parser("models", help="the models of what runs: list, load, unload, pin"), JSON)
     _add_demo(commands, listing)
     _add_compare(commands, listing)
     # Their words belong to the load test, also those that begin with a dash.

@@ -38,6 +38,12 @@ def metrics(url: str, timeout: float = 5.0) -> str:
     return answer.text if answer.status == 200 else ""
 
 
+def fetch(url: str, key: str, timeout: float) -> HttpResponse:
+    """GET `url`, http, with the API key."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    return _told(lambda: http_get.send(request, timeout))
+
+
 def post(url: str, body: dict[str, Any], key: str, timeout: float) -> HttpResponse:
     """POST `body` as JSON with the API key."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}

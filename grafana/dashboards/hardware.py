@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from grafana.dashboard import Dashboard, Row
+from grafana.dashboards.turns import WHOSE_TURN
 from grafana.panels import BAD, Panel, lines, promise, share, stacked
 from grafana.queries import engine, gateway
 from grafana.queries import hardware as h
@@ -189,5 +190,5 @@ HARDWARE = Dashboard(
     uid="hardware",
     title="Hardware",
     description="What the cards and the machine do. Both need an exporter, which Compose starts on request.",
-    rows=(CARDS, MACHINE),
+    rows=(CARDS, MACHINE, WHOSE_TURN),
 )

@@ -40,6 +40,7 @@ ROWS = (
     Row(r"fullbatch (plan|explain|profiles|render)\b", "run"),
     Row(r"fullbatch doctor\b", "run", codes=frozenset({0, 1})),  # 1: something of this very machine
     Row(r"fullbatch (status|top --once)$", "run", codes=frozenset({6})),  # 6: nothing is running
+    Row(r"fullbatch models$", "run", codes=frozenset({6})),
     Row(r"fullbatch\b", "parse"),
     Row(r"python3? -m grafana$", "covered", "tests/grafana/test_main.py::test_written_files_pass_their_own_check"),
     Row(r"python3? -m ", "parse"),

@@ -17,7 +17,8 @@ NODE = FIXTURES / "node_metrics.txt"
 # Not recorded: see the first lines of each.
 LOADTEST = FIXTURES / "loadtest-metrics-expected.txt"
 CARDS = FIXTURES / "dcgm_metrics.txt"
-BY_HAND = (LOADTEST, CARDS)
+TURNS = FIXTURES / "gateway_turn_metrics.txt"
+BY_HAND = (LOADTEST, CARDS, TURNS)
 ALL_OF_THEM = (ENGINE, DRAFTING, GATEWAY, NODE, *BY_HAND)
 
 # Set by the scrape configuration on every target; their values are the installation's.

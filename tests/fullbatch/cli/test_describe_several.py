@@ -11,9 +11,10 @@ def test_one_bar_for_the_card() -> None:
     text = describe_several.as_text(plan)
     bar = next(line.strip() for line in text.splitlines() if line.startswith("  ["))
     assert abs(len(bar) - 2 - describe.BAR_WIDTH) <= 2, "each piece is rounded"
-    assert bar.count("A") == round(7.1 / 23.5 * describe.BAR_WIDTH)
+    share = plan.places[0].shares[0]
+    assert bar.count("A") == round((share.weights_gib + share.overhead_gib) / 23.5 * describe.BAR_WIDTH)
     assert set(bar) == set("[AaBb.]")
-    assert f"A {QWEN_AWQ}: weights 5.3 + beside 1.8 + KV cache" in text
+    assert f"A {QWEN_AWQ}: weights 5.3 + beside 1.7 + KV cache" in text
     assert f"B {EMBEDDING}: always there" in text
 
 

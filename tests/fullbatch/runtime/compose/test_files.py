@@ -132,12 +132,13 @@ def test_prometheus_finds_every_engine_by_name(name: str, plan_of: Callable[[str
     if plan.engines[0].nodes > 1:
         assert jobs["vllm"]["static_configs"] == [{"targets": ["node-0:8000"]}]
         return
-    found = [f"http://{name}:{one['port']}" for one in jobs["vllm"]["dns_sd_configs"] for name in one["names"]]
+    asked = [one for job in ("vllm", "vllm-turns") if job in jobs for one in jobs[job]["dns_sd_configs"]]
+    found = [f"http://{name}:{one['port']}" for one in asked for name in one["names"]]
     assert sorted(found) == sorted(files.addresses(plan).engine_urls.values())
-    labels = [rule["target_label"] for rule in jobs["vllm"]["relabel_configs"]]
-    # vLLM owns `engine`: a label of that name would rename its own.
-    assert "engine" not in labels
-    assert jobs["vllm"]["relabel_configs"][0]["replacement"] == name
+    for job in (jobs[one] for one in ("vllm", "vllm-turns") if one in jobs):
+        # vLLM owns `engine`: a label of that name would rename its own.
+        assert "engine" not in [rule["target_label"] for rule in job["relabel_configs"]]
+        assert job["relabel_configs"][0]["replacement"] == name
 
 
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))

@@ -84,6 +84,7 @@ def test_the_launchers_file_and_the_gateways_say_the_same() -> None:
 def test_prometheus_asks_each_of_them_at_its_port() -> None:
     plan = planned(on_demand(QWEN), on_demand(LLAMA))
     jobs = yaml.safe_load(files.files(REPOSITORY, plan)["prometheus.yaml"])["scrape_configs"]
+    assert jobs[0]["job_name"] == "vllm-turns", "VllmDown looks at vllm: one that is asleep is no fault"
     assert [(one["names"], one["port"]) for one in jobs[0]["dns_sd_configs"]] == [
         (["launcher-card0"], 8000),
         (["launcher-card0"], 8001),

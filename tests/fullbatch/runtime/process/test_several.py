@@ -51,5 +51,6 @@ def test_a_model_that_does_not_start_is_named(checkout: Checkout, words: Words, 
     checkout.write("profiles/two.yaml", TWO.replace("MINE", str(tmp_path / "mine")))
     up = checkout.run(*words.up("two"))
     assert up.returncode != 0
-    assert "the engine-tiny process" in up.stderr
+    assert "fullbatch: the engine-" in up.stderr, "whichever of the two was seen first"
+    assert "the cause it names: RuntimeError: no" in up.stderr
     assert checkout.processes() == []
