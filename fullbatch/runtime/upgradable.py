@@ -54,7 +54,10 @@ class Upgradable(Protocol):
         """Build or pull; variable -> id. Nothing that runs is touched."""
 
     def rehearse(self, target: Target, state: Mapping[str, bytes], say: Say) -> None:
-        """Start the new gateway on a copy of `state` (as `Runtime.kept_state` gives it), without a network."""
+        """Start the new gateway on a copy of `state`, without a network.
+
+        `state`: as `Runtime.kept_state` gives it, and files that are to be rendered anew by their paths.
+        """
 
     def switch(self, target: Target, say: Say) -> None:
         """Make the next start mean `target`, and start it."""

@@ -50,7 +50,7 @@ def kv(now: int | None, plan: Plan, was: Before, say: Say) -> None:
         say("the engine does not say how many KV tokens it holds; not compared")
         return
     known = [one for one in (plan.capacity.kv_tokens, was.kv_tokens) if one]
-    if all(abs(now - one) > one * KV_SHARE for one in known):
+    if known and all(abs(now - one) > one * KV_SHARE for one in known):
         held = f", and it held {was.kv_tokens:,} before" if was.kv_tokens else ""
         raise EngineError(f"its KV cache holds {now:,} tokens, {plan.capacity.kv_tokens:,} are planned{held}")
     say(f"KV cache: {now:,} tokens, as planned or as before")

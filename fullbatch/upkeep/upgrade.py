@@ -53,11 +53,11 @@ def upgrade(root: Path, request: UpgradeRequest, say: Say) -> bool:
         say(line)
     if request.dry_run:
         return False
+    was = judge.before(running)
     ready = _prepare(root, running, stack, target, say)
     if ready is None:
         say("what runs is that already; nothing to do")
         return False
-    was = judge.before(running)
     entry = journal.Entry("upgrade", "change", str(ready.made.path), dict(target))
     journal.write(root, entry)
     try:
@@ -98,6 +98,7 @@ def _prepare(root: Path, running: RunningDeployment, stack: Upgradable, target: 
             return None
         prefix = f"{running.runtime}/"
         state = {name.removeprefix(prefix): one for name, one in made.state().items() if name.startswith(prefix)}
+        state |= {str(path): text.encode() for path, text in rendered.items()}
         stack.rehearse({name: target[name] for name in changed}, state, say)
     except (FullbatchError, OSError, KeyboardInterrupt):
         _forget(root, stack, before, path)
@@ -121,7 +122,7 @@ def _undone(
     say(f"not good: {lines[0]}; going back")
     try:
         switch.go_back(root, made, entry, say, timeout)
-    except FullbatchError as worse:
+    except (FullbatchError, OSError) as worse:
         again = "; `fullbatch up` tries it again"
         return StateError(f"upgrade: {lines[0]}", f"going back has failed too: {str(worse).splitlines()[0]}{again}")
     backup.drop_surplus(root)

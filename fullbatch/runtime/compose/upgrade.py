@@ -76,7 +76,8 @@ class ComposeUpgrade(Upgradable):
         if reference is None:
             return
         say(f"rehearsal: {reference} on a copy of the keys, without a network")
-        settings = (self.root / "rendered" / self.profile / "gateway.yaml").read_bytes()
+        path = f"rendered/{self.profile}/{rehearsal.SETTINGS}"
+        settings = state.get(path) or (self.root / path).read_bytes()
         given = {rehearsal.SETTINGS: settings, rehearsal.STORE: state.get(STORE), rehearsal.KEYS: _keys(state)}
         folders = ("/var/lib/fullbatch", "/run/fullbatch", "/etc/fullbatch")
         words = ["run", "--rm", "--interactive", "--network=none", "--cap-drop=ALL", f"--user={kept.GATEWAY}"]

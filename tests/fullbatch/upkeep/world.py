@@ -120,6 +120,7 @@ class WorldStack(Upgradable):
     def rehearse(self, target: Target, state: Mapping[str, bytes], say: Say) -> None:
         self.world.step()
         assert STORE in state
+        assert ("rendered/mine/gateway.yaml" in state) == bool(self.world.read().get("stale"))
         if target.get(GATEWAY) == "gateway:old":
             raise HostError("gateway:old is not good for these keys, and nothing was changed: store is of version 2")
 
