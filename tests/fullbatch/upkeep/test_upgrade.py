@@ -9,6 +9,7 @@ import pytest
 from fullbatch.core.errors import HostError, StateError
 from fullbatch.upkeep import archive, journal, kept, recovery, switch, upgrade
 from fullbatch.upkeep.switch import Undone
+from gateway.keys.schema import VERSION
 from gateway.keys.store import KeyStore, Terms
 from tests.fullbatch.upkeep.killed import KILLED, runs
 from tests.fullbatch.upkeep.world import ENGINE, GATEWAY, World, inhabit, wish
@@ -28,7 +29,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def unchanged(world: World) -> None:
     assert world.running() == world.next_start() == {GATEWAY: "g1", ENGINE: "e1"}
     assert (world.root / ".env").read_text() == "PROFILE=mine\nENGINE_IMAGE=engine:1\n"
-    assert world.version() == 2 and world.keys() == ["alice"]
+    assert world.version() == VERSION and world.keys() == ["alice"]
     assert journal.read(world.root) is None
 
 
@@ -152,7 +153,7 @@ def test_a_kill_before_any_step_leaves_one_or_the_other(
         monkeypatch.undo()
         assert journal.read(world.root) is None
         end = world.running()[GATEWAY]
-        assert world.running() == world.next_start() and world.version() == 2 and world.keys() == ["alice"]
+        assert world.running() == world.next_start() and world.version() == VERSION and world.keys() == ["alice"]
         assert not list(world.root.rglob("*.part"))
         ends.add(end)
         if end == "g1":
