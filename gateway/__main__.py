@@ -12,8 +12,9 @@ import uvloop
 
 from gateway.api.metrics_port import CannotListen
 from gateway.app import Inputs, serve
+from gateway.config.listen import Listen
 from gateway.config.loader import SettingsError, load, read_api_keys
-from gateway.config.settings import Listen, Settings
+from gateway.config.settings import Settings
 from gateway.keys.store import KeyStore, StoreError
 from gateway.share.sharing import Sums
 

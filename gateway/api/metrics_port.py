@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.config.settings import MetricsListen
+from gateway.config.listen import MetricsListen
 from gateway.core.call import Principal
 from gateway.core.errors import EngineBroken, EngineSilent, GatewayError, MethodNotAllowed, NotFound
 from gateway.engines.query import ask

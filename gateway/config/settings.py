@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from common.gateway_limits import GatewayLimits
 from gateway.config.engine_settings import EngineSettings as EngineSettings
+from gateway.config.listen import Listen, MetricsListen, is_loopback
 from gateway.config.setting_types import (
-    LONGEST_SOCKET_PATH,
     Cors,
     Count,
     File,
@@ -26,28 +26,6 @@ _DEFAULT = GatewayLimits()
 _SHARE_URL = re.compile(
     r"valkeys?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[0-9]{1,2})?|valkeys?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[0-9]{1,2})?|unix:/[^/].*"
 )
-
-
-class Listen(Frozen):
-    host: Name = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-
-
-class MetricsListen(Listen):
-    """Host and port, or ``socket``: the whole path of a Unix socket, which is made."""
-
-    socket: str = ""
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> MetricsListen:
-        if "socket" in self.model_fields_set:
-            if {"host", "port"} & self.model_fields_set:
-                raise ValueError("give either socket, or host and port")
-            if not self.socket.startswith("/") or len(self.socket.encode()) > LONGEST_SOCKET_PATH:
-                raise ValueError(
-                    f"socket: write an absolute path of at most {LONGEST_SOCKET_PATH} bytes, /PATH/NAME.sock"
-                )
-        return self
 
 
 class Limits(Frozen):
@@ -201,6 +179,15 @@ class Settings(Frozen):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"engines: two are called '{twice}'; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _plain_http_is_meant(self) -> Settings:
+        if not (self.listen.plain_http or is_loopback(self.listen.host)):
+            raise ValueError(
+                f"listen: {self.listen.host} is reached by other machines, in plain HTTP; write host: 127.0.0.1 and "
+                "put TLS in front (docs/https.md), or plain_http: true if that is meant"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.config.settings import Listen
+from gateway.config.listen import Listen
 
 # A browser that sends one of these is on this machine; which port is published there, the gateway cannot know.
 _LOOPBACK = {"localhost": "localhost", "127.0.0.1": "127.0.0.1", "[::1]": "[::1]"}

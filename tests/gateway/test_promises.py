@@ -6,12 +6,12 @@ import re
 
 from pydantic import BaseModel
 
+from gateway.config.listen import Listen
 from gateway.config.setting_types import Cors, RequestLimits
 from gateway.config.settings import (
     AdmissionSettings,
     EngineSettings,
     Limits,
-    Listen,
     Log,
     Polling,
     Settings,

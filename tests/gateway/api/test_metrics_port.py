@@ -39,7 +39,7 @@ def port() -> int:
 @pytest.fixture
 def watched(start_gateway: Callable[..., Gateway], engine: Engine, tmp_path: Path, port: int) -> Gateway:
     KeyStore(tmp_path / "store").close()
-    more: dict[str, Any] = {"store": str(tmp_path / "store"), "listen": {"host": "0.0.0.0"}}
+    more: dict[str, Any] = {"store": str(tmp_path / "store"), "listen": {"host": "0.0.0.0", "plain_http": True}}
     gateway = start_gateway([engine.url], metrics_listen={"host": "127.0.0.1", "port": port}, **more)
     gateway.wait_up()
     return gateway

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.settings import Listen
+from gateway.config.listen import Listen
 from gateway.pages.address import Address, shown
 
 URLS = ("https://llm.example", "http://box.lan:8080", "http://plain.lan")

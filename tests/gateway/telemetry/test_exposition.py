@@ -146,7 +146,7 @@ def test_p165_only_an_operator_reads_names_and_use_of_keys_and_addresses(
     store = KeyStore(tmp_path / "store")
     alice, watch = store.create("alice", Terms(expires=time.time() + 3600)), store.create("prometheus", Terms())
     more: dict[str, Any] = {"store": str(tmp_path / "store"), "operators": ["prometheus", "nobody-yet"]}
-    gateway = start_gateway([engine.url], listen={"host": host}, **more)
+    gateway = start_gateway([engine.url], listen={"host": host, "plain_http": True}, **more)
     gateway.wait_up()
     with gateway.client() as client:
         assert client.post(URL, json=chat(), headers=bearer(alice)).status_code == 200
