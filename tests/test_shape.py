@@ -48,6 +48,7 @@ RUN_BY_NAME = {
     "gateway/peers.py": "python -m gateway.peers, which `fullbatch peers` starts beside the gateway",
     "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",
     "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
+    "scripts/chat/cli.py": "scripts/open-webui",
     "scripts/gpubench/cli.py": "scripts/gpu-bench",
     "scripts/gpubench/limits.py": "python -m scripts.gpubench.limits, which scripts/gpubench/cli.py starts",
     "scripts/llama/cli.py": "scripts/llama-server",

@@ -15,7 +15,7 @@ from tests.prometheus.exposition import CARDS, recorded_series
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-OPTIONAL = {"alertmanager": "alerts", "node-exporter": "hardware", "dcgm-exporter": "gpu"}
+OPTIONAL = {"alertmanager": "alerts", "node-exporter": "hardware", "dcgm-exporter": "gpu", "chat": "chat"}
 SCRAPED = {
     job["job_name"]: job
     for job in yaml.safe_load((ROOT / "rendered" / "cpu-tiny" / "prometheus.yaml").read_text())["scrape_configs"]

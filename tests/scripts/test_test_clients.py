@@ -67,7 +67,7 @@ def test_what_is_large_is_installed_when_it_is_asked_for(clone: Clone) -> None:
     assert clone.run("all").returncode == 0 and clone.calls() == ["pip", "npm", "pip", "npm"]
     assert clone.run("all").stdout == "" and len(clone.calls()) == 4
     wrong = clone.run("everything")
-    assert (wrong.returncode, wrong.stderr) == (2, "scripts/test-clients: 'everything': write all, or nothing\n")
+    assert (wrong.returncode, wrong.stderr) == (2, "scripts/test-clients: 'everything': write all, chat, or nothing\n")
 
 
 def test_a_moved_checkout_is_installed_anew(clone: Clone, tmp_path: Path) -> None:

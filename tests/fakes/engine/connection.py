@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             body = orjson.loads(self._body)
             if not isinstance(body, dict):
                 raise ValueError("Input should be a valid dictionary")
-            if body.get("model") != knobs.model:
+            if body.get("model") not in knobs.model.split(","):
                 message = f"The model `{body.get('model')}` does not exist."
                 self._answer(404, shapes.error(404, "NotFoundError", message, "model"))
             elif self._path == "/v1/embeddings":

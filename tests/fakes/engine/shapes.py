@@ -139,9 +139,11 @@ def error(status: int, kind: str, message: str, param: str | None = None) -> byt
 
 
 def models(model: str, max_model_len: int) -> bytes:
-    card = {"id": model, "object": "model", "created": int(time.time()), "owned_by": "vllm", "root": model}
-    card |= {"parent": None, "max_model_len": max_model_len, "permission": []}
-    return orjson.dumps({"object": "list", "data": [card]})
+    """``model``: one, or several with commas between."""
+    shared = {"object": "model", "created": int(time.time()), "owned_by": "vllm", "parent": None, "permission": []}
+    shared["max_model_len"] = max_model_len
+    cards = [{"id": name, "root": name, **shared} for name in model.split(",")]
+    return orjson.dumps({"object": "list", "data": cards})
 
 
 def embedding(model: str, inputs: list[str]) -> bytes:
