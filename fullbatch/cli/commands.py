@@ -27,6 +27,7 @@ from fullbatch.cli import (
     quality,
     service,
     simulate,
+    trust,
     tune,
     upkeep,
     weights,
@@ -291,4 +292,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tune": lambda args: tune.run(ROOT, args, _say_since_now()),
     "weights": lambda args: weights.run(ROOT, args),
     **{name: _upkeep for name in upkeep.COMMANDS},
+    "trust": lambda args: trust.run(ROOT, args),
 }

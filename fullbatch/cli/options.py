@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fullbatch import catalog
-from fullbatch.cli import chat, export, models, peers, quality, service, simulate, tune, upkeep, weights
+from fullbatch.cli import chat, export, models, peers, quality, service, simulate, trust, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
@@ -92,6 +92,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     weights.options(commands.add_parser("weights", help="list the weights on this machine, or remove unneeded ones"))
     upkeep.options(commands)
     service.options(commands.add_parser("service", help="let a profile start at boot: install, uninstall, status"))
+    trust.add(commands)
     return top
 
 

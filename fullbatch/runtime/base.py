@@ -254,6 +254,10 @@ class Runtime(Protocol):
         """Those that were kept for the backup `stamp` may be pruned."""
         return None
 
+    def local_ca(self, root: Path) -> str:
+        """The root certificate, PEM, of the local CA that its HTTPS is made with; empty where there is none."""
+        return ""
+
     def client_settings(self, root: Path) -> dict[str, str]:
         """Variables by which a load test of this checkout finds what runs, where that is one deployment alone."""
         return {}

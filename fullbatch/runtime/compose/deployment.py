@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 KEY_FILE = "/run/fullbatch/api_keys"
+CA_FILE = "/data/pki/authorities/local/root.crt"
 # Through `exec`, whose output no log driver keeps.
 SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
 PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
@@ -225,6 +226,16 @@ def first_key() -> str:
             answer = container.exec_run(["cat", KEY_FILE])
             if answer.exit_code == 0 and isinstance(answer.output, bytes):
                 return next(iter(str(answer.output, "utf-8").split()), "")
+    return ""
+
+
+def local_ca() -> str:
+    """The root certificate of the service `tls`, PEM; empty where it does not run."""
+    for container in containers("tls"):
+        if container.status == "running":
+            answer = container.exec_run(["cat", CA_FILE])
+            if answer.exit_code == 0 and isinstance(answer.output, bytes):
+                return str(answer.output, "utf-8")
     return ""
 
 

@@ -17,7 +17,9 @@ from fullbatch.runtime.templates import Addresses
 
 # The volume that launchers and gateway share.
 LAUNCHERS = "/run/launcher"
-FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml")
+# Where the service `tls` listens.
+TLS_PORT = 8443
+FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml", "Caddyfile")
 # The same whatever runs the plan, but for addresses.
 _OF_ALL = ("gateway.yaml", "prometheus.yaml")
 # The name compose.yaml gives the first of several machines, for those inside the Compose network.
@@ -114,6 +116,7 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
     first = {part.engines[0].service: part.engines[0] for part in plan.models}
     more = {
         "rank": rank,
+        "tls_port": TLS_PORT,
         "kv_folder": kv_offload.FOLDER,
         "fetched": {service: _fetched(engine) for service, engine in first.items()},
         # Of several models each has a one-shot of its own; copies of one model share it.

@@ -135,5 +135,8 @@ class ComposeRuntime(Runtime):
         if not host.docker().problem:
             upgrade.forget(stamp)
 
+    def local_ca(self, root: Path) -> str:  # noqa: ARG002
+        return "" if host.docker().problem else deployment.local_ca()
+
     def held(self, root: Path) -> Held:  # noqa: ARG002
         return Held(published=deployment.published_ports())

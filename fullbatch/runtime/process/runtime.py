@@ -28,6 +28,10 @@ _ALL_LINES = 1_000_000
 _POLL_SECONDS = 0.3
 
 
+# Where docs/https.md has Caddy keep its CA.
+CADDY_DATA = Path(".fullbatch/tls")
+
+
 class ProcessRunning(RunningDeployment):
     """What runs as processes of this checkout, or has run and left its logs and keys."""
 
@@ -143,6 +147,13 @@ class ProcessRuntime(Runtime):
         if any(one.profile == plan.name for one in state.running(root)):
             return []
         return tail(state.run_dir(root, plan.name) / f"{plan.engines[0].service}.log", lines)
+
+    def local_ca(self, root: Path) -> str:
+        """Of a Caddy that was started as docs/https.md says."""
+        try:
+            return (root / CADDY_DATA / "pki/authorities/local/root.crt").read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def weights(self, root: Path) -> list[WeightStore]:
         return [HubFolder(requirements.hub_folder()), PackageFolder(state.models(root))]

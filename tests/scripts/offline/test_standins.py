@@ -5,7 +5,9 @@ from __future__ import annotations
 from scripts.offline import images, standins
 from tests.e2e.docker_stack import ROOT
 
-COMPOSE_IMAGES = {"prom/prometheus:v3.5.3", "vllm/vllm-openai-cpu:v0.32.0-x86_64"}
+COMPOSE_IMAGES = {
+    "prom/prometheus:v3.5.3", "vllm/vllm-openai-cpu:v0.32.0-x86_64", "caddy:2.11.7", "openwebui/open-webui:v0.12.4",
+}  # fmt: skip
 
 
 def test_every_stand_in_has_its_dockerfile_and_stands_on_the_base() -> None:
