@@ -22,7 +22,13 @@ def planned(name: str) -> tuple[Profile, Plan]:
     return wanted, advice.plan(name, wanted)
 
 
-@pytest.mark.parametrize("name", [one for one in profile.names(REPOSITORY) if "x8x2" not in one])
+def of_one_model() -> list[str]:
+    """A profile for several models, and one for several machines, are not raced."""
+    files = {name: (REPOSITORY / "profiles" / f"{name}.yaml").read_text() for name in profile.names(REPOSITORY)}
+    return [name for name, text in files.items() if "\nmodels:" not in text and "x8x2" not in name]
+
+
+@pytest.mark.parametrize("name", of_one_model())
 def test_every_profile_has_arms_that_plan_and_differ(name: str) -> None:
     found, pruned = of(name, on_disk=True)
     _, made = planned(name)

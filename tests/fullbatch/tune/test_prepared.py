@@ -41,6 +41,7 @@ def test_tokens_are_of_the_profiles_people_and_alone_of_one() -> None:
         ({"prompt_tokens": 4000}, r"requests of about 5,870 tokens .* do not fit the context of cpu-tiny, 4,096"),
         ({"arms": "seats-112,kv-fp8"}, "--arms: 'kv-fp8' is no arm of this race; there are: .*seats-112"),
         ({"profile": "nosuch"}, "no such profile"),
+        ({"profile": "cpu-two-models"}, "is for several models; name a profile of one"),
     ],
 )
 def test_what_makes_no_race_is_said_before(wishes: dict[str, Any], said: str) -> None:
