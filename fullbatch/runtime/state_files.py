@@ -19,7 +19,9 @@ from pathlib import Path
 
 STORE = "store"
 # Made at the first start, or written by the gateway. `store-wal` and the like are part of the store's copy.
-SECRETS = ("api_keys", "admin_password")
+SECRETS = ("api_keys", "admin_password", "session_secret")
+# Of the house's own certificates: other machines have learned this root.
+CERTIFICATES = "caddy/pki/authorities/local/*"
 UNWRITTEN = "store.unwritten-*.json"
 # While a gateway goes on writing.
 BUSY_SECONDS = 30.0
@@ -31,7 +33,8 @@ def read(folder: Path) -> dict[str, bytes]:
     OSError, or sqlite3.Error, when it cannot be read.
     """
     found = {name: (folder / name).read_bytes() for name in SECRETS if (folder / name).is_file()}
-    found |= {path.name: path.read_bytes() for path in sorted(folder.glob(UNWRITTEN))}
+    others = [path for pattern in (UNWRITTEN, CERTIFICATES) for path in sorted(folder.glob(pattern))]
+    found |= {str(path.relative_to(folder)): path.read_bytes() for path in others}
     if (folder / STORE).is_file():
         found[STORE] = _copy(folder / STORE)
     return found
@@ -45,6 +48,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             for beside in ("store-wal", "store-shm"):  # of the store that goes: they would be played into this one
                 (folder / beside).unlink(missing_ok=True)
         part = folder / f"{name}.part"
+        part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         # Secrets in a volume are read by group 0; in a folder of the process runtime nobody else can enter.
         with os.fdopen(
@@ -93,7 +97,8 @@ def main(words: list[str]) -> None:
         return
     given = unpacked(sys.stdin.buffer.read())
     for one in folders:
-        mine = {Path(name).name: content for name, content in given.items() if Path(name).parent.name == one.name}
+        prefix = f"{one.name}/"
+        mine = {name.removeprefix(prefix): content for name, content in given.items() if name.startswith(prefix)}
         write(one, mine)
 
 

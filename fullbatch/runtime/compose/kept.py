@@ -14,7 +14,11 @@ from fullbatch.runtime.compose import deployment, docker_cli, images
 
 # Volume -> the user that writes in it (compose.yaml): the gateway, and the one-shot `secrets`.
 GATEWAY, ROOT = "10001:0", "0:0"
-VOLUMES = {"gateway-state": GATEWAY, "secrets-gateway": ROOT, "secrets-grafana": ROOT, "secrets-locust": ROOT}
+VOLUMES = {
+    "gateway-state": GATEWAY,
+    "tls-data": GATEWAY,
+    **{f"secrets-{name}": ROOT for name in ("gateway", "grafana", "locust", "chat")},
+}
 _VERSION = "from gateway.keys.schema import VERSION; print(VERSION)"
 
 

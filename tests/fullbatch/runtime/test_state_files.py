@@ -75,3 +75,18 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"x" * 4096)
     with pytest.raises(sqlite3.DatabaseError):
         state_files.read(tmp_path)
+
+
+def test_the_houses_own_certificates_are_kept_below_their_folders(tmp_path: Path) -> None:
+    (tmp_path / "tls-data/caddy/pki/authorities/local").mkdir(parents=True)
+    (tmp_path / "tls-data/caddy/pki/authorities/local/root.key").write_text("k")
+    (tmp_path / "tls-data/caddy/certificates").mkdir()
+    (tmp_path / "tls-data/caddy/certificates/x").write_text("made anew from the root")
+    text, other = Path(state_files.__file__).read_text(), tmp_path / "other"
+    (other / "tls-data").mkdir(parents=True)
+    command = [sys.executable, "-I", "-c", text]
+    tar = subprocess.run([*command, "save", str(tmp_path)], capture_output=True, check=True).stdout
+    assert list(state_files.unpacked(tar)) == ["tls-data/caddy/pki/authorities/local/root.key"]
+    subprocess.run([*command, "load", str(other)], input=tar, check=True)
+    made = other / "tls-data/caddy/pki/authorities/local/root.key"
+    assert made.read_text() == "k" and made.stat().st_mode & 0o777 == 0o600
