@@ -95,7 +95,7 @@ def restore(root: Path, file: Path, say: Say) -> Backup:
     refuse_newer(root, found)
     before = take(root, kept.new(root), About(f"before {file.name} was restored"))
     say(f"what is here now is kept in {before.path}")
-    journal.write(root, journal.Entry("restore", "change", str(file.resolve())))
+    journal.write(root, journal.JournalEntry("restore", "change", str(file.resolve())))
     put_back(root, found)
     journal.clear(root)
     drop_surplus(root)

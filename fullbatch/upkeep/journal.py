@@ -19,7 +19,7 @@ Phase = Literal["prepare", "change", "undo", "done"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """`what`: upgrade, rollback or restore. `backup`: the file to go (back) to. `target`: variable -> image."""
 
     what: str
@@ -28,11 +28,11 @@ class Entry:
     target: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def read(root: Path) -> Entry | None:
+def read(root: Path) -> JournalEntry | None:
     """None when nothing was left; StateError when it is not one of ours."""
     path = _path(root)
     try:
-        return Entry(**json.loads(path.read_text(encoding="utf-8")))
+        return JournalEntry(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -41,7 +41,7 @@ def read(root: Path) -> Entry | None:
         ) from None
 
 
-def write(root: Path, entry: Entry) -> None:
+def write(root: Path, entry: JournalEntry) -> None:
     """In one step, and on the disk when this returns."""
     path = lock.folder(root) / _path(root).name
     part = path.with_suffix(".part")

@@ -22,7 +22,7 @@ def rollback(root: Path, say: Say, timeout: float) -> Backup:
         say(
             f"{one.service}: {now[name].reference if name in now else 'not running'} -> {one.reference} ({one.id[:19]})"
         )
-    switch.go_back(root, made, journal.Entry("rollback", "undo", str(made.path)), say, timeout)
+    switch.go_back(root, made, journal.JournalEntry("rollback", "undo", str(made.path)), say, timeout)
     backup.drop_surplus(root)
     return made
 

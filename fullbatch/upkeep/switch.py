@@ -37,12 +37,12 @@ def stack_of(root: Path, made: Backup) -> Upgradable:
     return registry.of(made.manifest.runtime).upgradable(root, made.manifest.profile)
 
 
-def go_back(root: Path, made: Backup, entry: journal.Entry, say: Say, timeout: float) -> None:
+def go_back(root: Path, made: Backup, entry: journal.JournalEntry, say: Say, timeout: float) -> None:
     """The settings, images and, if its tables changed, the key store of `made`; waits for a token.
 
     As often as one likes: it ends the same. HostError or EngineError when the old version does not start either.
     """
-    journal.write(root, journal.Entry(entry.what, "undo", str(made.path), entry.target))
+    journal.write(root, journal.JournalEntry(entry.what, "undo", str(made.path), entry.target))
     stack, images = stack_of(root, made), images_of(made)
     backup.put_back(root, made, state=False)
     stack.point_back(images)

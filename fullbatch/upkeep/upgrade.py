@@ -58,7 +58,7 @@ def upgrade(root: Path, request: UpgradeRequest, say: Say) -> bool:
     if ready is None:
         say("what runs is that already; nothing to do")
         return False
-    entry = journal.Entry("upgrade", "change", str(ready.made.path), dict(target))
+    entry = journal.JournalEntry("upgrade", "change", str(ready.made.path), dict(target))
     journal.write(root, entry)
     try:
         for path, text in ready.rendered.items():
@@ -70,7 +70,7 @@ def upgrade(root: Path, request: UpgradeRequest, say: Say) -> bool:
         look.judge(awaited, was, say)
     except (FullbatchError, OSError, KeyboardInterrupt) as error:
         raise _undone(root, ready.made, entry, error, say, request.timeout) from None
-    journal.write(root, journal.Entry("upgrade", "done", str(ready.made.path), dict(target)))
+    journal.write(root, journal.JournalEntry("upgrade", "done", str(ready.made.path), dict(target)))
     finish(root)
     return True
 
@@ -84,7 +84,7 @@ def finish(root: Path) -> None:
 def _prepare(root: Path, running: RunningDeployment, stack: Upgradable, target: Target, say: Say) -> _Prepared | None:
     """None when there is nothing to change. Whatever goes wrong, every name means the image again that it meant."""
     path = kept.new(root)
-    journal.write(root, journal.Entry("upgrade", "prepare", str(path), dict(target)))
+    journal.write(root, journal.JournalEntry("upgrade", "prepare", str(path), dict(target)))
     before = stack.images()
     try:
         made = backup.take(root, path, backup.About(switch.BEFORE, running.profile, running.runtime, stack))
@@ -115,7 +115,7 @@ def _forget(root: Path, stack: Upgradable, before: Images, path: Path) -> None:
 
 
 def _undone(
-    root: Path, made: Backup, entry: journal.Entry, error: BaseException, say: Say, timeout: float
+    root: Path, made: Backup, entry: journal.JournalEntry, error: BaseException, say: Say, timeout: float
 ) -> FullbatchError:
     """Goes back, and what to raise then."""
     lines = str(error).splitlines() or ["interrupted"]

@@ -33,7 +33,6 @@ SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
 PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
 CHECKOUT = Path(__file__).resolve().parents[3]
 DIGEST = "FULLBATCH_CONFIG_DIGEST"
-_COMES_BACK = ("always", "unless-stopped")
 # Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
 # container's environment must not be asked.
 # Models that take turns have a port each; who is not there refuses at once.
@@ -298,9 +297,3 @@ def gateway_metrics() -> str:
 def engine_containers() -> list[Container]:
     """The containers of engines, and of what starts those that take turns: they say what the plan was."""
     return [one for one in containers() if FACTS_LABEL in one.labels]
-
-
-def not_restarted() -> list[str]:
-    """Names of running containers that Docker would leave as they are after a restart of its own."""
-    found = [one for one in containers() if one.status == "running"]
-    return [str(one.name) for one in found if one.attrs["HostConfig"]["RestartPolicy"]["Name"] not in _COMES_BACK]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fullbatch.core import host
-from fullbatch.core.check_result import CheckResult, fail, ok, warn
+from fullbatch.core.check_result import CheckResult, fail, ok
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
 
@@ -94,25 +93,3 @@ def read() -> Info | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return parse(answer.stdout) if answer.returncode == os.EX_OK else None
-
-
-def boot(unit: str, not_restarted: Sequence[str]) -> CheckResult:
-    """Whether containers come back after a boot. `unit`: what systemd says of Docker; empty where it says nothing."""
-    if not_restarted:
-        names = ", ".join(not_restarted)
-        return warn("boot", f"Docker does not start again: {names}", "take `restart:` out of compose.override.yaml")
-    if unit == "disabled":
-        return warn("boot", "Docker does not start at boot", "sudo systemctl enable docker")
-    known = "which starts at boot" if unit.startswith("enabled") else "if that starts at boot (not known here)"
-    return ok("boot", f"containers are started again by Docker, {known}; `fullbatch down` ends that")
-
-
-def unit_state() -> str:
-    """`enabled`, `disabled` and the like; empty without systemd."""
-    try:
-        answer = subprocess.run(
-            ["systemctl", "is-enabled", "docker"], capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip()

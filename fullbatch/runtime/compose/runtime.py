@@ -11,7 +11,7 @@ from fullbatch.core.check_result import CheckResult, warn
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, requirements
 from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
-from fullbatch.runtime.compose import config, deployment, docker_info, files, kept, upgrade
+from fullbatch.runtime.compose import boot, config, deployment, docker_info, files, kept, upgrade
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.compose.upgrade import ComposeUpgrade
 from fullbatch.runtime.compose.volume import VolumeStore
@@ -129,7 +129,7 @@ class ComposeRuntime(Runtime):
         return ComposeUpgrade(root, profile)
 
     def starts_at_boot(self, root: Path) -> CheckResult:  # noqa: ARG002
-        return docker_info.boot(docker_info.unit_state(), deployment.not_restarted())
+        return boot.verdict(boot.unit_state(), boot.not_restarted())
 
     def forget_images(self, root: Path, stamp: str) -> None:  # noqa: ARG002
         if not host.docker().problem:

@@ -10,7 +10,7 @@ import pytest
 from fullbatch.core.check_result import CheckResult, ok
 from fullbatch.core.errors import HostError, StateError, UsageError
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.compose import deployment, docker_info
+from fullbatch.runtime.compose import boot as docker_boot
 from fullbatch.runtime.compose.runtime import ComposeRuntime
 from fullbatch.runtime.process.runtime import ProcessRuntime
 from fullbatch.service import boot, systemd
@@ -83,7 +83,7 @@ def test_what_doctor_says_of_processes(manager: Systemd, plan: Plan, tmp_path: P
 def test_what_doctor_says_of_containers(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Callable[[str, str], None]
 ) -> None:
-    monkeypatch.setattr(deployment, "not_restarted", lambda: [])
+    monkeypatch.setattr(docker_boot, "not_restarted", lambda: [])
     said: dict[str, CheckResult] = {}
     for state in ("enabled", "disabled", ""):
         programs("systemctl", f"echo {state}")
@@ -92,8 +92,8 @@ def test_what_doctor_says_of_containers(
     assert "which starts at boot" in said["enabled"].finding and "not known here" in said[""].finding
     assert said["disabled"].fix == "sudo systemctl enable docker"
     (tmp_path / "programs/systemctl").unlink()
-    assert docker_info.unit_state() == ""
-    assert docker_info.boot("enabled", ["gateway"]).finding == "Docker does not start again: gateway"
+    assert docker_boot.unit_state() == ""
+    assert docker_boot.verdict("enabled", ["gateway"]).finding == "Docker does not start again: gateway"
 
 
 def test_who_asks() -> None:

@@ -19,7 +19,7 @@ def test_where_nothing_was_cut_off_nothing_is_done(tmp_path: Path) -> None:
 
 def test_a_restore_whose_file_has_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "RUNTIMES", ())
-    journal.write(tmp_path, journal.Entry("restore", "change", str(tmp_path / "gone.tar.gz")))
+    journal.write(tmp_path, journal.JournalEntry("restore", "change", str(tmp_path / "gone.tar.gz")))
     with pytest.raises(StateError) as told:
         recovery.recover(tmp_path, lambda _: None)
     assert str(told.value).splitlines()[1] == "then restore any backup: fullbatch restore FILE"

@@ -20,7 +20,7 @@ def test_what_ran_is_read_from_the_backup(tmp_path: Path, monkeypatch: pytest.Mo
     assert switch.images_of(made)[GATEWAY] == RunningImage(GATEWAY, "gateway:local", "g1")
     assert isinstance(switch.stack_of(world.root, made), WorldStack)
     for _ in range(2):  # as often as one likes
-        switch.go_back(world.root, made, journal.Entry("rollback", "undo"), lambda _: None, 1.0)
+        switch.go_back(world.root, made, journal.JournalEntry("rollback", "undo"), lambda _: None, 1.0)
         assert world.running()[GATEWAY] == "g1" and journal.read(world.root) is None
 
 

@@ -196,7 +196,7 @@ def inhabit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     written, cleared = journal.write, journal.clear
 
-    def write(root: Path, entry: journal.Entry) -> None:
+    def write(root: Path, entry: journal.JournalEntry) -> None:
         world.step()
         written(root, entry)
         world.step()
