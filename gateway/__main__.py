@@ -11,11 +11,12 @@ from pathlib import Path
 import uvloop
 
 from gateway.api.metrics_port import CannotListen
-from gateway.app import Inputs, serve
+from gateway.app import Inputs
 from gateway.config.listen import Listen
 from gateway.config.loader import SettingsError, load, read_api_keys
 from gateway.config.settings import Settings
 from gateway.keys.store import KeyStore, StoreError
+from gateway.running import serve
 from gateway.share.sharing import Sums
 
 BAD_SETTINGS, ADDRESS_TAKEN = 2, 4

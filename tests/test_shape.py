@@ -81,6 +81,7 @@ NO_MIRROR = {
     "gateway/__main__.py": "tests/gateway start it",
     "gateway/keys/__main__.py": "tests/gateway/keys/test_main.py",
     "launcher/__main__.py": "tests/launcher/test_main.py",
+    "gateway/running.py": "tests/gateway start it",
     "gateway/core/call.py": "only fields; tests/gateway/dialects fill them",
     "bench/gateway/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
     "gateway/dialects/base.py": "only a protocol",

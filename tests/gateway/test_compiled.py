@@ -21,7 +21,7 @@ INTERPRETED = {
     "keys.shared_buckets", "keys.spill", "keys.store", "keys.store_sync", "keys.words", "pages.address",
     "pages.assets", "pages.connect", "pages.endpoints", "pages.front", "pages.html", "pages.key_changes",
     "pages.operator", "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe",
-    "share.board", "share.server", "share.sharing", "telemetry.exposition", "usage",
+    "running", "share.board", "share.server", "share.sharing", "telemetry.exposition", "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}
