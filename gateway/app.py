@@ -42,6 +42,9 @@ from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recent import Recent
+from gateway.telemetry.turn_metrics import TurnMetrics
+from gateway.turns.card import Around
+from gateway.turns.desk import Turns
 
 BACKLOG = 2048
 # After the drain's limit: so long have the last words to reach those that read slowly.
@@ -88,6 +91,9 @@ class Gateway:
         if inputs.share is not None:
             shared = Shared(self._admission, self._registry, self._ticker)
             self._sharing = Sharing(settings.share, inputs.share, shared, loop)
+        self._turn_metrics = TurnMetrics()
+        around = Around(self._registry, self._admission, self._turn_metrics, loop)
+        self._turns = Turns(settings, around, self._ticker)
         self._reloader = Reloader(inputs.config, settings, self, self._supervisor, loop)
         self._routes = Routes(self._parts())
         self._ticker.each_tick(self._routes.pages.tick)
@@ -108,6 +114,7 @@ class Gateway:
             deployment=self._settings.deployment,
             version=__version__,
             metrics=self._metrics,
+            turns=self._turn_metrics,
             registry=self._registry,
             admission=self._admission,
             ticker=self._ticker,
@@ -123,12 +130,20 @@ class Gateway:
         recent = Recent()
         pages = PageParts(
             lambda: self._settings, self._registry, self._admission, limits, self._auth, recent,
-            self._settings.store, self._supervisor, self._loop,
+            self._settings.store, self._supervisor, self._loop, self._turns,
         )  # fmt: skip
         return RouteParts(
             auth=self._auth,
             handler=GenerationHandler(
-                self._registry, Estimates(), limits, self._admission, dispatch, self._metrics, self._ledger
+                self._registry,
+                Estimates(),
+                limits,
+                self._admission,
+                dispatch,
+                self._metrics,
+                self._ledger,
+                self._turns,
+                self._ticker,
             ),
             exposition=Exposition(sources),
             access_log=self._access_log,
@@ -154,6 +169,7 @@ class Gateway:
         self._access_log.start()
         self._ticker.start()
         self._registry.start()
+        self._turns.start()
         for part in (self._store_sync, self._sharing):
             if part is not None:
                 part.start()
@@ -182,6 +198,7 @@ class Gateway:
         self._rules = Rules.of(settings)
         self._metrics.know(model for engine in settings.engines for model in engine.models)
         self._registry.change(settings.engines, settings.polling)
+        self._turns.change(settings)
         self._admission.change(settings.admission, limits.max_in_flight)
         self._exchange.use(settings.limits)
         self._bodies.limit = settings.limits.max_body_bytes_in_flight
@@ -228,6 +245,7 @@ class Gateway:
         await self._until(lambda: not self._admission.in_flight, LAST_WORDS_S)  # what was cut comes to the ledger
         steps = [
             self._metrics_port.stop,
+            self._turns.stop,
             self._registry.stop,
             self._ticker.stop,
             *(part.stop for part in (self._sharing, self._store_sync) if part is not None),

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from gateway.admission import attained_service
+from gateway.admission.card_clock import Cards
 from gateway.admission.fair_queue import FairQueue, Waiting
 from gateway.admission.slots import Drain, Engines, Slot
 from gateway.config.settings import AdmissionSettings
@@ -50,8 +51,9 @@ class Admission:
         self._pumping = self._pump_again = False
         self.running: Counter[str] = Counter()  # by model
         self.running_by_key: Counter[str] = Counter()
-        self._running = 0  # their sum
+        self._running, self._checked_at = 0, clock()  # their sum; when `check` was called last
         self._closed: Callable[[], GatewayError] | None = None
+        self.cards = Cards()  # of models that take turns
 
     @property
     def in_flight(self) -> int:
@@ -71,7 +73,9 @@ class Admission:
         now, key, call = self._clock(), record.principal.name, record.call
         queue = self._queues.get(call.model)  # made by the first request that has to wait
         self._came[key] = now
-        if self._idle(key):
+        if self.cards.by_model and (card := self.cards.by_model.get(call.model)) is not None:
+            card.came(key, set().union(*(self._queues[one].keys() for one in card.costs if one in self._queues)))
+        elif self._idle(key):
             self._attained.lift(key, self._active())
         if (
             not queue
@@ -99,8 +103,8 @@ class Admission:
             if victim is None:
                 raise refusal
             victim.entry.refuse(refusal)
-        began = now if since is None else since
-        waiting = Waiting(key, record.call.level, began, began + self._settings.queue_timeout_s, slot)
+        since = now if since is None else since
+        waiting = Waiting(key, record.call.level, since, since + self._settings.queue_timeout_s, slot)
         record.position = queue.push(waiting) + 1
         granted = slot.wait()
         self.pump()
@@ -117,14 +121,23 @@ class Admission:
     def close(self, refusal: Callable[[], GatewayError]) -> None:
         """Let nobody in any more, and refuse those who wait."""
         self._closed = refusal
-        for queue in self._queues.values():
-            for waiting in tuple(queue):
-                queue.remove(waiting)
-                waiting.entry.refuse(refusal())
+        for model in self._queues:
+            self.refuse(model, refusal, lambda _: True)
+
+    def waiters(self, model: str) -> list[Waiting[Slot]]:
+        """Those who wait for a model, the most urgent first, then by age."""
+        return sorted(self._queues.get(model, ()), key=lambda waiting: (waiting.level, waiting.since))
+
+    def refuse(self, model: str, error: Callable[[], GatewayError], whom: Callable[[Waiting[Slot]], bool]) -> None:
+        """Tell some of those who wait for a model that it will not be."""
+        for waiting in filter(whom, self.waiters(model)):
+            if self._queues[model].remove(waiting):
+                waiting.entry.refuse(error())
 
     def change(self, settings: AdmissionSettings, max_in_flight: int) -> None:
         """Other numbers from now on; who waits keeps the time limit that it came with."""
         self._attained.fade(settings.half_life_s, self._clock())
+        self.cards.fade(settings.half_life_s, self._clock())
         for queue in self._queues.values():
             queue.ageing_s = settings.ageing_s
         self._settings, self._max_in_flight = settings, max_in_flight
@@ -132,9 +145,11 @@ class Admission:
     def check(self, now: float) -> None:
         """Ten times a second: time limits, and slots that came from elsewhere (called by the ticker)."""
         waiting_keys: set[str] = set()
+        elapsed, self._checked_at = now - self._checked_at, now
         for model, queue in self._queues.items():
             if not queue:
                 continue
+            queue.put_off(elapsed if self._engines.away(model) else 0.0, now)  # a load is no time in the queue
             # As many as the plan is for are kept, however long it takes: there is nobody to make room for.
             for late in queue.late(now, self.in_flight - self._settings.users):
                 waited = now - late.since
@@ -202,7 +217,8 @@ class Admission:
         drain.left(now)
         # The estimate that was charged is corrected.
         served = cost(usage.prompt_tokens, usage.completion_tokens) if usage is not None else 0.0
-        self._attained.charge(who.name, served - slot.work, who.weight, now)
+        if not self.cards.gave(model, who, served - slot.work, now):
+            self._attained.charge(who.name, served - slot.work, who.weight, now)
         if usage is not None:
             self._window.served(who.name, served, who.weight, now)
         if self._queues:
@@ -236,19 +252,21 @@ class Admission:
             return open_to_all or self._whole(key, model)
 
         now = self._clock()
-        for waiting in queue.candidates(now, self._attained.rank, may):
+        rank = (self.cards.by_model[model].attained if model in self.cards.by_model else self._attained).rank
+        for waiting in queue.candidates(now, rank, may):
             if waiting.entry.gone:
                 return queue.remove(waiting)
             whole = self._whole(waiting.key, model)
             engine = self._engines.choose(waiting.entry.record.call, whole)
             if engine is not None:
                 queue.remove(waiting)
-                waiting.entry.record.waited = now - waiting.since
+                waiting.entry.record.load_wait = away = waiting.put_off
+                waiting.entry.record.waited = now - waiting.since - away
                 self._grant(waiting.entry, engine, now).grant()
                 return True
             kept_out = not whole and self._engines.reserve(model)
             if not kept_out and now - waiting.since >= PASSED_S:
-                return False
+                break
         return False
 
     def _grant(self, slot: Slot, engine: Replica, now: float) -> Slot:
@@ -256,7 +274,8 @@ class Admission:
         self._running += 1
         self.running[slot.record.call.model] += 1
         self.running_by_key[who.name] += 1
-        self._attained.charge(who.name, slot.work, who.weight, now)
+        if not self.cards.took(slot.record.call.model, who, slot.work, now):
+            self._attained.charge(who.name, slot.work, who.weight, now)
         slot.began = now
         slot.engine = engine
         engine.take(slot)

@@ -14,16 +14,18 @@ Entry = TypeVar("Entry")
 class Waiting(Generic[Entry]):
     """One request in the queue.
 
-    ``level``: 0 is most urgent. ``since`` and ``until``: seconds of the caller's clock.
+    ``level``: 0 is most urgent. ``since`` and ``until``: seconds of the caller's clock. ``put_off``: seconds in which
+    its model was not there, which the limit does not count.
     """
 
-    __slots__ = ("entry", "key", "level", "since", "until")
+    __slots__ = ("entry", "key", "level", "put_off", "since", "until")
 
     def __init__(self, key: str, level: int, since: float, until: float, entry: Entry) -> None:
         self.key = key
         self.level = level
         self.since = since
         self.until = until
+        self.put_off = 0.0
         self.entry = entry
 
 
@@ -135,6 +137,13 @@ class FairQueue(Generic[Entry]):
         victim = longest.newest()
         self.remove(victim)
         return victim
+
+    def put_off(self, seconds: float, now: float) -> None:
+        """These last seconds do not count for anybody's limit."""
+        for waiting in self if seconds else ():
+            more = min(seconds, now - waiting.since)
+            waiting.put_off += more
+            waiting.until += more
 
     def late(self, now: float, most: int) -> list[Waiting[Entry]]:
         """Take out those whose time in the queue is over, at most so many: the ones that came last."""

@@ -41,6 +41,9 @@ class Engines(Protocol):
     def waited_for(self, model: str) -> bool:
         """Whether an engine that serves the model stands still, nobody can stand in for it, and it may come back."""
 
+    def away(self, model: str) -> bool:
+        """Whether the model takes turns with others on a card and is not loaded, or on its way out."""
+
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell somebody while no engine that serves the model is up."""
 

@@ -71,6 +71,11 @@ SCHEMAS: dict[str, Json] = {
             "grace": _TEXT,
         },
     },
+    "ModelDeed": {
+        "type": "object",
+        "required": ["do", "name"],
+        "properties": {"do": {"enum": ["load", "unload", "pin", "unpin"]}, "name": _TEXT},
+    },
     "OpenAIError": {
         "type": "object",
         "required": ["error"],

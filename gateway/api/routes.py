@@ -96,10 +96,8 @@ class Routes:
         self._anthropic = Anthropic(models, parts.rules)
         self._ollama = Ollama(models, parts.rules)
         self.pages = Pages(parts.pages, lambda: self.draining)
-        supervisor = parts.ticker.supervisor
-        endpoints = SystemEndpoints(
-            parts.handler.registry, parts.exposition, self._document, lambda: self.draining, supervisor, parts.rules
-        )
+        parted = (lambda: self.draining, parts.ticker.supervisor, parts.rules)
+        endpoints = SystemEndpoints(parts.handler, parts.exposition, self._document, *parted)
         routes = (
             *self._openai_routes(),
             *self._anthropic_routes(),

@@ -20,9 +20,9 @@ from gateway.dialects import ollama_models
 from gateway.dialects.fields import read_object
 from gateway.dialects.ollama import Ollama
 from gateway.engines.health_report import Health
-from gateway.engines.registry import EngineRegistry
 from gateway.http.messages import JSON, Request
 from gateway.http.reply import Reply
+from gateway.proxy.handler import GenerationHandler
 from gateway.telemetry.exposition import Exposition
 
 MODELS_PATH = b"/v1/models/"
@@ -34,7 +34,7 @@ class SystemEndpoints:
 
     def __init__(
         self,
-        registry: EngineRegistry,
+        handler: GenerationHandler,
         exposition: Exposition,
         document: Callable[[], bytes],
         draining: Callable[[], bool],
@@ -44,7 +44,8 @@ class SystemEndpoints:
         self._rules = rules
         self._draining = draining
         self._supervisor = supervisor
-        self._registry = registry
+        self._registry = handler.registry
+        self._turns = handler.turns
         self._exposition = exposition
         self._document = document
         self._started = int(time.time())
@@ -78,7 +79,9 @@ class SystemEndpoints:
 
     async def ps(self, request: Request, reply: Reply) -> None:
         up = {model: engine for model, engine in self._models_of(request).items() if self._registry.serving(model)}
-        reply.send(200, JSON, orjson.dumps(ollama_models.running(up)))
+        reply.send(
+            200, JSON, orjson.dumps(ollama_models.running(up, {model: self._turns.leaves(model) for model in up}))
+        )
 
     async def show(self, request: Request, reply: Reply) -> None:
         known = self._models_of(request)
@@ -93,10 +96,15 @@ class SystemEndpoints:
     async def health(self, request: Request, reply: Reply) -> None:
         healths = self._registry.health()
         draining = self._draining()
-        good = any(health.state == "up" for health in healths) and not draining
+        models = self._turns.states()
+        # While a card is switched none of its engines may be up, and whoever asks is served all the same.
+        served = any(health.state == "up" for health in healths)
+        good = (served or any(one["state"] != "failed" for one in models.values())) and not draining
         status = "draining" if draining else "ok" if good else "no engine is up"
         entries = [_health_entry(health, self._shown_all(request)) for health in healths]
-        body = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
+        body: dict[str, object] = {"status": status, "engines": entries, "tasks": self._supervisor.report()}
+        if models:
+            body["models"] = models
         reply.send(200 if good else 503, JSON, orjson.dumps(body), b"" if good else b"retry-after: 2\r\n")
 
     async def livez(self, request: Request, reply: Reply) -> None:  # noqa: ARG002

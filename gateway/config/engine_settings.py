@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.config.setting_types import LONGEST_SOCKET_PATH, Count, File, Frozen, Name, PictureSettings, listed
+from gateway.config.turn_settings import TurnSettings
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -27,6 +28,7 @@ class EngineSettings(Frozen):
     ``capabilities``: what clients are told that the models can do, and are refused otherwise; None: not known.
     ``ignore_tools``: the tools of a request are left out where the models have none, instead of refusing it.
     ``adapters``: those of ``models`` that are LoRA adapters, each with the one it changes.
+    ``turn``: it takes turns with others on a card; None: it is always there.
     ``media_domains``: hosts that the engine may fetch pictures and the like from; none by default.
     """
 
@@ -48,6 +50,7 @@ class EngineSettings(Frozen):
     ca_file: File | None = None
     key: Annotated[SecretStr, Field(strict=False)] | None = None
     ca: str | None = None
+    turn: TurnSettings | None = None
 
     @field_validator("ca")
     @classmethod

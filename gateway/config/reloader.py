@@ -19,7 +19,7 @@ LAST_READ_S = 2.0
 # The sections that `use_settings` takes over; a change of anything else needs a restart, and the log says so.
 LIVE = frozenset(
     {"engines", "limits", "admission", "polling", "log", "cors", "aliases", "prefix_sharing", "operators"}
-    | {"admins", "public_urls"}
+    | {"admins", "public_urls", "residency"}
 )
 _log = logging.getLogger("gateway")
 

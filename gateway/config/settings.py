@@ -21,6 +21,7 @@ from gateway.config.setting_types import (
     Url,
     listed,
 )
+from gateway.config.turn_settings import ResidencySettings, agree
 
 _DEFAULT = GatewayLimits()
 _SHARE_URL = re.compile(
@@ -153,6 +154,7 @@ class Settings(Frozen):
     cors: Cors = Cors()
     aliases: dict[Name, Name] = {}
     prefix_sharing: Literal["all", "key"] = "all"
+    residency: ResidencySettings = ResidencySettings()
 
     @field_validator("share", mode="before")
     @classmethod
@@ -179,6 +181,11 @@ class Settings(Frozen):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"engines: two are called '{twice}'; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _turns_agree(self) -> Settings:
+        agree(self.engines)
         return self
 
     @model_validator(mode="after")

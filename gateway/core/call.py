@@ -68,7 +68,7 @@ class Call:
     ``usage_ends``: the engine's count is in an event that ends like this; empty where nothing else could be taken for
     it. ``structured``: the engine compiles a form for the answer first. ``local``: it comes from another box's gateway,
     so it goes to engines of this box alone, and does not wait here. ``ready``: the whole answer, where it needs no
-    engine.
+    engine. ``loads``: all that is wanted is that the model is loaded; ``let_go``: the client needs it no more after.
     """
 
     model: str
@@ -89,6 +89,8 @@ class Call:
     structured: bool = False
     local: bool = False
     ready: bytes | None = None
+    loads: bool = False
+    let_go: bool = False
 
 
 # Of a request that has not been read.

@@ -10,6 +10,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
         AdminsOnly      403  this key may not change keys
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
+    Pinned              409  an admin's: another model of the card is pinned
     NotServed           404  the engine that serves the model does not serve this API for it
     MethodNotAllowed    405  the path is right, the method is not
     RequestTimeout      408  headers or body came too slowly
@@ -29,6 +30,9 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     NoEngineUp          503  no engine that serves the model is up; Retry-After
         NoPlace         503  a request of another box's gateway that would have to wait here; Retry-After
         StructuredStuck 503  those that are up compile no schema at the moment; Retry-After
+        ModelLoading    503  it takes turns on a card, and its turn would come too late; Retry-After
+        ModelFailed     503  it takes turns on a card, and could not be loaded; Retry-After
+        TurnedAway      503  batch work that was cut for somebody interactive with another model; Retry-After
     EngineSilent        504  the engine sent nothing within the limit
     PeerLoop            508  a request of another box's gateway that only a third one could serve
 """
@@ -185,6 +189,28 @@ class StructuredStuck(NoEngineUp):
     """Plain requests are served."""
 
     code = "structured_output_stuck"
+
+
+class ModelLoading(NoEngineUp):
+    """``Retry-After``: when it is expected to be there."""
+
+    code = "model_loading"
+
+
+class ModelFailed(NoEngineUp):
+    """``Retry-After``: when it is tried again."""
+
+    code = "model_failed"
+
+
+class TurnedAway(NoEngineUp):
+    code = "model_turned_away"
+
+
+class Pinned(GatewayError):
+    """Another model of the card is to stay."""
+
+    status, kind, code = 409, "invalid_request_error", "another_is_pinned"
 
 
 class Stopping(GatewayError):

@@ -15,14 +15,14 @@ class RequestRecord:
     seconds between output tokens.
     Its key's limits: ``charged``, tokens taken before an engine has counted.
     Admission: ``waited``, seconds in the queue, None if it never got out of it; ``position``, in the queue when it
-    came: 1 is next, 0 did not wait.
+    came: 1 is next, 0 did not wait; ``load_wait``, seconds in which its model was not loaded: ``waited`` is without.
     Dispatch: ``engine``, and ``address`` of its process. The relay: ``ttft``, seconds, of streams only.
     Whoever ends it: ``outcome``; ``limit``, which one refused it; ``error``, what a 5xx said.
     """
 
     __slots__ = (
-        "address", "call", "charged", "endpoint", "engine", "error", "id", "limit", "model", "outcome", "pace",
-        "position", "principal", "received", "stage", "ttft", "usage", "waited",
+        "address", "call", "charged", "endpoint", "engine", "error", "id", "limit", "load_wait", "model", "outcome",
+        "pace", "position", "principal", "received", "stage", "ttft", "usage", "waited",
     )  # fmt: skip
 
     def __init__(self, request_id: str, received: float) -> None:
@@ -41,6 +41,7 @@ class RequestRecord:
         self.charged = 0.0
         self.position = 0
         self.waited: float | None = None
+        self.load_wait = 0.0
         self.ttft: float | None = None
         self.pace: float | None = None
         self.usage: Usage | None = None

@@ -27,6 +27,7 @@ PARTS = (
     "store_desk",
     "store_sync",
     "ticker",
+    "turns",
 )
 _log = logging.getLogger("gateway")
 

@@ -36,6 +36,10 @@ class Ticker:
         self._worst = 0.0
         self._worst_before = 0.0
 
+    def now(self) -> float:
+        """The clock that `check` is told."""
+        return self._loop.time()
+
     def add(self, watched: Watched) -> None:
         self._watched.add(watched)
 

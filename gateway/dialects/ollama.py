@@ -109,6 +109,7 @@ class Ollama:
             session=session,
             translation=Answer(asked, shape),
             structured=structured,
+            let_go=_lets_go(content),
         )
 
     def _salt(self, request: Request) -> Json:
@@ -117,8 +118,9 @@ class Ollama:
 
     def _loading(self, content: Json, shape: Shape) -> Call:
         asked, model, _ = self.model_of(content)
-        reason = "unload" if content.get("keep_alive") in (0, "0", "0s") else "load"
-        return Call(model, False, b"", b"", output_tokens=0, ready=ollama_answer.loaded(asked, shape, reason))
+        go = _lets_go(content)
+        ready = ollama_answer.loaded(asked, shape, "unload" if go else "load")
+        return Call(model, False, b"", b"", output_tokens=0, ready=ready, loads=not go, let_go=go)
 
 
 class OllamaChat(Ollama):
@@ -183,6 +185,7 @@ class Embed(Ollama):
             prompt_tokens=prompt.estimate(len(sent), Parts(body)),
             output_tokens=0,
             translation=Embeddings(asked, len(texts), self._several),
+            let_go=_lets_go(content),
         )
 
     def _texts(self, content: Json) -> list[str]:
@@ -194,3 +197,8 @@ class Embed(Ollama):
         if len(texts) > bounds.MAX_TEXTS:
             raise BadRequest(f"'{self._member}' has {len(texts)} texts; at most {bounds.MAX_TEXTS}", param=self._member)
         return texts
+
+
+def _lets_go(content: Json) -> bool:
+    """Ollama's way to say that a model is not needed any more; any other `keep_alive` means nothing here."""
+    return content.get("keep_alive") in (0, "0", "0s")

@@ -31,10 +31,13 @@ def tags(models: Mapping[str, EngineSettings], since: str) -> Json:
     return {"models": [_card(model, engine) | {"modified_at": since} for model, engine in models.items()]}
 
 
-def running(models: Mapping[str, EngineSettings]) -> Json:
-    """The models that an engine serves now."""
-    more = {"expires_at": _NEVER, "size_vram": 0}
-    cards = [_card(model, engine) | more | {"context_length": engine.max_model_len} for model, engine in models.items()]
+def running(models: Mapping[str, EngineSettings], leaves: Mapping[str, str]) -> Json:
+    """The models that an engine serves now. ``leaves``: when one may have to give way to another; empty is never."""
+    cards = [
+        _card(model, engine)
+        | {"expires_at": leaves.get(model) or _NEVER, "size_vram": 0, "context_length": engine.max_model_len}
+        for model, engine in models.items()
+    ]
     return {"models": cards}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.core.errors import EngineSilent
+from gateway.core.errors import EngineSilent, GatewayError
 from gateway.http.client import Pool
 
 
@@ -27,8 +27,15 @@ class Underway(Protocol):
     def structured_since(self) -> float:
         """The loop's clock since when it waits for the first token of a structured answer; 0 if it does not."""
 
+    @property
+    def level(self) -> int:
+        """How urgent it is: one of `priority.PRIORITIES`."""
+
     def cut(self, error: EngineSilent) -> None:
         """Nothing more will come."""
+
+    def stop(self, error: GatewayError) -> None:
+        """It has to make room."""
 
 
 class Destination:

@@ -8,8 +8,8 @@ from gateway.config.settings import EngineSettings
 from gateway.engines.replica import Replica, ReplicaState
 
 # The first of them that one of an engine's addresses has is the engine's.
-STATES: tuple[ReplicaState, ...] = ("up", "stalled", "starting", "down")
-RETRY_AFTER_S: dict[ReplicaState, int] = {"starting": 5, "stalled": 5, "down": 2, "up": 1}
+STATES: tuple[ReplicaState, ...] = ("up", "stalled", "starting", "resting", "down")
+RETRY_AFTER_S: dict[ReplicaState, int] = {"starting": 5, "stalled": 5, "resting": 5, "down": 2, "up": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ from itertools import pairwise
 from typing import Any
 from zlib import crc32
 
+from gateway.core.call import Call
+from gateway.core.cost import cost
+from gateway.engines import balancing
+from gateway.engines.replica import Replica
+
 # Blocks grow with their distance: a system prompt is told apart by 512 bytes, a document's end by 16 KiB.
 _SIZES = ((512, 16), (2048, 28), (16384, 28))
 RESULTS = ("kept", "escaped", "new")
@@ -128,3 +133,28 @@ class PrefixMemory:
                     del self._known[number]
                 else:
                     self._known[number] = engines & ~engine
+
+
+def affine(memory: PrefixMemory, call: Call, free: list[Replica], least: Replica) -> Replica:
+    """The one that has read this prompt's beginning, unless it has too much to do; else the least loaded."""
+    among = 0
+    for replica in free:
+        among |= replica.bit
+    knowing, length = memory.find(call.affinity, among)
+    results = memory.results
+    if not knowing:
+        holders, _ = memory.find(call.affinity, -1)  # some of them have no slot
+        results["escaped" if holders else "new"] += 1
+        return least
+    if knowing & least.bit:
+        results["kept"] += 1
+        return least
+    best = min((replica for replica in free if replica.bit & knowing), key=lambda replica: replica.work)
+    size = max(1, len(call.body))
+    known = 1.0 if length is None else min(1.0, length / size)
+    service = cost(call.prompt_tokens, call.expected_output)
+    if balancing.keeps(best.work, least.work, known, best.limit, service):
+        results["kept"] += 1
+        return best
+    results["escaped"] += 1
+    return least

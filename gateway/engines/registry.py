@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 
 from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
-from gateway.core.cost import cost
 from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, PeerLoop, StructuredStuck, UnknownModel
 from gateway.core.ticker import Ticker
 from gateway.engines import balancing, far, health_report, prefix_affinity
@@ -45,6 +44,7 @@ class EngineRegistry:
         self._health_checker = HealthChecker(polling, self._alone, self._gone, ticker.supervisor, loop, self.id)
         self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, ticker.supervisor, loop)
         self._serving: dict[str, tuple[Replica, ...]] = {}
+        self._loaded, self._closed = set[str](), set[str]()  # of those that take turns; closed: nothing new goes there
         self._use_affinity = settings.affinity
         self.affinity = prefix_affinity.PrefixMemory(settings.affinity_blocks)
 
@@ -86,14 +86,15 @@ class EngineRegistry:
         """The addresses that serve a model now. Kept until one of them changes: each request asks several times."""
         found = self._serving.get(model)
         if found is None:
-            found = tuple(replica for replica in self.replicas() if model in replica.models)
+            closed = self._closed
+            found = tuple(one for one in self.replicas() if model in one.models and one.engine.name not in closed)
             if model in self._models:  # clients' inventions are not kept
                 self._serving[model] = found
         return found
 
     def waited_for(self, model: str) -> bool:
-        """Whether an address that stands still serves the model, or a full peer, so that requests for it wait."""
-        return any(
+        """Whether requests for it wait: what stands still or a full peer serves it, or it takes turns with others."""
+        return self.away(model) or any(
             (replica.state == "stalled" or (replica.far and replica.state == "up")) and model in replica.listed
             for replica in self.replicas()
         )
@@ -114,6 +115,36 @@ class EngineRegistry:
         if any(model in engine.models and engine.kind == "engine" for engine in self.engines):
             raise self.none_up(model)
         raise PeerLoop(f"model '{model}' is served by other boxes alone, and a request crosses one wire at most")
+
+    def away(self, model: str) -> bool:
+        """Whether the model takes turns with others and is not served now."""
+        engine = self._models.get(model)
+        return engine is not None and engine.turn is not None and not self.serving(model)
+
+    def load(self, engine: str) -> None:
+        """One that takes turns is loaded: it gets requests once it has brought a token."""
+        self._loaded.add(engine)
+        for replica in self.addresses(engine):
+            self._health_checker.leave(replica)
+            replica.awaken()
+            self._health_checker.watch(replica)
+
+    def rest(self, engine: str, reason: str) -> None:
+        """One that takes turns gets nothing, and is asked nothing."""
+        self._loaded.discard(engine)
+        for replica in self.addresses(engine):
+            self._health_checker.leave(replica)
+            replica.rest(reason)
+            self._gone(replica)
+
+    def admit(self, engine: str, new: bool) -> None:
+        """Whether one that takes turns gets new requests; those that it has go on."""
+        (self._closed.discard if new else self._closed.add)(engine)
+        self._changed()
+
+    def addresses(self, engine: str) -> list[Replica]:
+        """Those of one engine."""
+        return list(self._replicas.get(engine, {}).values())
 
     def several(self, model: str) -> bool:
         """Whether there is a choice between addresses."""
@@ -180,7 +211,7 @@ class EngineRegistry:
         chosen = balancing.choose([replica.load for replica in free], self._turn, random.random)
         best = free[chosen]
         if call.affinity and self._use_affinity:
-            best = self._affine(call, free, best)
+            best = prefix_affinity.affine(self.affinity, call, free, best)
             self.affinity.remember(call.affinity, best.bit)
         return best
 
@@ -221,35 +252,9 @@ class EngineRegistry:
 
     def health(self) -> list[Health]:
         return [
-            health_report.of_engine(
-                engine, list(self._replicas[engine.name].values()), self._no_address[engine.name], self._started
-            )
+            health_report.of_engine(engine, self.addresses(engine.name), self._no_address[engine.name], self._started)
             for engine in self.engines
         ]
-
-    def _affine(self, call: Call, free: list[Replica], least: Replica) -> Replica:
-        """The one that has read this prompt's beginning, unless it has too much to do; else the least loaded."""
-        among = 0
-        for replica in free:
-            among |= replica.bit
-        knowing, length = self.affinity.find(call.affinity, among)
-        results = self.affinity.results
-        if not knowing:
-            holders, _ = self.affinity.find(call.affinity, -1)  # some of them have no slot
-            results["escaped" if holders else "new"] += 1
-            return least
-        if knowing & least.bit:
-            results["kept"] += 1
-            return least
-        best = min((replica for replica in free if replica.bit & knowing), key=lambda replica: replica.work)
-        size = max(1, len(call.body))
-        known = 1.0 if length is None else min(1.0, length / size)
-        service = cost(call.prompt_tokens, call.expected_output)
-        if balancing.keeps(best.work, least.work, known, best.limit, service):
-            results["kept"] += 1
-            return best
-        results["escaped"] += 1
-        return least
 
     def _changed(self) -> None:
         self._serving.clear()
@@ -281,7 +286,10 @@ class EngineRegistry:
             replica.bit = self._free_bit()
             known[host] = replica
             self._ticker.add(replica.pool)
-            self._health_checker.watch(replica)
+            if engine.turn is not None and engine.name not in self._loaded:
+                replica.rest("takes turns, and is not loaded")
+            else:
+                self._health_checker.watch(replica)
         self._changed()
 
     def _free_bit(self) -> int:

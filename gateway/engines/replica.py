@@ -20,7 +20,7 @@ from gateway.engines.stall_detector import StallDetector, Work
 from gateway.engines.vllm_metrics import Report
 from gateway.http.client import Pool
 
-ReplicaState = Literal["starting", "up", "stalled", "down"]
+ReplicaState = Literal["starting", "up", "stalled", "resting", "down"]
 NOTHING: frozenset[str] = frozenset()
 # One slot in eight is kept for keys that have few, from four slots on.
 RESERVED_SHARE = 8
@@ -188,13 +188,13 @@ class Replica:
             self.occupancy.unseen()
         self._settle("answers; a first token is awaited", reason)
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, without: ReplicaState = "down") -> None:
         """It does not answer, or not as it should; a tiny generation comes before its next request."""
         self.listed = NOTHING
         self.report = None
         self.structured_stuck = ""
         self.circuit_breaker.open(self.pool.now(), "answers again; a first token is awaited", wait=False)
-        self._become(NOTHING, reason)
+        self._become(NOTHING, reason, without)
 
     def out(self, reason: str, wait: bool = True) -> None:
         """It answers, and yet gets nothing: it failed requests or trials, is frozen, or drains."""
@@ -209,6 +209,14 @@ class Replica:
         if self.circuit_breaker.state is not BreakerState.OPEN:
             self.circuit_breaker.open(now, reason)
         self._become(NOTHING, reason, "stalled")
+
+    def rest(self, reason: str) -> None:
+        """It is another one's turn on its card: until `awaken` nothing is asked of it, and nothing brings it back."""
+        self.lost(reason, "resting")
+        self.pool.close()
+
+    def awaken(self) -> None:
+        self._become(NOTHING, "is loaded; a first token is awaited", "starting")
 
     def proved(self) -> None:
         """A token came back."""
@@ -257,7 +265,10 @@ class Replica:
 
     def _become(self, models: frozenset[str], reason: str, without: ReplicaState = "down") -> None:
         """``without``: its state if it serves no model, once it has served one."""
-        state: ReplicaState = "up" if models else "starting" if self.state == "starting" else without
+        if self.state == "resting" and without == "down":
+            return
+        still = self.state == "starting" and without != "resting"
+        state: ReplicaState = "up" if models else "starting" if still else without
         if state != self.state:
             self.since = time.time()
             because = f": {reason}" if reason else ""

@@ -46,6 +46,16 @@ class Surface(Protocol):
         """Take note of a request that never came to `handle`."""
 
 
+class Early(Protocol):
+    """How an end is told in an answer that has begun with 200 before anybody knew what it would be."""
+
+    def failure(self, error: GatewayError) -> bytes:
+        """The gateway's own error."""
+
+    def refusal(self, body: bytes) -> bytes:
+        """The body of an engine's refusal."""
+
+
 class Reply:
     """Writes to the client. After the client has gone every method does nothing, so that nobody need ask first."""
 
@@ -55,6 +65,7 @@ class Reply:
         "_transport",
         "blocked",
         "dialect",
+        "early",
         "extra",
         "keep_alive",
         "request",
@@ -72,6 +83,7 @@ class Reply:
         self.extra = b""
         self.keep_alive = request.keep_alive
         self.source: Source | None = None
+        self.early: Early | None = None
         self.started = False
         self.blocked = False
         self.status = 0
@@ -80,8 +92,20 @@ class Reply:
         self._chunked = False
         self._finished = False
 
+    def begin_early(self, content_type: bytes, piece: bytes, early: Early) -> None:
+        """The head of a 200 and a piece that says nothing, while nobody knows yet what the answer will be.
+
+        For everybody else the answer has not begun by that: `start`, `send` and `refuse` are still to come.
+        """
+        self.start(200, content_type, None, piece)
+        self.started = False
+        self.early = early
+
     def send(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
         """The whole answer at once."""
+        if self.early is not None:
+            self._end_early(self.early.refusal(body) if status >= 400 else body)
+            return
         head = response_head(status, content_type, self.request, len(body), self.keep_alive, self.extra + extra)
         self.started = True
         self.status = status
@@ -98,6 +122,9 @@ class Reply:
 
     def refuse(self, error: GatewayError) -> None:
         """An error of the gateway's own."""
+        if self.early is not None:
+            self._end_early(self.early.failure(error))
+            return
         self.keep_alive = self.keep_alive and not error.close
         extra = b"retry-after: %d\r\n" % error.retry_after if error.retry_after is not None else b""
         if error.status == 401:
@@ -109,6 +136,10 @@ class Reply:
 
     def start(self, status: int, content_type: bytes, length: int | None, first: bytes) -> None:
         """The head and the first piece, in one write. ``length`` None: not known beforehand."""
+        if self.early is not None:
+            self.started = True
+            self.write(first)
+            return
         self._chunked = length is None and self.request.version == "1.1"
         self.keep_alive = self.keep_alive and (length is not None or self._chunked)
         extra = self.extra + _STREAM_HEADERS if length is None else self.extra
@@ -142,6 +173,12 @@ class Reply:
         self.blocked = False
         if self.source is not None:
             self.source.resume()
+
+    def _end_early(self, data: bytes) -> None:
+        self.started = True
+        if data:
+            self.write(data)
+        self.finish()
 
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():

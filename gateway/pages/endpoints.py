@@ -22,12 +22,13 @@ from gateway.keys.auth import Auth
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.store import StoreError
-from gateway.pages import address, assets, front, key_changes, operator, person
+from gateway.pages import address, assets, front, key_changes, model_deeds, operator, person
 from gateway.pages.operator import Operator
 from gateway.pages.person import Person
 from gateway.pages.status import StatusBoard
 from gateway.pages.store_desk import StoreDesk, StoreUnusable
 from gateway.telemetry.recent import Recent
+from gateway.turns.desk import Turns
 
 # Of the JSON that a key is needed for; a page asks every five seconds.
 ASKED_A_MINUTE = 60
@@ -60,6 +61,7 @@ class PageParts:
     store: Path | None
     supervisor: Supervisor
     loop: asyncio.AbstractEventLoop
+    turns: Turns
 
 
 class Pages:
@@ -88,6 +90,8 @@ class Pages:
         yield Endpoint("/ui/v1/status", self.status, "What is served and how it is")
         yield Endpoint("/ui/v1/me", self.me, "A key's own limits, usage and last requests", needs_key=True)
         yield Endpoint("/ui/v1/admin", self.admin, "Engines, queue and keys, for operators", needs_key=True)
+        yield Endpoint("/ui/v1/models", self.models, "Models that take turns, for operators", needs_key=True)
+        yield Endpoint("/ui/v1/models/do", self.turn, "Load, unload or pin one, for admins", True, "ModelDeed")
         yield Endpoint("/ui/v1/keys", self.keys, "Change a key, for admins", needs_key=True, body="KeyChange")
 
     async def root(self, request: Request, reply: Reply) -> None:
@@ -119,10 +123,7 @@ class Pages:
 
     async def admin(self, request: Request, reply: Reply) -> None:
         """Everything, for keys that `operators` or `admins` names."""
-        who = self._let_in(request, reply)
-        settings = self._parts.settings()
-        if not (who.operator or who.name in (*settings.operators, *settings.admins)):
-            raise OperatorsOnly(f"key '{who.name}' is no operator; `gateway.operators` of the profile names them")
+        who, settings = self._operator_of(request, reply), self._parts.settings()
         stored: list[operator.Entry] = []
         told = "there are keys of the key file only: gateway.yaml names no store"
         if self._desk is not None:
@@ -130,7 +131,7 @@ class Pages:
                 stored, told = await self._desk.ask(operator.keys_of_store), ""
             except GatewayError as error:
                 told = error.message
-        body = {
+        body: dict[str, object] = {
             "version": operator.VERSION,
             "name": who.name,
             "status": self._board.now().as_json(),
@@ -141,6 +142,20 @@ class Pages:
             "may_change": self._desk is not None and who.name in settings.admins,
         }
         _send(reply, body)
+
+    async def models(self, request: Request, reply: Reply) -> None:
+        """The cards whose models take turns, for keys that `operators` or `admins` names."""
+        self._operator_of(request, reply)
+        _send(reply, {"version": operator.VERSION, "cards": self._parts.turns.report()})
+
+    async def turn(self, request: Request, reply: Reply) -> None:
+        """Load, unload, pin or unpin a model, for keys that `admins` names."""
+        who = self._let_in(request, reply)
+        if who.name not in self._parts.settings().admins:
+            raise AdminsOnly(f"key '{who.name}' may not load models; `gateway.admins` of the profile names who may")
+        deed = model_deeds.read(request.body)
+        state = self._parts.turns.do(deed.do, deed.name)
+        _send(reply, {"version": operator.VERSION, "name": deed.name, "did": deed.do, "state": state})
 
     async def keys(self, request: Request, reply: Reply) -> None:
         """Make, change, rotate or revoke a key, for keys that `admins` names."""
@@ -155,6 +170,13 @@ class Pages:
         except StoreError as error:
             raise BadRequest(str(error), param="name") from None
         _send(reply, {"version": operator.VERSION} | done)
+
+    def _operator_of(self, request: Request, reply: Reply) -> Principal:
+        """Raises: OperatorsOnly, Overloaded"""
+        who, settings = self._let_in(request, reply), self._parts.settings()
+        if not (who.operator or who.name in (*settings.operators, *settings.admins)):
+            raise OperatorsOnly(f"key '{who.name}' is no operator; `gateway.operators` of the profile names them")
+        return who
 
     def _let_in(self, request: Request, reply: Reply) -> Principal:
         """Whose key it is, if it does not ask too often.

@@ -17,6 +17,7 @@ _SAID = {
     "up": "Ready",
     "starting": "Starting",
     "stalled": "Stalled",
+    "resting": "Loaded when asked for",
     "down": "Down",
     "partly": "Partly ready",
     "stopping": "Stopping",
@@ -105,11 +106,11 @@ def _model(name: str, context: int, healths: list[Health], served: bool) -> Mode
 
 
 def _together(states: set[str]) -> str:
-    if states == {"up"}:
+    if "up" in states and states <= {"up", "resting"}:
         return "up"
     if "up" in states:
         return "partly"
-    return next((state for state in ("stalled", "starting") if state in states), "down")
+    return next((state for state in ("stalled", "starting", "resting") if state in states), "down")
 
 
 def _text(state: str, waiting: int) -> str:

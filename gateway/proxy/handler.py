@@ -12,6 +12,7 @@ from gateway.core.call import Principal, Usage
 from gateway.core.errors import FarRefused, NoPlace
 from gateway.core.priority import PRIORITIES
 from gateway.core.record import RequestRecord
+from gateway.core.ticker import Ticker
 from gateway.dialects.base import Dialect
 from gateway.engines.peer_report import VIA
 from gateway.engines.registry import EngineRegistry
@@ -20,8 +21,10 @@ from gateway.http.reply import Reply
 from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.proxy.dispatch import Dispatch
+from gateway.proxy.loading_notice import LoadingNotice
 from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
+from gateway.turns.desk import Turns
 
 _NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
 
@@ -37,6 +40,8 @@ class GenerationHandler:
     dispatch: Dispatch
     metrics: Metrics
     ledger: Ledger
+    turns: Turns
+    ticker: Ticker
 
     async def serve(self, request: Request, reply: Reply, dialect: Dialect) -> None:
         """Answer ``request``; what became of it is in its record.
@@ -55,9 +60,8 @@ class GenerationHandler:
             self.registry.need_own(call.model)
         if call.structured and (refusal := self.registry.refusal(call)) is not None:
             raise refusal
-        if call.ready is not None:
-            reply.send(200, JSON, call.ready)
-            request.outcome = "ok"
+        if call.ready is not None and not (call.loads and self.registry.away(call.model)):
+            self._ready(request, reply, call.ready)
             return
         if call.opening is not None and self.registry.several(call.model):
             call.affinity = call.opening()
@@ -67,12 +71,12 @@ class GenerationHandler:
         reply.extra = self.limits.enter(request)
         try:
             request.stage = "queued"
-            slot = self.admission.enter(request) or await self._wait(request)
+            slot = self.admission.enter(request) or await self._wait(request, reply, dialect)
             with slot:
                 self.metrics.admitted(request)
                 begun = await self._send(slot, reply, dialect)
             while not begun:
-                with await self._wait(request, request.received) as slot:
+                with await self._wait(request, reply, dialect, request.received) as slot:
                     begun = await self._send(slot, reply, dialect)
         finally:
             self.limits.leave(request)
@@ -80,6 +84,9 @@ class GenerationHandler:
     async def _send(self, slot: Slot, reply: Reply, dialect: Dialect) -> bool:
         """Have it answered; False if another box's gateway did not take it, and nobody else could."""
         request, told = slot.record, reply.extra
+        if request.call.ready is not None:
+            self._ready(reply.request, reply, request.call.ready)
+            return True
         request.stage = "waiting"
         meter = UsageMeter(request.call)
         if request.call.stream:
@@ -96,17 +103,37 @@ class GenerationHandler:
             raise
         finally:
             self._account(request, meter)
+            if request.call.let_go:
+                self.turns.let_go(request.call.model)
         return True
 
-    async def _wait(self, record: RequestRecord, since: float | None = None) -> Slot:
+    def _ready(self, request: Request, reply: Reply, body: bytes) -> None:
+        """An answer that needs no engine."""
+        reply.send(200, JSON, body)
+        request.outcome = "ok"
+        if request.call.let_go:
+            self.turns.let_go(request.call.model)
+
+    async def _wait(self, request: Request, reply: Reply, dialect: Dialect, since: float | None = None) -> Slot:
         """A slot after a wait. ``since``: it has waited before, from then on.
 
         Raises:
             NoPlace: it waits at home, at the gateway that it comes from.
         """
-        if record.call.local:
-            raise NoPlace(f"model '{record.call.model}' has no place free here; try again in 1 s", retry_after=1)
-        record.stage = "queued"
+        if request.call.local:
+            raise NoPlace(f"model '{request.call.model}' has no place free here; try again in 1 s", retry_after=1)
+        request.stage = "queued"
+        expected = self.turns.expect(request)
+        if expected is None:
+            return await self._queued(request, since)
+        notice = LoadingNotice(reply, dialect, expected, self.ticker.now())
+        self.ticker.add(notice)
+        try:
+            return await self._queued(request, since)
+        finally:
+            self.ticker.discard(notice)
+
+    async def _queued(self, record: RequestRecord, since: float | None) -> Slot:
         try:
             return await self.admission.wait(record, since)
         except asyncio.CancelledError:
@@ -124,7 +151,8 @@ class GenerationHandler:
 
 
 def _queue_headers(record: RequestRecord) -> bytes:
-    return b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (record.position, record.waited or 0.0)
+    headers = b"x-queue-position: %d\r\nx-queue-wait: %.3f\r\n" % (record.position, record.waited or 0.0)
+    return headers + b"x-load-wait: %.3f\r\n" % record.load_wait if record.load_wait else headers
 
 
 def _used(record: RequestRecord, meter: UsageMeter) -> Usage | None:

@@ -19,8 +19,7 @@ from gateway.proxy.hidden_usage import EVENT_END
 from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
 
-# An answer that is not a stream is held back until it is whole, up to this size: an engine that dies in the middle
-# of it is then a clean 502.
+# An answer that is no stream is held back until it is whole, up to this size: an engine that dies is then a clean 502.
 HOLD_BYTES = 256 * 1024
 # A whole answer that has to be translated is held to its end.
 MAX_TRANSLATED = 32 * 1024 * 1024
@@ -89,6 +88,10 @@ class Relay:
     @property
     def structured_since(self) -> float:
         return 0.0 if self._meter.first_at or not self._call.structured else self.began
+
+    @property
+    def level(self) -> int:
+        return self._call.level
 
     @property
     def blocked(self) -> bool:
@@ -221,10 +224,9 @@ class Relay:
         if not self.done.done():
             self._break(EngineBroken(f"{self._engine} {why}", how=how), "cut")
 
-    def cut(self, error: EngineSilent) -> None:
-        """Nothing more will come: the engine is frozen."""
+    def cut(self, error: GatewayError, outcome: Outcome = "engine_timeout") -> None:
         if not self.done.done():
-            self._break(error, "engine_timeout")
+            self._break(error, outcome)
             self._connection.cancel(self)
 
     def pause(self) -> None:
@@ -237,10 +239,8 @@ class Relay:
             self._connection.resume()
 
     def stop(self, error: GatewayError) -> None:
-        """The gateway ends: tell the client, and let go of the engine."""
-        if not self.done.done():
-            self._break(error, "stopping")
-            self._connection.cancel(self)
+        """The gateway ends, or its model has to go: tell the client, and let go of the engine."""
+        self.cut(error, "stopping")
 
     def check(self, now: float) -> None:
         """Time limits (called by the ticker)."""

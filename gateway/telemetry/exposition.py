@@ -14,7 +14,9 @@ from gateway.admission.controller import Admission
 from gateway.core.call import Principal
 from gateway.core.ticker import Ticker
 from gateway.engines.registry import EngineRegistry
+from gateway.telemetry import turn_families
 from gateway.telemetry.metrics import MAX_KEYS, Histogram, Metrics
+from gateway.telemetry.turn_metrics import TurnMetrics
 
 Where = TypeVar("Where", bound=tuple[str, ...])
 
@@ -46,6 +48,7 @@ class Sources:
     deployment: str
     version: str
     metrics: Metrics
+    turns: TurnMetrics
     registry: EngineRegistry
     admission: Admission
     ticker: Ticker
@@ -67,6 +70,7 @@ class Exposition:
         """Prometheus text; without ``everything`` no series that names keys or the engines' addresses."""
         registry = CollectorRegistry()
         families = [*self._requests(), *self._keys(), *self._queue(), *self._engines(), *self._own()]
+        families += turn_families.families(self._sources.deployment, self._sources.turns)
         registry.register(_Families(families if everything else list(filter(_harmless, families))))
         return generate_latest(registry) + generate_latest(self._process)
 

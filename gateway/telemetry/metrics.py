@@ -42,7 +42,7 @@ OUTCOMES = frozenset(
         "no_engine",  # 503
         "engine_error",  # the engine broke or answered 5xx; also an error or an abort inside a stream
         "engine_timeout",  # the engine was silent for too long
-        "stopping",  # the gateway was on its way out
+        "stopping",  # the gateway was on its way out, or batch work had to make room for another model
         "cut",  # the stream ended without [DONE]
         "client_gone",  # the client left before the end
         "internal",  # a defect of the gateway
@@ -55,7 +55,15 @@ _TTFT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 _DURATION_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 # Why a request was refused with 429.
 LIMITS = frozenset(
-    {"requests_per_minute", "tokens_per_minute", "concurrent", "queue_full", "queue_timeout", "engine_queue"}
+    {
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrent",
+        "queue_full",
+        "queue_timeout",
+        "engine_queue",
+        "model_switches",
+    }  # fmt: skip
 )
 STAGES = frozenset({"queued", "waiting", "streaming"})
 TOKEN_KINDS = ("prompt", "completion", "cached_prompt")

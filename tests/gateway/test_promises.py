@@ -16,6 +16,7 @@ from gateway.config.settings import (
     Polling,
     Settings,
 )
+from gateway.config.turn_settings import ResidencySettings, TurnSettings
 from gateway.telemetry.metrics import OUTCOMES
 from tests.gateway.harness import ROOT
 
@@ -32,6 +33,6 @@ def test_every_promise_has_a_test_and_every_test_a_promise() -> None:
 
 def test_every_setting_and_outcome_is_on_the_page() -> None:
     sections: list[type[BaseModel]] = [Settings, Listen, Limits, RequestLimits]
-    sections += [Cors, AdmissionSettings, Polling, Log, EngineSettings]
+    sections += [Cors, AdmissionSettings, Polling, Log, EngineSettings, TurnSettings, ResidencySettings]
     names = {name for section in sections for name in section.model_fields} | OUTCOMES
     assert {name for name in names if f"`{name}`" not in PAGE} == set()

@@ -59,6 +59,9 @@ class Bench:
     def refusal(self, call: Call) -> GatewayError | None:
         return self.refused if call.prompt_tokens == STRUCTURED else None
 
+    def away(self, model: str) -> bool:  # noqa: ARG002
+        return False
+
     def waited_for(self, model: str) -> bool:  # noqa: ARG002
         return self.stalled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.core.errors import EngineSilent
+from gateway.core.errors import EngineSilent, GatewayError
 from gateway.engines.destination import Destination
 from gateway.http.client import Pool
 
@@ -13,11 +13,14 @@ class Request:
     unread = 0
     blocked = False
     structured_since = 0.0
+    level = 1
 
     def __init__(self, last_byte_at: float) -> None:
         self.last_byte_at = last_byte_at
 
     def cut(self, error: EngineSilent) -> None: ...
+
+    def stop(self, error: GatewayError) -> None: ...
 
 
 async def test_the_last_byte_is_remembered_beyond_the_request_that_brought_it() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.config.settings import EngineSettings, Polling
-from gateway.core.errors import EngineSilent
+from gateway.core.errors import EngineSilent, GatewayError
 from gateway.engines.kv_occupancy import Hold
 from gateway.engines.replica import Replica
 from gateway.engines.vllm_metrics import Report
@@ -47,6 +47,13 @@ class Request:
         self.blocked = False
         self.structured_since = 0.0
         self.error: EngineSilent | None = None
+
+    @property
+    def level(self) -> int:
+        return 1
+
+    def stop(self, error: GatewayError) -> None:
+        raise AssertionError(error)
 
     def cut(self, error: EngineSilent) -> None:
         self.error = error
