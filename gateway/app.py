@@ -37,7 +37,7 @@ from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handler import GenerationHandler
 from gateway.proxy.retry_budget import RetryBudget
-from gateway.share.sharing import Shared, Sharing, Sums
+from gateway.share.sharing import SharedParts, Sharing, Sums
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
@@ -89,7 +89,7 @@ class Gateway:
         self._store_sync = self._synced(inputs.store)
         self._sharing: Sharing | None = None
         if inputs.share is not None:
-            shared = Shared(self._admission, self._registry, self._ticker)
+            shared = SharedParts(self._admission, self._registry, self._ticker)
             self._sharing = Sharing(settings.share, inputs.share, shared, loop)
         self._turn_metrics = TurnMetrics()
         around = Around(self._registry, self._admission, self._turn_metrics, loop)

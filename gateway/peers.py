@@ -7,10 +7,8 @@ It asks the other gateway before it writes anything. A running gateway applies a
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,31 +19,26 @@ from common import faults
 from common.text_file import FileFault, read_text
 from gateway.config import peers_file
 from gateway.config.engine_settings import EngineSettings, checked_ca, checked_key
-from gateway.engines import peer_report
-from gateway.engines.far import header_lines, secured
-from gateway.engines.peer_report import PeerEngine, PeerRefused, PeerReport
+from gateway.config.loader import frozen
+from gateway.config.setting_types import MOST
+from gateway.engines.asking import ServerRefused, ask, listed
+from gateway.engines.peer_report import PeerEngine, PeerReport
 from gateway.http.client import why
 from gateway.keys.store import NAME, KeyStore, StoreError, digest_of
 from gateway.keys.words import models as models_word
 
 BAD_USE = 2
-TIMEOUT_S = 10.0
-MAX_ANSWER = 1 << 20
 # Between a peer and its engine, where it has several; no name has it.
 _OF = "/"
 # What a command says: for a person, for a program.
 Said = tuple[str, Any]
 
 
-class Refused(Exception):
-    """The message is one line: where, what, and what would be right."""
-
-
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         text, data = _COMMANDS[options.command](options)
-    except (Refused, StoreError, peers_file.PeersFault) as error:
+    except (ServerRefused, StoreError, peers_file.PeersFault) as error:
         sys.stderr.write(f"peers: {error}\n")
         return BAD_USE
     sys.stdout.write((json.dumps(data, indent=2) if options.json else text) + "\n")
@@ -54,15 +47,19 @@ def main(argv: list[str] | None = None) -> int:
 
 def _add(options: argparse.Namespace) -> Said:
     if not NAME.fullmatch(options.name):
-        raise Refused(f"'{options.name}': write a name of letters, digits, '.', '_' and '-', at most 64")
+        raise ServerRefused(f"'{options.name}': write a name of letters, digits, '.', '_' and '-', at most 64")
     key, ca = _given(options)
+    if options.spill_keys:
+        return _add_outside(options, key, ca)
+    if key is None:
+        raise ServerRefused("--key-file: is missing; the other box makes a key: fullbatch keys create NAME")
     _not_itself(options.store, key, options.url)
     asked = _entry(options.name, options.url, key, ca, None, ("?",))
-    report = _ask(asked)
+    report = ask(asked)
     offered = [engine for engine in report.engines if _chosen(engine, options.models)]
     if not offered:
         there = ", ".join(model for engine in report.engines for model in engine.configured) or "none of its own"
-        raise Refused(f"{options.url}: it serves nothing of what is wanted to this key; its models are: {there}")
+        raise ServerRefused(f"{options.url}: it serves nothing of what is wanted to this key; its models are: {there}")
     several = len(offered) > 1
     added = [
         _entry(
@@ -80,6 +77,28 @@ def _add(options: argparse.Namespace) -> Said:
     return said, _as_json(options.name, added, report, "")
 
 
+def _add_outside(options: argparse.Namespace, key: SecretStr | None, ca: str | None) -> Said:
+    """A server that is not ours, for what those keys ask and there is no place for here."""
+    if not options.models or len(options.models) != 1:
+        raise ServerRefused("--models: write the one model of this box that the server stands in for")
+    spill = {"keys": options.spill_keys, "after_s": options.spill_after, "model": options.spill_model}
+    numbers = dict.fromkeys(("max_num_batched_tokens", "max_model_len", "kv_cache_tokens"), MOST)
+    entry = _checked(
+        {"name": options.name, "url": options.url, "kind": "openai", "models": options.models, "key": key, "ca": ca}
+        | {"spill": spill, "max_num_seqs": options.spill_most} | numbers
+    )  # fmt: skip
+    there = options.spill_model or options.models[0]
+    listed(entry, there)
+    path = peers_file.beside(options.store)
+    _write(path, [one for one in peers_file.read(path) if _peer_of(one) != options.name] + [_as_written(entry)])
+    who = ", ".join(options.spill_keys)
+    after = f"after {options.spill_after:g} s"
+    said = f"{options.name}: added; requests of {who} for {entry.models[0]} may leave for it {after}"
+    return said, {"name": options.name, "url": options.url, "models": list(entry.models), "state": "up"} | {
+        "version": None
+    }
+
+
 def _list(options: argparse.Namespace) -> Said:
     found: dict[str, list[EngineSettings]] = {}
     for entry in peers_file.read(peers_file.beside(options.store)):
@@ -87,8 +106,12 @@ def _list(options: argparse.Namespace) -> Said:
     data = []
     for name, entries in found.items():
         try:
-            report, fault = _ask(entries[0]), ""
-        except Refused as refused:
+            if entries[0].spill is not None:
+                listed(entries[0], entries[0].spill.model or entries[0].models[0])
+                report, fault = None, ""
+            else:
+                report, fault = ask(entries[0]), ""
+        except ServerRefused as refused:
             report, fault = None, str(refused).partition(": ")[2]
         data.append(_as_json(name, entries, report, fault))
     if not data:
@@ -106,7 +129,7 @@ def _remove(options: argparse.Namespace) -> Said:
     kept = [entry for entry in entries if _peer_of(entry) != options.name]
     if len(kept) == len(entries):
         names = ", ".join(dict.fromkeys(map(_peer_of, entries))) or "none"
-        raise Refused(f"'{options.name}': no peer of that name; there are: {names}")
+        raise ServerRefused(f"'{options.name}': no peer of that name; there are: {names}")
     _write(path, kept)
     return f"{options.name}: removed; what it answers now is finished", {"name": options.name}
 
@@ -114,29 +137,27 @@ def _remove(options: argparse.Namespace) -> Said:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], Said]] = {"add": _add, "list": _list, "remove": _remove}
 
 
-def _given(options: argparse.Namespace) -> tuple[SecretStr, str | None]:
+def _given(options: argparse.Namespace) -> tuple[SecretStr | None, str | None]:
     """The key and the CA, from files or, for `fullbatch peers`, from standard input: no command line shows them."""
     if options.stdin:
         given = json.loads(sys.stdin.read())
     else:
         given = {"key": _read(options.key_file), "ca": _read(options.ca_file)}
     try:
-        if not given.get("key"):
-            raise ValueError("is missing; the other box makes one: fullbatch keys create NAME")
-        key = checked_key(given["key"].strip())
+        key = checked_key(given["key"].strip()) if given.get("key") else None
     except ValueError as fault:
-        raise Refused(f"--key-file: {fault}") from None
+        raise ServerRefused(f"--key-file: {fault}") from None
     try:
         return key, checked_ca(given["ca"]) if given.get("ca") else None
     except ValueError as fault:
-        raise Refused(f"--ca-file: {fault}") from None
+        raise ServerRefused(f"--ca-file: {fault}") from None
 
 
 def _read(path: Path | None) -> str | None:
     try:
         return None if path is None else read_text(path)
     except FileFault as fault:
-        raise Refused(f"{path}: {fault}") from None
+        raise ServerRefused(f"{path}: {fault}") from None
 
 
 def _not_itself(store: Path, key: SecretStr, url: str) -> None:
@@ -147,41 +168,7 @@ def _not_itself(store: Path, key: SecretStr, url: str) -> None:
     finally:
         opened.close()
     if name is not None:
-        raise Refused(f"{url}: the key is '{name}' of this gateway itself; give one that the other box has made")
-
-
-def _ask(engine: EngineSettings) -> PeerReport:
-    """Ask a peer what it serves.
-
-    Raises:
-        Refused: it cannot be reached, or is not to be used.
-    """
-    try:
-        status, body = _get(engine)
-        return peer_report.read(status, body, time.time())
-    except PeerRefused as refused:
-        raise Refused(f"{engine.url}: {refused}") from None
-    except TimeoutError:
-        raise Refused(f"{engine.url}: it did not answer within {TIMEOUT_S:g} s") from None
-    except OSError as error:
-        raise Refused(f"{engine.url}: no connection: {why(error) if error.errno else error}") from None
-    except (http.client.HTTPException, ValueError) as error:
-        raise Refused(f"{engine.url}: it does not speak HTTP as it should ({type(error).__name__})") from None
-
-
-def _get(engine: EngineSettings) -> tuple[int, bytes]:
-    tls = secured(engine)
-    if tls is None:
-        connection = http.client.HTTPConnection(engine.host, engine.port, timeout=TIMEOUT_S)
-    else:
-        connection = http.client.HTTPSConnection(engine.host, engine.port, timeout=TIMEOUT_S, context=tls.context)
-    headers = dict(line.split(": ", 1) for line in header_lines(engine, "peers").decode().splitlines())
-    try:
-        connection.request("GET", peer_report.PATH.decode(), headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER)
-    finally:
-        connection.close()
+        raise ServerRefused(f"{url}: the key is '{name}' of this gateway itself; give one that the other box has made")
 
 
 def _chosen(engine: PeerEngine, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -203,16 +190,15 @@ def _entry(
 
 
 def _checked(entry: dict[str, Any]) -> EngineSettings:
-    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     try:
-        return EngineSettings.model_validate(frozen)
+        return EngineSettings.model_validate(frozen(entry))
     except ValidationError as error:
-        raise Refused(faults.told(error, EngineSettings)) from None
+        raise ServerRefused(faults.told(error, EngineSettings)) from None
 
 
 def _as_written(entry: EngineSettings) -> dict[str, Any]:
     written = entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return written | {"key": entry.key.get_secret_value() if entry.key else ""}
+    return written | ({"key": entry.key.get_secret_value()} if entry.key else {})
 
 
 def _peer_of(entry: dict[str, Any]) -> str:
@@ -223,13 +209,14 @@ def _write(path: Path, entries: list[dict[str, Any]]) -> None:
     try:
         peers_file.write(path, entries)
     except OSError as error:
-        raise Refused(f"{path}: cannot be written ({why(error)})") from None
+        raise ServerRefused(f"{path}: cannot be written ({why(error)})") from None
 
 
 def _as_json(name: str, entries: list[EngineSettings], report: PeerReport | None, fault: str) -> dict[str, Any]:
     models = [model for entry in entries for model in entry.models]
     up = {model for engine in report.engines for model in engine.models} if report is not None else set()
-    state = f"refused: {fault}" if fault else "up" if up.intersection(models) else "down"
+    outside = entries[0].kind == "openai"
+    state = f"refused: {fault}" if fault else "up" if outside or up.intersection(models) else "down"
     return {
         "name": name,
         "url": entries[0].url,
@@ -251,6 +238,12 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--key-file", type=Path, metavar="FILE", help="a key that the other box has made for this one")
     add.add_argument("--ca-file", type=Path, metavar="FILE", help="who signs its certificate (PEM)")
     add.add_argument("--models", type=models_word, metavar="M,M,…", help="only these of its models (default: all)")
+    add.add_argument(
+        "--spill-keys", type=models_word, metavar="K,K,…", help="a server that is not ours, for these keys"
+    )
+    add.add_argument("--spill-after", type=float, default=10.0, metavar="S", help="once they have waited so long (10)")
+    add.add_argument("--spill-model", metavar="M", help="what the server calls the model")
+    add.add_argument("--spill-most", type=int, default=8, metavar="N", help="requests there at once at most (8)")
     add.add_argument("--stdin", action="store_true", help=argparse.SUPPRESS)
     commands.add_parser("list", parents=[shared], help="list them, each asked how it is now")
     remove = commands.add_parser("remove", parents=[shared], help="send it nothing more; running answers are finished")

@@ -85,6 +85,8 @@ NO_MIRROR = {
     "gateway/core/call.py": "only fields; tests/gateway/dialects fill them",
     "bench/gateway/affinity.py": "tests/e2e/test_affinity.py runs it with two real engines",
     "gateway/dialects/base.py": "only a protocol",
+    "gateway/engines/asking.py": "tests/gateway/test_peers_refused.py, through the program",
+    "gateway/engines/spilling.py": "tests/gateway/test_spill.py, through a gateway",
     "gateway/engines/far.py": "tests/gateway/test_peers.py, through two gateways",
     "gateway/api/peer_endpoint.py": "tests/gateway/test_peers.py, through two gateways",
     "gateway/share/server.py": "tests/gateway/share/test_sharing.py, with a real valkey-server",

@@ -154,6 +154,7 @@ class Admission:
             for late in queue.late(now, self.in_flight - self._settings.users):
                 waited = now - late.since
                 late.entry.refuse(self._overloaded(model, f"not served within {waited:.0f} s", "queue_timeout"))
+            self._spill(queue, now)
             self._give_up_without_engine(model, queue, now)
             waiting_keys.update(queue.most_urgent())
         self._window.sample(waiting_keys, now)
@@ -280,6 +281,16 @@ class Admission:
         slot.engine = engine
         engine.take(slot)
         return slot
+
+    def _spill(self, queue: FairQueue[Slot], now: float) -> None:
+        """Those that may leave for a server that is not ours."""
+        for waiting in tuple(queue):
+            slot = waiting.entry
+            engine = None if slot.gone else self._engines.spill(slot.record.call, waiting.key, now - waiting.since)
+            if engine is not None:
+                queue.remove(waiting)
+                slot.record.waited = now - waiting.since
+                self._grant(slot, engine, now).grant()
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Slot], now: float) -> None:
         known = self._engines.limit(model) > 0 or self._engines.waited_for(model)

@@ -35,6 +35,9 @@ class Engines(Protocol):
     def choose(self, call: Call, whole: bool = True) -> Replica | None:
         """An engine with room for this request; None if there is none. ``whole``: it may take of the reserve."""
 
+    def spill(self, call: Call, key: str, waited: float) -> Replica | None:
+        """A server that is not ours, if a request of this key that has waited so long may leave for it now."""
+
     def refusal(self, call: Call) -> GatewayError | None:
         """What a request has to be told though engines that serve its model are up."""
 

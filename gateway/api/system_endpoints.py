@@ -98,7 +98,7 @@ class SystemEndpoints:
         draining = self._draining()
         models = self._turns.states()
         # While a card is switched none of its engines may be up, and whoever asks is served all the same.
-        served = any(health.state == "up" for health in healths)
+        served = any(health.state == "up" and not health.overflow for health in healths)
         good = (served or any(one["state"] != "failed" for one in models.values())) and not draining
         status = "draining" if draining else "ok" if good else "no engine is up"
         entries = [_health_entry(health, self._shown_all(request)) for health in healths]

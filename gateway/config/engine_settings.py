@@ -16,11 +16,24 @@ from gateway.config.turn_settings import TurnSettings
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
+class Spill(Frozen):
+    """When requests may leave for a server that is not ours.
+
+    ``keys``: names of keys whose requests may; none by default. ``after_s``: once they have waited so long here, or at
+    once where no engine is up. ``model``: what that server calls the model, where it has another name there.
+    """
+
+    keys: tuple[Name, ...] = ()
+    after_s: Annotated[float, Field(ge=0, le=86_400)] = 10
+    model: Name | None = None
+
+
 class EngineSettings(Frozen):
     """One engine, or many behind one host name. The numbers are the plan's, exported as gauges.
 
     ``url``: ``http://HOST:PORT``, or ``unix:/PATH`` for one that listens on a socket of this machine.
     ``kind``: ``peer`` is another box's gateway, at ``https://HOST:PORT``, which stands for the engines behind it.
+    ``openai`` is any OpenAI-compatible server as overflow, and ``spill`` says for which requests.
     ``key_file``: the key that it knows this gateway by; ``ca_file``: who signs its certificate, None for the CAs of
     this machine. ``key``, ``ca``: what is in them; `loader` reads the files.
     ``max_running``: requests that are sent to one address at once at most, however small; ``max_num_seqs`` where it is
@@ -45,7 +58,8 @@ class EngineSettings(Frozen):
     pictures: PictureSettings | None = None
     media_domains: tuple[Name, ...] = ()
     adapters: dict[Name, Name] = {}
-    kind: Literal["engine", "peer"] = "engine"
+    kind: Literal["engine", "peer", "openai"] = "engine"
+    spill: Spill | None = None
     key_file: File | None = None
     ca_file: File | None = None
     key: Annotated[SecretStr, Field(strict=False)] | None = None
@@ -64,6 +78,10 @@ class EngineSettings(Frozen):
 
     @model_validator(mode="after")
     def _as_its_kind(self) -> EngineSettings:
+        if (self.kind == "openai") != (self.spill is not None):
+            raise ValueError(
+                "spill: it belongs to 'kind: openai', which needs it; write which keys may leave, and when"
+            )
         if self.kind == "engine":
             if self.url.startswith("https:"):
                 raise ValueError(
@@ -72,6 +90,8 @@ class EngineSettings(Frozen):
             if self.key_file or self.ca_file or self.key or self.ca:
                 raise ValueError("key_file and ca_file are of a peer; write 'kind: peer', or leave them out")
             return self
+        if self.kind == "openai" and not self.key_file and not self.key:
+            return self  # a server of the house may need none
         if not self.key_file and not self.key:
             raise ValueError("key_file: a peer needs a key that the other box has made; write the file that holds it")
         if not self.secure and not self.loopback:

@@ -16,7 +16,7 @@ from common.api_key import TRUSTED
 from common.text_file import FileFault, Unreadable
 from gateway.config import peers_file
 from gateway.config.engine_settings import EngineSettings, checked_ca, checked_key
-from gateway.config.settings import Settings, Share
+from gateway.config.settings import Settings, ShareSettings
 
 PLACEHOLDERS = frozenset({"changeme", "change-me", "your-api-key", "your-key", "secret", "password", "sk-xxx"})
 MIN_KEY_CHARS = 12
@@ -48,7 +48,7 @@ def load(path: Path) -> Settings:
     if not isinstance(content, dict):
         raise SettingsError([f"{path}: holds no settings; it must start with keys like 'listen:' and 'engines:'"])
     try:
-        settings = Settings.model_validate(_frozen(content))
+        settings = Settings.model_validate(frozen(content))
     except ValidationError as error:
         found = faults.find(error, Settings, secret=("api_keys_file",))
         lines = [f"{path}: {fault}" for fault in found[:MAX_LINES]]
@@ -61,7 +61,7 @@ def load(path: Path) -> Settings:
     return settings.model_copy(update=files | {"engines": engines})
 
 
-def _share(path: Path, settings: Settings) -> Share | None:
+def _share(path: Path, settings: Settings) -> ShareSettings | None:
     share = settings.share
     if share is None or share.password_file is None:
         return share
@@ -99,7 +99,7 @@ def _peers(store: Path | None, taken: set[str]) -> tuple[EngineSettings, ...]:
         raise SettingsError([str(fault)]) from None
     for index, entry in enumerate(entries):
         try:
-            found.append(EngineSettings.model_validate(_frozen(entry)))
+            found.append(EngineSettings.model_validate(frozen(entry)))
         except ValidationError as error:
             faults_of_it = faults.find(error, EngineSettings, secret=("key",))
             raise SettingsError([f"{path}: engines[{index}].{fault}" for fault in faults_of_it]) from None
@@ -148,8 +148,8 @@ def _why(error: Exception) -> str:
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not UTF-8 text"
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """Lists as the tuples that settings have; everything else as it is."""
     if isinstance(value, list):
-        return tuple(_frozen(one) for one in value)
-    return {key: _frozen(one) for key, one in value.items()} if isinstance(value, dict) else value
+        return tuple(frozen(one) for one in value)
+    return {key: frozen(one) for key, one in value.items()} if isinstance(value, dict) else value

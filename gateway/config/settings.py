@@ -102,7 +102,7 @@ class RoutingSettings(Frozen):
     retry_floor_per_s: Annotated[float, Field(ge=0)] = 5
 
 
-class Share(Frozen):
+class ShareSettings(Frozen):
     """Where several gateways of this deployment share limits and fairness; ``share: valkey://HOST:PORT`` is ``url``.
 
     ``gateways``: how many there are meant to be, which counts until they have heard of each other.
@@ -150,7 +150,7 @@ class Settings(Frozen):
     polling: Polling = Polling()
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
-    share: Share | None = None
+    share: ShareSettings | None = None
     cors: Cors = Cors()
     aliases: dict[Name, Name] = {}
     prefix_sharing: Literal["all", "key"] = "all"

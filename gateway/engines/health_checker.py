@@ -12,8 +12,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-import orjson
-
 from gateway.config.settings import Polling
 from gateway.core.supervisor import Supervisor
 from gateway.engines import far, vllm_metrics
@@ -193,6 +191,8 @@ class HealthChecker:
 
     def _idle_for(self, replica: Replica, now: float) -> float:
         """Seconds in which no token can have told anything about it."""
+        if replica.spills:
+            return 0.0
         if replica.report is not None:
             busy = replica.in_flight or replica.report.busy
             return 0.0 if busy else now - max(replica.tried_at, replica.stall_detector.moved_at)
@@ -225,6 +225,8 @@ class HealthChecker:
 
     async def _trial(self, replica: Replica) -> str | None:
         """What is wrong; empty if nothing is, None if that could not be seen or it is waited for."""
+        if replica.spills:
+            return ""  # it has listed the model; its tokens are not asked for
         began = replica.tried_at = self._loop.time()
         limit = self._polling.canary_timeout_s
         try:
@@ -264,13 +266,6 @@ async def _look(replica: Replica) -> tuple[set[str], vllm_metrics.Report | None]
     if status != 200:
         raise Unwell(f"its /health answers {status}")
     status, body = await ask(replica, b"/v1/models")
-    served = _model_ids(body) & set(replica.engine.models) if status == 200 else set()
+    served = far.listed_models(body) & set(replica.engine.models) if status == 200 else set()
     status, text = await ask(replica, b"/metrics")
     return served, vllm_metrics.read(text) if status == 200 else None
-
-
-def _model_ids(body: bytes) -> set[str]:
-    try:
-        return {str(card["id"]) for card in orjson.loads(body)["data"]}
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return set()

@@ -17,6 +17,7 @@ class Health:
     """An engine as a whole: as good as its best address (`STATES`).
 
     ``reason``: why one of them is not up, for those who run it; ``told``: the same without addresses, for clients.
+    ``overflow``: a server that is not ours, for a few.
     ``stuck``: those whose structured output is stuck, each with the Unix time since when.
     """
 
@@ -29,6 +30,7 @@ class Health:
     replicas: int
     models: tuple[str, ...]
     stuck: tuple[tuple[str, float], ...] = ()
+    overflow: bool = False
 
 
 def of_engine(engine: EngineSettings, found: list[Replica], no_address: str, started: float) -> Health:
@@ -48,4 +50,15 @@ def of_engine(engine: EngineSettings, found: list[Replica], no_address: str, sta
     told = "; ".join(dict.fromkeys(others.values()))
     reason = "; ".join(f"{replica.label}: {why}" for replica, why in others.items()) if len(found) > 1 else told
     stuck = tuple((replica.label, replica.structured_stuck_since) for replica in up if replica.structured_stuck)
-    return Health(engine.name, best.state, best.since, reason, told, len(up), len(found), engine.models, stuck)
+    return Health(
+        engine.name,
+        best.state,
+        best.since,
+        reason,
+        told,
+        len(up),
+        len(found),
+        engine.models,
+        stuck,
+        engine.kind == "openai",
+    )

@@ -12,7 +12,7 @@ from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
 from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, PeerLoop, StructuredStuck, UnknownModel
 from gateway.core.ticker import Ticker
-from gateway.engines import balancing, far, health_report, prefix_affinity
+from gateway.engines import balancing, far, health_report, prefix_affinity, spilling
 from gateway.engines.health_checker import HealthChecker
 from gateway.engines.health_report import RETRY_AFTER_S, Health
 from gateway.engines.replica import Replica, ReplicaState
@@ -87,7 +87,11 @@ class EngineRegistry:
         found = self._serving.get(model)
         if found is None:
             closed = self._closed
-            found = tuple(one for one in self.replicas() if model in one.models and one.engine.name not in closed)
+            found = tuple(
+                one
+                for one in self.replicas()
+                if model in one.models and not one.spills and one.engine.name not in closed
+            )
             if model in self._models:  # clients' inventions are not kept
                 self._serving[model] = found
         return found
@@ -95,9 +99,14 @@ class EngineRegistry:
     def waited_for(self, model: str) -> bool:
         """Whether requests for it wait: what stands still or a full peer serves it, or it takes turns with others."""
         return self.away(model) or any(
-            (replica.state == "stalled" or (replica.far and replica.state == "up")) and model in replica.listed
+            (replica.state == "stalled" or (replica.far and not replica.spills and replica.state == "up"))
+            and model in replica.listed
             for replica in self.replicas()
         )
+
+    def spill(self, call: Call, key: str, waited: float) -> Replica | None:
+        """A server that is not ours, if it may have the request now (`spilling`)."""
+        return spilling.choose(self.replicas(), call, key, waited, not self.serving(call.model))
 
     def own(self, model: str) -> tuple[Replica, ...]:
         """The addresses of this box that serve the model now."""
@@ -150,14 +159,16 @@ class EngineRegistry:
         """Whether there is a choice between addresses."""
         return len(self.serving(model)) > 1
 
-    def need(self, model: str) -> None:
-        """Make sure that the model is served.
+    def need(self, model: str, call: Call | None = None, key: str = "") -> None:
+        """Make sure that the model is served, or that the ``call`` of this key may leave for a server that is not ours.
 
         Raises:
             UnknownModel: no engine is configured to serve it.
             NoEngineUp: none that serves it is up, or waited for; says whether one is starting, and when to come back.
         """
         if self.serving(model) or self.waited_for(model):
+            return
+        if call is not None and spilling.may(self.replicas(), call, key):
             return
         known = self.models()
         if model not in known:

@@ -40,7 +40,8 @@ class Replica:
     their estimated service, ``unread`` the prompts of those of which no token has come. ``limit``: how many requests
     that may be now. ``occupancy``: what they need of its KV cache. ``bit``: stands for it in
     `prefix_affinity.PrefixMemory`. ``tried_at``: the loop's clock when it last had to bring a token. ``ending``: it has
-    said so itself. ``stalled_at``: since when it stands still, if it does. ``far``: it is another box's gateway.
+    said so itself. ``stalled_at``: since when it stands still, if it does. ``far``: it is another box's gateway,
+    or, if it ``spills``, a server that is not ours.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Replica:
         self.engine = engine
         self.pool = pool
         self.label = _label(host, engine.port)
-        self.far = far = engine.kind == "peer"
+        self.far = far = engine.kind != "engine"
+        self.spills = engine.kind == "openai"
         named = b"localhost" if host.startswith("/") else self.label.encode()
         if far:  # whatever stands before it may go by the name
             named = _label(engine.host, engine.port).encode()
@@ -155,6 +157,10 @@ class Replica:
         self._share = 1.0 / max(1, engines)
         self._others = max(0.0, load / self._share - own)
         self.limit = self.in_flight + free
+
+    def answers_again(self) -> None:
+        """A server that is not ours says that it is there: it may have as many again as it is to have."""
+        self.limit = self._limit.value
 
     def refused(self) -> None:
         """It took no more than it has: nothing goes there until it is asked again."""

@@ -42,7 +42,12 @@ class StructuredTrials:
 
     def check(self, replica: Replica) -> None:
         """Begin a trial if one is due."""
-        if replica.state == "up" and replica not in self._tasks and self._due(replica, self._loop.time()):
+        if (
+            replica.state == "up"
+            and not replica.far
+            and replica not in self._tasks
+            and self._due(replica, self._loop.time())
+        ):
             replica.structured_tried_at = self._loop.time()
             task = self._loop.create_task(self._try(replica))
             self._tasks[replica] = task

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 from gateway.admission.slots import Slot
 from gateway.config.settings import Limits
 from gateway.core.errors import EngineBroken, GatewayBusy
 from gateway.core.ticker import Ticker
 from gateway.dialects.base import Dialect
+from gateway.engines import spilling
 from gateway.engines.destination import Destination
 from gateway.http.client import OWN_SHORTAGE, EngineConnection, why
 from gateway.http.reply import Reply
@@ -50,10 +52,14 @@ class Exchange:
         reply.source = relay
         try:
             call = reply.request.call
-            head = _head(target, call.path, reply.request.id, len(call.body))
-            if slot.engine.far:
+            body = call.body
+            if slot.engine.spills:
+                body = spilling.body(call, slot.engine)
+                reply.extra += b"x-spilled-to: %b\r\n" % quote(slot.engine.engine.name).encode()
+            head = _head(target, call.path, reply.request.id, len(body))
+            if slot.engine.far and not slot.engine.spills:
                 head = _on_behalf_of(head, slot.record.principal.name)
-            connection.request(relay, b"".join((head, call.body)), relay.began)
+            connection.request(relay, b"".join((head, body)), relay.began)
             return await relay.done
         finally:
             reply.source = None

@@ -54,7 +54,7 @@ class GenerationHandler:
         if call.model in self.registry.models():
             request.model = call.model
         self.limits.permit(who, call.model, call.structured)
-        self.registry.need(call.model)
+        self.registry.need(call.model, call, who.name)
         if VIA in request.headers:
             call.local = True
             self.registry.need_own(call.model)

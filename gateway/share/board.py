@@ -23,7 +23,7 @@ IDLE_SHARE = 0.5
 
 
 @dataclass(slots=True)
-class Entry:
+class GatewaySums:
     """One gateway's sums since its start.
 
     ``count``: grows with each writing. ``taken``: of buckets, seconds of refill; ``missing``: seconds until they are
@@ -39,7 +39,7 @@ class Entry:
     active: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-_ENTRY = TypeAdapter(Entry)
+_ENTRY = TypeAdapter(GatewaySums)
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class News:
 
 @dataclass(slots=True)
 class _Known:
-    entry: Entry
+    entry: GatewaySums
     changed_at: float
     taken: dict[str, float]
     served: dict[str, float]
@@ -96,7 +96,7 @@ class Bulletin:
         """Those that have been silent for very long: their fields may go."""
         return [name for name, known in self._known.items() if now - known.changed_at > FORGOTTEN_S]
 
-    def _see(self, gateway: str, entry: Entry, now: float, news: News) -> None:
+    def _see(self, gateway: str, entry: GatewaySums, now: float, news: News) -> None:
         known = self._known.get(gateway)
         if known is None:
             for bucket, seconds in entry.missing.items():
@@ -121,7 +121,7 @@ def _add(sums: dict[str, float], name: str, more: float) -> None:
         sums[name] = sums.get(name, 0.0) + more
 
 
-def write(entry: Entry) -> bytes:
+def write(entry: GatewaySums) -> bytes:
     return _ENTRY.dump_json(entry)
 
 
@@ -132,7 +132,7 @@ def share_of(model: str, own: Mapping[str, float], others: list[dict[str, dict[s
 
     Args:
         own: keys with work for the model here, each with its weight.
-        others: of each other gateway, its `Entry.active`.
+        others: of each other gateway, its `GatewaySums.active`.
     """
     everywhere = [own, *(active.get(model, {}) for active in others)]
     places: dict[str, int] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import valkey
 from valkey.exceptions import ValkeyError
 
-from gateway.config.settings import Share
+from gateway.config.settings import ShareSettings
 from gateway.share.sharing import Unreachable
 
 PROTOCOL = b"1"
@@ -30,7 +30,7 @@ class ShareRefused(Exception):
 class ValkeySums:
     """Of `sharing.Sums`. ``prefix``: of all keys of this deployment."""
 
-    def __init__(self, settings: Share, deployment: str) -> None:
+    def __init__(self, settings: ShareSettings, deployment: str) -> None:
         self.id = secrets.token_hex(8)
         self.prefix = f"fullbatch:{deployment}:"
         self._url = settings.url
@@ -113,7 +113,7 @@ def _why(error: Exception) -> str:
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
-def opened(settings: Share, deployment: str) -> ValkeySums:
+def opened(settings: ShareSettings, deployment: str) -> ValkeySums:
     """The server, looked at; one that does not answer is tried again while the gateway runs.
 
     Raises:

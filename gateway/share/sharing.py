@@ -16,12 +16,12 @@ from typing import Protocol
 
 from gateway.admission.controller import Admission
 from gateway.admission.slots import Slot
-from gateway.config.settings import Share
+from gateway.config.settings import ShareSettings
 from gateway.core.ticker import Ticker
 from gateway.engines.registry import EngineRegistry
 from gateway.keys.shared_buckets import LEASE_S, SharedBuckets
 from gateway.share import board
-from gateway.share.board import Bulletin, Entry, News
+from gateway.share.board import Bulletin, GatewaySums, News
 
 # Without an exchange for so long a gateway goes on alone.
 ALONE_S = 1.0
@@ -48,7 +48,7 @@ class Sums(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedParts:
     """What is shared, and the ticker that has it done."""
 
     admission: Admission
@@ -62,7 +62,9 @@ class Sharing:
     ``buckets``: the rate limits. ``gateways``: how many there are, this one included.
     """
 
-    def __init__(self, settings: Share | None, server: Sums, parts: Shared, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, settings: ShareSettings | None, server: Sums, parts: SharedParts, loop: asyncio.AbstractEventLoop
+    ) -> None:
         assert settings is not None, "a server is opened for settings"
         self._server = server
         self._parts = parts
@@ -71,7 +73,7 @@ class Sharing:
         self._count = 0
         self._sent_at = self._heard_at = -math.inf
         self._changed: dict[str, tuple[float, float]] = {}
-        self._work: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[GatewaySums | None] = queue.SimpleQueue()
         self._busy = self._failing = False
         self._told: set[str] = set()
         self._thread = parts.ticker.supervisor.thread("share", self._run)
@@ -103,11 +105,11 @@ class Sharing:
         self._work.put(None)
         self._thread.join(STOP_S)
 
-    def _entry(self, now: float) -> Entry:
+    def _entry(self, now: float) -> GatewaySums:
         self._count += 1
         buckets, attained = self.buckets, self._parts.admission.attained
         taken = self._lately(buckets.taken, now, "")
-        return Entry(
+        return GatewaySums(
             count=self._count,
             taken=taken,
             missing={name: buckets.missing(name, now) for name in taken},

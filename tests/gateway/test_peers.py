@@ -15,7 +15,19 @@ import httpx
 from gateway.engines.peer_report import PROTOCOL
 from gateway.keys.users import name_of
 from tests.gateway.far_boxes import Boxes, Front, state_of, up
-from tests.gateway.harness import KEY, Engine, bearer, chat, chat_bytes, keys, post_bytes, run, used, wait_until
+from tests.gateway.harness import (
+    KEY,
+    Engine,
+    Gateway,
+    bearer,
+    chat,
+    chat_bytes,
+    keys,
+    post_bytes,
+    run,
+    used,
+    wait_until,
+)
 from tests.gateway.harness import Raw as RawSocket
 from tests.ports import free_port
 
@@ -49,7 +61,16 @@ def test_p230_a_box_without_an_engine_serves_through_another_one_and_back_again(
     mine = name_of("box-a", hashlib.sha256(KEY.encode()).hexdigest()[:8].encode())
     wait_until(lambda: mine in str(used(b_store)), 20, lambda: str(used(b_store)))
 
-    # B goes away in the middle of an answer: what was begun ends with an error event, what comes waits for its return.
+    _b_goes_and_comes_back(a, boxes)
+
+    removed = boxes.peers("remove", "box-b")
+    assert removed.returncode == 0
+    wait_until(lambda: state_of(a)["state"] == "absent", 20, "the peer gone")
+    assert boxes.peers("remove", "box-b").stderr == "peers: 'box-b': no peer of that name; there are: none\n"
+
+
+def _b_goes_and_comes_back(a: Gateway, boxes: Boxes) -> None:
+    """In the middle of an answer: what was begun ends with an error event, what comes waits for its return."""
     boxes.there.turn(tokens=400, itl_ms=20)
     got: list[str] = []
 
@@ -70,11 +91,6 @@ def test_p230_a_box_without_an_engine_serves_through_another_one_and_back_again(
     wait_until(up(a), 30, "the peer up again")
     with a.client() as client:
         assert client.post(URL, json=chat()).status_code == 200
-
-    removed = boxes.peers("remove", "box-b")
-    assert removed.returncode == 0
-    wait_until(lambda: state_of(a)["state"] == "absent", 20, "the peer gone")
-    assert boxes.peers("remove", "box-b").stderr == "peers: 'box-b': no peer of that name; there are: none\n"
 
 
 def test_p231_both_boxes_work_and_no_request_waits_in_two_queues(

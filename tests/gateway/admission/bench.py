@@ -62,6 +62,9 @@ class Bench:
     def away(self, model: str) -> bool:  # noqa: ARG002
         return False
 
+    def spill(self, call: Call, key: str, waited: float) -> Replica | None:  # noqa: ARG002
+        return None
+
     def waited_for(self, model: str) -> bool:  # noqa: ARG002
         return self.stalled
 
