@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fullbatch.cli.values import port
 from fullbatch.core import check_result
-from fullbatch.planning import advice, profile
+from fullbatch.planning import deployments
 from fullbatch.rendering import exports
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import ExportWishes
@@ -33,7 +33,7 @@ def options(parser: argparse.ArgumentParser, listing: str) -> None:
 def run(root: Path, args: argparse.Namespace) -> int:
     """0, or 1 where `--check` found something; UsageError for what the target cannot carry."""
     target = registry.target(args.target)
-    made = advice.plan(args.profile, profile.load(root, args.profile))
+    made = deployments.planned(root, args.profile)
     wishes = ExportWishes(args.publish)
     files = exports.wanted(root, target, made, wishes)
     if args.check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullbatch.core.errors import UsageError
-from fullbatch.planning import advice, profile
+from fullbatch.planning import deployments
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import ExportTarget, ExportWishes
@@ -53,7 +53,7 @@ def examples(root: Path) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for name, (of, wishes) in SHIPPED.items():
         target = registry.target(name)
-        made = advice.plan(of, profile.load(root, of))
+        made = deployments.planned(root, of)
         found |= {EXAMPLES / name / path: text for path, text in wanted(root, target, made, wishes).items()}
     return found
 

@@ -104,6 +104,17 @@ def digest(*texts: str) -> str:
 def refusals(plan: Plan, target: str) -> list[str]:
     """What of one machine a target of many cannot carry: the same for each of them."""
     found = []
+    if plan.turning:
+        found.append(
+            f"models: some take turns on a card, by a launcher beside them, which {target} knows nothing of: write a "
+            "profile for each model"
+        )
+    given = [number for engine in plan.engines for number in engine.card_ids]
+    if not plan.turning and len(set(given)) < len(given):
+        found.append(
+            f"models: several of them share a card, and {target} gives a card to one engine alone: write a profile for "
+            "each model"
+        )
     for engine in one_of_each(plan).engines:
         if engine.folder:
             found.append(

@@ -10,6 +10,7 @@ import pytest
 
 from fullbatch.planning.adapters import Lora
 from fullbatch.planning.plan import Plan
+from fullbatch.planning.turns import Turn
 from fullbatch.runtime import exporting
 from tests.fullbatch.checkout import REPOSITORY
 from tests.fullbatch.runtime.exported import plan_with
@@ -80,6 +81,23 @@ def test_folders_are_one_machines(change: dict[str, Any], line: str) -> None:
     engines = tuple(dataclasses.replace(engine, **change) for engine in plan.engines)
     (said,) = exporting.refusals(dataclasses.replace(plan, engines=engines), "Swarm")
     assert said.startswith(line)
+
+
+def test_engines_that_share_a_card_are_refused() -> None:
+    plan = plan_with()
+    assert exporting.refusals(plan, "Swarm") == []
+    shared = tuple(dataclasses.replace(engine, card_ids=(0,)) for engine in plan.engines)
+    (said,) = exporting.refusals(dataclasses.replace(plan, engines=shared), "Swarm")
+    assert said.startswith("models: several of them share a card, and Swarm gives a card to one engine alone")
+
+
+def test_models_that_take_turns_are_refused() -> None:
+    plan = plan_with()
+    turning = tuple(
+        dataclasses.replace(engine, turn=Turn("card-0", True, 8.0, 2.0, 50.0), card_ids=(0,)) for engine in plan.engines
+    )
+    (said,) = exporting.refusals(dataclasses.replace(plan, engines=turning), "Kubernetes")
+    assert said.startswith("models: some take turns on a card, by a launcher beside them, which Kubernetes")
 
 
 def test_cards_that_a_profile_names_are_not_carried() -> None:
