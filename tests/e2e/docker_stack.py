@@ -104,7 +104,11 @@ class Stack:
         self.grafana_url = f"http://127.0.0.1:{(dashboards := free_port())}"
         self.locust = f"http://127.0.0.1:{(load := free_port())}"
         self._env = {
-            **{key: value for key, value in environment.items() if key != "FULLBATCH_BIND"},
+            **{
+                key: value
+                for key, value in environment.items()
+                if not key.startswith("FULLBATCH_") or "BIND" not in key
+            },
             "PROFILE": "cpu-tiny",
             "COMPOSE_PROFILES": "load",
             "GATEWAY_PORT": str(gateway),

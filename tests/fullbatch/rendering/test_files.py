@@ -27,9 +27,9 @@ def test_what_is_committed_is_current() -> None:
     assert files.orphans(REPOSITORY) == []
 
 
-def test_each_profile_has_its_three_files_and_one_for_each_further_machine_or_launcher() -> None:
+def test_each_profile_has_its_four_files_and_one_for_each_further_machine_or_launcher() -> None:
     found = {path.parent.name: {one.name for one in path.parent.iterdir()} for path in REPOSITORY.glob("rendered/*/*")}
-    common = {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
+    common = {"compose.yaml", "gateway.yaml", "prometheus.yaml", "Caddyfile"}
     plans = {name: deployments.planned(REPOSITORY, name) for name in profile.names(REPOSITORY)}
     nodes = {name: {f"node-{n}.yaml" for n in range(1, plan.engines[0].nodes)} for name, plan in plans.items()}
     turns = {name: {f"launcher-{card}.json" for card in plan.turning} for name, plan in plans.items()}
