@@ -8,24 +8,22 @@ says whose turn it is, `fair_queue` keeps the order.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable
 
-from gateway.admission import attained_service
+from gateway.admission import attained_service, refusal
 from gateway.admission.card_clock import Cards
 from gateway.admission.fair_queue import FairQueue, Waiting
-from gateway.admission.slots import Drain, Engines, Slot
+from gateway.admission.slots import Drains, Engines, Slot
 from gateway.config.settings import AdmissionSettings
 from gateway.core.cost import cost
-from gateway.core.errors import GatewayError, Overloaded
+from gateway.core.errors import GatewayError
 from gateway.core.record import RequestRecord
 from gateway.engines.replica import Replica
 
 # While no engine is up, those who wait are kept so long: a restart of the gateway's only engine takes longer, a
 # breaker that closes again does not.
 NO_ENGINE_GRACE_S = 5.0
-MAX_RETRY_AFTER_S = 60
 # A key counts as active for so long after it came: somebody who reads an answer will come back.
 ACTIVE_S = 300.0
 # A request that does not fit and has waited so long keeps those behind it waiting: else smaller ones pass it always.
@@ -46,7 +44,7 @@ class Admission:
         self._window = attained_service.ServiceWindow()
         self._queues: dict[str, FairQueue[Slot]] = {}
         self._no_engine_since: dict[str, float] = {}
-        self._drains: dict[str, Drain] = {}
+        self._drains = Drains()
         self._came: dict[str, float] = {}  # when each active key came last
         self._pumping = self._pump_again = False
         self.running: Counter[str] = Counter()  # by model
@@ -182,10 +180,7 @@ class Admission:
 
     def weights(self) -> dict[str, dict[str, float]]:
         """The keys that wait, by model, each with its weight."""
-        return {
-            model: {waiting.key: waiting.entry.record.principal.weight for waiting in queue}
-            for model, queue in self._queues.items()
-        }
+        return {model: {one.key: one.entry.record.principal.weight for one in q} for model, q in self._queues.items()}
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """How many requests wait, by model and key."""
@@ -197,7 +192,7 @@ class Admission:
 
     def drain_rate(self, model: str) -> float:
         """Requests a second that have left the engines lately."""
-        return self._drains[model].rate(self._clock()) if model in self._drains else 0.0
+        return self._drains.rate(model, self._clock())
 
     def limit(self, model: str) -> int:
         """Requests for the model that may be in the engines at once."""
@@ -212,10 +207,7 @@ class Admission:
         self.running_by_key[who.name] -= 1
         if not self.running_by_key[who.name]:
             del self.running_by_key[who.name]
-        drain = self._drains.get(model)
-        if drain is None:
-            drain = self._drains[model] = Drain()
-        drain.left(now)
+        self._drains.left(model, now)
         # The estimate that was charged is corrected.
         served = cost(usage.prompt_tokens, usage.completion_tokens) if usage is not None else 0.0
         if not self.cards.gave(model, who, served - slot.work, now):
@@ -293,8 +285,7 @@ class Admission:
                 self._grant(slot, engine, now).grant()
 
     def _give_up_without_engine(self, model: str, queue: FairQueue[Slot], now: float) -> None:
-        known = self._engines.limit(model) > 0 or self._engines.waited_for(model)
-        if known:
+        if known := self._engines.limit(model) > 0 or self._engines.waited_for(model):
             self._no_engine_since.pop(model, None)
         gone = not known and now - self._no_engine_since.setdefault(model, now) >= NO_ENGINE_GRACE_S
         for waiting in tuple(queue):
@@ -305,7 +296,4 @@ class Admission:
 
     def _overloaded(self, model: str, why: str, reason: str) -> GatewayError:
         """Refused; come back when those who wait now will have been served, at the pace of the last seconds."""
-        rate = self.drain_rate(model)
-        ahead = len(self._queues[model]) + 1
-        seconds = min(MAX_RETRY_AFTER_S, max(1, math.ceil(ahead / rate))) if rate else 1
-        return Overloaded(f"overloaded: {why}; try again in {seconds} s", retry_after=seconds, reason=reason)
+        return refusal.overloaded(len(self._queues[model]) + 1, self.drain_rate(model), why, reason)

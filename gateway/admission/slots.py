@@ -112,19 +112,22 @@ class Slot(Hold):
             owner.left(self)
 
 
-class Drain:
-    """How many leave a second, over the last seconds."""
+class Drains:
+    """How many requests for each model leave the engines a second, over the last seconds."""
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=_PACE_COUNT)
+        self._times: dict[str, deque[float]] = {}
 
-    def left(self, now: float) -> None:
-        self._times.append(now)
+    def left(self, model: str, now: float) -> None:
+        """One has."""
+        times = self._times.get(model)
+        if times is None:
+            times = self._times[model] = deque(maxlen=_PACE_COUNT)
+        times.append(now)
 
-    def rate(self, now: float) -> float:
+    def rate(self, model: str, now: float) -> float:
         """Departures a second; 0 while there was none."""
-        while self._times and self._times[0] < now - PACE_S:
-            self._times.popleft()
-        if not self._times:
-            return 0.0
-        return len(self._times) / max(now - self._times[0], 1.0)
+        times = self._times.get(model)
+        while times and times[0] < now - PACE_S:
+            times.popleft()
+        return len(times) / max(now - times[0], 1.0) if times else 0.0

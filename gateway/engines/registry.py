@@ -10,12 +10,12 @@ from collections.abc import Collection, Sequence
 
 from gateway.config.settings import EngineSettings, Polling, RoutingSettings
 from gateway.core.call import Call
-from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, PeerLoop, StructuredStuck, UnknownModel
+from gateway.core.errors import EngineBroken, EngineSilent, NoEngineUp, PeerLoop, StructuredStuck
 from gateway.core.ticker import Ticker
-from gateway.engines import balancing, far, health_report, prefix_affinity, spilling
+from gateway.engines import absence, balancing, far, health_report, prefix_affinity, spilling
 from gateway.engines.health_checker import HealthChecker
-from gateway.engines.health_report import RETRY_AFTER_S, Health
-from gateway.engines.replica import Replica, ReplicaState
+from gateway.engines.health_report import Health
+from gateway.engines.replica import Replica
 from gateway.engines.resolver import Resolver
 from gateway.http.client import Pool
 
@@ -41,7 +41,7 @@ class EngineRegistry:
         self._turn = 0
         self._replicas: dict[str, dict[str, Replica]] = {engine.name: {} for engine in engines}
         self._no_address = {engine.name: "its name has not been looked up yet" for engine in engines}
-        self._health_checker = HealthChecker(polling, self._alone, self._gone, ticker.supervisor, loop, self.id)
+        self._health_checker = HealthChecker(polling, self._alone, self._forget, ticker.supervisor, loop, self.id)
         self._resolver = Resolver(polling.resolve_interval_s, self._replace, self._unknown, ticker.supervisor, loop)
         self._serving: dict[str, tuple[Replica, ...]] = {}
         self._loaded, self._closed = set[str](), set[str]()  # of those that take turns; closed: nothing new goes there
@@ -87,11 +87,8 @@ class EngineRegistry:
         found = self._serving.get(model)
         if found is None:
             closed = self._closed
-            found = tuple(
-                one
-                for one in self.replicas()
-                if model in one.models and not one.spills and one.engine.name not in closed
-            )
+            ours = (one for one in self.replicas() if model in one.models and not one.spills)
+            found = tuple(one for one in ours if one.engine.name not in closed)
             if model in self._models:  # clients' inventions are not kept
                 self._serving[model] = found
         return found
@@ -144,7 +141,7 @@ class EngineRegistry:
         for replica in self.addresses(engine):
             self._health_checker.leave(replica)
             replica.rest(reason)
-            self._gone(replica)
+            self.affinity.forget(replica.bit)
 
     def admit(self, engine: str, new: bool) -> None:
         """Whether one that takes turns gets new requests; those that it has go on."""
@@ -172,8 +169,7 @@ class EngineRegistry:
             return
         known = self.models()
         if model not in known:
-            names = ", ".join(f"'{name}'" for name in known)
-            raise UnknownModel(f"no model '{model[:200]}' here; there are {names}", param="model")
+            raise absence.unknown(model, known)
         raise self.none_up(model)
 
     def refusal(self, call: Call) -> StructuredStuck | None:
@@ -228,13 +224,7 @@ class EngineRegistry:
 
     def none_up(self, model: str) -> NoEngineUp:
         """What to tell someone who asks for a model that nobody serves at the moment."""
-        healths = [health for health in self.health() if model in health.models]
-        states = [health.state for health in healths]
-        state: ReplicaState = "stalled" if "stalled" in states else "starting" if "starting" in states else "down"
-        reasons = "; ".join(f"engine '{health.name}': {health.told or health.state}" for health in healths)
-        reasons = reasons or "no engine is configured for it any more"
-        after = RETRY_AFTER_S[state]
-        return NoEngineUp(f"model '{model}' is {state} ({reasons}); try again in {after} s", retry_after=after)
+        return absence.none_up(model, self.health())
 
     def failed(self, replica: Replica, error: EngineBroken | EngineSilent, structured: bool = False) -> None:
         """A request failed there.
@@ -272,11 +262,10 @@ class EngineRegistry:
 
     def _alone(self, replica: Replica) -> bool:
         """Whether there is something that this address alone serves, or would serve."""
-        return any(
-            all(other is replica for other in self.serving(model)) for model in replica.listed or replica.engine.models
-        )
+        models = replica.listed or replica.engine.models
+        return any(all(other is replica for other in self.serving(model)) for model in models)
 
-    def _gone(self, replica: Replica) -> None:
+    def _forget(self, replica: Replica) -> None:
         self.affinity.forget(replica.bit)
 
     def _unknown(self, engine: EngineSettings, why: str) -> None:
@@ -287,7 +276,7 @@ class EngineRegistry:
         for host in known.keys() - hosts:
             gone = known.pop(host)
             gone.lost("no longer listed under its name")
-            self._gone(gone)
+            self.affinity.forget(gone.bit)
             self._ticker.discard(gone.pool)
             self._health_checker.leave(gone)
             gone.pool.close()
