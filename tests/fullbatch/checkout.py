@@ -18,7 +18,7 @@ import psutil
 from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_COPIED = ("common", "fullbatch", "gateway", "profiles", "templates", "rendered", "compose.yaml")
+_COPIED = ("common", "fullbatch", "gateway", "launcher", "profiles", "templates", "rendered", "compose.yaml")
 
 # Takes the place of `vllm`: says a few words of vLLM's log, then becomes the fake engine on the port it is given.
 _FAKE_VLLM = """\

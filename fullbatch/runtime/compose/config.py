@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -39,14 +40,23 @@ def engine_commands(root: Path, name: str) -> dict[str, list[str]]:
     Those of other machines stand under the service and its file, such as `engine of node-1.yaml`.
     """
     folder = root / "rendered" / name
-    return {
+    return _launched(folder) | {
         service if path.name == "compose.yaml" else f"{service} of {path.name}": [
             str(word).replace("$$", "$") for word in settings["command"]
         ]
         for path in [folder / "compose.yaml", *_node_files(folder)]
         for service, settings in _services(path).items()
-        if "fullbatch.profile" in settings.get("labels", {})
+        if "fullbatch.profile" in settings.get("labels", {}) and "entrypoint" not in settings
     }
+
+
+def _launched(folder: Path) -> dict[str, list[str]]:
+    """Those of models that take turns, which launchers start: launcher and model -> words after `vllm serve`."""
+    found = {}
+    for path in sorted(folder.glob("launcher-*.json")):
+        for model in json.loads(path.read_text(encoding="utf-8"))["models"]:
+            found[f"{path.stem} {model['name']}"] = model["command"][2:]
+    return found
 
 
 def _node_files(folder: Path) -> list[Path]:

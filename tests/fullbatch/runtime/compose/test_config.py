@@ -14,6 +14,12 @@ def test_only_engines_are_engine_commands() -> None:
     assert set(config.engine_commands(REPOSITORY, "cpu-tiny")) == {"engine"}
 
 
+def test_the_commands_of_models_that_take_turns_stand_in_the_launchers_file() -> None:
+    found = config.engine_commands(REPOSITORY, "cpu-turns")
+    assert set(found) == {"launcher-cpu smollm2-135m-instruct", "launcher-cpu tiny"}
+    assert found["launcher-cpu tiny"][:3] == ["/models/cpu-tiny", "--served-model-name", "tiny"]
+
+
 @pytest.mark.parametrize(("code", "usable"), [(0, True), (1, False)])
 def test_the_plugin_is_used_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, usable: bool
