@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import queue
 import signal
 import sys
 import threading
@@ -38,9 +39,10 @@ def _serve(settings: Settings) -> int:
     except OSError as error:
         return _refused(f"launcher: {settings.folder} cannot be used ({error.strerror}); `folder` names another")
     card = Card(settings, ledger, _say)
-    asked = threading.Event()
+    # Not an Event: its lock is held while it is waited for, and a signal that comes just then would wait for ever.
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda number, _: asked.put(number))
     card.adopt()
     try:
         server = Server(settings.socket, card)
@@ -50,7 +52,7 @@ def _serve(settings: Settings) -> int:
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     names = ", ".join(model.name for model in settings.models)
     _say(f"launcher: {settings.card} on {settings.socket} (models: {names})")
-    asked.wait()
+    asked.get()
     _say("launcher: ending all engines")
     card.close()
     server.shutdown()
