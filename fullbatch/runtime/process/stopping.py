@@ -12,7 +12,7 @@ import psutil
 
 from fullbatch.planning.flags import DRAIN_SECONDS
 from fullbatch.runtime.base import Say
-from fullbatch.runtime.process import sockets, state
+from fullbatch.runtime.process import launching, sockets, state
 from fullbatch.runtime.process.state import ProcessRun, Started
 
 # vLLM ends its children itself; what is left after this many seconds is killed.
@@ -39,6 +39,7 @@ def stop(root: Path, known: ProcessRun, say: Say, patience: float | None = None)
             _stop_all(living, 0.0 if again else patience)
         except KeyboardInterrupt as second:
             again = second
+    launching.end_what_is_left(root, known, patience)
     state.forget(root, known.profile)
     sockets.remove(known.sockets)
     if again:

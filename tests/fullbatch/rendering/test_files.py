@@ -27,7 +27,7 @@ def test_what_is_committed_is_current() -> None:
     assert files.orphans(REPOSITORY) == []
 
 
-def test_each_profile_has_its_four_files_and_one_for_each_further_machine_or_launcher() -> None:
+def test_each_profile_has_its_files_and_one_for_each_further_machine_or_launcher() -> None:
     found = {path.parent.name: {one.name for one in path.parent.iterdir()} for path in REPOSITORY.glob("rendered/*/*")}
     common = {"compose.yaml", "gateway.yaml", "prometheus.yaml", "Caddyfile"}
     plans = {name: deployments.planned(REPOSITORY, name) for name in profile.names(REPOSITORY)}
@@ -58,7 +58,7 @@ def test_a_missing_and_an_edited_file_are_stale(root: Path) -> None:
 
 def test_a_new_profile_gets_a_folder(root: Path) -> None:
     shutil.copy(root / "profiles/cpu.yaml", root / "profiles/mine.yaml")
-    assert len(files.write(root, profile.names(root))) == 3
+    assert len(files.write(root, profile.names(root))) == 4
     assert (root / "rendered/mine/compose.yaml").exists()
 
 

@@ -7,6 +7,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fullbatch.runtime.tinymodel import write_model
 from tests.fullbatch.checkout import Checkout
 from tests.fullbatch.runtime.process.started import Words
@@ -57,6 +59,8 @@ def test_each_is_loaded_when_it_is_asked_for(checkout: Checkout, words: Words, t
     assert "there are: tiny, mine" in refused.stderr
     (status,) = json.loads(checkout.run("status", "--json").stdout)
     assert set(status["processes"]) == {"launcher-cpu", "gateway"}
+    psutil.Process(status["processes"]["launcher-cpu"]).kill()
+    assert any("tests.fakes.engine" in " ".join(one.cmdline()) for one in checkout.processes()), "it outlives it"
     down = checkout.run("down")
     assert down.returncode == 0
-    assert checkout.processes() == [], "the launcher has ended its engines"
+    assert checkout.processes() == [], "another launcher has ended the engines of the one that was killed"
