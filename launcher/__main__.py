@@ -9,10 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
-from launcher.card import Card
-from launcher.config import ConfigError, Settings, load
-from launcher.ledger import Ledger, Taken
-from launcher.server import Server, probe
+from launcher.card import CardLauncher
+from launcher.config import ConfigError, LauncherSettings, load
+from launcher.ledger import ProcessLedger, SocketTaken
+from launcher.server import LauncherServer, probe
 
 
 def main() -> int:
@@ -31,21 +31,21 @@ def main() -> int:
         return _refused(*error.lines)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: LauncherSettings) -> int:
     try:
-        ledger = Ledger(settings.folder)
-    except Taken:
+        ledger = ProcessLedger(settings.folder)
+    except SocketTaken:
         return _refused(f"launcher: another one works in {settings.folder}; end it first")
     except OSError as error:
         return _refused(f"launcher: {settings.folder} cannot be used ({error.strerror}); `folder` names another")
-    card = Card(settings, ledger, _say)
+    card = CardLauncher(settings, ledger, _say)
     # Not an Event: its lock is held while it is waited for, and a signal that comes just then would wait for ever.
     asked: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: asked.put(number))
     card.adopt()
     try:
-        server = Server(settings.socket, card)
+        server = LauncherServer(settings.socket, card)
     except OSError as error:
         return _refused(f"launcher: {settings.socket} cannot be listened on ({error.strerror or error})")
     threading.Thread(target=card.watch, name="watch", daemon=True).start()

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from launcher.config import Settings
+from launcher.config import LauncherSettings
 from launcher.engine_api import EngineApi, Unanswered
 from launcher.engine_process import CannotStart, EngineProcess
 from launcher.entry import Entry
-from launcher.ledger import Running
+from launcher.ledger import LedgerLine
 
 HEALTH_S = 0.25
 _MEMORY_S = 30.0
@@ -24,7 +24,7 @@ _FIRST = {"start": "starting", "wait": "starting", "stop": "stopping", "sleep": 
 class Write(Protocol):
     """Puts on disk what runs."""
 
-    def __call__(self, beginning: tuple[str, Running] | None = None) -> None: ...
+    def __call__(self, beginning: tuple[str, LedgerLine] | None = None) -> None: ...
 
 
 class Actions:
@@ -32,7 +32,7 @@ class Actions:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LauncherSettings,
         entries: dict[str, Entry],
         lock: threading.RLock,
         write: Write,

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from launcher.actions import Actions
-from launcher.config import Settings
+from launcher.config import LauncherSettings
 from launcher.engine_log import EngineLog
 from launcher.engine_process import EngineProcess, end_leftovers
 from launcher.entry import AWAKE, Entry
-from launcher.ledger import Ledger, Running
+from launcher.ledger import LedgerLine, ProcessLedger
 
 WATCH_S = 0.25
 ACTIONS = ("start", "stop", "sleep", "wake")
@@ -37,10 +37,10 @@ class Refused(Exception):
     """Not now; the message says why."""
 
 
-class Card:
+class CardLauncher:
     """All of them. Called from several threads."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: LauncherSettings, ledger: ProcessLedger, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._ledger = ledger
         self._say = say
@@ -167,7 +167,7 @@ class Card:
     def _all(self) -> list[Entry]:
         return list(self._entries.values())
 
-    def _write(self, beginning: tuple[str, Running] | None = None) -> None:
+    def _write(self, beginning: tuple[str, LedgerLine] | None = None) -> None:
         """``beginning``: one that is about to begin, and is no entry's process yet."""
         with self._lock:
             running = {one.model.name: one.process.running for one in self._all() if one.process is not None}

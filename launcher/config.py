@@ -26,7 +26,7 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
-class Listen:
+class EngineAddress:
     """Where an engine answers: ``uds``, a socket's path, or ``host`` and ``port``."""
 
     host: str = ""
@@ -35,12 +35,12 @@ class Listen:
 
 
 @dataclass(frozen=True)
-class Model:
+class CommandedModel:
     """``sleep``: it may be put to sleep; else it is stopped and started. Times in seconds."""
 
     name: str
     command: tuple[str, ...]
-    listen: Listen
+    listen: EngineAddress
     env: tuple[tuple[str, str], ...] = ()
     sleep: bool = False
     start_timeout_s: float = 900.0
@@ -56,15 +56,15 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Settings:
+class LauncherSettings:
     card: str
     socket: Path
     folder: Path
-    models: tuple[Model, ...]
+    models: tuple[CommandedModel, ...]
     memory: Memory | None = None
 
 
-def load(path: Path) -> Settings:
+def load(path: Path) -> LauncherSettings:
     """Read the file.
 
     Raises:
@@ -130,7 +130,7 @@ class _Reader:
         return default
 
 
-def _settings(reader: _Reader, content: Any) -> Settings | None:
+def _settings(reader: _Reader, content: Any) -> LauncherSettings | None:
     values = reader.object(content, "", ("card", "socket", "folder", "models", "memory"))
     if not values:
         return None
@@ -150,14 +150,14 @@ def _settings(reader: _Reader, content: Any) -> Settings | None:
     models = tuple(_model(reader, one, f"models[{at}]") for at, one in enumerate(listed))
     _once(reader, models)
     memory = _memory(reader, values["memory"]) if values.get("memory") is not None else None
-    return Settings(card, socket, folder, models, memory)
+    return LauncherSettings(card, socket, folder, models, memory)
 
 
-def _model(reader: _Reader, content: Any, where: str) -> Model:
+def _model(reader: _Reader, content: Any, where: str) -> CommandedModel:
     known = ("name", "command", "env", "listen", "sleep", "start_timeout_s", "stop_timeout_s")
     values = reader.object(content, where, known)
     if not values:
-        return Model("", (), Listen())
+        return CommandedModel("", (), EngineAddress())
     where += "."
     name = reader.text(values, "name", where)
     if name and not _NAME.fullmatch(name):
@@ -165,14 +165,14 @@ def _model(reader: _Reader, content: Any, where: str) -> Model:
     sleep = values.get("sleep", False)
     if not isinstance(sleep, bool):
         reader.faults.append(f"{where}sleep is {_told(sleep)}; write true or false")
-    return Model(
+    return CommandedModel(
         name,
         reader.words(values, "command", where),
         _listen(reader, values.get("listen"), where + "listen"),
         _env(reader, values.get("env", {}), where + "env"),
         sleep is True,
-        reader.number(values, "start_timeout_s", where, Model.start_timeout_s),
-        reader.number(values, "stop_timeout_s", where, Model.stop_timeout_s),
+        reader.number(values, "start_timeout_s", where, CommandedModel.start_timeout_s),
+        reader.number(values, "stop_timeout_s", where, CommandedModel.stop_timeout_s),
     )
 
 
@@ -188,16 +188,16 @@ def _env(reader: _Reader, value: Any, where: str) -> tuple[tuple[str, str], ...]
     return tuple(value.items())
 
 
-def _listen(reader: _Reader, value: Any, where: str) -> Listen:
+def _listen(reader: _Reader, value: Any, where: str) -> EngineAddress:
     values = reader.object(value, where, ("host", "port", "uds"))
     if not values:
-        return Listen()
+        return EngineAddress()
     if "uds" in values:
         if len(values) > 1:
             reader.faults.append(f"{where} has uds and more; write either uds, or host and port")
-        return Listen(uds=reader.path(values, "uds", where + "."))
+        return EngineAddress(uds=reader.path(values, "uds", where + "."))
     port = reader.number(values, "port", where + ".", 1.0, 65_535)
-    return Listen(reader.text(values, "host", where + "."), int(port))
+    return EngineAddress(reader.text(values, "host", where + "."), int(port))
 
 
 def _memory(reader: _Reader, value: Any) -> Memory:
@@ -206,12 +206,12 @@ def _memory(reader: _Reader, value: Any) -> Memory:
     return Memory(command, reader.number(values, "asleep_mib", "memory.", 0.0, float(1 << 30)))
 
 
-def _once(reader: _Reader, models: tuple[Model, ...]) -> None:
+def _once(reader: _Reader, models: tuple[CommandedModel, ...]) -> None:
     names = [model.name for model in models if model.name]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         reader.faults.append(f"models: two are called '{twice}'; give each its own name")
-    places = [model.listen for model in models if model.listen != Listen()]
+    places = [model.listen for model in models if model.listen != EngineAddress()]
     shared = next((place for place in places if places.count(place) > 1), None)
     if shared is not None:
         told = shared.uds or f"{shared.host}:{shared.port}"

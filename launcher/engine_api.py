@@ -7,7 +7,7 @@ import json
 import re
 import socket
 
-from launcher.config import Listen
+from launcher.config import EngineAddress
 from launcher.guard import HEADER
 
 LOOK_S = 3.0
@@ -23,7 +23,7 @@ class Unanswered(Exception):
 class EngineApi:
     """One engine. ``secret``: what its guard asks for."""
 
-    def __init__(self, listen: Listen, secret: str) -> None:
+    def __init__(self, listen: EngineAddress, secret: str) -> None:
         self._listen = listen
         self._secret = secret
 
@@ -95,7 +95,7 @@ class EngineApi:
 class _Connection(http.client.HTTPConnection):
     """To a port or a socket."""
 
-    def __init__(self, listen: Listen, timeout_s: float) -> None:
+    def __init__(self, listen: EngineAddress, timeout_s: float) -> None:
         super().__init__(listen.host or "localhost", listen.port or 80, timeout=timeout_s)
         self._uds = listen.uds
 

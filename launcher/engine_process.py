@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher import environment, processes
-from launcher.config import Model
-from launcher.ledger import Running
+from launcher.config import CommandedModel
+from launcher.ledger import LedgerLine
 
 _LOOK_S = 0.05
 _WAIT = 'read -r go && exec "$@"'
@@ -28,12 +28,14 @@ class CannotStart(Exception):
 class EngineProcess:
     """Started by this launcher, or by one before it (``child`` None: then nobody learns its exit code)."""
 
-    def __init__(self, running: Running, child: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, running: LedgerLine, child: subprocess.Popen[bytes] | None = None) -> None:
         self.running = running
         self._child = child
 
     @classmethod
-    def start(cls, model: Model, secret: str, output: int, record: Callable[[Running], None]) -> EngineProcess:
+    def start(
+        cls, model: CommandedModel, secret: str, output: int, record: Callable[[LedgerLine], None]
+    ) -> EngineProcess:
         """``record`` is called once its number is known and before it begins.
 
         Raises:
@@ -52,7 +54,7 @@ class EngineProcess:
         )  # fmt: skip
         seen = processes.see(child.pid)
         started = seen.started if seen is not None else 0
-        running = Running(child.pid, started, digest_of(model), secret, time.time())
+        running = LedgerLine(child.pid, started, digest_of(model), secret, time.time())
         assert child.stdin is not None
         with contextlib.ExitStack() as undo:
             undo.callback(child.wait)
@@ -65,7 +67,7 @@ class EngineProcess:
         return cls(running, child)
 
     @classmethod
-    def adopt(cls, running: Running) -> EngineProcess | None:
+    def adopt(cls, running: LedgerLine) -> EngineProcess | None:
         """One that a launcher before this one has started; None if it does not live any more."""
         seen = processes.see(running.pid)
         if seen is None or seen.started != running.started:
@@ -104,7 +106,7 @@ class EngineProcess:
         return processes.group(self.running.pid, self.running.started)
 
 
-def end_leftovers(running: Running) -> None:
+def end_leftovers(running: LedgerLine) -> None:
     """What lives on of an engine whose first process has died while no launcher was there."""
     processes.signal_all(processes.group(running.pid, running.started), signal.SIGKILL)
 
@@ -118,7 +120,7 @@ def _until(so: Callable[[], bool], limit_s: float) -> bool:
     return True
 
 
-def digest_of(model: Model) -> str:
+def digest_of(model: CommandedModel) -> str:
     """Tells whether an engine that runs is the one that is planned now."""
     words = repr((environment.command(model), sorted(model.env), model.listen, model.sleep))
     return hashlib.sha256(words.encode("utf-8", "surrogateescape")).hexdigest()

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from typing import Any
 
-from launcher.config import Model
+from launcher.config import CommandedModel
 from launcher.engine_api import EngineApi
 from launcher.engine_log import EngineLog
 from launcher.engine_process import EngineProcess, digest_of
@@ -20,7 +20,7 @@ AWAKE = frozenset({"starting", "ready", "waking", "stopping"})
 class Entry:
     """``exit``: of the last process that ended; ``why``: of the state; ``faults``: failed starts, sleeps and wakes."""
 
-    def __init__(self, model: Model, log: EngineLog) -> None:
+    def __init__(self, model: CommandedModel, log: EngineLog) -> None:
         self.model = model
         self.log = log
         self.digest = digest_of(model)

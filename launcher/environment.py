@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from launcher.config import Model
+from launcher.config import CommandedModel
 
-MIDDLEWARE = "launcher.guard.Guard"
+MIDDLEWARE = "launcher.guard.RouteGuard"
 SECRET = "FULLBATCH_GUARD_SECRET"
 _HERE = Path(__file__).resolve().parent.parent
 
 
-def variables(model: Model, secret: str) -> dict[str, str]:
+def variables(model: CommandedModel, secret: str) -> dict[str, str]:
     """``secret``: what the guard asks for before it lets anybody put the engine to sleep or wake it."""
     found = {**os.environ, **dict(model.env)}
     paths = [str(_HERE), *filter(None, [found.get("PYTHONPATH")])]
@@ -23,6 +23,6 @@ def variables(model: Model, secret: str) -> dict[str, str]:
     return found
 
 
-def command(model: Model) -> list[str]:
+def command(model: CommandedModel) -> list[str]:
     """The model's command, with the guard in front of all its routes."""
     return [*model.command, "--middleware", MIDDLEWARE]

@@ -1,7 +1,7 @@
 """An ASGI middleware in front of an engine's routes: what the gateway uses passes, and nothing else of vLLM.
 
 Dev mode, which sleeping needs, also brings routes that run any method in the workers, change weights and show the
-whole configuration. ``vllm serve … --middleware launcher.guard.Guard`` puts this before all of them. It stands
+whole configuration. ``vllm serve … --middleware launcher.guard.RouteGuard`` puts this before all of them. It stands
 alone: it runs inside vLLM.
 """
 
@@ -37,7 +37,7 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Guard:
+class RouteGuard:
     """Everything that is not let through is told what an unknown path is told."""
 
     def __init__(self, app: App) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 
-class Taken(Exception):
+class SocketTaken(Exception):
     """Another launcher works in this folder."""
 
 
 @dataclass(frozen=True)
-class Running:
-    """An engine's process. ``started``: see `processes.Seen`; ``digest``: of its command, ``since``: Unix time."""
+class LedgerLine:
+    """A process. ``started``: see `processes.ProcessSeen`; ``digest``: of its command, ``since``: Unix time."""
 
     pid: int
     started: int
@@ -26,11 +26,11 @@ class Running:
     since: float
 
 
-class Ledger:
+class ProcessLedger:
     """The file, and the lock that keeps a second launcher out for as long as this process lives."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises: Taken, OSError"""
+        """Raises: SocketTaken, OSError"""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / "running.json"
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -38,9 +38,9 @@ class Ledger:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise Taken from None
+            raise SocketTaken from None
 
-    def read(self) -> dict[str, Running]:
+    def read(self) -> dict[str, LedgerLine]:
         """By model; what cannot be read is taken for nothing."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ class Ledger:
                 found[name] = _running(value)
         return found
 
-    def write(self, running: dict[str, Running]) -> None:
+    def write(self, running: dict[str, LedgerLine]) -> None:
         """All at once: a launcher that is killed meanwhile leaves the old file or the new one."""
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -66,8 +66,8 @@ class Ledger:
         os.close(self._lock)
 
 
-def _running(value: Any) -> Running:
-    one = Running(**value)
+def _running(value: Any) -> LedgerLine:
+    one = LedgerLine(**value)
     if not isinstance(one.pid, int) or not isinstance(one.started, int) or one.pid <= 1:
         raise ValueError("no process")
     return one

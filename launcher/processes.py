@@ -14,7 +14,7 @@ _ENDED = frozenset("ZX")
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProcessSeen:
     """``started``: clock ticks since boot; together with its id it names a process once and for all."""
 
     pid: int
@@ -23,7 +23,7 @@ class Seen:
     started: int
 
 
-def see(pid: int) -> Seen | None:
+def see(pid: int) -> ProcessSeen | None:
     """A process that lives; None for one that is gone or has ended and is only still listed."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
@@ -32,7 +32,7 @@ def see(pid: int) -> Seen | None:
     fields = text.rpartition(")")[2].split()
     if len(fields) <= _STARTED or fields[_STATE] in _ENDED:
         return None
-    return Seen(pid, int(fields[_GROUP]), int(fields[_SESSION]), int(fields[_STARTED]))
+    return ProcessSeen(pid, int(fields[_GROUP]), int(fields[_SESSION]), int(fields[_STARTED]))
 
 
 def group(leader: int, started: int) -> list[int]:

@@ -11,20 +11,20 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from launcher.card import Card, Refused, Unknown
+from launcher.card import CardLauncher, Refused, Unknown
 
 PROBE_S = 5.0
 _MAX_BODY = 64 * 1024
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class LauncherServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Listens from the start; whoever is of its owner's group may ask."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, path: Path, card: Card) -> None:
+    def __init__(self, path: Path, card: CardLauncher) -> None:
         self.card = card
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # the lock says that nobody is behind it
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
-    server: Server
+    server: LauncherServer
 
     def do_GET(self) -> None:
         self._read_body()

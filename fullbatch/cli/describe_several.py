@@ -10,7 +10,7 @@ from typing import Any
 from fullbatch.cli import describe
 from fullbatch.planning import explain
 from fullbatch.planning.engine_plan import EnginePlan
-from fullbatch.planning.places import Place, Share
+from fullbatch.planning.places import CardPlace, Share
 from fullbatch.planning.plan import Plan
 
 # Beside the letters of models: the one whose turn it is, what sleepers keep, and what is left to nobody.
@@ -40,7 +40,7 @@ def _when_as_json(engine: EnginePlan) -> dict[str, Any]:
     return {"served_name": engine.served_name, "when": "on-demand" if turn else "always", "turn": turn}
 
 
-def _place_as_json(place: Place) -> dict[str, Any]:
+def _place_as_json(place: CardPlace) -> dict[str, Any]:
     return {
         "title": place.title,
         "total_gib": round(place.total_gib, 2),
@@ -84,7 +84,7 @@ def explained_as_json(plan: Plan) -> dict[str, list[dict[str, str]]]:
     return {part.engines[0].served_name: explain.as_json(explain.lines(part)) for part in plan.models}
 
 
-def _place(place: Place, letters: dict[str, str]) -> str:
+def _place(place: CardPlace, letters: dict[str, str]) -> str:
     always = [share for share in place.shares if not share.turns]
     turning = [share for share in place.shares if share.turns]
     pieces = [piece for share in always for piece in _pieces(share, letters[share.model])]

@@ -11,7 +11,7 @@ from typing import Any
 
 from fullbatch.core.errors import UsageError
 from fullbatch.lifecycle import models
-from fullbatch.lifecycle.models import ALWAYS, CardTurns, Served, ServedModel
+from fullbatch.lifecycle.models import ALWAYS, CardTurns, ServedModel, ServedModels
 
 _DONE = {"load": "is being loaded", "unload": "goes when its answers have run out", "pin": "stays", "unpin": "may go"}
 _LOG_LINES = 5
@@ -50,7 +50,7 @@ def said(root: Path, args: argparse.Namespace) -> tuple[object, str]:
     return {"model": args.model, "did": args.action, "state": state}, text
 
 
-def as_json(found: Served) -> dict[str, Any]:
+def as_json(found: ServedModels) -> dict[str, Any]:
     """Seconds, and shares of the time."""
     return {
         "profile": found.profile,
@@ -59,7 +59,7 @@ def as_json(found: Served) -> dict[str, Any]:
     }
 
 
-def as_text(found: Served) -> str:
+def as_text(found: ServedModels) -> str:
     """A line for each model, those that take turns below their cards."""
     width = max((len(_named(one)) for one in found.models), default=0) + 2
     lines = [f"{_named(one):{width}}always there" for one in found.models if one.state == ALWAYS]

@@ -62,7 +62,7 @@ class CardTurns:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModels:
     """All models of one deployment."""
 
     profile: str
@@ -70,7 +70,7 @@ class Served:
     cards: tuple[CardTurns, ...]
 
 
-def served(root: Path, profile: str | None) -> Served:
+def served(root: Path, profile: str | None) -> ServedModels:
     """The models of `profile`, or of the one that runs.
 
     Raises:
@@ -85,7 +85,7 @@ def served(root: Path, profile: str | None) -> Served:
     always = [
         ServedModel(one["id"], (one["id"],), ALWAYS) for one in listed.get("data", []) if one["id"] not in taken
     ]  # fmt: skip
-    return Served(running.profile, (*always, *turning), tuple(map(_card, cards)))
+    return ServedModels(running.profile, (*always, *turning), tuple(map(_card, cards)))
 
 
 def change(root: Path, profile: str | None, action: str, name: str) -> str:

@@ -10,7 +10,7 @@ from fullbatch.planning.adapters import Lora
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.pictures import PicturePlan
 from fullbatch.planning.speed import Beside
-from fullbatch.planning.turns import Turn
+from fullbatch.planning.turns import TurnPlan
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class EnginePlan:
     ignore_tools: bool = False
     beside: Beside = Beside()
     max_running: int = 0
-    turn: Turn | None = None
+    turn: TurnPlan | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`Place`: cards that models share, and what each of them has of it."""
+"""`CardPlace`: cards that models share, and what each of them has of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Place:
+class CardPlace:
     """`title`: the cards, for a person. `kept_gib`: what sleepers keep of it. The processor's `total_gib` is what its
     models take at most: how much there is is the machine's."""
 

@@ -28,7 +28,7 @@ from fullbatch.planning.engine_step import EngineStep
 from fullbatch.planning.flags import DRAIN_SECONDS
 from fullbatch.planning.gateway_limits import AdmissionBounds
 from fullbatch.planning.gateway_wishes import GatewayWishes
-from fullbatch.planning.places import Place
+from fullbatch.planning.places import CardPlace
 from fullbatch.planning.profile import Profile
 from fullbatch.planning.speculative import Drafting
 from fullbatch.planning.speed import Beside, SpeedSetting
@@ -59,7 +59,7 @@ class Plan:
     gateway: GatewayWishes = GatewayWishes()
     speed: tuple[SpeedSetting, ...] = ()
     parts: tuple[Plan, ...] = ()
-    places: tuple[Place, ...] = ()
+    places: tuple[CardPlace, ...] = ()
     residency: tuple[tuple[str, Any], ...] = ()
 
     @property

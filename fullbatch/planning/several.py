@@ -29,7 +29,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Place(_Strict):
+class ModelSettings(_Strict):
     """What one of `models` says beside the settings of any profile."""
 
     when: When = Field(
@@ -61,7 +61,7 @@ class Shared(_Strict):
 
 
 @dataclass(frozen=True)
-class Part:
+class PlacedModel:
     """One of several models. `profile`: as it would stand alone on its `cards`; `kv_gib`: of its KV cache, if said."""
 
     profile: Profile
@@ -86,7 +86,7 @@ class Several:
 
     description: str
     hardware: Hardware
-    parts: tuple[Part, ...]
+    parts: tuple[PlacedModel, ...]
     main_memory_gib: int | None
     residency: Residency
     gateway: GatewayWishes
@@ -106,7 +106,7 @@ def parse(root: Path, data: dict[str, Any], source: str) -> Several:
         shared = Shared.model_validate(data)
     except ValidationError as error:
         raise UsageError(*(f"{source}: {one}" for one in faults.find(error, Shared))) from error
-    found: list[Part] = []
+    found: list[PlacedModel] = []
     told: list[str] = []
     for number, entry in enumerate(shared.models):
         try:
@@ -133,16 +133,16 @@ def _refuse_mixed(data: dict[str, Any], source: str) -> None:
         raise UsageError(*(f"{source}: {name}: write it in each of models that it is for" for name in own))
 
 
-def _part(root: Path, shared: Shared, entry: dict[str, Any], source: str) -> Part:
+def _part(root: Path, shared: Shared, entry: dict[str, Any], source: str) -> PlacedModel:
     beside = [name for name in SHARED if name in entry]
     if beside:
         raise UsageError(*(f"{source}: {name}: is for all models; write it once, beside models" for name in beside))
-    own = {name: value for name, value in entry.items() if name in Place.model_fields}
+    own = {name: value for name, value in entry.items() if name in ModelSettings.model_fields}
     try:
-        place = Place.model_validate(own)
+        place = ModelSettings.model_validate(own)
     except ValidationError as error:
-        raise UsageError(*(f"{source}: {one}" for one in faults.find(error, Place))) from error
-    rest = {name: value for name, value in entry.items() if name not in Place.model_fields}
+        raise UsageError(*(f"{source}: {one}" for one in faults.find(error, ModelSettings))) from error
+    rest = {name: value for name, value in entry.items() if name not in ModelSettings.model_fields}
     cards = _cards(shared.hardware, place, source)
     hardware = _hardware(shared.hardware, cards, place, source)
     made = profile.resolved(root, rest | {"description": shared.description, "hardware": hardware}, source)
@@ -153,10 +153,10 @@ def _part(root: Path, shared: Shared, entry: dict[str, Any], source: str) -> Par
         raise UsageError(f"{source}: kv_offload.disk: is for one model; keep ram_gib alone, or serve it by itself")
     if made.engine.restart_stuck and place.when == "on-demand":
         raise UsageError(f"{source}: engine.restart_stuck: one that takes turns is started by its launcher; remove it")
-    return Part(made, place.when, cards, place.kv_cache_gib)
+    return PlacedModel(made, place.when, cards, place.kv_cache_gib)
 
 
-def _cards(hardware: Hardware, place: Place, source: str) -> tuple[int, ...]:
+def _cards(hardware: Hardware, place: ModelSettings, source: str) -> tuple[int, ...]:
     if hardware.cpu:
         if place.cards is not None:
             raise UsageError(f"{source}: cards: the processor has none; remove it")
@@ -173,7 +173,7 @@ def _cards(hardware: Hardware, place: Place, source: str) -> tuple[int, ...]:
     return tuple(place.cards)
 
 
-def _hardware(hardware: Hardware, cards: tuple[int, ...], place: Place, source: str) -> dict[str, Any]:
+def _hardware(hardware: Hardware, cards: tuple[int, ...], place: ModelSettings, source: str) -> dict[str, Any]:
     """What one model has of it, as it would say so alone."""
     if hardware.gpu:
         gpu = hardware.gpu if isinstance(hardware.gpu, str) else hardware.gpu.model_dump()
@@ -185,7 +185,7 @@ def _hardware(hardware: Hardware, cards: tuple[int, ...], place: Place, source: 
     return {"cpu": {"kv_cache_gib": int(asked or hardware.cpu.kv_cache_gib)}}
 
 
-def _faults(shared: Shared, parts: list[Part]) -> Iterator[str]:
+def _faults(shared: Shared, parts: list[PlacedModel]) -> Iterator[str]:
     """What is wrong with models that are right one by one."""
     if shared.hardware.replicas > 1 or shared.hardware.nodes > 1:
         yield "hardware: replicas and nodes are for one model; serve that one from a profile of its own"
@@ -198,7 +198,7 @@ def _faults(shared: Shared, parts: list[Part]) -> Iterator[str]:
     yield from _faults_of_places(parts)
 
 
-def _faults_of_places(parts: list[Part]) -> Iterator[str]:
+def _faults_of_places(parts: list[PlacedModel]) -> Iterator[str]:
     for number, part in enumerate(parts):
         for earlier, other in enumerate(parts[:number]):
             if part.cards != other.cards and set(part.cards) & set(other.cards):

@@ -12,7 +12,7 @@ from fullbatch.core.errors import UsageError
 from fullbatch.planning import profile
 from fullbatch.planning.feasible import FP8_CAPABILITY, DoesNotFit
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.several import Part, Several
+from fullbatch.planning.several import PlacedModel, Several
 from fullbatch.planning.several_plan import make_several
 
 _MOST_CARDS = 16
@@ -45,12 +45,12 @@ def _fits(asked: Several) -> bool:
     return True
 
 
-def _with(asked: Several, changed: dict[int, Part]) -> Several:
+def _with(asked: Several, changed: dict[int, PlacedModel]) -> Several:
     parts = tuple(changed.get(number, part) for number, part in enumerate(asked.parts))
     return dataclasses.replace(asked, parts=parts)
 
 
-def _said(part: Part, changes: dict[str, Any]) -> Part:
+def _said(part: PlacedModel, changes: dict[str, Any]) -> PlacedModel:
     """`part` with other settings of its profile."""
     if "model" in changes:
         data = part.profile.model_dump() | changes
@@ -86,7 +86,7 @@ def _smaller(asked: Several) -> str | None:
     return None
 
 
-def _fewer_bits(part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+def _fewer_bits(part: PlacedModel) -> Iterator[tuple[str, dict[str, Any]]]:
     model: Model = part.profile.facts
     card = part.profile.hardware.card
     if card and card.capability >= FP8_CAPABILITY and part.profile.kv_cache == "auto":
@@ -112,7 +112,7 @@ def _in_turns(asked: Several) -> str | None:
     return None
 
 
-def _is_small(part: Part) -> tuple[bool, float]:
+def _is_small(part: PlacedModel) -> tuple[bool, float]:
     facts = part.profile.facts
     return facts.pooling, -facts.params_b
 

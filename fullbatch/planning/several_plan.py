@@ -16,9 +16,9 @@ from fullbatch.planning.card_share import Dealt, Need, Room, TooMuch
 from fullbatch.planning.feasible import CannotWork, DoesNotFit
 from fullbatch.planning.flags import DRAIN_SECONDS, Flag
 from fullbatch.planning.gateway_limits import AdmissionBounds
-from fullbatch.planning.places import Place, Share
+from fullbatch.planning.places import CardPlace, Share
 from fullbatch.planning.plan import Plan, make
-from fullbatch.planning.several import Part, Several
+from fullbatch.planning.several import PlacedModel, Several
 
 _BYTES = 2**20
 # A service's name is part of a socket's path and of a host name.
@@ -30,7 +30,7 @@ class _Planned:
     """One model: its number in the profile, and the plan that it would have with its cards for itself."""
 
     number: int
-    part: Part
+    part: PlacedModel
     alone: Plan
     need: Need
 
@@ -75,7 +75,7 @@ def _offloaded(asked: Several) -> float:
     return float(sum(part.profile.kv_offload.ram_gib for part in asked.parts if part.profile.kv_offload))
 
 
-def _alone(name: str, source: str, number: int, part: Part, sleeps: bool) -> _Planned:
+def _alone(name: str, source: str, number: int, part: PlacedModel, sleeps: bool) -> _Planned:
     try:
         alone = advice.plan(name, part.profile)
     except CannotWork as refusal:
@@ -94,7 +94,7 @@ def _alone(name: str, source: str, number: int, part: Part, sleeps: bool) -> _Pl
     return _Planned(number, part, alone, need)
 
 
-def _wanted(part: Part, alone: Plan) -> float:
+def _wanted(part: PlacedModel, alone: Plan) -> float:
     """KV cache for all users at half the context, and for one request of the whole; GiB."""
     if not part.cards:
         return alone.engines[0].budget.kv_gib
@@ -107,7 +107,7 @@ def _wanted(part: Part, alone: Plan) -> float:
     return max(whole, part.profile.users * half) * 17 / 16
 
 
-def _place(name: str, source: str, here: Sequence[_Planned]) -> tuple[list[Plan], Place]:
+def _place(name: str, source: str, here: Sequence[_Planned]) -> tuple[list[Plan], CardPlace]:
     """The plans of models that share their cards, each with what it was dealt."""
     cards = here[0].part.cards
     needs = [one.need for one in here]
@@ -118,7 +118,7 @@ def _place(name: str, source: str, here: Sequence[_Planned]) -> tuple[list[Plan]
     if len(here) == 1 and here[0].part.kv_gib is None:  # its cards for itself
         one = here[0]
         share_of_one = Share(one.part.name, budget.weights_gib, budget.overhead_gib, budget.kv_gib)
-        return [one.alone], Place(_title(one.part), budget.total_gib, (share_of_one,))
+        return [one.alone], CardPlace(_title(one.part), budget.total_gib, (share_of_one,))
     share = catalog.engine().default_gpu_memory_utilization
     room = Room(budget.total_gib, budget.total_gib * share, len(cards))
     try:
@@ -179,29 +179,29 @@ def _turning(one: _Planned, made: Plan) -> Plan:
     return dataclasses.replace(made, engines=(dataclasses.replace(engine, flags=flags, turn=turn),))
 
 
-def _of_cards(here: Sequence[_Planned], made: Sequence[Plan], room: Room, dealt: Dealt) -> Place:
+def _of_cards(here: Sequence[_Planned], made: Sequence[Plan], room: Room, dealt: Dealt) -> CardPlace:
     shares = tuple(
         Share(one.part.name, budget.weights_gib, budget.overhead_gib, kv, one.part.on_demand)
         for one, budget, kv in zip(here, (plan.engines[0].budget for plan in made), dealt.kv_gib, strict=True)
     )
-    return Place(_title(here[0].part), room.total_gib, shares, dealt.kept_gib)
+    return CardPlace(_title(here[0].part), room.total_gib, shares, dealt.kept_gib)
 
 
-def _title(part: Part) -> str:
+def _title(part: PlacedModel) -> str:
     card = part.profile.hardware.card
     assert card is not None  # there are cards
     return f"card{'s' * (len(part.cards) > 1)} {', '.join(map(str, part.cards))}, {card.title}"
 
 
-def _of_memory(needs: Sequence[Need]) -> Place:
+def _of_memory(needs: Sequence[Need]) -> CardPlace:
     """Main memory, which models on the processor share; an engine's own processes count as beside its weights."""
     beside = catalog.calibration().cpu_process
     shares = tuple(Share(one.name, one.weights_gib, beside, one.kv_gib, one.turns) for one in needs)
-    place = Place("main memory", 0.0, shares)
+    place = CardPlace("main memory", 0.0, shares)
     return dataclasses.replace(place, total_gib=-place.free_gib)
 
 
-def _refuse_memory(source: str, asked: Several, place: Place) -> None:
+def _refuse_memory(source: str, asked: Several, place: CardPlace) -> None:
     most = asked.main_memory_gib
     if most is None or place.total_gib + turns.BESIDE_GIB <= most:
         return
@@ -226,7 +226,7 @@ def _named(plans: Sequence[Plan]) -> list[Plan]:
     return found
 
 
-def _together(name: str, asked: Several, parts: Sequence[Plan], places: tuple[Place, ...]) -> Plan:
+def _together(name: str, asked: Several, parts: Sequence[Plan], places: tuple[CardPlace, ...]) -> Plan:
     allowed = _admission(parts)
     seats = sum(plan.max_num_seqs for plan in parts)
     return Plan(

@@ -19,7 +19,7 @@ BESIDE_GIB = 4.0
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurnPlan:
     """How one model takes turns. `card`: whose turns they are; `sleep`: it sleeps, else it is stopped and started.
 
     `cost`: billions of parameters that a token passes through; guesses in seconds.
@@ -57,11 +57,11 @@ def asleep(wanted: Sequence[Sleeper], main_memory_gib: float | None, taken_gib: 
     return frozenset(found)
 
 
-def turn(cards: tuple[int, ...], *, sleep: bool, cost: float, weights_gib: float) -> Turn:
+def turn(cards: tuple[int, ...], *, sleep: bool, cost: float, weights_gib: float) -> TurnPlan:
     """How a model with these weights takes turns on `cards`."""
     wake = round(_WAKE_S + weights_gib / _WAKE_GIBS, 1)
     cold = round(_COLD_S + weights_gib / _COLD_GIBS) if cards else _COLD_CPU_S
-    return Turn(card_name(cards), sleep, cost, wake, float(cold))
+    return TurnPlan(card_name(cards), sleep, cost, wake, float(cold))
 
 
 def card_name(cards: tuple[int, ...]) -> str:

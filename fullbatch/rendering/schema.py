@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from fullbatch.planning.profile import Profile
-from fullbatch.planning.several import SHARED, Place, Shared
+from fullbatch.planning.several import SHARED, ModelSettings, Shared
 
 
 def text() -> str:
@@ -30,7 +30,7 @@ def _entry(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "additionalProperties": False,
         "description": "One of several models, with the settings of a profile of its own.",
-        "properties": own | Place.model_json_schema()["properties"],
+        "properties": own | ModelSettings.model_json_schema()["properties"],
         "required": [name for name in one["required"] if name not in SHARED],
         "title": "OneOfSeveral",
         "type": "object",

@@ -23,7 +23,7 @@ Reason = Literal["idle", "patience", "priority"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ResidencyRules:
     """Seconds. ``ageing_s``: of the queue; a waiter that is less urgent by a level waits so much longer."""
 
     patience_s: float = 20.0
@@ -91,7 +91,7 @@ class Policy:
     ``unwanted``: nobody waited any more when it had been loaded, so it has no claim to stay.
     """
 
-    def __init__(self, members: Mapping[str, Member], rules: Rules) -> None:
+    def __init__(self, members: Mapping[str, Member], rules: ResidencyRules) -> None:
         self.members = dict(members)
         self.resident: str | None = None
         self.since = 0.0

@@ -21,7 +21,7 @@ from gateway.config.settings import Settings
 from gateway.core.errors import ModelFailed, ModelLoading
 from gateway.engines.registry import EngineRegistry
 from gateway.residency.load_times import LoadTimes
-from gateway.residency.policy import Demand, Member, Policy, Rules, Switch, Waiter
+from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Switch, Waiter
 from gateway.telemetry.turn_metrics import TurnMetrics
 from gateway.turns.launcher_client import ASLEEP, LOADED, EngineState, LauncherClient, NoLauncher
 from gateway.turns.steps import Steps, TurnFailed
@@ -44,7 +44,7 @@ class Around:
     loop: asyncio.AbstractEventLoop
 
 
-class Card:
+class CardSwitcher:
     """``phase``: see above, of a switch to ``to`` since ``phase_since``; ``fault``: why the launcher is not asked."""
 
     def __init__(self, name: str, engines: Sequence[EngineSettings], settings: Settings, around: Around) -> None:
@@ -59,7 +59,7 @@ class Card:
             assert (turn := engine.turn) is not None
             members[turn.name] = Member(LoadTimes(turn.wake_guess_s, turn.cold_guess_s))
             self._launcher = LauncherClient(turn.launcher)
-        rules = Rules(
+        rules = ResidencyRules(
             residency.patience_s, residency.residency_factor, settings.admission.ageing_s, residency.switches_per_hour
         )
         self.policy = Policy(members, rules)

@@ -13,7 +13,7 @@ from gateway.core.errors import BadRequest, Overloaded, Pinned
 from gateway.core.record import RequestRecord
 from gateway.core.ticker import Ticker
 from gateway.residency.policy import Waiter
-from gateway.turns.card import Around, Card
+from gateway.turns.card import Around, CardSwitcher
 from gateway.turns.report import ago, told
 
 Deed = Literal["load", "unload", "pin", "unpin"]
@@ -37,8 +37,8 @@ class Turns:
         self._around = around
         self._ticker = ticker
         self._settings = settings
-        self.cards: dict[str, Card] = {}
-        self._of: dict[str, tuple[Card, str]] = {}
+        self.cards: dict[str, CardSwitcher] = {}
+        self._of: dict[str, tuple[CardSwitcher, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._make()
 
@@ -46,7 +46,7 @@ class Turns:
         engines = [engine for engine in self._settings.engines if engine.turn is not None]
         for name in dict.fromkeys(engine.turn.card for engine in engines if engine.turn is not None):
             mine = [engine for engine in engines if engine.turn is not None and engine.turn.card == name]
-            self.cards[name] = card = Card(name, mine, self._settings, self._around)
+            self.cards[name] = card = CardSwitcher(name, mine, self._settings, self._around)
             for turn, engine in card.engines.items():
                 self._of.update((model, (card, turn)) for model in engine.models)
         costs = [
@@ -117,7 +117,7 @@ class Turns:
             lambda: card.wait_s(name, waiter),
         )
 
-    def _judge(self, card: Card, name: str, waiter: Waiter) -> None:
+    def _judge(self, card: CardSwitcher, name: str, waiter: Waiter) -> None:
         backoff, now = card.policy.members[name].backoff, waiter.since
         if card.to != name and not backoff.may_try(now):
             raise card.failure(name)

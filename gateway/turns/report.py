@@ -11,14 +11,14 @@ from gateway.residency.policy import Waiter
 from gateway.telemetry.turn_metrics import KINDS, TurnMetrics
 
 if TYPE_CHECKING:
-    from gateway.turns.card import Card
+    from gateway.turns.card import CardSwitcher
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """Of one model. ``age``: seconds in its state, where that is known."""
 
-    card: Card
+    card: CardSwitcher
     turn: str
     state: str
     age: float | None
@@ -59,7 +59,7 @@ class Told:
         }
 
 
-def told(card: Card, turn: str) -> Told:
+def told(card: CardSwitcher, turn: str) -> Told:
     state, now = card.state(turn), card.now()
     age = now - card.phase_since if state == "loading" else now - card.policy.since if state == "ready" else None
     about: float | None = None

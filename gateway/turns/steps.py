@@ -13,7 +13,7 @@ from gateway.residency.policy import Switch
 from gateway.turns.launcher_client import ASLEEP, ENDED, FAILED, LOADED, EngineState, LauncherClient, NoLauncher
 
 if TYPE_CHECKING:
-    from gateway.turns.card import Around, Card
+    from gateway.turns.card import Around, CardSwitcher
 
 POLL_S, DRAIN_POLL_S = 0.1, 0.05
 # The launcher's own limits end a start or a stop long before.
@@ -37,7 +37,7 @@ class TurnFailed(Exception):
 class Steps:
     """Of one card."""
 
-    def __init__(self, card: Card, launcher: LauncherClient, around: Around) -> None:
+    def __init__(self, card: CardSwitcher, launcher: LauncherClient, around: Around) -> None:
         self._card = card
         self._launcher = launcher
         self._registry = around.registry

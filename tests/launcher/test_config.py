@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.config import ConfigError, Listen, Memory, load
+from launcher.config import ConfigError, EngineAddress, Memory, load
 
 GOOD = {"name": "a", "command": ["vllm", "serve"], "listen": {"host": "127.0.0.1", "port": 8000}}
 OTHER = {"name": "b", "command": ["vllm", "serve"], "listen": {"uds": "/run/b.sock"}}
@@ -31,7 +31,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     )
     a, b = settings.models
     assert (a.env, a.sleep, a.start_timeout_s, a.stop_timeout_s) == ((("A", "1"),), True, 10, 5)
-    assert (a.listen, b.listen) == (Listen("127.0.0.1", 8000), Listen(uds="/run/b.sock"))
+    assert (a.listen, b.listen) == (EngineAddress("127.0.0.1", 8000), EngineAddress(uds="/run/b.sock"))
     assert (b.sleep, b.start_timeout_s, b.stop_timeout_s) == (False, 900, 30)
     assert settings.memory == Memory(("nvidia-smi",), 1500)
     assert settings.folder == Path("/run/fullbatch/card0.d")

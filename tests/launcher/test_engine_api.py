@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config import Listen
+from launcher.config import EngineAddress
 from launcher.engine_api import EngineApi, Unanswered
 from tests.gateway.harness import Engine
 from tests.ports import free_port
@@ -13,7 +13,7 @@ from tests.ports import free_port
 def test_an_engine_is_asked_over_its_port(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     try:
-        api = EngineApi(Listen("127.0.0.1", int(engine.url.rpartition(":")[2])), "")
+        api = EngineApi(EngineAddress("127.0.0.1", int(engine.url.rpartition(":")[2])), "")
         assert api.healthy()
         assert api.work() == 0
         with pytest.raises(Unanswered, match="/is_sleeping answers 404"):
@@ -26,8 +26,8 @@ def test_an_engine_is_asked_over_its_port(tmp_path: Path) -> None:
         engine.stop()
 
 
-@pytest.mark.parametrize("listen", [Listen("127.0.0.1", free_port()), Listen(uds="/nowhere/x.sock")])
-def test_nobody_there(listen: Listen) -> None:
+@pytest.mark.parametrize("listen", [EngineAddress("127.0.0.1", free_port()), EngineAddress(uds="/nowhere/x.sock")])
+def test_nobody_there(listen: EngineAddress) -> None:
     api = EngineApi(listen, "")
     assert not api.healthy()
     for ask in (api.work, api.asleep, api.wake, api.sleep):

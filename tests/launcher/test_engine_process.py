@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config import Listen, Model
+from launcher.config import CommandedModel, EngineAddress
 from launcher.engine_process import CannotStart, EngineProcess, digest_of
-from launcher.ledger import Running
+from launcher.ledger import LedgerLine
 from tests.launcher.launchers import gone
 from tests.waiting import wait_until
 
-LISTEN = Listen("127.0.0.1", 8000)
+LISTEN = EngineAddress("127.0.0.1", 8000)
 
 
-def started(tmp_path: Path, *words: str) -> tuple[EngineProcess, list[Running]]:
-    recorded: list[Running] = []
+def started(tmp_path: Path, *words: str) -> tuple[EngineProcess, list[LedgerLine]]:
+    recorded: list[LedgerLine] = []
     output = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     try:
-        return EngineProcess.start(Model("a", words, LISTEN), "secret", output, recorded.append), recorded
+        return EngineProcess.start(CommandedModel("a", words, LISTEN), "secret", output, recorded.append), recorded
     finally:
         os.close(output)
 
@@ -41,12 +41,12 @@ def test_a_launcher_that_is_killed_before_the_record_starts_nothing(tmp_path: Pa
 
     pids: list[int] = []
 
-    def die(running: Running) -> None:
+    def die(running: LedgerLine) -> None:
         pids.append(running.pid)
         raise Killed
 
     with pytest.raises(Killed), (tmp_path / "log").open("wb") as log:
-        EngineProcess.start(Model("a", ("touch", str(tmp_path / "began")), LISTEN), "", log.fileno(), die)
+        EngineProcess.start(CommandedModel("a", ("touch", str(tmp_path / "began")), LISTEN), "", log.fileno(), die)
     wait_until(lambda: gone(pids[0]), 10, "it has ended without having begun")
     assert not (tmp_path / "began").exists()
 
@@ -67,7 +67,7 @@ def test_a_socket_of_before_is_taken_away(tmp_path: Path) -> None:
     old = tmp_path / "old.sock"
     old.touch()
     with (tmp_path / "log").open("wb") as log:
-        model = Model("a", ("true",), Listen(uds=str(old)))
+        model = CommandedModel("a", ("true",), EngineAddress(uds=str(old)))
         EngineProcess.start(model, "", log.fileno(), lambda _: None).end(5)
     assert not old.exists()
 
@@ -76,7 +76,7 @@ def test_only_the_very_same_process_is_taken_over(tmp_path: Path) -> None:
     process, (recorded,) = started(tmp_path, "sleep", "300")
     again = EngineProcess.adopt(recorded)
     assert again is not None and again.alive()
-    later = Running(recorded.pid, recorded.started + 1, recorded.digest, recorded.secret, 0.0)
+    later = LedgerLine(recorded.pid, recorded.started + 1, recorded.digest, recorded.secret, 0.0)
     assert EngineProcess.adopt(later) is None
     assert process.end(10)
     assert EngineProcess.adopt(recorded) is None
@@ -84,7 +84,11 @@ def test_only_the_very_same_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_digest_is_of_the_command_and_what_belongs_to_it() -> None:
-    one = Model("a", ("x",), LISTEN)
-    assert digest_of(one) == digest_of(Model("a", ("x",), LISTEN, stop_timeout_s=3))
-    others = [Model("a", ("y",), LISTEN), Model("a", ("x",), LISTEN, (("A", "1"),)), Model("a", ("x",), Listen("h", 2))]
+    one = CommandedModel("a", ("x",), LISTEN)
+    assert digest_of(one) == digest_of(CommandedModel("a", ("x",), LISTEN, stop_timeout_s=3))
+    others = [
+        CommandedModel("a", ("y",), LISTEN),
+        CommandedModel("a", ("x",), LISTEN, (("A", "1"),)),
+        CommandedModel("a", ("x",), EngineAddress("h", 2)),
+    ]
     assert digest_of(one) not in map(digest_of, others)

@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from launcher.config import Listen, Model
+from launcher.config import CommandedModel, EngineAddress
 from launcher.engine_log import EngineLog
 from launcher.entry import LOADS, Entry
 
 
 def test_what_is_told_of_a_model(tmp_path: Path) -> None:
-    entry = Entry(Model("a", ("x",), Listen("127.0.0.1", 1)), EngineLog(tmp_path / "a.log", lambda _: None))
+    entry = Entry(
+        CommandedModel("a", ("x",), EngineAddress("127.0.0.1", 1)), EngineLog(tmp_path / "a.log", lambda _: None)
+    )
     before = entry.since
     entry.become("stopped", "why")
     assert entry.since == before  # of the state, not of its reason

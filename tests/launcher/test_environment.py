@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from launcher import environment
-from launcher.config import Listen, Model
+from launcher.config import CommandedModel, EngineAddress
 
-LISTEN = Listen("127.0.0.1", 8000)
+LISTEN = EngineAddress("127.0.0.1", 8000)
 ROOT = str(Path(environment.__file__).resolve().parents[1])
 
 
 @pytest.mark.parametrize("sleep", [True, False])
 def test_dev_mode_is_for_those_that_sleep_only(sleep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    model = Model("a", ("vllm", "serve"), LISTEN, (("HF_HOME", "/x"),), sleep)
+    model = CommandedModel("a", ("vllm", "serve"), LISTEN, (("HF_HOME", "/x"),), sleep)
     found = environment.variables(model, "s3cret")
     assert found.get("VLLM_SERVER_DEV_MODE") == ("1" if sleep else None)
     assert found["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
@@ -23,5 +23,5 @@ def test_dev_mode_is_for_those_that_sleep_only(sleep: bool, monkeypatch: pytest.
 
 
 def test_the_guard_stands_before_every_engine() -> None:
-    model = Model("a", ("vllm", "serve", "m"), LISTEN)
-    assert environment.command(model) == ["vllm", "serve", "m", "--middleware", "launcher.guard.Guard"]
+    model = CommandedModel("a", ("vllm", "serve", "m"), LISTEN)
+    assert environment.command(model) == ["vllm", "serve", "m", "--middleware", "launcher.guard.RouteGuard"]

@@ -34,7 +34,7 @@ async def asked(
         sent.append(message)
 
     scope = {"type": kind, "method": method, "path": path, "query_string": query, "headers": headers}
-    await guard.Guard(app)(scope, receive, send)
+    await guard.RouteGuard(app)(scope, receive, send)
     return int(sent[0].get("status", sent[0].get("code", 0)))
 
 

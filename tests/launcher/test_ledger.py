@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from launcher.ledger import Ledger, Running, Taken
+from launcher.ledger import LedgerLine, ProcessLedger, SocketTaken
 
-ONE = Running(4711, 99, "digest", "secret", 1.5)
+ONE = LedgerLine(4711, 99, "digest", "secret", 1.5)
 
 
 def test_what_is_written_is_read_and_only_by_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "x.d"
-    ledger = Ledger(folder)
+    ledger = ProcessLedger(folder)
     assert ledger.read() == {}
     ledger.write({"a": ONE})
     assert ledger.read() == {"a": ONE}
@@ -21,16 +21,16 @@ def test_what_is_written_is_read_and_only_by_its_owner(tmp_path: Path) -> None:
 
 
 def test_one_launcher_in_a_folder(tmp_path: Path) -> None:
-    first = Ledger(tmp_path)
-    with pytest.raises(Taken):
-        Ledger(tmp_path)
+    first = ProcessLedger(tmp_path)
+    with pytest.raises(SocketTaken):
+        ProcessLedger(tmp_path)
     first.close()
-    Ledger(tmp_path).close()
+    ProcessLedger(tmp_path).close()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"pid": 1}}', '{"a": {"pid": "x", "started": 1}}'])
 def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "running.json").write_text(text)
-    ledger = Ledger(tmp_path)
+    ledger = ProcessLedger(tmp_path)
     assert ledger.read() == {}
     ledger.close()

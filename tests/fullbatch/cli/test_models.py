@@ -10,7 +10,7 @@ from fullbatch.cli import models
 from fullbatch.cli.options import parser
 from fullbatch.core.errors import UsageError
 from fullbatch.lifecycle import models as served
-from fullbatch.lifecycle.models import CardTurns, Served, ServedModel
+from fullbatch.lifecycle.models import CardTurns, ServedModel, ServedModels
 
 QWEN = ServedModel(
     "qwen", ("Qwen/Qwen",), "ready", "card0", resident=True, pinned=True, wake_s=1.7, wake_learned=True, cold_s=52.0,
@@ -20,7 +20,9 @@ LLAMA = ServedModel(
     "llama", ("meta/Llama",), "failed", "card0", cold_s=50.0, cold_learned=True, next_load="cold", waiting=2,
     failures=1, why="out of memory", retry_at="18:01", log=("one", "two"),
 )  # fmt: skip
-FOUND = Served("two", (ServedModel("bge", ("bge",), "always"), QWEN, LLAMA), (CardTurns("card0", "idle", "", "", 0.4),))
+FOUND = ServedModels(
+    "two", (ServedModel("bge", ("bge",), "always"), QWEN, LLAMA), (CardTurns("card0", "idle", "", "", 0.4),)
+)
 
 
 def test_a_line_for_each_and_why_one_is_failed() -> None:
@@ -38,9 +40,9 @@ def test_a_line_for_each_and_why_one_is_failed() -> None:
 
 def test_a_load_that_is_under_way_and_a_launcher_that_is_not_there() -> None:
     loading = ServedModel("a", ("a",), "loading", "cpu", about_s=12.4, cold_s=30.0)
-    text = models.as_text(Served("x", (loading,), (CardTurns("cpu", "loading", "a", "", 0.0),)))
+    text = models.as_text(ServedModels("x", (loading,), (CardTurns("cpu", "loading", "a", "", 0.0),)))
     assert text.splitlines() == ["cpu: loading for a", "a  loading; about 12 s more; starts in 30.0 s (guessed)"]
-    dead = models.as_text(Served("x", (), (CardTurns("cpu", "", "", "no such file", 0.0),)))
+    dead = models.as_text(ServedModels("x", (), (CardTurns("cpu", "", "", "no such file", 0.0),)))
     assert dead == "cpu: its launcher cannot be asked: no such file"
 
 

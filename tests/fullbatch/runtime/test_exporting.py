@@ -10,7 +10,7 @@ import pytest
 
 from fullbatch.planning.adapters import Lora
 from fullbatch.planning.plan import Plan
-from fullbatch.planning.turns import Turn
+from fullbatch.planning.turns import TurnPlan
 from fullbatch.runtime import exporting
 from tests.fullbatch.checkout import REPOSITORY
 from tests.fullbatch.runtime.exported import plan_with
@@ -94,7 +94,8 @@ def test_engines_that_share_a_card_are_refused() -> None:
 def test_models_that_take_turns_are_refused() -> None:
     plan = plan_with()
     turning = tuple(
-        dataclasses.replace(engine, turn=Turn("card-0", True, 8.0, 2.0, 50.0), card_ids=(0,)) for engine in plan.engines
+        dataclasses.replace(engine, turn=TurnPlan("card-0", True, 8.0, 2.0, 50.0), card_ids=(0,))
+        for engine in plan.engines
     )
     (said,) = exporting.refusals(dataclasses.replace(plan, engines=turning), "Kubernetes")
     assert said.startswith("models: some take turns on a card, by a launcher beside them, which Kubernetes")

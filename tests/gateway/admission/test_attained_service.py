@@ -36,7 +36,8 @@ def test_the_order_is_that_of_fading_counters(charges: list[tuple[str, float, fl
         attained.charge(key, amount, 1, now)
         plain[key] += amount
     for key, value in plain.items():
-        assert attained.service(key, now) == pytest.approx(value, rel=1e-6, abs=1e-4)
+        # What comes within 0.01 s is inflated by the same.
+        assert attained.service(key, now) == pytest.approx(value, rel=1e-6 + 0.01 / half_life, abs=1e-4)
 
 
 def test_who_comes_back_is_lifted_to_the_least_active_and_never_lowered() -> None:

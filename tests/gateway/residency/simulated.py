@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.residency.load_times import LoadTimes
-from gateway.residency.policy import Demand, Member, Policy, Rules, Waiter
+from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Waiter
 
 SEATS, MEAN_S, HOURS_S, STEP_S = 16, 10.0, 7200.0, 0.25
 
@@ -62,7 +62,7 @@ def oldest_first(moment: Moment) -> str | None:
 class ByPolicy:
     """Ours."""
 
-    def __init__(self, switch_s: float, rules: Rules) -> None:
+    def __init__(self, switch_s: float, rules: ResidencyRules) -> None:
         self._policy = Policy({name: Member(LoadTimes(switch_s, switch_s)) for name in "AB"}, rules)
 
     def __call__(self, moment: Moment) -> str | None:

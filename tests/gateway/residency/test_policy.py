@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.residency.load_times import LoadTimes
-from gateway.residency.policy import Demand, Member, Policy, Rules, Switch, Waiter
+from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Switch, Waiter
 from tests.gateway.residency.simulated import ByPolicy, Rule, Run, loaded_first, oldest_first, simulate
 
 INTERACTIVE, NORMAL, BATCH = 0, 1, 2
@@ -19,7 +19,7 @@ SEEDS = range(15)
 
 def policy(names: str = "AB", load_s: float = 3.0, **rules: Any) -> Policy:
     """A is loaded since 0."""
-    found = Policy({name: Member(LoadTimes(load_s, load_s)) for name in names}, Rules(**rules))
+    found = Policy({name: Member(LoadTimes(load_s, load_s)) for name in names}, ResidencyRules(**rules))
     found.adopt("A", 0.0)
     return found
 
@@ -159,7 +159,7 @@ def test_how_long_somebody_who_comes_will_wait() -> None:
 
 
 def means(rule: Rule | None, load_s: float, a: float, b: float) -> list[Run]:
-    return [simulate({"A": a, "B": b}, load_s, rule or ByPolicy(load_s, Rules()), seed) for seed in SEEDS]
+    return [simulate({"A": a, "B": b}, load_s, rule or ByPolicy(load_s, ResidencyRules()), seed) for seed in SEEDS]
 
 
 def percentile(runs: list[Run], name: str, share: float) -> float:

@@ -17,7 +17,7 @@ from gateway.core.supervisor import Supervisor
 from gateway.core.ticker import Ticker
 from gateway.engines.registry import EngineRegistry
 from gateway.telemetry.turn_metrics import TurnMetrics
-from gateway.turns.card import Around, Card
+from gateway.turns.card import Around, CardSwitcher
 from gateway.turns.report import told
 
 
@@ -32,17 +32,17 @@ def engine(name: str) -> EngineSettings:
 
 
 @pytest.fixture
-async def card() -> AsyncIterator[Card]:
+async def card() -> AsyncIterator[CardSwitcher]:
     loop = asyncio.get_running_loop()
     settings = Settings(api_keys_file=Path("keys"), deployment="test", engines=(engine("a"), engine("b")))
     ticker = Ticker(loop, Supervisor())
     registry = EngineRegistry(settings.engines, Polling(), RoutingSettings(), ticker, loop)
     admission = Admission(settings.admission, registry, 64, loop.time)
     admission.cards.use([{"a": 1.0, "a-adapter": 1.0, "b": 1.0, "b-adapter": 1.0}], 120.0, loop.time())
-    yield Card("card0", settings.engines, settings, Around(registry, admission, TurnMetrics(), loop))
+    yield CardSwitcher("card0", settings.engines, settings, Around(registry, admission, TurnMetrics(), loop))
 
 
-async def test_one_that_is_not_loaded(card: Card) -> None:
+async def test_one_that_is_not_loaded(card: CardSwitcher) -> None:
     found = told(card, "a")
     assert found.brief() == {"state": "stopped", "since": None, "about_s": 50.0}
     metrics = TurnMetrics()
@@ -53,7 +53,7 @@ async def test_one_that_is_not_loaded(card: Card) -> None:
     assert (whole["why"], whole["retry_at"], whole["log"]) == ("", None, [])
 
 
-async def test_one_that_is_loaded_or_being_loaded(card: Card) -> None:
+async def test_one_that_is_loaded_or_being_loaded(card: CardSwitcher) -> None:
     card.policy.adopt("a", card.now() - 100.0)
     ready = told(card, "a").brief()
     assert ready["state"] == "ready" and "about_s" not in ready and str(ready["since"]).startswith("20")
@@ -62,7 +62,7 @@ async def test_one_that_is_loaded_or_being_loaded(card: Card) -> None:
     assert loading["state"] == "loading" and loading["about_s"] == pytest.approx(50.0, abs=1)
 
 
-async def test_one_that_failed_says_why_and_when_it_is_tried_again(card: Card) -> None:
+async def test_one_that_failed_says_why_and_when_it_is_tried_again(card: CardSwitcher) -> None:
     card.policy.failed("a", "could not be loaded: no memory", card.now())
     found = told(card, "a")
     assert found.brief()["why"] == "could not be loaded: no memory"
