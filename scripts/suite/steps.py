@@ -21,6 +21,7 @@ ROWS = {
         "tests/e2e/test_dataset_cache.py",
         "tests/e2e/test_drafting.py",
         "tests/e2e/test_kv_families.py",
+        "tests/e2e/test_launcher_engine.py",
         "tests/e2e/test_replicas.py",
         "tests/gateway/bodies/test_compile_cost_engine.py",
     ),
