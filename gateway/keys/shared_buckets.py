@@ -11,25 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.keys.buckets import MINUTE_S
+from gateway.keys.buckets import MINUTE_S, LocalBuckets
 
 LEASE_S = 0.2
 _LEAST = 1e-9
 
 
-class SharedBuckets:
-    """Of `buckets.Buckets`. ``gateways``: how many there are; ``up``: whether they hear of each other.
+class SharedBuckets(LocalBuckets):
+    """``gateways``: how many there are; ``up``: whether they hear of each other.
 
     ``taken``: all that was ever taken here, by bucket, in seconds of refill.
     """
 
     def __init__(self, gateways: int) -> None:
+        super().__init__()
         self.gateways = gateways
         self.up = False
         self.taken: dict[str, float] = {}
-        self._full_at: dict[str, float] = {}
         self._leases: dict[str, float] = {}
-        self._running: dict[str, int] = {}
         self._elsewhere: Mapping[str, int] = {}
         self._entered: dict[str, int] = {}
 
@@ -57,24 +56,9 @@ class SharedBuckets:
         self._full_at[bucket] = full_at + (seconds if self.up else seconds * self.gateways)
         self.taken[bucket] = self.taken.get(bucket, 0.0) + seconds
 
-    def missing(self, bucket: str, now: float) -> float:
-        return max(0.0, self._full_at.get(bucket, now) - now)
-
     def enter(self, name: str) -> int:
-        running = self._running[name] = self._running.get(name, 0) + 1
         self._entered[name] = self._entered.get(name, 0) + 1
-        return running
-
-    def leave(self, name: str) -> int:
-        running = self._running[name] - 1
-        if running:
-            self._running[name] = running
-        else:
-            del self._running[name]
-        return running
-
-    def running(self, name: str) -> int:
-        return self._running.get(name, 0)
+        return super().enter(name)
 
     def full(self, name: str, limit: int) -> bool:
         here = self._running.get(name, 0)
