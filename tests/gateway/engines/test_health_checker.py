@@ -13,8 +13,6 @@ from tests.gateway.engines.watched import (
 )
 from tests.gateway.harness import chat, free_port, wait_until
 
-QUICK |= {"lone_frozen_after_s": 1.0}
-
 
 def test_p90_an_engine_gets_its_first_request_after_a_token_came_back(
     start_engine: StartEngine, start_gateway: StartGateway

@@ -12,7 +12,13 @@ import httpx
 from tests.gateway.harness import Engine, Gateway, chat, wait_until
 
 URL = "/v1/chat/completions"
-QUICK = {"frozen_after_s": 1.0, "health_timeout_s": 0.5, "canary_timeout_s": 1.0, "canary_interval_s": 0}
+QUICK = {
+    "frozen_after_s": 1.0,
+    "lone_frozen_after_s": 1.0,
+    "health_timeout_s": 0.5,
+    "canary_timeout_s": 1.0,
+    "canary_interval_s": 0,
+}
 PATIENT = QUICK | {"lone_frozen_after_s": 60.0}
 StartEngine = Callable[..., Engine]
 StartGateway = Callable[..., Gateway]

@@ -84,7 +84,9 @@ def test_p145_clients_that_vanish_give_their_places_back(
     """A stream, a request that waits for its answer and one in the queue; then no packet comes from them any more."""
     name, address = network
     engine = start_engine(itl_ms=50)
-    gateway = start_gateway([engine.url], listen={"host": address}, engine_numbers={"max_num_seqs": 2})
+    gateway = start_gateway(
+        [engine.url], listen={"host": address, "plain_http": True}, engine_numbers={"max_num_seqs": 2}
+    )
     gateway.wait_up()
     bodies = (chat_bytes(True, max_tokens=4000), chat_bytes(max_tokens=4000), chat_bytes(max_tokens=4000))
     requests = [post_bytes(body, f"Content-Length: {len(body)}").hex() for body in bodies]
