@@ -62,6 +62,7 @@ class Demo:
         assert len(self._started) >= 2, "nothing that it started was ever seen"
         alive = [process for process in self._started if process.is_running()]
         _, alive = psutil.wait_procs(alive, timeout=2)
+        alive = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
         return [*map(str, alive), *(str(port) for port in self.ports if not is_free(port))]
 
     def end(self) -> None:
