@@ -33,7 +33,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         tmp_path_factory.mktemp("engine"), max_model_len=131_072, itl_ms=0.0, ttft_ms=1.0, model=",".join(PROFILES)
     )
     engines = [
-        {**each, "name": f"{name}-{number}", "url": engine.url, "models": [name], "adapters": {}}
+        {**_always(each), "name": f"{name}-{number}", "url": engine.url, "models": [name], "adapters": {}}
         for name, settings in RENDERED.items()
         for number, each in enumerate(settings["engines"][:1])
     ]
@@ -43,6 +43,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     yield gateway
     gateway.stop()
     engine.stop()
+
+
+def _always(engine: dict[str, Any]) -> dict[str, Any]:
+    """One that takes turns, as if it were there all the time: nothing here starts it."""
+    return {name: value for name, value in engine.items() if name != "turn"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
