@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import queue
 import signal
 import sys
@@ -52,7 +53,7 @@ def _serve(settings: LauncherSettings) -> int:
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     names = ", ".join(model.name for model in settings.models)
     _say(f"launcher: {settings.card} on {settings.socket} (models: {names})")
-    asked.get()
+    _wait(asked)
     _say("launcher: ending all engines")
     card.close()
     server.shutdown()
@@ -61,6 +62,14 @@ def _serve(settings: LauncherSettings) -> int:
     ledger.close()
     _say("launcher: ended")
     return 0
+
+
+def _wait(asked: queue.SimpleQueue[int]) -> None:
+    """Until a signal has come. In short pieces: Python runs the handler of one that comes just before a wait after it."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            asked.get(timeout=0.25)
+            return
 
 
 def _say(line: str) -> None:

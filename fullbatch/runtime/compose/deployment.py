@@ -193,7 +193,7 @@ def _last(container: Container) -> str:
 def config_digest(root: Path, profile: str) -> str:
     """Changes when a rendered file of `profile` does."""
     digest = hashlib.sha256()
-    for path in sorted((root / "rendered" / profile).iterdir()):
+    for path in sorted((root / "rendered" / profile).glob("*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -32,7 +32,7 @@ def test_a_card_is_drawn_to_scale(plan_of: Callable[[str], Plan]) -> None:
     assert len(bar) == describe.BAR_WIDTH + 2
     # 14.2 of 23.5 GiB are weights.
     assert bar.count("#") == round(14.2 / 23.5 * describe.BAR_WIDTH)
-    assert "105,232 tokens at 57,344 bytes each" in text
+    assert "107,328 tokens at 57,344 bytes each" in text
 
 
 def test_a_cpu_profile_says_that_its_pool_is_set(plan_of: Callable[[str], Plan]) -> None:

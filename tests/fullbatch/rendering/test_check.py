@@ -21,7 +21,7 @@ include:
 services:
   gateway: {image: "python:3.11", networks: [engines, front]}
 networks: {engines: {internal: true}, front: {}}
-volumes: {models: {}, engine-cache: {}}
+volumes: {models: {}, engine-cache: {}, launcher: {}}
 """
 
 

@@ -41,7 +41,8 @@ def _plan(**engine: Any) -> Plan:
 
 
 def _files(plan: Plan) -> dict[str, Any]:
-    return {name: yaml.safe_load(text) for name, text in files.files(REPOSITORY, plan).items()}
+    found = files.files(REPOSITORY, plan)
+    return {name: yaml.safe_load(text) for name, text in found.items() if name.endswith(".yaml")}
 
 
 def _template(tmp_path: Path, text: str, plan: Plan | None = None) -> str:

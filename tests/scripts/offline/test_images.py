@@ -135,5 +135,7 @@ def test_the_list_says_what_is_built_and_what_is_not_ours(made: Made) -> None:
         "python:3.11-slim-bookworm": "built",
         "prom/prometheus:v3.5.3": "public",
         "vllm/vllm-openai-cpu:v0.32.0-x86_64": "not built",
+        "openwebui/open-webui:v0.12.4": "not built",
+        "caddy:2.11.7": "not built",
         **dict.fromkeys(standins.WITHOUT, "none"),
     }

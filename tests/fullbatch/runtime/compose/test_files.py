@@ -108,7 +108,7 @@ def test_two_machines(plan_of: Callable[[str], Plan]) -> None:
 def test_the_gateway_is_told_the_plans_bounds(plan_of: Callable[[str], Plan]) -> None:
     rendered = _files(plan_of("rtx4090-qwen2.5-7b"))["gateway.yaml"]
     assert rendered["engines"][0]["max_running"] == 63
-    assert rendered["admission"] == {"users": 50, "max_queued": 75, "queue_timeout_s": 30}
+    assert rendered["admission"] == {"users": 50, "max_queued": 74, "queue_timeout_s": 30}
 
 
 @pytest.mark.parametrize("name", profile.names(REPOSITORY))

@@ -13,7 +13,8 @@ from tests.fullbatch.checkout import REPOSITORY
 
 
 def _files(plan: Plan) -> dict[str, Any]:
-    return {name: yaml.safe_load(text) for name, text in files.files(REPOSITORY, plan).items()}
+    found = files.files(REPOSITORY, plan)
+    return {name: yaml.safe_load(text) for name, text in found.items() if name.endswith(".yaml")}
 
 
 def _on_a_card(**changes: Any) -> Plan:

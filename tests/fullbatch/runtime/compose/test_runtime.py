@@ -64,7 +64,7 @@ def test_what_is_committed_is_complete_for_every_machine(plan_of: Callable[[str]
     plan = plan_of("cpu-tiny")
     two = dataclasses.replace(plan, engines=(dataclasses.replace(plan.engines[0], nodes=2),))
     root = Path(__file__).resolve().parents[4]
-    assert set(ComposeRuntime().files(root, plan)) == {"compose.yaml", "gateway.yaml", "prometheus.yaml"}
+    assert set(ComposeRuntime().files(root, plan)) == {"compose.yaml", "gateway.yaml", "prometheus.yaml", "Caddyfile"}
     assert set(ComposeRuntime().files(root, two)) - set(ComposeRuntime().files(root, plan)) == {"node-1.yaml"}
 
 
