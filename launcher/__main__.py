@@ -65,7 +65,7 @@ def _serve(settings: LauncherSettings) -> int:
 
 
 def _wait(asked: queue.SimpleQueue[int]) -> None:
-    """Until a signal has come. In short pieces: Python runs the handler of one that comes just before a wait after it."""
+    """Until a signal has come. In short pieces: the handler of one that comes just before a wait runs after it."""
     while True:
         with contextlib.suppress(queue.Empty):
             asked.get(timeout=0.25)

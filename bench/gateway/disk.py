@@ -16,8 +16,8 @@ def packages_mb(names: list[str]) -> float:
 
 
 def locked(lock: Path) -> list[str]:
-    """The names in a requirements file that this Python needs: not what older ones need besides."""
-    return re.findall(r"^([\w.-]+)==[\w.+!-]+ *\\?$", lock.read_text(), re.MULTILINE)
+    """The names in a requirements file, without what only older Pythons than ours need besides."""
+    return re.findall(r"^([\w.-]+)==(?!.*; python_full_version <)", lock.read_text(), re.MULTILINE)
 
 
 def folder_mb(folder: Path) -> float:

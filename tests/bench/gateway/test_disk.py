@@ -19,7 +19,10 @@ def test_an_environment_is_its_packages_without_installers_and_bytecode(tmp_path
 
 def test_a_lock_names_its_packages(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
-    lock.write_text("annotated-types==0.8.0 \\\n    --hash=sha256:00\nuvloop==0.23.0 ; sys_platform != 'win32' \\\n")
+    lock.write_text(
+        "annotated-types==0.8.0 \\\n    --hash=sha256:00\nuvloop==0.23.0 ; sys_platform != 'win32' \\\n"
+        "async-timeout==5.0.1 ; python_full_version < '3.11.3' \\\n"
+    )
     assert disk.locked(lock) == ["annotated-types", "uvloop"]
 
 
