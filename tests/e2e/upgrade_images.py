@@ -31,8 +31,7 @@ http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
 _ENGINE = """\
 COPY tests /opt/fullbatch/tests
-RUN sed -i 's/kv_tokens: int = .*/kv_tokens: int = {kv}/; s/fault: str = "none"/fault: str = "{fault}"/' \\
-  tests/fakes/engine/knobs.py
+RUN sed -i 's/kv_tokens: int = .*/kv_tokens: int = {kv}/' tests/fakes/engine/knobs.py
 USER 2000:0"""
 
 GATEWAYS = {
@@ -40,12 +39,8 @@ GATEWAYS = {
     "exits": "RUN echo 'raise SystemExit(\"settings of another time\")' > gateway/__main__.py",
     "garbage": "COPY garbage.py gateway/__main__.py",
 }
-# As many KV tokens as profile cpu-tiny plans; half of them; bytes that are no HTTP.
-ENGINES = {
-    "one": _ENGINE.format(kv=524_288, fault="none"),
-    "half": _ENGINE.format(kv=262_144, fault="none"),
-    "broken": _ENGINE.format(kv=524_288, fault="garbage"),
-}
+# As many KV tokens as profile cpu-tiny plans; half of them.
+ENGINES = {"one": _ENGINE.format(kv=524_288), "half": _ENGINE.format(kv=262_144)}
 
 
 def build(environment: Mapping[str, str], folder: Path) -> None:
