@@ -37,8 +37,9 @@ def ask(root: Path, options: dict[str, Any]) -> Asked:
     name, wanted = options.get("profile"), options.get("model")
     if not name and not (wanted and (options.get("gpu") or options.get("memory"))):
         raise UsageError("plan: name a profile, or give --model and --gpu")
-    data = profile.load(root, name).model_dump(exclude_defaults=True) if name else {}
-    own = _own_facts(root, wanted, options.get("revision"))
+    named = profile.load(root, name) if name else None
+    data = named.model_dump(exclude_defaults=True) if named else {}
+    own = named.own if named and not wanted else _own_facts(root, wanted, options.get("revision"))
     changes = {key: options[key] for key in _SETTINGS if options.get(key) is not None}
     if wanted:
         changes["model"] = own.name if own else _known(wanted)

@@ -108,6 +108,11 @@ class Profile(_Strict):
         """What is known of its model: by the catalog, by its repository, or by its folder."""
         return self._own or catalog.models()[self.model]
 
+    @property
+    def own(self) -> catalog.Model | None:
+        """What its repository or folder says of a model that the catalog does not know."""
+        return self._own
+
     @field_validator("aliases")
     @classmethod
     def _usable_aliases(cls, aliases: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from fullbatch.core.errors import UsageError
 from fullbatch.planning import advice, profile
 from fullbatch.runtime import tinymodel
 from tests.fullbatch import lora_files
+from tests.fullbatch.catalog.test_config_json import LLAMA
 from tests.fullbatch.checkout import REPOSITORY
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
@@ -164,6 +165,19 @@ def test_what_is_kept_is_the_same_profile(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_a_profile_is_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="write a name of a-z"):
         adhoc_profile.keep(tmp_path, name, _ask(model=QWEN_7B, gpu="rtx4090"))
+
+
+def test_a_profile_whose_model_the_catalog_lacks_is_planned(tmp_path: Path) -> None:
+    folder = tmp_path / "llama"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(LLAMA), encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    text = f"description: d\nmodel: {folder}\nhardware: {{gpu: h200}}\nusers: 2\n"
+    (tmp_path / "profiles/mine.yaml").write_text(text, encoding="utf-8")
+    asked = adhoc_profile.ask(tmp_path, {"profile": "mine", "users": 3})
+    made = adhoc_profile.plan_of(asked)
+    assert (asked.profile.users, made.users) == (3, 3)
+    assert advice.advise(made, asked.profile, asked.own).gives_first
 
 
 def test_adapters_of_a_profile_must_fit_the_model_that_is_asked_for(tmp_path: Path) -> None:
