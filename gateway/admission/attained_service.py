@@ -39,20 +39,18 @@ class Attained:
 
     def charge(self, key: str, amount: float, weight: float, now: float) -> None:
         """Add service; negative to correct an estimate that was too high."""
-        charged = self.charged
-        if charged is not None:
-            charged[key] = charged.get(key, 0.0) + amount / weight
-        self._add(key, amount, weight, now)
-
-    def elsewhere(self, key: str, amount: float, now: float) -> None:
-        """Add service that another gateway has given, for each unit of weight."""
-        self._add(key, amount, 1.0, now)
-
-    def _add(self, key: str, amount: float, weight: float, now: float) -> None:
+        if self.charged is not None:
+            self.charged[key] = self.charged.get(key, 0.0) + amount / weight
         if not 0.0 <= now - self._inflated_at < _SAME_S:
             self._inflated_by, self._inflated_at = self._inflation(now), now  # first: it may make all counters anew
         service = self._inflated.get(key, 0.0) + amount / weight * self._inflated_by
         self._inflated[key] = service if service > 0.0 else 0.0
+
+    def elsewhere(self, key: str, amount: float, now: float) -> None:
+        """Add service that another gateway has given, for each unit of weight."""
+        charged, self.charged = self.charged, None  # who gave it has told of it
+        self.charge(key, amount, 1.0, now)
+        self.charged = charged
 
     def rank(self, key: str) -> float:
         """Comparable between keys at one moment, not between moments: the least is next."""

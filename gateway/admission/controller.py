@@ -204,13 +204,15 @@ class Admission:
         slot.engine.give(slot)
         self._running -= 1
         self.running[model] -= 1
-        self.running_by_key[who.name] -= 1
-        if not self.running_by_key[who.name]:
+        running = self.running_by_key[who.name]
+        if running > 1:
+            self.running_by_key[who.name] = running - 1
+        else:
             del self.running_by_key[who.name]
         self._drains.left(model, now)
         # The estimate that was charged is corrected.
         served = cost(usage.prompt_tokens, usage.completion_tokens) if usage is not None else 0.0
-        if not self.cards.gave(model, who, served - slot.work, now):
+        if not self.cards.by_model or not self.cards.gave(model, who, served - slot.work, now):
             self._attained.charge(who.name, served - slot.work, who.weight, now)
         if usage is not None:
             self._window.served(who.name, served, who.weight, now)
@@ -267,7 +269,7 @@ class Admission:
         self._running += 1
         self.running[slot.record.call.model] += 1
         self.running_by_key[who.name] += 1
-        if not self.cards.took(slot.record.call.model, who, slot.work, now):
+        if not self.cards.by_model or not self.cards.took(slot.record.call.model, who, slot.work, now):
             self._attained.charge(who.name, slot.work, who.weight, now)
         slot.began = now
         slot.engine = engine

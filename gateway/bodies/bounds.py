@@ -56,7 +56,7 @@ def check_parts(parts: Parts, limits: RequestLimits) -> None:
         _refuse("messages", parts.messages, "messages", limits.max_messages, "max_messages")
     if parts.parts > limits.max_parts:
         _refuse("messages", parts.parts, "parts in all", limits.max_parts, "max_parts")
-    if parts.media > limits.max_media:
+    if len(parts.files) > limits.max_media:
         _refuse("messages", parts.media, "images and the like", limits.max_media, "max_media")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from gateway.bodies import bounds, picture_size
+from gateway.bodies import picture_size
 from gateway.bodies.parts import MediaFile, Parts
 from gateway.config.setting_types import PictureSettings, RequestLimits
 from gateway.config.settings import EngineSettings
@@ -21,13 +21,6 @@ _BASE64 = ";base64,"
 # Of what comes before the numbers: data:image/jpeg;base64,
 _LONGEST_TYPE = 128
 _KINDS = {"image": "picture", "video": "video", "audio": "sound", "document": "document", "embeds": "embedding"}
-
-
-def check_parts(parts: Parts, model: str, engine: EngineSettings | None, limits: RequestLimits) -> None:
-    """`bounds.check_parts`, and `check` where there are files."""
-    bounds.check_parts(parts, limits)
-    if parts.media:
-        check(parts, model, engine, limits)
 
 
 def check(parts: Parts, model: str, engine: EngineSettings | None, limits: RequestLimits) -> None:

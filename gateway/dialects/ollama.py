@@ -86,7 +86,9 @@ class Ollama:
         rules = self.rules()
         bounds.check(body, context, rules.limits)
         parts = Parts(body)
-        pictures.check_parts(parts, model, self.models().get(model), rules.limits)
+        bounds.check_parts(parts, rules.limits)
+        if parts.files:
+            pictures.check(parts, model, self.models().get(model), rules.limits)
         structured = constraints.check(body, rules.limits, _CALLED)
         if context is not None:
             prompt.must_fit(body, context, rules.limits.chars_per_token)

@@ -100,7 +100,9 @@ class OpenAI:
             content |= fitted
         bounds.check(content, context, limits)
         parts = Parts(content)
-        pictures.check_parts(parts, model, engine, limits)
+        bounds.check_parts(parts, limits)
+        if parts.files:
+            pictures.check(parts, model, engine, limits)
         structured = constraints.check(content, limits)
         if self.length is not None:
             # A body has at least as many bytes as its texts have characters.

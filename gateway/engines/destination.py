@@ -57,7 +57,8 @@ class Destination:
 
     def ended(self, request: Underway) -> None:
         self.underway.discard(request)
-        self._last_byte_at = max(self._last_byte_at, request.last_byte_at)
+        if (at := request.last_byte_at) > self._last_byte_at:
+            self._last_byte_at = at
 
     @property
     def last_byte_at(self) -> float:

@@ -77,7 +77,7 @@ class Auth:
                 if known.until is not None and not _valid(known, time.time()):
                     raise Unauthorized(f"this API key ('{known.principal.name}') {known.ended}; ask for a new one")
                 self.used.add(known.principal.name)
-                return self._users.principal(known.principal, user)
+                return self._users.principal(known.principal, user) if user else known.principal
         raise Unauthorized(f"this API key is not known here; {_HOW}")
 
     def _index(self) -> None:

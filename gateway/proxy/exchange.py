@@ -42,7 +42,8 @@ class Exchange:
             EngineSilent: nothing has been written to ``reply``.
             Overloaded: the engine's own queue is full.
         """
-        target = slot.engine.target
+        replica = slot.engine
+        target = replica.target
         if fresh:
             target.pool.close()
         connection = target.pool.take() or await self._connect(target)
@@ -53,11 +54,11 @@ class Exchange:
         try:
             call = reply.request.call
             body = call.body
-            if slot.engine.spills:
-                body = spilling.body(call, slot.engine)
-                reply.extra += b"x-spilled-to: %b\r\n" % quote(slot.engine.engine.name).encode()
+            if replica.spills:
+                body = spilling.body(call, replica)
+                reply.extra += b"x-spilled-to: %b\r\n" % quote(replica.engine.name).encode()
             head = _head(target, call.path, reply.request.id, len(body))
-            if slot.engine.far and not slot.engine.spills:
+            if replica.far and not replica.spills:
                 head = _on_behalf_of(head, slot.record.principal.name)
             connection.request(relay, b"".join((head, body)), relay.began)
             return await relay.done

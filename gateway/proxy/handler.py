@@ -83,13 +83,13 @@ class GenerationHandler:
 
     async def _send(self, slot: Slot, reply: Reply, dialect: Dialect) -> bool:
         """Have it answered; False if another box's gateway did not take it, and nobody else could."""
-        request, told = slot.record, reply.extra
-        if request.call.ready is not None:
-            self._ready(reply.request, reply, request.call.ready)
+        request, told, call = slot.record, reply.extra, slot.record.call
+        if call.ready is not None:
+            self._ready(reply.request, reply, call.ready)
             return True
         request.stage = "waiting"
-        meter = UsageMeter(request.call)
-        if request.call.stream:
+        meter = UsageMeter(call)
+        if call.stream:
             slot.progress = meter
         try:
             reply.extra += _queue_headers(request) if request.position else _NOT_QUEUED
@@ -103,8 +103,8 @@ class GenerationHandler:
             raise
         finally:
             self._account(request, meter)
-            if request.call.let_go:
-                self.turns.let_go(request.call.model)
+            if call.let_go:
+                self.turns.let_go(call.model)
         return True
 
     def _ready(self, request: Request, reply: Reply, body: bytes) -> None:
@@ -142,12 +142,10 @@ class GenerationHandler:
 
     def _account(self, record: RequestRecord, meter: UsageMeter) -> None:
         record.usage = usage = _used(record, meter)
-        if usage is None:
-            return
-        record.pace = meter.seconds_per_token
-        name, call = record.principal.name, record.call
-        self.estimates.learn(name, call, usage)
-        self.ledger.add(name, call.model, usage)
+        if usage is not None:
+            record.pace, name = meter.seconds_per_token, record.principal.name
+            self.estimates.learn(name, record.call, usage)
+            self.ledger.add(name, record.call.model, usage)
 
 
 def _queue_headers(record: RequestRecord) -> bytes:

@@ -52,7 +52,7 @@ class AccessLog:
             "engine": record.engine,
             "status": status,
             "outcome": record.outcome,
-            "ms": _ms(seconds),
+            "ms": int(seconds * 1e4 + 0.5) / 10,  # as `_ms`, which costs a call
         }
         if record.address:
             line["address"] = record.address

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from gateway.core.call import Usage
 from gateway.core.record import RequestRecord
 
 KEPT = 50
@@ -14,6 +15,8 @@ MAX_KEYS = 256
 # Unix time of its end, id, endpoint, model, status, outcome, seconds; in the queue and to the first token, or None;
 # prompt and output tokens.
 Seen = tuple[float, str, str, str, int, str, float, float | None, float | None, int, int]
+
+_NONE = Usage()
 
 
 class Recent:
@@ -27,17 +30,10 @@ class Recent:
         name = record.principal.name
         if not name:
             return
-        ring = self._by_key.get(name)
-        if ring is None:
-            ring = self._begin(name)
-        usage = record.usage
-        prompt, output = (usage.prompt_tokens, usage.completion_tokens) if usage is not None else (0, 0)
-        ring.append(
-            (
-                time.time(), record.id, record.endpoint, record.model, status, record.outcome, seconds, record.waited,
-                record.ttft, prompt, output,
-            )
-        )  # fmt: skip
+        usage = record.usage or _NONE
+        seen = (time.time(), record.id, record.endpoint, record.model, status, record.outcome, seconds, record.waited,
+                record.ttft, usage.prompt_tokens, usage.completion_tokens)  # fmt: skip
+        (self._by_key.get(name) or self._begin(name)).append(seen)
 
     def of(self, name: str) -> list[Seen]:
         """The last ones of a key, the newest first."""
