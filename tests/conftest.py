@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -20,6 +21,10 @@ VLLM = Path(__file__).resolve().parent.parent / ".fullbatch" / "engine" / "bin" 
 MARKERS = ("engine", "docker")
 # Python's own helpers: started once, they live as long as the test run.
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+# Beside other tests an example takes what it takes.
+hypothesis.settings.register_profile("beside", deadline=None)
+hypothesis.settings.load_profile("beside")
 
 
 @pytest.fixture
