@@ -17,6 +17,7 @@ from fullbatch.catalog import (
     classes,
     config_numbers,
     drafts,
+    engine,
     feeds,
     kept,
     measured,
@@ -87,6 +88,10 @@ def parse(data: dict[str, Any], file: Path, weighed: Measured | None = None) -> 
     notes = (*registry.doubts(data, facts), *filter(None, (found.doubt,)))
     weighed = weighed or measured.read(file.parent)
     weights, notes = _weighed(data, weighed, weights, found.precision, notes)
+    if found.foreign:
+        notes += (
+            f"vLLM {engine().version} has no quantisation '{found.foreign}': it starts only with a plugin that has it",
+        )
     heads = config_numbers.number(facts, "num_attention_heads") or 1
     first = next((layer.attention for layer in layers if layer.attention), None)
     seen = sight.read(whole, counted.tower)
@@ -143,6 +148,12 @@ def _layers(data: dict[str, Any], facts: dict[str, Any], file: Path) -> tuple[la
         raise UsageError(f"{file}: {error.args[0]} is missing; add it: models with such layers have it") from error
     except (TypeError, ValueError, ZeroDivisionError, IndexError) as error:
         raise UsageError(f"{file}: its layers are not described as any model's are ({error})") from error
+    for one in (layer.attention for layer in found if layer.attention and not layer.attention.latent):
+        if one.kv_heads and one.heads % one.kv_heads:
+            raise UsageError(
+                f"{file}: num_attention_heads {one.heads} is no multiple of num_key_value_heads {one.kv_heads}; "
+                "correct one"
+            )
     if any(layer.attention and not layer.attention.dim for layer in found):
         hidden, heads = facts["hidden_size"], facts["num_attention_heads"]
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Names of the pinned engine's parsers, of tool calls and of reasoning: engine_parsers.yaml, recorded from it."""
+"""Names of the pinned engine's parsers, of tool calls and of reasoning: engine_registries.yaml, recorded from it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from fullbatch.catalog import read
 @cache
 def tool() -> frozenset[str]:
     """What `--tool-call-parser` takes."""
-    return frozenset(read("engine_parsers.yaml")["tool"])
+    return frozenset(read("engine_registries.yaml")["tool"])
 
 
 @cache
 def reasoning() -> frozenset[str]:
     """What `--reasoning-parser` takes."""
-    return frozenset(read("engine_parsers.yaml")["reasoning"])
+    return frozenset(read("engine_registries.yaml")["reasoning"])
 
 
 def recorded_version() -> str:
     """The version that was asked."""
-    return str(read("engine_parsers.yaml")["version"])
+    return str(read("engine_registries.yaml")["version"])

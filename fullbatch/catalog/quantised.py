@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeGuard
 
+from fullbatch.catalog import read as read_file
 from fullbatch.catalog.parameters import Parameters
 
 HALF = 2.0
@@ -25,19 +27,23 @@ _PLACE = re.compile(r"layers\.(\d+)\.")
 _EVERYWHERE = re.compile(r"[*]|re:|^[a-z_.]+$")
 # Bits of a weight by quant_method, or by the algorithm ModelOpt names; scales included.
 _FP4, _MXFP4, _NF4 = 4.5, 4.25, 4.127
+# What an engine's method takes over under another name (override_quantization_method in vLLM's inc.py).
+_ALSO = {"auto-round", "auto_round"}
 _EIGHT = {"fp8", "fbgemm_fp8", "modelopt", "ptpc_fp8", "torchao", "quark"}
 
 
 @dataclass(frozen=True)
 class Quantisation:
     """`precision` of the linear layers (bf16, fp8, int8, int4, nvfp4, mxfp4) at `bits` a parameter; `whole`: which
-    share of a part stays at 16 bit; `kv_dtype`: what the cache is to be kept in; `doubt`: what is not known."""
+    share of a part stays at 16 bit; `kv_dtype`: what the cache is to be kept in; `doubt`: what is not known;
+    `foreign`: the method, where the engine has none of that name."""
 
     precision: str = "bf16"
     bits: float = 16.0
     whole: dict[str, float] = field(default_factory=dict)
     kv_dtype: str = ""
     doubt: str = ""
+    foreign: str = ""
 
 
 # What the linear layers of a 16-bit checkpoint would be at other precisions, in groups of 128 where there are groups.
@@ -52,14 +58,25 @@ AT = {
 def read(data: dict[str, Any], layers: int) -> Quantisation:
     """The quantisation that a config.json describes, of a decoder with so many `layers`."""
     settings = data.get("quantization_config") or data.get("compression_config")
-    if not isinstance(settings, dict):
+    if not settings:
         return Quantisation()
+    if not isinstance(settings, dict):
+        return Quantisation(
+            doubt="quantization_config is no object: weights taken at 16 bit, and the engine may not start"
+        )
     method = str(settings.get("quant_method") or "").lower()
     precision, bits, doubt = _bits(settings, method)
     whole = _kept_whole(settings, layers)
     if method in ("mxfp4", "gpt_oss_mxfp4"):  # of the experts only (layers/quantization/mxfp4.py)
         whole |= {"attention": 1.0, "dense": 1.0, "states": 1.0}
-    return Quantisation(precision, bits, whole, _cache(settings), doubt)
+    foreign = method if method and method not in methods() | _ALSO else ""
+    return Quantisation(precision, bits, whole, _cache(settings), doubt, foreign)
+
+
+@cache
+def methods() -> frozenset[str]:
+    """What the pinned engine takes as `quant_method` (engine_registries.yaml)."""
+    return frozenset(read_file("engine_registries.yaml")["quantisation"])
 
 
 def beside(data: dict[str, Any], text: str | None) -> None:

@@ -63,7 +63,7 @@ def test_any_value_at_any_key_ends_in_a_plan_or_in_a_line(base: dict[str, Any], 
 
 
 @pytest.mark.parametrize("key", SORTED)
-@pytest.mark.parametrize("value", [[128] * 35, "many", -7, 1.5, True, {}, 10**12, float("inf")], ids=repr)
+@pytest.mark.parametrize("value", [[32] * 35, "many", -7, 1.5, True, {}, 10**12, float("inf")], ids=repr)
 def test_what_is_no_number_is_named(key: str, value: Any) -> None:
     if isinstance(value, list) and key in _LISTS:  # a number for each layer
         assert config_json.parse(LLAMA | {key: value}, Path("config.json")).layers == 32
@@ -72,6 +72,13 @@ def test_what_is_no_number_is_named(key: str, value: Any) -> None:
         config_json.parse(LLAMA | {key: value}, Path("config.json"))
     assert len(str(raised.value)) < 200
     assert ("one number for each layer" in str(raised.value)) == isinstance(value, list)
+
+
+def test_key_value_heads_must_divide_the_heads() -> None:
+    with pytest.raises(
+        UsageError, match=r"^config\.json: num_attention_heads 32 is no multiple of num_key_value_heads 7"
+    ):
+        config_json.parse(LLAMA | {"num_key_value_heads": 7}, Path("config.json"))
 
 
 @pytest.mark.parametrize("base", BASES, ids=lambda base: base["architectures"][0])

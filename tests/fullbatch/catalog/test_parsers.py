@@ -10,7 +10,7 @@ from fullbatch import catalog
 from fullbatch.catalog import parsers
 from tests.fullbatch.checkout import REPOSITORY
 
-RECORD = REPOSITORY / "fullbatch" / "catalog" / "engine_parsers.yaml"
+RECORD = REPOSITORY / "fullbatch" / "catalog" / "engine_registries.yaml"
 
 
 def test_the_record_is_of_the_pinned_engine() -> None:
@@ -25,7 +25,7 @@ def test_the_record_is_current() -> None:
     before = RECORD.read_text(encoding="utf-8")
     try:
         answer = subprocess.run(
-            [REPOSITORY / "scripts" / "record-parsers"], capture_output=True, text=True, check=True, timeout=120
+            [REPOSITORY / "scripts" / "record-registries"], capture_output=True, text=True, check=True, timeout=120
         )
         assert RECORD.read_text(encoding="utf-8") == before, answer.stdout
     finally:

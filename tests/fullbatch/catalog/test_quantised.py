@@ -53,6 +53,22 @@ def test_llama_8b_by_method(settings: dict[str, Any], precision: str, gib: float
     assert model.weights_gib[precision] == pytest.approx(gib, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("method", "foreign"),
+    [("awq", False), ("auto-round", False), ("modelopt", False), ("bitsandbytes", True), ("brandnew", True)],
+)
+def test_a_method_that_the_engine_lacks_is_named(method: str, foreign: bool) -> None:
+    model = config_json.parse(
+        LLAMA | {"quantization_config": {"quant_method": method, "bits": 4}}, Path("x/config.json")
+    )
+    assert any(f"no quantisation '{method}'" in note for note in model.notes) == foreign
+
+
+def test_a_quantisation_that_is_no_object_is_a_doubt() -> None:
+    model = config_json.parse(LLAMA | {"quantization_config": "awq"}, Path("x/config.json"))
+    assert any("quantization_config is no object" in note for note in model.notes)
+
+
 def test_layers_named_one_by_one_stay_whole_by_their_share() -> None:
     half = [f"model.layers.{place}.self_attn.q_proj" for place in range(16)]
     found = quantised.read({"quantization_config": {"quant_method": "fp8", "ignored_layers": half}}, 32)
