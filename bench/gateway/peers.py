@@ -52,16 +52,19 @@ class Peer:
         return "" if self.needs.exists() else f"not installed ({self.remedy})"
 
 
-def _ours(place: PeerPlace) -> list[str]:
-    """As the image holds it: with its data path compiled, by the interpreter that runs it."""
-    folder = place.folder / "compiled"
+def compiled(folder: Path) -> list[str]:
+    """What starts a Python whose `gateway` is as the image holds it: its data path compiled, into ``folder``."""
     command = ["env", f"PYTHON={sys.executable}", str(COMPILE), str(folder)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise BenchError(f"ours is not compiled: {made.stderr.strip().splitlines()[-1]}")
     path = os.pathsep.join([str(folder), *(each for each in sys.path if each.endswith("site-packages"))])
     # -P: else the sources in the current folder come first.
-    return ["env", f"PYTHONPATH={path}", sys.executable, "-P", *_interpreted(place)[1:]]
+    return ["env", f"PYTHONPATH={path}", sys.executable, "-P"]
+
+
+def _ours(place: PeerPlace) -> list[str]:
+    return [*compiled(place.folder / "compiled"), *_interpreted(place)[1:]]
 
 
 def _interpreted(place: PeerPlace) -> list[str]:
@@ -76,11 +79,11 @@ def _ours_mb(place: PeerPlace) -> float:
 
 
 def _nginx(place: PeerPlace) -> list[str]:
-    return [_which("nginx"), "-c", str(peer_configs.nginx(place.folder, place.port, place.engine))]
+    return [which("nginx"), "-c", str(peer_configs.nginx(place.folder, place.port, place.engine))]
 
 
 def _haproxy(place: PeerPlace) -> list[str]:
-    return [_which("haproxy"), "-db", "-f", str(peer_configs.haproxy(place.folder, place.port, place.engine))]
+    return [which("haproxy"), "-db", "-f", str(peer_configs.haproxy(place.folder, place.port, place.engine))]
 
 
 def envoy_program() -> Path:
@@ -128,7 +131,7 @@ def _starlette(client: str) -> Callable[[PeerPlace], list[str]]:
     ]  # fmt: skip
 
 
-def _which(program: str) -> str:
+def which(program: str) -> str:
     return shutil.which(program) or f"/usr/sbin/{program}"
 
 
@@ -141,10 +144,10 @@ _VENV = "run scripts/setup dev"
 ALL = (
     Peer("ours", "Python, compiled", _HERE, "", _ours, _ours_mb),
     Peer("ours-interpreted", "Python", _HERE, "", _interpreted, _ours_mb),
-    Peer("haproxy", "C", Path(_which("haproxy")), "Debian: apt-get install haproxy", _haproxy,
-         lambda _: disk.program_mb(_which("haproxy"))),
-    Peer("nginx", "C", Path(_which("nginx")), "Debian: apt-get install nginx-light", _nginx,
-         lambda _: disk.program_mb(_which("nginx"))),
+    Peer("haproxy", "C", Path(which("haproxy")), "Debian: apt-get install haproxy", _haproxy,
+         lambda _: disk.program_mb(which("haproxy"))),
+    Peer("nginx", "C", Path(which("nginx")), "Debian: apt-get install nginx-light", _nginx,
+         lambda _: disk.program_mb(which("nginx"))),
     Peer("envoy", "C++", PEERS / "envoy", INSTALL, _envoy,
          lambda _: disk.environment_mb(PEERS / "envoy")),
     Peer("vllm-router", "Rust", PEERS / "vllm-router", INSTALL, _vllm_router,
