@@ -7,10 +7,10 @@ import textwrap
 from pathlib import Path
 from typing import Any, get_args
 
+from common.version import VERSION
 from fullbatch import catalog
 from fullbatch.cli import chat, export, models, peers, quality, service, simulate, trust, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
-from fullbatch.core.version import VERSION
 from fullbatch.planning.speed_settings import Method
 from fullbatch.runtime import registry
 

@@ -10,9 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.version import VERSION
 from fullbatch.core import host
 from fullbatch.core.errors import HostError, StateError, UsageError
-from fullbatch.core.version import VERSION
 from fullbatch.runtime import registry
 from fullbatch.runtime.base import Say
 from fullbatch.runtime.upgradable import Images, Upgradable
