@@ -39,6 +39,7 @@ RUN_BY_NAME = {
     "bench/loadtest/": "python -m bench.loadtest.truth, which measured docs/decisions/0010-generating-load.md",
     "loadtest/selfcheck/engine.py": "python -m loadtest.selfcheck.engine, which loadtest/selfcheck/check.py starts",
     "loadtest/engines/sampler.py": "a process of its own that loadtest/engines/sampling.py starts",
+    "fullbatch/entry.py": "the command `fullbatch`, which pyproject.toml names",
     "fullbatch/rendering/engine_parser.py": "fullbatch/rendering/check.py hands it to the engine's own Python",
     "fullbatch/runtime/fetch.py": "the one-shot `model` of rendered/, run by the engine's own Python",
     "fullbatch/runtime/kv_prune.py": "python, the service `kv-prune` of rendered/ and beside engines as processes",

@@ -21,6 +21,7 @@ from fullbatch.cli import (
     describe,
     export,
     follow,
+    init,
     models,
     peers,
     plans,
@@ -35,6 +36,7 @@ from fullbatch.cli import (
 from fullbatch.cli.options import keys_profile, parser
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
+from fullbatch.layout import place
 from fullbatch.lifecycle import deployment
 from fullbatch.measure import calibrate, compare, demo, launcher
 from fullbatch.planning import deployments, plan, profile
@@ -43,7 +45,7 @@ from fullbatch.runtime import dotenv
 from fullbatch.runtime.base import Ports, Say
 from fullbatch.top import sources
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = place.root()
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -57,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
     try:
+        init.refuse_without_folder(args)
         code = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return code
@@ -264,6 +267,7 @@ def _profiles(_args: argparse.Namespace) -> int:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "init": init.run,
     "profiles": _profiles,
     "plan": _show_plan,
     "explain": _explain,

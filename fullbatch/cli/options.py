@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from common.version import VERSION
 from fullbatch import catalog
-from fullbatch.cli import chat, export, models, peers, quality, service, simulate, trust, tune, upkeep, weights
+from fullbatch.cli import chat, export, init, models, peers, quality, service, simulate, trust, tune, upkeep, weights
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.planning.speed_settings import Method
 from fullbatch.runtime import registry
@@ -64,6 +64,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=version)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     listing = f"one of {len(profiles)}, see `fullbatch profiles`"
+    init.options(commands.add_parser("init", help="lay out a folder to run from, or bring one up to date"))
     commands.add_parser("profiles", help="list the profiles")
     _add_plan(commands, listing)
     _add_files(commands)

@@ -16,10 +16,12 @@ UPGRADE, BACKUP, STACK = (
     "tests/fullbatch/upkeep/test_backup.py",
     "tests/e2e/test_docker_stack.py",
 )
+INIT = "tests/fullbatch/cli/test_init.py::test_a_laid_out_folder_is_rendered_and_is_updated_to_what_it_is"
 WEIGHTS, KEYS = "tests/fullbatch/lifecycle/test_weights.py", "tests/gateway/keys/test_main.py"
 # The first that begins a command: which test runs it.
 RUN_BY = {
     "fullbatch service install": "tests/fullbatch/service/test_boot.py::test_installed_and_taken_away",
+    "fullbatch init --update": INIT,
     "fullbatch backup": f"{UPGRADE}::test_keys_go_to_another_project_by_backup_and_restore",
     "fullbatch restore": f"{UPGRADE}::test_keys_go_to_another_project_by_backup_and_restore",
     "fullbatch doctor": "tests/documents/test_commands.py::test_it_works_in_a_fresh_clone",
@@ -39,7 +41,7 @@ RUN_BY = {
     "docker compose build gateway": f"{UPGRADE}::stack",
     "scripts/setup": "tests/test_setup.py::test_a_copied_or_moved_checkout_is_set_up_anew",
 }
-OTHERS = ("git pull", "docker image prune", "docker system df")
+OTHERS = ("git pull", "pipx upgrade", "docker image prune", "docker system df")
 
 
 def _section(tmp_path: Path) -> list[Command]:

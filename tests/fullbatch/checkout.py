@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _COPIED = ("common", "fullbatch", "gateway", "launcher", "profiles", "templates", "rendered", "compose.yaml")
 
 # Takes the place of `vllm`: says a few words of vLLM's log, then becomes the fake engine on the port it is given.
-_FAKE_VLLM = """\
+FAKE_VLLM = """\
 #!{python}
 import os, sys
 words = sys.argv[1:]
@@ -71,7 +71,7 @@ class Checkout:
 
     def engine(self, *fake_engine_options: str) -> None:
         """Put the fake engine where the process runtime looks for vLLM."""
-        text = _FAKE_VLLM.format(python=sys.executable, repository=str(REPOSITORY), extra=list(fake_engine_options))
+        text = FAKE_VLLM.format(python=sys.executable, repository=str(REPOSITORY), extra=list(fake_engine_options))
         self.program(".fullbatch/engine/bin/vllm", text)
 
     def broken_engine(self, body: str) -> None:
