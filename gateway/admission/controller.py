@@ -204,10 +204,8 @@ class Admission:
         slot.engine.give(slot)
         self._running -= 1
         self.running[model] -= 1
-        running = self.running_by_key[who.name]
-        if running > 1:
-            self.running_by_key[who.name] = running - 1
-        else:
+        self.running_by_key[who.name] -= 1
+        if not self.running_by_key[who.name]:
             del self.running_by_key[who.name]
         self._drains.left(model, now)
         # The estimate that was charged is corrected.

@@ -116,8 +116,7 @@ class OpenAI:
         salt = content.get("cache_salt")
         if rules.by_key and self.cached:
             members["cache_salt"] = salt = rules.salt(request.principal.name, salt)
-        if members:
-            body = with_members(body, members)
+        body = with_members(body, members) if members else body
         session = request.headers.get(b"x-session-id", b"")
         return Call(
             model,
