@@ -18,8 +18,10 @@ from fullbatch.core.errors import FullbatchError, HostError, UsageError
 from fullbatch.runtime.base import Ports
 from scripts.gpubench import matrix as matrices
 from scripts.gpubench import models, plans, predict, run, table
-from scripts.gpubench.matrix import Cell, Matrix
+from scripts.gpubench.matrix import Cell, Matrix, TurnsCell
 from scripts.gpubench.sides import LlamaProgram
+from scripts.gpubench.turns import table as turns_table
+from scripts.gpubench.turns.run import RunningTurns
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,16 +31,16 @@ def main(argv: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         matrix = matrices.read(_matrix_file(args))
-        cells = _chosen(matrix, args.cells)
+        cells, turns = _chosen(matrix, args.cells)
         if args.command == "list":
-            print("".join(_line(matrix, cell) for cell in cells), end="")
+            print("".join([*(_line(matrix, cell) for cell in cells), *map(_turns_line, turns)]), end="")
             return 0
         if args.command == "table":
             print(_table(matrix, args.out), end="")
             return 0
         if args.command == "prepare":
-            return _prepare(matrix, cells, args)
-        return _run(matrix, cells, args, began)
+            return _prepare(matrix, cells, turns, args)
+        return _run(matrix, cells, turns, args, began)
     except FullbatchError as error:
         for line in str(error).splitlines():
             print(f"gpu-bench: {line}", file=sys.stderr)
@@ -68,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
             "--matrix", type=Path, metavar="FILE", help="what to measure (default: that of --out, else ours)"
         )
         one.add_argument(
-            "--models", type=Path, default=ROOT / ".fullbatch" / "models", metavar="DIR", help="folder of the models"
+            "--models",
+            type=_absolute,
+            default=ROOT / ".fullbatch" / "models",
+            metavar="DIR",
+            help="folder of the models",
         )
         if name in ("run", "table"):
             one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
@@ -91,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _absolute(path: str) -> Path:
+    """A model that is named by a path from here would be taken for one of the hub."""
+    return Path(path).resolve()
+
+
 def _matrix_file(args: argparse.Namespace) -> Path:
     """The matrix asked for; by default that of the results in --out, which has the cells they were made of."""
     kept = args.out / "matrix.yaml" if "out" in args else None
@@ -98,12 +109,14 @@ def _matrix_file(args: argparse.Namespace) -> Path:
     return found
 
 
-def _chosen(matrix: Matrix, names: list[str]) -> list[Cell]:
-    known = {cell.name: cell for cell in matrix.cells}
+def _chosen(matrix: Matrix, names: list[str]) -> tuple[list[Cell], list[TurnsCell]]:
+    known = [*(cell.name for cell in matrix.cells), *(cell.name for cell in matrix.turns)]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"no such cell: {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [known[name] for name in names] or matrix.cells
+    chosen = names or known
+    cells = {cell.name: cell for cell in matrix.cells}
+    return [cells[name] for name in chosen if name in cells], [cell for cell in matrix.turns if cell.name in chosen]
 
 
 def _line(matrix: Matrix, cell: Cell) -> str:
@@ -112,7 +125,12 @@ def _line(matrix: Matrix, cell: Cell) -> str:
     return f"{cell.name:18}{cell.model:14}{', '.join(cell.sides):36}{users} at once, {load.repeats} times\n"
 
 
-def _prepare(matrix: Matrix, cells: list[Cell], args: argparse.Namespace) -> int:
+def _turns_line(cell: TurnsCell) -> str:
+    about = f"in turns on the memory of {cell.card}, together on that of {cell.together_card}"
+    return f"{cell.name:18}{', '.join(cell.models):30}{about}; {cell.people} people for {cell.seconds:.0f} s\n"
+
+
+def _prepare(matrix: Matrix, cells: list[Cell], turns: list[TurnsCell], args: argparse.Namespace) -> int:
     args.models.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(cell.model for cell in cells):
         wanted = any(matrix.sides[side].is_llama for cell in cells if cell.model == name for side in cell.sides)
@@ -121,14 +139,17 @@ def _prepare(matrix: Matrix, cells: list[Cell], args: argparse.Namespace) -> int
         for repository in dict.fromkeys(matrix.checkpoint(name, side) for side in sides):
             models.write(args.models, name, repository, quantised=False)
         print(f"{models.directory(args.models, name)}", flush=True)
+    for name in dict.fromkeys(name for one in turns for name in one.models):
+        models.write(args.models, name, matrix.models[name].repository, quantised=False)
+        print(f"{models.directory(args.models, name)}", flush=True)
     return 0
 
 
-def _run(matrix: Matrix, cells: list[Cell], args: argparse.Namespace, began: float) -> int:
+def _run(matrix: Matrix, cells: list[Cell], turns: list[TurnsCell], args: argparse.Namespace, began: float) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if not (args.out / "matrix.yaml").exists():
         shutil.copy(_matrix_file(args), args.out / "matrix.yaml")
-    limits = _limits(args.out) if matrix.plans_for else None
+    limits = _limits(args.out) if matrix.plans_for or turns else None
     here = plans.Here(
         limits["memory_gib"] if limits else None, args.models, frozenset(filter(None, args.without.split(",")))
     )
@@ -141,14 +162,17 @@ def _run(matrix: Matrix, cells: list[Cell], args: argparse.Namespace, began: flo
     ports = Ports(args.gateway_port, args.engine_port)
     options = run.BenchOptions(ROOT, args.out.resolve(), here, llama, began + args.budget, say, ports)
     missing = run.RunningSides(matrix, options).run(cells)
-    say(f"{len(cells) - missing} of {len(cells)} cells are done; results: {args.out}")
+    missing += sum(not RunningTurns(matrix, cell, options).run() for cell in turns)
+    whole = len(cells) + len(turns)
+    say(f"{whole - missing} of {whole} cells are done; results: {args.out}")
     return 1 if missing else 0
 
 
 def _table(matrix: Matrix, out: Path) -> str:
     if not (out / "predictions.json").exists():
         raise UsageError(f"--out {out}: no results there; `run` writes them")
-    return table.markdown(matrix, out)
+    found = [line for cell in matrix.turns for line in turns_table.markdown(cell, out)]
+    return table.markdown(matrix, out) + "\n".join(["", *found] if found else [])
 
 
 def _limits(out: Path) -> dict[str, Any]:

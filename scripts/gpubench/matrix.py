@@ -87,6 +87,25 @@ class Cell(_Strict):
     load: dict[str, int | list[int]] = Field(default_factory=dict)
 
 
+class TurnsCell(_Strict):
+    """Two models on one card. `card`: whose memory they take turns on, `together_card`: whose they share.
+
+    `users`: of each, for the plan. `rounds`: how often each falls asleep and wakes up; `people` ask for both for
+    `seconds`, and `patience_s` is their gateway's.
+    """
+
+    name: str
+    models: list[str] = Field(min_length=2, max_length=2)
+    card: str
+    together_card: str
+    context: int = Field(default=4096, ge=256)
+    users: int = Field(default=10, ge=1)
+    rounds: int = Field(default=5, ge=1)
+    people: int = Field(default=50, ge=2)
+    seconds: float = Field(default=120.0, gt=0)
+    patience_s: float = Field(default=20.0, gt=0)
+
+
 class Matrix(_Strict):
     """All of it. `plans_for`: the card whose memory the plans are made for; None: this machine's processor."""
 
@@ -96,6 +115,7 @@ class Matrix(_Strict):
     models: dict[str, ModelEntry]
     sides: dict[str, Side]
     cells: list[Cell]
+    turns: list[TurnsCell] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _names(self) -> Matrix:
@@ -108,6 +128,10 @@ class Matrix(_Strict):
         ]
         if self.plans_for is not None and self.plans_for not in catalog.gpus():
             wrong.append(f"plans_for: '{self.plans_for}' is no known card")
+        for one in self.turns:
+            wrong += [f"turns {one.name}: '{name}' is no model here" for name in one.models if name not in self.models]
+            cards = (one.card, one.together_card)
+            wrong += [f"turns {one.name}: '{card}' is no known card" for card in cards if card not in catalog.gpus()]
         if wrong:
             raise ValueError("; ".join(wrong))
         for cell in self.cells:

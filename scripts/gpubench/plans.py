@@ -15,7 +15,7 @@ from fullbatch.planning.plan import Plan
 from scripts.gpubench import models
 from scripts.gpubench.matrix import Matrix, Side
 
-_DUMMY = Flag("load-format", "dummy", "random weights of the true shapes")
+DUMMY = Flag("load-format", "dummy", "random weights of the true shapes")
 _CPU_POOL_GIB = 1
 
 
@@ -74,7 +74,7 @@ def _flags(matrix: Matrix, wanted: Side, engine: EnginePlan, here: Here) -> tupl
     chosen = {name: Flag(name, value, "the side's own") for name, value in wanted.args.items()}
     if not wanted.bare:
         chosen = {flag.name: flag for flag in engine.flags} | chosen
-    chosen["load-format"] = _DUMMY
+    chosen["load-format"] = DUMMY
     if matrix.plans_for and here.memory_gib:
         card = catalog.gpus()[matrix.plans_for]
         asked = float(wanted.args.get("gpu-memory-utilization", catalog.engine().default_gpu_memory_utilization))
@@ -83,12 +83,13 @@ def _flags(matrix: Matrix, wanted: Side, engine: EnginePlan, here: Here) -> tupl
             "gpu-memory-utilization", round(share, 4), f"the memory of a {card.title}"
         )
         reason = f"the engine's own default on a {card.title}"
-        for name, value in _class_defaults(card.defaults_class).items():
+        for name, value in class_defaults(card.defaults_class).items():
             chosen.setdefault(name, Flag(name, value, reason))
     return tuple(flag for name, flag in chosen.items() if name not in here.without)
 
 
-def _class_defaults(kind: str) -> dict[str, int]:
+def class_defaults(kind: str) -> dict[str, int]:
+    """Flags that vLLM would choose by the size of a card."""
     pinned = catalog.engine()
     return {
         "max-num-batched-tokens": pinned.default_max_num_batched_tokens[kind],

@@ -187,6 +187,8 @@ class ProcessDeployment(MeasuredDeployment):
     def stop(self, say: Say) -> None:
         """Stop everything that was started, the gateway first."""
         stop(self.root, self._state, say)
+        for child in self._children:
+            child.poll()
 
     def _addresses(self) -> templates.Addresses:
         return templates.Addresses(

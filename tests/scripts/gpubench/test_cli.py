@@ -14,7 +14,8 @@ RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 def test_the_list_has_a_line_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(matrix.read(matrix.PLACE / "matrix.yaml").cells)
+    shipped = matrix.read(matrix.PLACE / "matrix.yaml")
+    assert len(lines) == len(shipped.cells) + len(shipped.turns)
     assert "1, 5, 10, 50, 100 at once" in lines[0]
 
 
