@@ -14,11 +14,12 @@ KINDS = ("wake", "cold")
 # Of a load that came to nothing, or an engine that did: what went wrong.
 FAULTS = ("start", "wake", "sleep", "stop", "canary", "died")
 WINDOW_S = 900.0
+_TOGETHER_S = 5.0
 _LOAD_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 class TurnMetrics:
-    """By model (the name of its turn) and card. ``waiting``, ``first_wait``: as they are now; the latter in seconds."""
+    """By model (what clients call it) and card. ``waiting``, ``first_wait``: as they are now; the latter in seconds."""
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
@@ -52,7 +53,11 @@ class TurnMetrics:
     def lose(self, card: str, seconds: float, now: float) -> None:
         """A card brought nothing new for so long: it drained, or was being switched."""
         self.lost[card] += seconds
-        self._recent[card].append((now, seconds))
+        recent = self._recent[card]
+        if recent and now - recent[-1][0] < _TOGETHER_S:  # it is counted ten times a second
+            recent[-1] = (recent[-1][0], recent[-1][1] + seconds)
+        else:
+            recent.append((now, seconds))
 
     def lost_share(self, card: str, now: float) -> float:
         """Of the last 15 minutes."""

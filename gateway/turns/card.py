@@ -71,13 +71,18 @@ class CardSwitcher:
         self._nudged = asyncio.Event()
         self._looked_at = 0.0
         self.steps = Steps(self, self._launcher, around)
-        around.metrics.know(name, members)
+        self._losing: float | None = None
+        around.metrics.know(name, map(self.label, members))
 
     def now(self) -> float:
         return self._around.loop.time()
 
     def enter(self, phase: str, to: str = "") -> None:
         self.phase, self.to, self.phase_since = phase, to, self.now()
+
+    def label(self, name: str) -> str:
+        """What metrics call a model: what clients call it, as all other series do."""
+        return self.engines[name].models[0]
 
     def nudge(self) -> None:
         """Something is wanted: look now."""
@@ -143,7 +148,7 @@ class CardSwitcher:
         if resident is None:  # somebody else has loaded it
             await self.steps.settle()
         elif resident not in loaded:
-            self._around.metrics.failures[resident, "died"] += 1
+            self._around.metrics.failures[self.label(resident), "died"] += 1
             self._around.registry.rest(self.engines[resident].name, "its engine has ended")
             young = self.now() - self.policy.since < YOUNG_S
             why = self.states[resident].why or f"its engine is {self.states[resident].state}"
@@ -153,6 +158,7 @@ class CardSwitcher:
 
     async def _switch(self, switch: Switch) -> None:
         began, old = self.now(), self.policy.resident
+        self._losing = began
         try:
             if old is not None:
                 if not await self.steps.drain(old, switch):
@@ -161,11 +167,19 @@ class CardSwitcher:
                 await self.steps.unload(old)
             if switch.cause:
                 self.policy.budget.caused(switch.cause, self.now())
-            self._around.metrics.switches[switch.to, switch.reason] += 1
+            self._around.metrics.switches[self.label(switch.to), switch.reason] += 1
             await self._load(switch.to, old)
         finally:
-            self._around.metrics.lose(self.name, self.now() - began, self.now())
+            self._lose()
+            self._losing = None
             self.enter("idle")
+
+    def _lose(self) -> None:
+        """Count what a switch has cost until now: one that takes minutes is seen while it does."""
+        if self._losing is not None:
+            now = self.now()
+            self._around.metrics.lose(self.name, now - self._losing, now)
+            self._losing = now
 
     async def _load(self, name: str, old: str | None) -> None:
         try:
@@ -225,13 +239,15 @@ class CardSwitcher:
 
     def check(self, now: float) -> None:
         """Ten times a second: who has waited for a model for too long (called by the ticker)."""
+        self._lose()
         limit = self.settings.load_timeout_s
         metrics = self._around.metrics
         for name, engine in self.engines.items():
             waiting = [one for model in engine.models for one in self._around.admission.waiters(model)]
-            metrics.waiting[name] = len(waiting)
-            metrics.first_wait[name] = now - min((one.since for one in waiting), default=now)
-            metrics.states[name] = self.state(name)
+            label = self.label(name)
+            metrics.waiting[label] = len(waiting)
+            metrics.first_wait[label] = now - min((one.since for one in waiting), default=now)
+            metrics.states[label] = self.state(name)
             if any(one.put_off >= limit for one in waiting):
                 wait = self.wait_s(name, Waiter(waiting[0].key, waiting[0].level, now))
                 for model in engine.models:

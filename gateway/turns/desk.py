@@ -84,8 +84,8 @@ class Turns:
             for turn, member in card.policy.members.items():
                 if name in old and turn in old[name].policy.members:
                     member.times = old[name].policy.members[turn].times  # what was learned
-        gone = {turn for card in old.values() for turn in card.engines}
-        self._around.metrics.forget(gone - {turn for card in self.cards.values() for turn in card.engines})
+        labels = [{each.label(turn) for each in cards.values() for turn in each.engines} for cards in (old, self.cards)]
+        self._around.metrics.forget(labels[0] - labels[1])
         if running:
             self.start()
 

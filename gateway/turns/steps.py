@@ -124,14 +124,14 @@ class Steps:
                 return
             await asyncio.sleep(POLL_S)
         if state.state == FAILED:  # its process has been ended, so the card is free
-            self._metrics.failures[name, "sleep"] += 1
+            self._metrics.failures[card.label(name), "sleep"] += 1
         self._gone(name)
 
     async def stop(self, name: str) -> None:
         """End its process."""
         self._registry.rest(self._card.engines[name].name, "stopped")
         if (await self._command(name, "stop", ENDED)).state not in ENDED:
-            self._metrics.failures[name, "stop"] += 1
+            self._metrics.failures[self._card.label(name), "stop"] += 1
         self._gone(name)
 
     def _gone(self, name: str) -> None:
@@ -165,10 +165,10 @@ class Steps:
             if not fault:
                 seconds = card.now() - began
                 card.policy.loaded(name, kind, seconds, card.now(), bool(card.demands()[name].waiters))
-                self._metrics.loaded(name, kind, seconds)
+                self._metrics.loaded(card.label(name), kind, seconds)
                 self._admission.pump()
                 return
-            self._metrics.failures[name, what] += 1
+            self._metrics.failures[card.label(name), what] += 1
             await self.stop(name)
         raise TurnFailed(fault)
 

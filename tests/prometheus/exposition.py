@@ -14,12 +14,13 @@ ENGINE = FIXTURES / "vllm_metrics_0.32.0.txt"
 DRAFTING = FIXTURES / "vllm_metrics_0.32.0_drafting.txt"
 GATEWAY = FIXTURES / "gateway_metrics.txt"
 NODE = FIXTURES / "node_metrics.txt"
+# Its values are those of every state, reason and fault: tests/gateway/turns/test_metrics.py holds it to a gateway.
+TURNS = FIXTURES / "gateway_turn_metrics.txt"
 # Not recorded: see the first lines of each.
 LOADTEST = FIXTURES / "loadtest-metrics-expected.txt"
 CARDS = FIXTURES / "dcgm_metrics.txt"
-TURNS = FIXTURES / "gateway_turn_metrics.txt"
-BY_HAND = (LOADTEST, CARDS, TURNS)
-ALL_OF_THEM = (ENGINE, DRAFTING, GATEWAY, NODE, *BY_HAND)
+BY_HAND = (LOADTEST, CARDS)
+ALL_OF_THEM = (ENGINE, DRAFTING, GATEWAY, TURNS, NODE, *BY_HAND)
 
 # Set by the scrape configuration on every target; their values are the installation's.
 TARGET_LABELS = frozenset({"job", "instance", "deployment"})

@@ -22,7 +22,7 @@ RESIDENCY = {"patience_s": 0.4, "residency_factor": 1.0, "drain_s": 20, "load_ti
 
 
 class World:
-    """``knobs``: of each model's fake engine; ``turn``: of all turns; the rest goes into gateway.yaml."""
+    """``knobs``: of each fake engine, ``model`` what clients call it; ``turn``: of all turns; more: gateway.yaml."""
 
     def __init__(
         self, knobs: dict[str, dict[str, Any]], sleep: bool = True, turn: dict[str, Any] | None = None, **settings: Any
@@ -35,13 +35,13 @@ class World:
             {
                 "name": f"engine-{name}",
                 "url": self.launcher.engine(name),
-                "models": [name],
+                "models": [options.get("model", name)],
                 "turn": {
                     "card": "card0", "launcher": str(self.launcher.socket), "name": name, "sleep": sleep,
                     "wake_guess_s": 0.1, "cold_guess_s": 0.5,
                 } | (turn or {}),
             } | NUMBERS
-            for name in knobs
+            for name, options in knobs.items()
         ]  # fmt: skip
         self.start_gateway()
 
