@@ -64,7 +64,8 @@ def environment(root: Path, api: str, key: str, secret: str, home: Path, port: i
         "DATA_DIR": str(home / "data"),
         "STATIC_DIR": str(home / "static"),
     }
-    outside = {"HOME", "NO_PROXY", "no_proxy"}
+    of_https = {"WEBUI_URL", "WEBUI_SESSION_COOKIE_SECURE", "WEBUI_AUTH_COOKIE_SECURE"}
+    outside = {"HOME", "NO_PROXY", "no_proxy"} | of_https
     return {name: str(value) for name, value in settings.items() if name not in outside} | own
 
 

@@ -23,8 +23,10 @@ class Caddy:
     def __init__(self, folder: Path, gateway_port: int, caddyfile: Path = CADDYFILE, **variables: str) -> None:
         self.port = free_port()
         self.url = f"https://localhost:{self.port}"
+        self.chat_port = free_port()
         self.root = folder / "pki" / "authorities" / "local" / "root.crt"
         own = {"TLS_LISTEN": str(self.port), "TLS_DATA": str(folder), "FULLBATCH_GATEWAY": f"127.0.0.1:{gateway_port}"}
+        own["CHAT_TLS_LISTEN"] = str(self.chat_port)
         words = [str(PROGRAM), "run", "--config", str(caddyfile), "--adapter", "caddyfile"]
         self.log = folder.with_suffix(".log")
         with self.log.open("a") as log:

@@ -29,7 +29,10 @@ class Front(Stack):
         self.project += "-front"
         self.chat = f"http://127.0.0.1:{(chat := free_port())}"
         self.tls_port = free_port()
+        self.chat_tls_port = free_port()
+        self.chat_url = f"https://localhost:{self.chat_tls_port}"
         self._env |= {"COMPOSE_PROFILES": "chat,tls", "CHAT_PORT": str(chat), "TLS_PORT": str(self.tls_port)}
+        self._env |= {"CHAT_TLS_PORT": str(self.chat_tls_port), "CHAT_URL": self.chat_url}
 
     def start(self, *services: str) -> None:
         try:
@@ -89,6 +92,21 @@ def test_https_is_served_and_its_ca_is_kept_when_the_container_is_made_anew(fron
     front.start("tls")
     assert front.ca() == root
     wait_for(lambda: httpx.get(url, verify=context).status_code == 200, 20, "HTTPS with the same CA")
+
+
+def test_the_chat_is_behind_https_too_and_knows_it(front: Front) -> None:
+    answer = httpx.get(f"{front.chat_url}/models/alice", verify=ssl.create_default_context(cadata=front.ca()))
+    assert answer.status_code == 200 and [one["id"] for one in answer.json()["data"]] == ["tiny"]
+    chat = json.loads(front.compose("config", "--format", "json"))["services"]["chat"]["environment"]
+    assert chat["CORS_ALLOW_ORIGIN"].split(";")[-1] == chat["WEBUI_URL"] == front.chat_url
+    assert chat["WEBUI_SESSION_COOKIE_SECURE"] == chat["WEBUI_AUTH_COOKIE_SECURE"] == "true"
+    url = front._env.pop("CHAT_URL")
+    try:
+        plain = json.loads(front.compose("config", "--format", "json"))["services"]["chat"]["environment"]
+    finally:
+        front._env["CHAT_URL"] = url
+    assert plain["WEBUI_SESSION_COOKIE_SECURE"] == plain["WEBUI_AUTH_COOKIE_SECURE"] == plain["WEBUI_URL"] == ""
+    assert "https" not in plain["CORS_ALLOW_ORIGIN"]
 
 
 def test_fullbatch_trust_finds_it(front: Front) -> None:

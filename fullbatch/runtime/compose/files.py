@@ -19,6 +19,7 @@ from fullbatch.runtime.templates import Addresses
 LAUNCHERS = "/run/launcher"
 # Where the service `tls` listens.
 TLS_PORT = 8443
+CHAT_TLS_PORT = 8444
 FILES = ("compose.yaml", "gateway.yaml", "prometheus.yaml", "Caddyfile")
 # The same whatever runs the plan, but for addresses.
 _OF_ALL = ("gateway.yaml", "prometheus.yaml")
@@ -117,6 +118,7 @@ def _text(root: Path, name: str, plan: Plan, rank: int) -> str:
     more = {
         "rank": rank,
         "tls_port": TLS_PORT,
+        "chat_tls_port": CHAT_TLS_PORT,
         "kv_folder": kv_offload.FOLDER,
         "fetched": {service: _fetched(engine) for service, engine in first.items()},
         # Of several models each has a one-shot of its own; copies of one model share it.

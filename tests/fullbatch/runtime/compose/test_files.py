@@ -48,6 +48,7 @@ def test_caddy_gets_the_plans_limits_and_the_machines_names_as_variables(plan_of
     variables = set(re.findall(r"\{\$([A-Z_]+):", text))
     assert variables == {
         "TLS_LISTEN", "TLS_DATA", "FULLBATCH_TLS", "FULLBATCH_HOSTS", "FULLBATCH_ADDRESS", "FULLBATCH_GATEWAY",
+        "CHAT_TLS_LISTEN", "FULLBATCH_CHAT",
     }  # fmt: skip
 
 
