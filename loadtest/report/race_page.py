@@ -85,7 +85,7 @@ def drawn(race: Mapping[str, Any]) -> Chart:
         Series(arm, [(boot["at_s"] / 60, boot["value"]) for boot in boots[arm]], number % _STYLES, dashed=arm != _PLAN)
         for number, arm in enumerate(longest)
     ]
-    more = f"; {len(others)} more boots are in the table" if others else ""
+    more = f" (not drawn: {len(others)}, see the table)" if others else ""
     axes = Axes(f"The race: a dot is a boot{more}", "minutes", race["unit"], race["unit"], "min", "no boot")
     return over_range(axes, series)
 
@@ -96,7 +96,8 @@ def gains(race: Mapping[str, Any]) -> Chart:
     points: list[tuple[float, float | None]] = []
     bars: list[tuple[float, float, float]] = []
     for number, arm in enumerate(arms):
-        points.append((number, _percent(arm["gain"]["mean"])))
+        # Nothing lies between two arms: no line from one to the next.
+        points += [(number, _percent(arm["gain"]["mean"])), (number, None)]
         if arm["gain"]["low"] is not None:
             bars.append((number, _percent(arm["gain"]["low"]), _percent(arm["gain"]["high"])))
     plan = [(0.0, 100.0), (float(len(arms) - 1), 100.0)] if arms else []

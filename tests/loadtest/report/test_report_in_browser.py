@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from loadtest.analysis.verdict import PerformanceTarget
-from loadtest.report import html_page, multi_view
+from loadtest.report import html_page, multi_view, race_page
 from loadtest.report.multi import joined
 from tests.browser import Page, chromium
+from tests.loadtest.report.test_race_page import race
 from tests.loadtest.reports import Side, make
 
 LONG = "a-very-long-name-without-a-blank-" * 4
@@ -80,3 +83,45 @@ def test_a_joined_table_fits_its_window_and_fetches_nothing(browser: Page, tmp_p
         assert browser.overflow() <= 0, f"{width} px"
         assert browser.complaints == [] and browser.requested == [path.as_uri()]
         assert browser.ask("document.querySelectorAll('tbody tr').length") == 4
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a race with long words in it."""
+    folder = tmp_path_factory.mktemp("race")
+    content = race(profile=LONG, diff=f"-{LONG}\n+{LONG}\n")
+    content["arms"][3]["failed"] = f"no room for {LONG}"
+    (folder / "race.json").write_text(json.dumps(content))
+    return race_page.write(folder)
+
+
+def test_the_page_of_a_race_fits_its_window_in_light_and_dark(browser: Page, raced: Path) -> None:
+    for width in (1440, 360):
+        for dark in (False, True):
+            browser.shape(width, dark=dark)
+            browser.open(raced.as_uri())
+            assert browser.overflow() <= 0, f"{width} px"
+            assert browser.complaints == [] and browser.requested == [raced.as_uri()]
+    labels = "[...document.querySelectorAll('table.cards td.text')].map(one => one.children.length)"
+    assert max(browser.ask(labels)) <= 1, "a cell of a card is a label and one thing beside it"
+
+
+def test_between_two_arms_of_a_race_no_line_is_drawn(browser: Page, raced: Path) -> None:
+    browser.open(raced.as_uri())
+    drawn = browser.ask(
+        "[...document.querySelectorAll('figure')[1].querySelectorAll('path.s1')].map(p => p.getTotalLength())"
+    )
+    dots = browser.ask("document.querySelectorAll('figure')[1].querySelectorAll('circle.d1').length")
+    assert dots == 2 and max(drawn[-1:]) == 0
+
+
+@pytest.mark.parametrize("name", ["one", "two", "race"])
+def test_axe_finds_nothing(browser: Page, reports: dict[str, Path], raced: Path, name: str) -> None:
+    for dark in (False, True):
+        browser.shape(360 if dark else 1440, dark=dark)
+        browser.open((raced if name == "race" else reports[name]).as_uri())
+        browser.ask((files("axe_core_python") / "axe.min.js").read_text() + ";1")
+        found = browser.ask(
+            "axe.run().then(all => all.violations.map(one => [one.id, one.nodes[0].html.slice(0, 200)]))"
+        )
+        assert found == []
