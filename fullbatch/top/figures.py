@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fullbatch.top.reading import Reading, increase, mean, quantile, rate
 
 FULL_CACHE, FULL_BATCH = 0.9, 0.98  # as in prometheus/rules/serving.yaml, deployment:vllm_limit:state
+ALWAYS = "always"
 FAILED = ("engine_error", "engine_timeout", "no_engine", "cut", "internal")
 _ACCEPTED, _DRAFTS = "vllm:spec_decode_num_accepted_tokens_total", "vllm:spec_decode_num_drafts_total"
 _TTFT = ("gateway_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
@@ -21,6 +22,20 @@ class KeyFigures:
     waiting: float | None
     requests: float | None
     tokens: float | None
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """One of several models. `state`: always, or stopped, loading, ready, asleep, failed of one that takes turns.
+
+    `first_wait_s`: how long the first of those that wait has waited, where it takes turns.
+    """
+
+    name: str
+    state: str
+    running: float | None
+    waiting: float | None
+    first_wait_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class Figures:
     failed_share: float | None
     limit: str
     keys: tuple[KeyFigures, ...]
+    models: tuple[ModelFigures, ...] = ()
 
 
 def figures(old: Reading, new: Reading) -> Figures:
@@ -81,6 +97,7 @@ def figures(old: Reading, new: Reading) -> Figures:
         failed_share=_failed(old, new),
         limit="",
         keys=_keys(old, new),
+        models=_models(new),
     )
     return replace(found, limit=_limit(found))
 
@@ -110,6 +127,23 @@ def _failed(old: Reading, new: Reading) -> float | None:
     return sum(increase(old, new, "gateway_requests_total", outcome=how) or 0.0 for how in FAILED) / ended
 
 
+def _models(new: Reading) -> tuple[ModelFigures, ...]:
+    """Those of a deployment of several, in the gateway's order; empty for one of one."""
+    states = {
+        given["model"]: given["state"]
+        for given, value in new.samples.get("gateway_model_state", [])
+        if value and {"model", "state"} <= given.keys()
+    }
+    if not states and len(new.by("gateway_engine_max_num_seqs", "engine_name")) < 2:
+        return ()
+    running, queued = new.by("gateway_requests_running", "model"), new.by("gateway_queue_depth", "model")
+    first = new.by("gateway_model_first_wait_seconds", "model")
+    return tuple(
+        ModelFigures(name, states.get(name, ALWAYS), running.get(name), queued.get(name), first.get(name))
+        for name in dict.fromkeys([*queued, *states])
+    )
+
+
 def _keys(old: Reading, new: Reading) -> tuple[KeyFigures, ...]:
     running, waiting = new.by("gateway_key_running", "key"), new.by("gateway_key_waiting", "key")
     names = running.keys() | waiting.keys() | new.by("gateway_key_requests_total", "key").keys()
@@ -131,7 +165,7 @@ def _limit(found: Figures) -> str:
     if not found.gateway_answers and not found.engine_answers:
         return "nothing answers"
     if not found.engine_answers:
-        return "the engine does not answer"
+        return _nobody_there({one.state for one in found.models})
     waiting = (found.waiting_engine or 0) + (found.waiting_gateway or 0)
     if waiting and (found.kv_share or 0) > FULL_CACHE:
         return "KV cache full"
@@ -142,3 +176,10 @@ def _limit(found: Figures) -> str:
     if waiting:
         return "held at the gateway"
     return "room left" if found.running else "idle"
+
+
+def _nobody_there(states: set[str]) -> str:
+    """Why no engine answers: where models take turns it may be that none is loaded."""
+    if "loading" in states:
+        return "a model is being loaded"
+    return "the engine does not answer" if states <= {ALWAYS} or "ready" in states else "no model is loaded"

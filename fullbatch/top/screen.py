@@ -16,7 +16,15 @@ if TYPE_CHECKING:  # loaded when something is drawn: every other command answers
 NARROW = 64  # columns; below this the bars go under their numbers and the key table loses two columns
 KEYS_SHOWN = 10
 _SPARKS = " ▁▂▃▄▅▆▇█"
-_COLOURS = {"idle": "dim", "room left": "green", "KV cache full": "yellow", "all slots taken": "blue"}
+_STATES = {"ready": "green", "always": "green", "loading": "yellow", "failed": "red", "asleep": "dim", "stopped": "dim"}
+_COLOURS = {
+    "idle": "dim",
+    "no model is loaded": "dim",
+    "a model is being loaded": "yellow",
+    "room left": "green",
+    "KV cache full": "yellow",
+    "all slots taken": "blue",
+}
 
 
 def picture(source: MetricsSource, now: Figures, history: Sequence[float], width: int, height: int = 50) -> Group:
@@ -28,6 +36,10 @@ def picture(source: MetricsSource, now: Figures, history: Sequence[float], width
     parts += [_bars(now, width), Text(), _numbers(now, width)]
     if len(history) > 1:
         parts.append(Text(f"tok/s {sparkline(history, max(10, min(60, width - 8)))}", style="cyan", no_wrap=True))
+    if now.models:
+        shown = max(1, min(len(now.models), height - 19))
+        parts += [Text(), _models(now, width, shown)]
+        height -= shown + 2 + (len(now.models) > shown)
     room = max(1, min(KEYS_SHOWN, height - 15))
     if now.keys:
         parts += [Text(), _keys(now, width, room)]
@@ -95,6 +107,24 @@ def _numbers(now: Figures, width: int) -> Table:
         for name, value in cells[start : start + columns]:
             row += [f"[dim]{name}[/dim]", value]
         table.add_row(*row)
+    return table
+
+
+def _models(now: Figures, width: int, room: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=40 if width >= NARROW else 12)
+    table.add_column("state", no_wrap=True)
+    for heading in ("running", "waiting", *(("first waits",) if width >= NARROW else ())):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in now.models[:room]:
+        wait = [_seconds(one.first_wait_s or None)] if width >= NARROW else []
+        state = Text(one.state, style=_STATES.get(one.state, ""))
+        table.add_row(one.name, state, _n(one.running), _n(one.waiting), *wait)
+    if len(now.models) > room:
+        table.add_row(f"and {len(now.models) - room} more", "", "", "", *([""] * (width >= NARROW)))
     return table
 
 

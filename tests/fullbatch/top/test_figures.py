@@ -4,7 +4,7 @@ import pytest
 
 from fullbatch.top.figures import figures
 from fullbatch.top.reading import Reading, read
-from tests.prometheus.exposition import DRAFTING, ENGINE, GATEWAY
+from tests.prometheus.exposition import DRAFTING, ENGINE, GATEWAY, TURNS
 from tests.prometheus.live import grown
 
 PLAN = """\
@@ -85,3 +85,34 @@ def test_a_share_of_requests_fails() -> None:
     before = 'gateway_requests_total{outcome="ok"} 0\ngateway_requests_total{outcome="cut"} 0\n'
     after = 'gateway_requests_total{outcome="ok"} 9\ngateway_requests_total{outcome="cut"} 1\n'
     assert figures(read(0, before, ""), read(1, after, "")).failed_share == pytest.approx(0.1)
+
+
+def test_models_in_turns_have_their_state_and_who_waits() -> None:
+    """The recording was made while the tiny model was being loaded and two waited for it."""
+    queued = 'gateway_queue_depth{model="tiny"} 2\ngateway_queue_depth{model="bge"} 0\n'
+    now = read(0, TURNS.read_text() + queued, "")
+    found = {one.name: one for one in figures(now, now).models}
+    assert {name: one.state for name, one in found.items()} == {
+        "tiny": "loading", "SmolLM2-135M-Instruct": "stopped", "bge": "always",
+    }  # fmt: skip
+    assert found["tiny"].waiting == 2
+    assert found["tiny"].first_wait_s is not None and found["tiny"].first_wait_s > 0
+    assert figures(now, now).limit == "a model is being loaded"
+
+
+def test_where_nobody_is_loaded_the_engine_is_not_said_to_be_gone() -> None:
+    state = 'gateway_model_state{model="a",state="asleep"} 1\ngateway_model_state{model="a",state="ready"} 0\n'
+    assert figures(Reading(0), read(1, state, "")).limit == "no model is loaded"
+    ready = state.replace("asleep", "failed").replace("} 0", "} 1").replace("} 1", "} 0", 1)
+    assert figures(Reading(0), read(1, ready, "")).limit == "the engine does not answer"
+
+
+def test_two_models_that_are_always_there_are_told_and_one_model_is_not() -> None:
+    two = 'gateway_engine_max_num_seqs{engine_name="a"} 4\ngateway_engine_max_num_seqs{engine_name="b"} 4\n'
+    queues = 'gateway_queue_depth{model="x"} 0\ngateway_queue_depth{model="y"} 1\n'
+    now = read(0, two + queues, "")
+    assert [(one.name, one.state, one.waiting) for one in figures(now, now).models] == [
+        ("x", "always", 0), ("y", "always", 1),
+    ]  # fmt: skip
+    one = read(0, PLAN % 1 + queues, "")
+    assert figures(one, one).models == ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fullbatch.top.figures import Figures, KeyFigures, figures
+from fullbatch.top.figures import Figures, KeyFigures, ModelFigures, figures
 from fullbatch.top.reading import Reading
 from fullbatch.top.screen import bar, picture, sparkline
 from fullbatch.top.sources import MetricsSource
@@ -14,6 +14,7 @@ from fullbatch.top.sources import MetricsSource
 SOURCE = MetricsSource("rtx4090-qwen2.5-7b", "compose", "http://127.0.0.1:8080", lambda: "", lambda: "")
 UNKNOWN = figures(Reading(0), Reading(1))
 KEYS = tuple(KeyFigures(f"a name that is quite long {n}", 8.0, 4.0, 1.26, 1234.5) for n in range(30))
+MODELS = tuple(ModelFigures(f"Org/a-model-of-a-long-name-{n}", "asleep", 3.0, 17.0, 4.5) for n in range(16))
 BUSY = replace(
     UNKNOWN,
     gateway_answers=True,
@@ -34,6 +35,7 @@ BUSY = replace(
     limit="step budget",
     keys=KEYS,
 )
+SEVERAL = replace(BUSY, models=(ModelFigures("tiny", "loading", 0.0, 2.0, 12.5), *MODELS))
 
 
 def drawn(figures: Figures, width: int, height: int = 50, history: tuple[float, ...] = (1.0, 2.0, 3.0)) -> str:
@@ -53,7 +55,7 @@ def test_numbers_stand_beside_what_they_are_out_of() -> None:
 
 
 @pytest.mark.parametrize("width", [30, 40, 63, 64, 80, 200])
-@pytest.mark.parametrize("figures", [BUSY, UNKNOWN], ids=["busy", "unknown"])
+@pytest.mark.parametrize("figures", [BUSY, UNKNOWN, SEVERAL], ids=["busy", "unknown", "several"])
 def test_no_line_is_wider_than_the_terminal_and_no_number_is_lost(width: int, figures: Figures) -> None:
     lines = drawn(figures, width).splitlines()
     assert max(map(len, lines)) <= width
@@ -68,6 +70,16 @@ def test_it_fits_the_height(height: int) -> None:
     lines = drawn(BUSY, 100, height).splitlines()
     assert len(lines) <= height
     assert any("and 2" in line and "more" in line for line in lines), "30 keys are too many, and that is said"
+
+
+def test_of_several_models_each_has_its_state() -> None:
+    line = next(line for line in drawn(SEVERAL, 100).splitlines() if line.startswith("tiny"))
+    assert line.split() == ["tiny", "loading", "0", "2", "12.50", "s"]
+
+
+@pytest.mark.parametrize("height", [24, 40])
+def test_models_and_keys_fit_the_height_together(height: int) -> None:
+    assert len(drawn(SEVERAL, 100, height).splitlines()) <= height
 
 
 def test_what_is_not_known_is_a_dash() -> None:
