@@ -18,7 +18,7 @@ from fullbatch.lifecycle.readiness import CAUSE_LINES, until_token
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.plan_facts import PlanFacts
 from fullbatch.runtime import registry
-from fullbatch.runtime.base import Awaited, Deployment, Ports, RunningDeployment, Say
+from fullbatch.runtime.base import Awaited, DeadEngine, Deployment, Ports, RunningDeployment, Say
 
 # Between two looks at what runs in the foreground.
 STAY_SECONDS = 2.0
@@ -124,20 +124,20 @@ def _status(one: RunningDeployment) -> dict[str, Any]:
         "health": health.json() or health.text,
         "kv_tokens_planned": one.facts.kv_tokens if one.facts else None,
         "kv_tokens_reported": kv_tokens_reported(one.engine_metrics()),
-        "failures": failures(one.profile, one.dead_engine_logs(CAUSE_LINES, answers), one.facts),
+        "failures": failures(one.profile, one.dead_engines(CAUSE_LINES, answers), one.facts),
     }
     parts = one.parts()
     return found | ({"processes": parts} if parts else {})
 
 
-def failures(name: str, logs: list[list[str]], known: PlanFacts | None) -> list[dict[str, str]]:
-    """Cause and change for each log of an engine that has died."""
+def failures(name: str, dead: Sequence[DeadEngine], known: PlanFacts | None) -> list[dict[str, str]]:
+    """Cause and change for each engine that has died, by the facts of its own model."""
     found = []
-    for log in logs:
-        named = diagnosis.findings(log, known)[:1] if known else []
-        cause = named[0].cause if named else engine_log.cause(log) or "its log does not say why"
+    for one in dead:
+        named = diagnosis.findings(one.log, known.of_engine(one.service))[:1] if known else []
+        cause = named[0].cause if named else engine_log.cause(one.log) or "its log does not say why"
         change = named[0].change if named else f"read its log: fullbatch logs {name}"
-        found.append({"cause": cause[:400], "change": change})
+        found.append({"engine": one.service, "cause": cause[:400], "change": change})
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fullbatch.planning.engine_plan import EnginePlan
@@ -16,16 +16,23 @@ from fullbatch.planning.plan import Plan
 @dataclass(frozen=True)
 class PlanFacts:
     """`device`: cuda or cpu. `kv_tokens`: planned, of all engines. `drain_seconds`: so long an engine may go on after
-    it was told to stop. `words`: what the texts of diagnoses.yaml name."""
+    it was told to stop. `words`: what the texts of diagnoses.yaml name; `engines`: of several models, those of each by
+    its service."""
 
     device: str
     kv_tokens: int
     drain_seconds: int
     words: Mapping[str, str]
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def of_engine(self, service: str) -> PlanFacts:
+        """The same with the words of one engine, where there are several models."""
+        return dataclasses.replace(self, words=self.engines.get(service, self.words))
 
     def as_text(self) -> str:
         """On one line, as a container's label has it."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"), sort_keys=True)
+        told = {name: value for name, value in dataclasses.asdict(self).items() if name != "engines" or value}
+        return json.dumps(told, separators=(",", ":"), sort_keys=True)
 
 
 def of(plan: Plan) -> PlanFacts:
@@ -33,17 +40,24 @@ def of(plan: Plan) -> PlanFacts:
     engine = plan.engines[0]
     # What is there of models that take turns changes: their engines report nothing that could be compared.
     tokens = 0 if plan.turning else sum(part.capacity.kv_tokens for part in plan.models)
-    return PlanFacts(engine.device, tokens, plan.drain_seconds, _words(plan, engine))
+    each = {one.service: _words(plan, one) for one in plan.engines} if plan.parts else {}
+    return PlanFacts(engine.device, tokens, plan.drain_seconds, _words(plan, engine), each)
 
 
 def read(data: Any) -> PlanFacts | None:
     """Facts from what JSON made of them, or from their text; None when it is none of ours, or an older one's."""
     try:
         found = json.loads(data) if isinstance(data, str) else data
-        words = {str(name): str(value) for name, value in found["words"].items()}
-        return PlanFacts(str(found["device"]), int(found["kv_tokens"]), int(found["drain_seconds"]), words)
+        # One that was started by an older version keeps none of each engine.
+        each = {str(name): _texts(words) for name, words in found.get("engines", {}).items()}
+        numbers = int(found["kv_tokens"]), int(found["drain_seconds"])
+        return PlanFacts(str(found["device"]), *numbers, _texts(found["words"]), each)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _texts(words: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in words.items()}
 
 
 def _words(plan: Plan, engine: EnginePlan) -> dict[str, str]:

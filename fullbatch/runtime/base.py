@@ -113,6 +113,14 @@ class MeasuredDeployment(Deployment, Protocol):
         """The roots of the engines' process trees."""
 
 
+@dataclass(frozen=True)
+class DeadEngine:
+    """An engine that has ended by itself: its service, and its log's last lines."""
+
+    service: str
+    log: list[str]
+
+
 class RunningDeployment(Protocol):
     """What runs, or has run, known by what was written when it was started: its profile may be changed or gone."""
 
@@ -134,8 +142,8 @@ class RunningDeployment(Protocol):
     def engine_log(self, lines: int) -> list[str]:
         """The first engine's last `lines` of log."""
 
-    def dead_engine_logs(self, lines: int, answers: bool) -> list[list[str]]:
-        """The log of each engine that has died. `answers`: whether the gateway is healthy."""
+    def dead_engines(self, lines: int, answers: bool) -> list[DeadEngine]:
+        """Each engine that has died, with `lines` of its log. `answers`: whether the gateway is healthy."""
         return []
 
     def engine_memory_gib(self) -> float | None:

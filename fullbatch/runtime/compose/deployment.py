@@ -31,6 +31,7 @@ CA_FILE = "/data/pki/authorities/local/root.crt"
 # Through `exec`, whose output no log driver keeps.
 SHOW_KEY = "docker compose exec gateway python -m gateway.keyfile --show"
 PROFILE_LABEL, FACTS_LABEL = "fullbatch.profile", "fullbatch.facts"
+SERVICE_LABEL = "com.docker.compose.service"
 CHECKOUT = Path(__file__).resolve().parents[3]
 DIGEST = "FULLBATCH_CONFIG_DIGEST"
 # Asked inside the engine's container: nothing outside its network can reach it, and a proxy that Docker puts into every
@@ -206,7 +207,7 @@ def containers(service: str | None = None) -> list[Container]:
 
     labels = [f"com.docker.compose.project={dotenv.project(CHECKOUT)}"]
     if service:
-        labels.append(f"com.docker.compose.service={service}")
+        labels.append(f"{SERVICE_LABEL}={service}")
     try:
         client = docker.from_env()
     except DockerException:

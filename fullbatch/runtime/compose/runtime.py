@@ -10,7 +10,7 @@ from fullbatch.core import host, http
 from fullbatch.core.check_result import CheckResult, warn
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, requirements
-from fullbatch.runtime.base import CheckedFiles, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
+from fullbatch.runtime.base import CheckedFiles, DeadEngine, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.compose import boot, config, deployment, docker_info, files, kept, upgrade
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.compose.upgrade import ComposeUpgrade
@@ -48,10 +48,14 @@ class ComposeRunning(RunningDeployment):
     def engine_log(self, lines: int) -> list[str]:
         return next((_log(one, lines) for one in deployment.engine_containers()), [])
 
-    def dead_engine_logs(self, lines: int, answers: bool) -> list[list[str]]:
-        """Of those that were started again; one that answers has got over it."""
-        found = [] if answers else deployment.engine_containers()
-        return [_log(one, lines) for one in found if one.attrs.get("RestartCount", 0) > 0]
+    def dead_engines(self, lines: int, answers: bool) -> list[DeadEngine]:
+        """Those that were started again, and have not got over it: beside others the gateway answers without them."""
+        found = deployment.engine_containers()
+        well = answers and len(found) == 1
+        dead = (
+            [] if well else [one for one in found if one.attrs.get("RestartCount", 0) > 0 and one.health != "healthy"]
+        )
+        return [DeadEngine(str(one.labels.get(deployment.SERVICE_LABEL, "")), _log(one, lines)) for one in dead]
 
     def show_logs(self, lines: int, following: bool, write: Callable[[str], object]) -> int:  # noqa: ARG002
         return deployment.logs(self.root, lines, following)

@@ -14,7 +14,7 @@ from fullbatch.core.check_result import CheckResult
 from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import requirements
-from fullbatch.runtime.base import Held, Ports, RunningDeployment, Runtime, Say, WeightStore
+from fullbatch.runtime.base import DeadEngine, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.package_folder import PackageFolder
 from fullbatch.runtime.process import examine, kept, state
@@ -55,9 +55,12 @@ class ProcessRunning(RunningDeployment):
     def engine_log(self, lines: int) -> list[str]:
         return next((tail(Path(one.log), lines) for one in self._engines()), [])
 
-    def dead_engine_logs(self, lines: int, answers: bool) -> list[list[str]]:  # noqa: ARG002
-        """A process that has ended is started by nobody, whatever the gateway says."""
-        return [tail(Path(one.log), lines) for one in self._engines() if not one.process()]
+    def dead_engines(self, lines: int, answers: bool) -> list[DeadEngine]:  # noqa: ARG002
+        """A process that has ended is started by nobody, whatever the gateway says; a launcher's is no engine, and
+        nobody can be loaded without it."""
+        launchers = [one for one in self._known.processes if one.name.startswith("launcher-")]
+        dead = [one for one in (*self._engines(), *launchers) if not one.process()]
+        return [DeadEngine(one.name, tail(Path(one.log), lines)) for one in dead]
 
     def engine_memory_gib(self) -> float:
         return sum(_proportional_gib(process) for one in self._engines() for process in one.session())

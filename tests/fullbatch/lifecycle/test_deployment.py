@@ -14,7 +14,7 @@ from fullbatch.lifecycle import deployment
 from fullbatch.lifecycle.deployment import Options
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.base import Ports, Say
+from fullbatch.runtime.base import DeadEngine, Ports, Say
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.process import state
 from fullbatch.runtime.process.deployment import ProcessDeployment
@@ -148,6 +148,13 @@ def test_status_says_why_an_engine_has_died(
     (failure,) = found["failures"]
     assert failure["cause"] == cause
     assert failure["change"].startswith(change)
+
+
+def test_a_dead_engine_beside_a_living_one_is_explained_by_its_own_model(plan_of: Callable[[str], Plan]) -> None:
+    facts = plan_facts.of(plan_of("cpu-two-models"))
+    log = ["ValueError: User-specified max_model_len (4096) is greater than the derived max_model_len (x=1024 or x=1)"]
+    (failure,) = deployment.failures("cpu-two-models", [DeadEngine("engine-tiny", log)], facts)
+    assert (failure["engine"], failure["cause"]) == ("engine-tiny", "tiny was made for 1024 tokens, 4096 are asked for")
 
 
 INFO = (

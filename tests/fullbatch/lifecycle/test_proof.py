@@ -53,10 +53,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 class Running(Awaited):
     def __init__(self, url: str) -> None:
-        self.gateway_url = url
+        self.gateway_url, self.key = url, "k"
 
     def api_key(self) -> str:
-        return "k"
+        return self.key
 
     def log_tail(self, lines: int) -> list[str]:  # noqa: ARG002
         return []
@@ -105,3 +105,14 @@ def test_a_refused_request_of_ours_ends_the_wait(gateway: Gateway) -> None:
     gateway.answers = {("/v1/completions", "tiny"): 403}
     with pytest.raises(EngineError, match="refuses our own test request: 403"):
         _proof(gateway, {"model": "tiny"}, {"model": SMOL}, hardware=CPU).refusal()
+
+
+def test_a_key_that_cannot_be_read_now_is_waited_for(gateway: Gateway) -> None:
+    """A Docker Engine with much to do answers nothing now and then: `up` went down again for it."""
+    running = Running(f"http://127.0.0.1:{gateway.server_port}")
+    running.key = ""
+    gateway.answers = {("/v1/completions", "tiny"): 401}
+    proof = Proof(running, planned(on_demand("tiny"), on_demand(SMOL), hardware=CPU))
+    assert proof.refusal() == "its first key cannot be read yet (of tiny)"
+    running.key, gateway.answers = "k", {("/v1/completions", "tiny"): 200}
+    assert proof.refusal() == ""

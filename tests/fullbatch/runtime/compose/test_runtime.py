@@ -12,7 +12,7 @@ import pytest
 
 from fullbatch.core import host
 from fullbatch.planning.plan import Plan
-from fullbatch.runtime.base import Held, Ports
+from fullbatch.runtime.base import DeadEngine, Held, Ports
 from fullbatch.runtime.compose import deployment
 from fullbatch.runtime.compose.runtime import ComposeRunning, ComposeRuntime
 
@@ -34,18 +34,29 @@ def test_its_ports_are_the_gateways_and_those_of_the_fixed_services(
     assert len(found) == 3
 
 
+def container(service: str, restarts: int, text: bytes) -> SimpleNamespace:
+    return SimpleNamespace(
+        attrs={"RestartCount": restarts}, logs=lambda tail: text, health="starting",  # noqa: ARG005
+        labels={deployment.SERVICE_LABEL: service},
+    )  # fmt: skip
+
+
 def test_an_engine_that_was_started_again_has_died_unless_the_gateway_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def container(restarts: int, text: bytes) -> SimpleNamespace:
-        return SimpleNamespace(attrs={"RestartCount": restarts}, logs=lambda tail: text, labels={})  # noqa: ARG005
-
-    engines = [container(0, b"well\n"), container(2, b"out of memory\n")]
+    engines = [container("one", 0, b"well\n"), container("two", 2, b"out of memory\n")]
     monkeypatch.setattr(deployment, "engine_containers", lambda: engines)
     monkeypatch.setattr(deployment, "containers", lambda *_: [])
     running = ComposeRunning(tmp_path, "cpu")
-    assert running.dead_engine_logs(10, answers=False) == [["out of memory"]]
-    assert running.dead_engine_logs(10, answers=True) == []
+    dead = [DeadEngine("two", ["out of memory"])]
+    assert running.dead_engines(10, answers=False) == dead
+    assert running.dead_engines(10, answers=True) == dead, "the other one answers"
+    engines[1].health = "healthy"
+    assert running.dead_engines(10, answers=True) == [], "it has got over it"
+    del engines[0]
+    engines[0].health = "starting"
+    assert running.dead_engines(10, answers=True) == [], "nobody else can have answered"
+    engines.insert(0, container("one", 0, b"well\n"))
     assert running.engine_log(10) == ["well"]
     assert running.gateway_url == "http://127.0.0.1:8080", "where it is published by default"
 

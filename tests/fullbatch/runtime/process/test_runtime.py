@@ -12,6 +12,7 @@ import pytest
 from fullbatch.core.errors import StateError, UsageError
 from fullbatch.planning import plan_facts
 from fullbatch.planning.plan import Plan
+from fullbatch.runtime.base import DeadEngine
 from fullbatch.runtime.process import state
 from fullbatch.runtime.process.runtime import ProcessRunning, ProcessRuntime
 
@@ -60,7 +61,7 @@ def test_its_logs_by_part(known: state.ProcessRun, tmp_path: Path) -> None:
 
 def test_an_engine_that_has_ended_has_died_whatever_the_gateway_says(known: state.ProcessRun, tmp_path: Path) -> None:
     running = ProcessRunning(tmp_path, "cpu", known)
-    assert running.dead_engine_logs(1, answers=True) == [["out of memory"]]
+    assert running.dead_engines(1, answers=True) == [DeadEngine("engine", ["out of memory"])]
     assert running.engine_log(2) == ["loading", "out of memory"]
     assert (running.gateway_metrics(), running.engine_metrics(), running.parts()) == ("", "", {})
 
