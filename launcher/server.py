@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.card import CardLauncher, Refused, Unknown
+from launcher.lease import LEASE_S, OWNER, Lease
 
 PROBE_S = 5.0
 _MAX_BODY = 64 * 1024
@@ -26,6 +27,7 @@ class LauncherServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
 
     def __init__(self, path: Path, card: CardLauncher) -> None:
         self.card = card
+        self.lease = Lease()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # the lock says that nobody is behind it
         before = os.umask(0o117)
@@ -44,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._read_body()
+        self.server.lease.see(self.headers.get(OWNER, ""))
         if self.path == "/state":
             self._send(200, self.server.card.state())
         else:
@@ -55,6 +58,10 @@ class Handler(BaseHTTPRequestHandler):
         _, models, name, action = (*self.path.split("/"), "", "", "", "")[:4]
         if models != "models" or self.path.count("/") != 3:
             self._send(404, {"why": "there is POST /models/NAME/start, stop, sleep or wake"})
+            return
+        if not self.server.lease.take(self.headers.get(OWNER, "")):
+            why = f"another gateway decides on this card; it is yours {LEASE_S:g} s after that one has ended"
+            self._send(423, {"why": why})
             return
         try:
             self._send(202, {"state": self.server.card.ask(name, action)})

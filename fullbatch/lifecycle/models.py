@@ -16,6 +16,7 @@ from fullbatch.runtime.base import RunningDeployment
 
 ACTIONS = ("load", "unload", "pin", "unpin")
 _TIMEOUT = 30.0
+_NONE: dict[str, Any] = {"cards": []}
 # States of a model that is there, or soon will be, without turns.
 ALWAYS = "always"
 
@@ -77,7 +78,8 @@ def served(root: Path, profile: str | None) -> ServedModels:
         StateError: nothing runs, or the key may not ask; HostError: the gateway does not answer.
     """
     running = _running(root, profile)
-    told = _answer(running, http.fetch(f"{running.gateway_url}/ui/v1/models", running.api_key(), _TIMEOUT))
+    asked = http.fetch(f"{running.gateway_url}/ui/v1/models", running.api_key(), _TIMEOUT)
+    told = _NONE if asked.status == 403 and not _take_turns(running) else _answer(running, asked)
     listed = http.fetch(f"{running.gateway_url}/v1/models", running.api_key(), _TIMEOUT).json()
     cards = told.get("cards", [])
     turning = [_model(card, one) for card in cards for one in card["models"]]
@@ -86,6 +88,11 @@ def served(root: Path, profile: str | None) -> ServedModels:
         ServedModel(one["id"], (one["id"],), ALWAYS) for one in listed.get("data", []) if one["id"] not in taken
     ]  # fmt: skip
     return ServedModels(running.profile, (*always, *turning), tuple(map(_card, cards)))
+
+
+def _take_turns(running: RunningDeployment) -> bool:
+    """Whether any model does: then who may look is for the profile to say."""
+    return bool(http.get(f"{running.gateway_url}/health").json().get("models"))
 
 
 def change(root: Path, profile: str | None, action: str, name: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 ASK_S = 10.0
+_ANOTHERS = 423
 # Actions and states as the launcher has them: docs/decisions/0038.
 LOADED, ASLEEP, FAILED = "ready", "asleep", "failed"
 ENDED = frozenset({"stopped", "failed"})
@@ -33,6 +35,8 @@ class LauncherClient:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # The launcher lets one gateway decide on a card.
+        self._owner = secrets.token_hex(8)
 
     async def state(self) -> dict[str, EngineState]:
         """By name.
@@ -51,9 +55,11 @@ class LauncherClient:
         """Begin an action; empty if it was, else why it was not.
 
         Raises:
-            NoLauncher
+            NoLauncher: or one that another gateway decides on.
         """
         status, body = await self._ask("POST", f"/models/{name}/{action}")
+        if status == _ANOTHERS:
+            raise NoLauncher(str(body.get("why")))
         return "" if status == 202 else str(body.get("why") or f"it answers {status}")
 
     async def _ask(self, method: str, target: str) -> tuple[int, dict[str, Any]]:
@@ -74,7 +80,8 @@ class LauncherClient:
     async def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
         reader, writer = await asyncio.open_unix_connection(self._path)
         try:
-            head = f"{method} {target} HTTP/1.1\r\nhost: launcher\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            head = f"{method} {target} HTTP/1.1\r\nhost: launcher\r\ncontent-length: 0\r\nconnection: close\r\n"
+            head += f"x-fullbatch-owner: {self._owner}\r\n\r\n"
             writer.write(head.encode())
             answer = await reader.read(-1)
         finally:

@@ -44,7 +44,7 @@ class Gateway(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[tuple[str, Any, str | None]] = []
-        self.status = 200
+        self.status, self.turns = 200, True
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -53,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         listed = {"data": [{"id": "Qwen/Qwen"}, {"id": "meta/Llama"}, {"id": "bge"}]}
-        self._answer(listed if self.path == "/v1/models" else TOLD)
+        health = {"models": {"Qwen/Qwen": {"state": "ready"}} if self.server.turns else {}}
+        self._answer({"/v1/models": listed, "/health": health}.get(self.path, TOLD))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -135,6 +136,14 @@ def test_what_the_gateway_refuses_is_said_in_its_words(gateway: Gateway) -> None
     gateway.status = 404
     with pytest.raises(StateError, match="the gateway of 'two' is older than this command; start it again"):
         models.served(ROOT, None)
+
+
+def test_where_no_model_takes_turns_no_operator_is_needed(gateway: Gateway) -> None:
+    gateway.status, gateway.turns = 403, False
+    found = models.served(ROOT, None)
+    assert [(one.name, one.state) for one in found.models] == [
+        ("Qwen/Qwen", "always"), ("meta/Llama", "always"), ("bge", "always"),
+    ]  # fmt: skip
 
 
 def test_nothing_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:

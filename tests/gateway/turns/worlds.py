@@ -50,6 +50,11 @@ class World:
         settings["residency"] = RESIDENCY | settings["residency"]
         self.gateway = Gateway(self.folder, [], engines=self._engines, **settings)
 
+    def another_gateway(self, folder: Path, **settings: Any) -> Gateway:
+        """A second one in front of the same launcher."""
+        settings["residency"] = RESIDENCY | settings.get("residency", {})
+        return Gateway(folder, [], engines=self._engines, **settings)
+
     def client(self, key: str = KEY) -> httpx.Client:
         headers = {"authorization": f"Bearer {key}"}
         return httpx.Client(base_url=self.gateway.url, headers=headers, timeout=60)
