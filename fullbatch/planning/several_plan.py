@@ -6,6 +6,7 @@ Each model is planned twice: with its cards for itself, which says what it needs
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def _alone(name: str, source: str, number: int, part: PlacedModel, sleeps: bool)
     except CannotWork as refusal:
         raise refusal.of(f"{source}: models[{number}]") from None
     engine = alone.engines[0]
+    _refuse_small(source, number, part, alone)
     makes_text = "completion" in engine.capabilities
     need = Need(
         name=part.name,
@@ -92,6 +94,17 @@ def _alone(name: str, source: str, number: int, part: PlacedModel, sleeps: bool)
         sleeps=sleeps,
     )
     return _Planned(number, part, alone, need)
+
+
+def _refuse_small(source: str, number: int, part: PlacedModel, alone: Plan) -> None:
+    """KV cache by hand has to hold one request of the whole context."""
+    least = alone.engines[0].capacity.request_bytes / sizing.GIB
+    if part.cards and part.kv_gib is not None and part.kv_gib < least:
+        raise DoesNotFit(
+            f"models[{number}]: kv_cache_gib: {part.kv_gib:g} does not hold one request of {part.profile.context} "
+            f"tokens; write at least {math.ceil(least * 100) / 100:g}, or remove it",
+            source,
+        )
 
 
 def _wanted(part: PlacedModel, alone: Plan) -> float:

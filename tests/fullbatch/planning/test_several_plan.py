@@ -127,3 +127,8 @@ def test_a_plan_for_any_people_fits_or_is_refused(first: int, second: int, conte
     assert plan.places[0].free_gib >= 0.079 * plan.places[0].total_gib
     for engine, users in zip(plan.engines, (first, second), strict=True):
         assert engine.capacity.concurrency_typical >= users
+
+
+def test_a_cache_by_hand_that_holds_no_request_is_refused_by_its_own_name() -> None:
+    with pytest.raises(UsageError, match=r"models\[0\]: kv_cache_gib: 0.001 does not hold one request .* at least 0.2"):
+        planned({"model": QWEN, "kv_cache_gib": 0.001, "when": "on-demand"}, on_demand(LLAMA))
