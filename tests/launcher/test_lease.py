@@ -8,7 +8,7 @@ from launcher.lease import Lease
 
 def test_one_holds_it_while_it_asks_and_another_has_it_after(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(lease.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("launcher.lease.time.monotonic", lambda: now[0])
     held = Lease()
     assert held.take("a")
     assert not held.take("b")
