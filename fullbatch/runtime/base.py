@@ -1,7 +1,6 @@
 """What a runtime is, to everybody above: how a plan is started, and how what runs is found again without its profile.
 
-A further runtime derives from `Runtime`, `Deployment` and `RunningDeployment`, says what it has to say, and is one line
-in `registry`. What has a body here need not be said.
+A further runtime derives from these, and is one line in `registry`. What has a body here need not be said.
 """
 
 from __future__ import annotations
