@@ -55,6 +55,7 @@ RUN_BY_NAME = {
     "scripts/llama/cli.py": "scripts/llama-server",
     "scripts/llama/bf16.py": "the engine's own Python, which scripts/llama/real.py starts",
     "scripts/offline/cli.py": "scripts/docker-engine and scripts/offline-images",
+    "scripts/releasing/cli.py": "scripts/release",
     "scripts/suite/cli.py": "scripts/test and scripts/record-durations",
     "loadtest/locustfile.py": "locust -f, the service `locust` of compose.yaml",
 }
