@@ -42,6 +42,8 @@ from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Exposition, Sources
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recent import Recent
+from gateway.telemetry.span_export import SpanExport
+from gateway.telemetry.traces import Traces
 from gateway.telemetry.turn_metrics import TurnMetrics
 from gateway.turns.card import Around
 from gateway.turns.desk import Turns
@@ -86,6 +88,11 @@ class Gateway:
         self._exchange = Exchange(settings.limits, self._metrics, self._ticker, loop)
         self._auth = Auth(inputs.keys)
         self._ledger = Ledger()
+        tracing = settings.tracing
+        self._traces = Traces(tracing is not None, tracing.sample if tracing is not None else 0.0)
+        self._span_export: SpanExport | None = None
+        if tracing is not None:
+            self._span_export = SpanExport(self._traces, tracing, settings.deployment, self._supervisor)
         self._store_sync = self._synced(inputs.store)
         self._sharing: Sharing | None = None
         if inputs.share is not None:
@@ -144,6 +151,7 @@ class Gateway:
                 self._ledger,
                 self._turns,
                 self._ticker,
+                self._traces,
             ),
             exposition=Exposition(sources),
             access_log=self._access_log,
@@ -170,7 +178,7 @@ class Gateway:
         self._ticker.start()
         self._registry.start()
         self._turns.start()
-        for part in (self._store_sync, self._sharing):
+        for part in (self._store_sync, self._sharing, self._span_export):
             if part is not None:
                 part.start()
         self._reloader.start()
@@ -248,7 +256,7 @@ class Gateway:
             self._turns.stop,
             self._registry.stop,
             self._ticker.stop,
-            *(part.stop for part in (self._sharing, self._store_sync) if part is not None),
+            *(part.stop for part in (self._sharing, self._store_sync, self._span_export) if part is not None),
         ]
         for step in (*steps, self._access_log.stop):
             with self._supervisor.guard("shutdown"):

@@ -114,6 +114,9 @@ def _buckets() -> str:
 def _special(profile: Profile) -> list[Flag]:
     """Flags that only some deployments need."""
     found = []
+    if profile.gateway.tracing:
+        url = f"{profile.gateway.tracing}/v1/traces"
+        found.append(Flag("otlp-traces-endpoint", url, "its spans lie below the gateway's (profile: gateway.tracing)"))
     if profile.model == "tiny":
         found.append(Flag("load-format", "dummy", "random weights, made at load: nothing to download"))
     if profile.hardware.count > 1:
@@ -156,6 +159,8 @@ def environment(profile: Profile) -> tuple[tuple[str, str], ...]:
         found["VLLM_HOST_IP"] = "127.0.0.1"
     if profile.media_domains:
         found["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] = "0"  # an allowed host could send it to any other
+    if profile.gateway.tracing:
+        found |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if profile.hardware.cpu:
         # 0.32's ahead-of-time artefact cannot be loaded again on the CPU ("no attribute 'finalize_loading'"):
         # every start would compile anew. Without it Inductor's own cache serves the second start.

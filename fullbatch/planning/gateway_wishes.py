@@ -44,6 +44,10 @@ class GatewayWishes(BaseModel):
         default=False,
         description="an answer that may be longer than the context is given what is left, instead of being refused",
     )
+    tracing: str | None = Field(
+        default=None,
+        description="a collector that takes OTLP over HTTP, http://HOST:4318: gateway and engine send it spans",
+    )
     prefix_sharing: Literal["all", "key"] = Field(
         default="all", description="key: what one key has asked makes no answer of another key's faster"
     )
@@ -57,6 +61,15 @@ class GatewayWishes(BaseModel):
                     f"'{url.rpartition('@')[2]}' is no address; write https://HOST or http://HOST:PORT, in lower case"
                 )
         return urls
+
+    @field_validator("tracing")
+    @classmethod
+    def _collector(cls, url: str | None) -> str | None:
+        if url is not None and (
+            "@" in url or not _is_host_and_port(url) or not url.startswith(("http://", "https://"))
+        ):
+            raise ValueError(f"'{url.rpartition('@')[2]}' is no collector; write http://HOST:4318, in lower case")
+        return url
 
     @field_validator("cors_origins")
     @classmethod
@@ -73,6 +86,7 @@ class GatewayWishes(BaseModel):
             "admins": self.admins,
             "public_urls": self.public_urls,
             "cors": {"origins": self.cors_origins} if self.cors_origins else None,
+            "tracing": self.tracing,
             "prefix_sharing": "key" if self.prefix_sharing == "key" else None,
         }
         return {name: value for name, value in found.items() if value}

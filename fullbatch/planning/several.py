@@ -145,7 +145,10 @@ def _part(root: Path, shared: Shared, entry: dict[str, Any], source: str) -> Pla
     rest = {name: value for name, value in entry.items() if name not in ModelSettings.model_fields}
     cards = _cards(shared.hardware, place, source)
     hardware = _hardware(shared.hardware, cards, place, source)
-    made = profile.resolved(root, rest | {"description": shared.description, "hardware": hardware}, source)
+    given: dict[str, Any] = {"description": shared.description, "hardware": hardware}
+    if shared.gateway.tracing:  # which the engine is told of too
+        given["gateway"] = {"tracing": shared.gateway.tracing}
+    made = profile.resolved(root, rest | given, source)
     taken = next((flag for flag in _DEALT if flag in made.engine.args), None)
     if taken:
         raise UsageError(f"{source}: engine.args.{taken}: the plan deals out the memory; write kv_cache_gib instead")

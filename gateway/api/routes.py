@@ -277,6 +277,8 @@ class Routes:
         seconds = parts.loop.time() - record.received if record.received else 0.0
         self._metrics_of.finished(record, seconds)
         parts.access_log.add(record, status, seconds)
+        if record.trace is not None:
+            parts.handler.traces.add(record, status, parts.loop.time())
         parts.recent.add(record, status, seconds)
 
 

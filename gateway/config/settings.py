@@ -21,6 +21,7 @@ from gateway.config.setting_types import (
     Url,
     listed,
 )
+from gateway.config.tracing_settings import TracingSettings
 from gateway.config.turn_settings import ResidencySettings, agree
 
 _DEFAULT = GatewayLimits()
@@ -151,15 +152,16 @@ class Settings(Frozen):
     routing: RoutingSettings = RoutingSettings()
     log: Log = Log()
     share: ShareSettings | None = None
+    tracing: TracingSettings | None = None
     cors: Cors = Cors()
     aliases: dict[Name, Name] = {}
     prefix_sharing: Literal["all", "key"] = "all"
     residency: ResidencySettings = ResidencySettings()
 
-    @field_validator("share", mode="before")
+    @field_validator("share", "tracing", mode="before")
     @classmethod
-    def _by_its_url(cls, share: object) -> object:
-        return {"url": share} if isinstance(share, str) else share
+    def _by_its_url(cls, said: object) -> object:
+        return {"url": said} if isinstance(said, str) else said
 
     @model_validator(mode="after")
     def _aliases_of_models(self) -> Settings:

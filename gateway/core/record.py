@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.call import NO_CALL, NOBODY, Usage
+from gateway.core.trace import TraceContext
 
 
 class RequestRecord:
@@ -17,12 +18,13 @@ class RequestRecord:
     Admission: ``waited``, seconds in the queue, None if it never got out of it; ``position``, in the queue when it
     came: 1 is next, 0 did not wait; ``load_wait``, seconds in which its model was not loaded: ``waited`` is without.
     Dispatch: ``engine``, and ``address`` of its process. The relay: ``ttft``, seconds, of streams only.
+    The handler, of a traced one: ``trace``; ``trace_headers``, lines for the engine, also where only a client traces.
     Whoever ends it: ``outcome``; ``limit``, which one refused it; ``error``, what a 5xx said.
     """
 
     __slots__ = (
         "address", "call", "charged", "endpoint", "engine", "error", "id", "limit", "load_wait", "model", "outcome",
-        "pace", "position", "principal", "received", "stage", "ttft", "usage", "waited",
+        "pace", "position", "principal", "received", "stage", "trace", "trace_headers", "ttft", "usage", "waited",
     )  # fmt: skip
 
     def __init__(self, request_id: str, received: float) -> None:
@@ -45,3 +47,5 @@ class RequestRecord:
         self.ttft: float | None = None
         self.pace: float | None = None
         self.usage: Usage | None = None
+        self.trace: TraceContext | None = None
+        self.trace_headers = b""

@@ -27,6 +27,7 @@ PARTS = (
     "store_desk",
     "store_sync",
     "ticker",
+    "traces",
     "turns",
 )
 _log = logging.getLogger("gateway")

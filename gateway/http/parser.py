@@ -21,6 +21,7 @@ _KEPT = frozenset(
     {b"authorization", b"x-api-key", b"content-encoding", b"expect", b"x-priority", b"x-session-id", b"origin"}
     | {b"anthropic-version", b"x-openwebui-user-id", b"x-fullbatch-via"}
     | {b"access-control-request-method", b"access-control-request-headers", b"accept", b"if-none-match"}
+    | {b"traceparent", b"tracestate"}
 )
 _READ = _KEPT | {b"host", b"content-length", b"transfer-encoding"}
 _HOST_FORBIDDEN = frozenset(b"/?#@\\ \t,")

@@ -57,7 +57,12 @@ class Exchange:
             if replica.spills:
                 body = spilling.body(call, replica)
                 reply.extra += b"x-spilled-to: %b\r\n" % quote(replica.engine.name).encode()
-            head = _head(target, call.path, reply.request.id, len(body))
+            record = reply.request
+            # A server of somebody else's learns nothing of our traces.
+            trace = b"" if replica.spills else record.trace_headers
+            head = _head(target, call.path, record.id, len(body), trace)
+            if record.trace is not None:
+                record.trace.sent = relay.began
             if replica.far and not replica.spills:
                 head = _on_behalf_of(head, slot.record.principal.name)
             connection.request(relay, b"".join((head, body)), relay.began)
@@ -81,11 +86,11 @@ class Exchange:
             raise EngineBroken(f"no connection to {target.label}: {why(error)}", how="unsent") from None
 
 
-def _head(target: Destination, path: bytes, request_id: str, length: int) -> bytes:
+def _head(target: Destination, path: bytes, request_id: str, length: int, trace: bytes) -> bytes:
     return (
         b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-type: application/json\r\naccept: */*\r\n"
-        b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"
-    ) % (path, target.host_header, target.extra, request_id.encode(), length)
+        b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
+    ) % (path, target.host_header, target.extra, request_id.encode(), trace, length)
 
 
 def _on_behalf_of(head: bytes, name: str) -> bytes:

@@ -13,6 +13,7 @@ from gateway.core.errors import FarRefused, NoPlace
 from gateway.core.priority import PRIORITIES
 from gateway.core.record import RequestRecord
 from gateway.core.ticker import Ticker
+from gateway.core.trace import PARENT
 from gateway.dialects.base import Dialect
 from gateway.engines.peer_report import VIA
 from gateway.engines.registry import EngineRegistry
@@ -24,6 +25,7 @@ from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.loading_notice import LoadingNotice
 from gateway.proxy.usage_meter import UsageMeter
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces
 from gateway.turns.desk import Turns
 
 _NOT_QUEUED = b"x-queue-position: 0\r\nx-queue-wait: 0\r\n"
@@ -42,6 +44,7 @@ class GenerationHandler:
     ledger: Ledger
     turns: Turns
     ticker: Ticker
+    traces: Traces
 
     async def serve(self, request: Request, reply: Reply, dialect: Dialect) -> None:
         """Answer ``request``; what became of it is in its record.
@@ -49,6 +52,8 @@ class GenerationHandler:
         Raises:
             GatewayError: nothing has been written to ``reply``.
         """
+        if self.traces.on or PARENT in request.headers:
+            self.traces.begin(request, request.headers)
         who = request.principal
         request.call = call = dialect.read(request)
         if call.model in self.registry.models():
@@ -71,6 +76,8 @@ class GenerationHandler:
         reply.extra = self.limits.enter(request)
         try:
             request.stage = "queued"
+            if request.trace is not None:
+                request.trace.queued = self.ticker.now()
             slot = self.admission.enter(request) or await self._wait(request, reply, dialect)
             with slot:
                 self.metrics.admitted(request)
@@ -88,6 +95,8 @@ class GenerationHandler:
             self._ready(reply.request, reply, call.ready)
             return True
         request.stage = "waiting"
+        if request.trace is not None:
+            request.trace.admitted = self.ticker.now()
         meter = UsageMeter(call)
         if call.stream:
             slot.progress = meter
@@ -103,6 +112,8 @@ class GenerationHandler:
             raise
         finally:
             self._account(request, meter)
+            if request.trace is not None:
+                request.trace.first = meter.first_at
             if call.let_go:
                 self.turns.let_go(call.model)
         return True

@@ -25,6 +25,7 @@ KNOWN = frozenset(
 # What older metadata says instead.
 _SAID = {
     "MIT License": "MIT",
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BASE: dict[str, Any] = {"description": "d", "model": "tiny", "hardware": {"cpu": {"kv_cache_gib": 1}}}
 ALL = {
     "operators": ["ops"], "admins": ["alice"], "public_urls": ["https://llm.example", "http://192.168.1.5:8080"],
-    "cors_origins": ["https://chat.example"], "clamp_max_tokens": True, "prefix_sharing": "key",
+    "cors_origins": ["https://chat.example"], "clamp_max_tokens": True, "prefix_sharing": "key", "tracing": "http://collector:4318",
 }  # fmt: skip
 
 
@@ -33,6 +33,24 @@ def test_the_gateway_takes_what_is_rendered() -> None:
     assert (taken.operators, taken.admins, taken.prefix_sharing) == (("ops",), ("alice",), "key")
     assert taken.limits.requests.clamp_max_tokens and taken.cors.origins == ("https://chat.example",)
     assert [str(url).rstrip("/") for url in taken.public_urls] == ALL["public_urls"]
+
+
+def test_the_engine_is_told_of_the_collector_too() -> None:
+    asked = profile.parse(BASE | {"gateway": {"tracing": "http://collector:4318"}}, "p")
+    (engine,) = plan.make("p", asked).engines
+    words = engine.command("MODEL", "HOST", 0)
+    assert words[words.index("--otlp-traces-endpoint") + 1] == "http://collector:4318/v1/traces"
+    assert dict(engine.environment)["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
+    (untraced,) = plan.make("p", profile.parse(BASE, "p")).engines
+    assert "--otlp-traces-endpoint" not in untraced.command("MODEL", "HOST", 0)
+
+
+@pytest.mark.parametrize(
+    "url", ["collector:4318", "http://a:b@collector:4318", "http://collector:4318/v1/traces", "grpc://c:1"]
+)
+def test_what_is_no_collector_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="is no collector"):
+        profile.parse(BASE | {"gateway": {"tracing": url}}, "p")
 
 
 def test_without_wishes_nothing_is_written() -> None:
