@@ -22,7 +22,7 @@ class Row:
     codes: frozenset[int] = field(default_factory=lambda: frozenset({0}))
 
 
-E2E = "tests/e2e"
+E2E, RELEASE = "tests/e2e", "tests/scripts/releasing"
 ROWS = (
     Row(r"scripts/setup$", "run"),
     Row(r"scripts/setup dev$", "covered", "tests/test_setup.py::test_a_copied_or_moved_checkout_is_set_up_anew"),
@@ -36,6 +36,8 @@ ROWS = (
     Row(r"scripts/offline-images --list$", "run"),
     Row(r"scripts/offline-images\b", "covered", f"{E2E}/test_docker_stack.py::stack"),
     Row(r"scripts/llama-server (install|run)\b", "covered", f"{E2E}/test_compare.py::llama"),
+    Row(r"scripts/release --test$", "covered", f"{RELEASE}/test_checks.py::test_tests_of_another_commit_do_not_count"),
+    Row(r"scripts/release --make$", "covered", f"{RELEASE}/test_cli.py::test_make_tags_and_keeps_files"),
     Row(r"scripts/[a-z-]+$", "parse"),  # its name: such a script exists
     Row(r"fullbatch (plan|explain|profiles|render)\b", "run"),
     Row(r"fullbatch doctor\b", "run", codes=frozenset({0, 1})),  # 1: something of this very machine

@@ -42,7 +42,7 @@ def test_without_make_nothing_is_kept(ready: Path, capsys: pytest.CaptureFixture
     assert not (ready / "dist").exists() and not list((ready / ".git/refs/tags").iterdir())
 
 
-def test_make_tags_and_keeps_files_with_their_sums(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_tags_and_keeps_files(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--make"]) == 0
     kept = {path.name for path in (ready / "dist").iterdir()}
     assert kept == {"SHA256SUMS", "fullbatch-0.cdx.json", "fullbatch-0.whl"}
