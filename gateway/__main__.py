@@ -15,7 +15,8 @@ from gateway.app import Inputs
 from gateway.config.listen import Listen
 from gateway.config.loader import SettingsError, load, read_api_keys
 from gateway.config.settings import Settings
-from gateway.keys.store import KeyStore, StoreError
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError
 from gateway.running import serve
 from gateway.share.sharing import Sums
 

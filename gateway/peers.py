@@ -24,7 +24,8 @@ from gateway.config.setting_types import MOST
 from gateway.engines.asking import ServerRefused, ask, listed
 from gateway.engines.peer_report import PeerEngine, PeerReport
 from gateway.http.client import why
-from gateway.keys.store import NAME, KeyStore, StoreError, digest_of
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import NAME, StoreError, digest_of
 from gateway.keys.words import models as models_word
 
 BAD_USE = 2

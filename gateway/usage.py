@@ -16,7 +16,8 @@ from pathlib import Path
 
 from gateway.keys import spill
 from gateway.keys.ledger import GROUPS, SEPARATOR, UsageLine, day_of, report
-from gateway.keys.store import KeyStore, StoreError
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError
 
 BAD_USE = 2
 BUSY_S = 5.0

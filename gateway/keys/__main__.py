@@ -17,7 +17,8 @@ from typing import Any
 
 from gateway.core.priority import PRIORITIES
 from gateway.keys import words
-from gateway.keys.store import KeyStore, StoredKey, StoreError, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoredKey, StoreError, Terms
 
 BAD_USE = 2
 # A person at a terminal can wait longer than the gateway.

@@ -48,7 +48,7 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 """
 # STEPS[n] makes version n + 1 of version n. None is changed once it is released: a new column is a new step. They only
-# add, so that a gateway of the version before goes on beside it. A term's column is called as in `store.Terms`.
+# add, so that a gateway of the version before goes on beside it. A term's column is called as in `stored.Terms`.
 STEPS = (
     # Which spilled files of usage are in the sums: `spill` adds each exactly once.
     "CREATE TABLE spilled (id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;",

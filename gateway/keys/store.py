@@ -1,108 +1,23 @@
 """The key store: one SQLite file with keys and usage. It has keys as SHA-256 digests; the file alone grants no access.
 
 A plain digest is right for these keys and would be wrong for passwords: see docs/decisions/0007-keys-and-usage.md.
-
-StoreError   the file is not usable, or what was asked cannot be done; one line for the person who asked
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from common.api_key import new_key
-from gateway.core.call import Principal
-from gateway.core.priority import PRIORITIES
 from gateway.keys.schema import OPEN_BUSY_S, SchemaError, prepare
+from gateway.keys.stored import IDENTITY, NAME, RESERVED_NAMES, TERMS, StoredKey, StoreError, Terms, digest_of, of_row
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Metrics put the keys beyond the first hundred under this name.
-RESERVED_NAMES = frozenset({"other"})
 # How long a writer waits for another one. Transactions here take less than a millisecond.
 BUSY_S = 0.25
-# What a key is beside its terms: its column, and the field of `StoredKey` that is called the same.
-_IDENTITY = ("name", "digest", "previous_digest", "previous_until", "created", "rotated", "revoked")
-
-
-class StoreError(Exception):
-    """The message is one line: where, what, and what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a key may, as a person says it. None: without limit. ``expires``: Unix time.
-
-    Each is a column of `keys` and, by the same name, a field of `Principal`. A new one is a field here and a step in
-    `schema` that adds the column.
-    """
-
-    expires: float | None = None
-    models: tuple[str, ...] | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrent: int | None = None
-    weight: float = 1.0
-    priority: str = "normal"
-    max_output_tokens: int | None = None
-    max_body_bytes: int | None = None
-    structured: bool = True
-    trusted: bool = False
-
-    def row(self) -> tuple[Any, ...]:
-        """As the store keeps them, in the order of `TERMS`."""
-        return tuple(",".join(value) if isinstance(value, tuple) else value for value in self._values().values())
-
-    @classmethod
-    def of_row(cls, row: Sequence[Any]) -> Terms:
-        values = dict(zip(TERMS, row, strict=True))
-        models: str | None = values["models"]
-        values["models"] = None if models is None else tuple(models.split(","))
-        values |= {name: bool(values[name]) for name in ("structured", "trusted")}
-        return cls(**values)
-
-    def principal(self, name: str) -> Principal:
-        values = self._values()
-        values["models"] = None if self.models is None else frozenset(self.models)
-        values["priority"] = self.priority if self.priority in PRIORITIES else "normal"
-        return Principal(name, **values)
-
-    def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in TERMS}
-
-
-TERMS = tuple(field.name for field in fields(Terms))
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """One key as the store knows it; times are Unix times. ``previous_until``: so long is the key before it valid."""
-
-    name: str
-    digest: bytes
-    previous_digest: bytes | None
-    previous_until: float | None
-    created: float
-    rotated: float | None
-    revoked: float | None
-    last_used: float | None
-    terms: Terms
-
-    def state(self, now: float) -> str:
-        if self.revoked is not None:
-            return "revoked"
-        expires = self.terms.expires
-        return "expired" if expires is not None and expires <= now else "active"
-
-    def principal(self) -> Principal:
-        return self.terms.principal(self.name)
 
 
 class KeyStore:
@@ -220,11 +135,11 @@ class KeyStore:
     def keys(self) -> list[StoredKey]:
         """All keys, by name."""
         with self._told():
-            columns = ", ".join((*_IDENTITY, "at", *TERMS))
+            columns = ", ".join((*IDENTITY, "at", *TERMS))
             rows = self.connection.execute(
                 f"SELECT {columns} FROM keys LEFT JOIN last_used USING (name) ORDER BY name"
             ).fetchall()
-        return [_stored(row) for row in rows]
+        return [of_row(row) for row in rows]
 
     def version(self) -> int:
         """Changes when another connection has written; costs no read of the file itself."""
@@ -250,10 +165,6 @@ class KeyStore:
             ) from None
 
 
-def digest_of(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
-
-
 def _connected(path: Path, busy_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None, check_same_thread=False)
     with contextlib.ExitStack() as undo:
@@ -262,9 +173,3 @@ def _connected(path: Path, busy_s: float) -> sqlite3.Connection:
         connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
         undo.pop_all()
     return connection
-
-
-def _stored(row: Sequence[Any]) -> StoredKey:
-    own = len(_IDENTITY)
-    identity = dict(zip(_IDENTITY, row[:own], strict=True))
-    return StoredKey(**identity, last_used=row[own], terms=Terms.of_row(row[own + 1 :]))

@@ -17,7 +17,8 @@ from gateway.core.supervisor import Supervisor
 from gateway.keys import spill
 from gateway.keys.auth import Auth, Known
 from gateway.keys.ledger import Ledger, Tally, day_of, merge, write
-from gateway.keys.store import KeyStore, StoredKey
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoredKey
 
 # What is used is handed over so often and written at once; changes of the keys are looked for as often.
 HAND_OVER_S = 0.3

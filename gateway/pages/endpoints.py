@@ -21,7 +21,7 @@ from gateway.http.reply import Reply
 from gateway.keys.auth import Auth
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits
-from gateway.keys.store import StoreError
+from gateway.keys.stored import StoreError
 from gateway.pages import address, assets, front, key_changes, model_deeds, operator, person
 from gateway.pages.operator import Operator
 from gateway.pages.person import Person

@@ -12,7 +12,8 @@ from typing import Any
 from gateway.core.errors import BadRequest
 from gateway.dialects.fields import read_object
 from gateway.keys import words
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from gateway.pages.operator import Entry, entry
 
 GRACE = "10m"

@@ -10,7 +10,8 @@ from gateway.core.call import Principal
 from gateway.engines.registry import EngineRegistry
 from gateway.engines.replica import Replica
 from gateway.keys.ledger import day_of, report
-from gateway.keys.store import KeyStore, StoredKey
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoredKey
 from gateway.pages.person import when
 
 VERSION = 1

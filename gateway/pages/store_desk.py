@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from gateway.core.errors import GatewayError, Overloaded
 from gateway.core.supervisor import Supervisor
-from gateway.keys.store import KeyStore, StoreError
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError
 
 T = TypeVar("T")
 BUSY_S = 2.0

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fullbatch.runtime import state_files
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 
 
 def _names(store: Path) -> list[str]:

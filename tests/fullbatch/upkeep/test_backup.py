@@ -15,7 +15,8 @@ from fullbatch.runtime.base import RunningDeployment
 from fullbatch.runtime.process.runtime import ProcessRunning, ProcessRuntime
 from fullbatch.upkeep import archive, backup, kept, recovery
 from gateway.keys.schema import VERSION
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from tests.fullbatch.upkeep.killed import KILLED, die, runs
 
 

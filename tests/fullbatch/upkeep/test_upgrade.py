@@ -10,7 +10,8 @@ from fullbatch.core.errors import HostError, StateError
 from fullbatch.upkeep import archive, journal, kept, recovery, switch, upgrade
 from fullbatch.upkeep.switch import Undone
 from gateway.keys.schema import VERSION
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from tests.fullbatch.upkeep.killed import KILLED, runs
 from tests.fullbatch.upkeep.world import ENGINE, GATEWAY, World, inhabit, wish
 

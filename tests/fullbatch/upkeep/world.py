@@ -24,7 +24,8 @@ from fullbatch.runtime.process.runtime import ProcessRunning
 from fullbatch.runtime.upgradable import Images, ImageWish, RunningImage, Target, Upgradable
 from fullbatch.upkeep import journal, judge, switch, upgrade
 from fullbatch.upkeep.upgrade import UpgradeRequest
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from tests.fullbatch.upkeep.killed import die
 
 GATEWAY, ENGINE = "GATEWAY_IMAGE", "ENGINE_IMAGE"

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, used, wait_until
 
 URL = "/v1/chat/completions"

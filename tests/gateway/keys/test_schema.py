@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from gateway.keys import schema
-from gateway.keys.store import TERMS, KeyStore, StoreError, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import TERMS, StoreError, Terms
 from tests.gateway.harness import KEY, ROOT, Engine, Gateway, chat, keys, run, used, wait_until, write_config
 
 # As the code wrote it before: four keys (one with every term, rotated, revoked, expired) and usage of two days.
@@ -224,7 +225,8 @@ def test_p160_a_step_that_fails_leaves_the_store_as_it_was(old: Path, steps: tup
 FULL = """
 import resource, sys
 from pathlib import Path
-from gateway.keys.store import KeyStore, StoreError
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError
 resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
 try:
     KeyStore(Path(sys.argv[1]))

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.keys import spill
 from gateway.keys.ledger import MOST, Tally, UsageLine, report, write
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 
 DAYS: dict[str, Tally] = {
     "2026-11-29": {("alice", "tiny", True): [2, 30, 10, 40], ("alice", "tiny", False): [1, 5, 0, 6]},

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keys.store import KeyStore, StoreError, Terms, digest_of
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError, Terms, digest_of
 
 
 @pytest.fixture

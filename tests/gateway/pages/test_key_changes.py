@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from gateway.core.errors import BadRequest
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from gateway.pages.key_changes import READERS, read
 from tests.gateway.harness import KEY, bearer, error_of, wait_until
 from tests.gateway.pages.conftest import Served

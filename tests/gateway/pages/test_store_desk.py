@@ -11,7 +11,8 @@ import pytest
 
 from gateway.core.errors import Overloaded
 from gateway.core.supervisor import Supervisor
-from gateway.keys.store import KeyStore, StoreError, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import StoreError, Terms
 from gateway.pages import store_desk
 from gateway.pages.store_desk import MAX_WAITING, StoreDesk, StoreUnusable
 

@@ -13,7 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.supervisor import PARTS
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from gateway.telemetry.metrics import ENDPOINTS, LIMITS, MAX_KEYS, OUTCOMES, STAGES, TOKEN_KINDS
 from tests.gateway.harness import (
     KEY,

@@ -12,7 +12,8 @@ import pytest
 
 from fullbatch.runtime import state_files
 from fullbatch.runtime.compose import rehearsal
-from gateway.keys.store import KeyStore, Terms
+from gateway.keys.store import KeyStore
+from gateway.keys.stored import Terms
 from tests.fullbatch.checkout import REPOSITORY
 from tests.ports import free_port
 
