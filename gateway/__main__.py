@@ -15,6 +15,9 @@ from gateway.app import Inputs
 from gateway.config.listen import Listen
 from gateway.config.loader import SettingsError, load, read_api_keys
 from gateway.config.settings import Settings
+from gateway.keys import server_file
+from gateway.keys.opening import opened
+from gateway.keys.server_file import ServerRefused
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError
 from gateway.running import serve
@@ -34,7 +37,8 @@ def main() -> int:
         settings = load(config)
         keys = read_api_keys(settings.api_keys_file)
         share = None if settings.share is None else _opened(config, settings)
-        inputs = Inputs(config, settings, keys, None if settings.store is None else KeyStore(settings.store), share)
+        store = None if settings.store is None else _store(settings.store)
+        inputs = Inputs(config, settings, keys, store, share)
     except (SettingsError, StoreError) as error:
         _say(str(error))
         return BAD_SETTINGS
@@ -66,6 +70,19 @@ def _opened(config: Path, settings: Settings) -> Sums:
         return server.opened(settings.share, settings.deployment)
     except server.ShareRefused as error:
         raise SettingsError([f"{config}: {error}"]) from None
+
+
+def _store(path: Path) -> KeyStore:
+    """The local store. A PostgreSQL that is not ours is refused here; one that does not answer may come later."""
+    try:
+        opened(path).close()
+    except ServerRefused:
+        raise
+    except StoreError as error:
+        if server_file.read(server_file.beside(path)) is None:
+            raise
+        logging.getLogger("gateway").error("%s; the gateway starts with the keys that it knew last", error)
+    return KeyStore(path)
 
 
 def _address(listen: Listen) -> str:

@@ -32,6 +32,7 @@ from gateway.keys.ledger import Ledger
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.store import KeyStore
 from gateway.keys.store_sync import StoreSync
+from gateway.keys.uplink import Uplink
 from gateway.pages.endpoints import PageParts
 from gateway.proxy.dispatch import Dispatch
 from gateway.proxy.exchange import Exchange
@@ -94,6 +95,7 @@ class Gateway:
         if tracing is not None:
             self._span_export = SpanExport(self._traces, tracing, settings.deployment, self._supervisor)
         self._store_sync = self._synced(inputs.store)
+        self._uplink = None if inputs.store is None else Uplink(inputs.store.path, self._supervisor)
         self._sharing: Sharing | None = None
         if inputs.share is not None:
             shared = SharedParts(self._admission, self._registry, self._ticker)
@@ -178,7 +180,7 @@ class Gateway:
         self._ticker.start()
         self._registry.start()
         self._turns.start()
-        for part in (self._store_sync, self._sharing, self._span_export):
+        for part in (self._store_sync, self._uplink, self._sharing, self._span_export):
             if part is not None:
                 part.start()
         self._reloader.start()
@@ -256,7 +258,11 @@ class Gateway:
             self._turns.stop,
             self._registry.stop,
             self._ticker.stop,
-            *(part.stop for part in (self._sharing, self._store_sync, self._span_export) if part is not None),
+            *(
+                part.stop
+                for part in (self._sharing, self._store_sync, self._uplink, self._span_export)
+                if part is not None
+            ),
         ]
         for step in (*steps, self._access_log.stop):
             with self._supervisor.guard("shutdown"):

@@ -11,11 +11,13 @@ import re
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from gateway.keys import spill
-from gateway.keys.ledger import GROUPS, SEPARATOR, UsageLine, day_of, report
+from gateway.keys import outbox, server_file, spill
+from gateway.keys.ledger import GROUPS, SEPARATOR, UsageLine, day_of
+from gateway.keys.opening import remote
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError
 
@@ -32,10 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"usage: {options.store}: no such file; give `store` of gateway.yaml\n")
         return BAD_USE
     try:
-        store = KeyStore(options.store, BUSY_S)
-        _add_spilled(store)
-        lines = report(store.connection, by, options.since, options.until)
-        store.close()
+        lines = _reported(options.store, by, options.since, options.until)
     except (StoreError, sqlite3.Error) as error:
         sys.stderr.write(f"usage: {error}\n")
         return BAD_USE
@@ -43,6 +42,17 @@ def main(argv: list[str] | None = None) -> int:
         _as_json(by, lines) if options.json else _as_csv(by, lines) if options.csv else _as_text(by, lines)
     )
     return 0
+
+
+def _reported(path: Path, by: list[str], since: str, until: str) -> list[UsageLine]:
+    with closing(KeyStore(path, BUSY_S)) as local:
+        _add_spilled(local)
+        server = server_file.read(server_file.beside(path))
+        if server is None:
+            return local.report(by, since, until)
+        with closing(remote(server)) as there:
+            outbox.forward(local.connection, there, [])
+            return there.report(by, since, until)
 
 
 def _add_spilled(store: KeyStore) -> None:

@@ -47,6 +47,7 @@ RUN_BY_NAME = {
     "gateway/keyfile.py": "python -m gateway.keyfile, the one-shot `secrets` of compose.yaml",
     "gateway/keys/__main__.py": "python -m gateway.keys, which `fullbatch keys` starts beside the gateway",
     "gateway/peers.py": "python -m gateway.peers, which `fullbatch peers` starts beside the gateway",
+    "gateway/store.py": "python -m gateway.store, which `fullbatch store` starts beside the gateway",
     "gateway/usage.py": "python -m gateway.usage, which `fullbatch usage` starts beside the gateway",
     "gateway/probe.py": "python -m gateway.probe, the health check of the gateway's image",
     "scripts/chat/cli.py": "scripts/open-webui",

@@ -28,12 +28,14 @@ from fullbatch.cli import (
     quality,
     service,
     simulate,
+    store,
     trust,
     tune,
     upkeep,
     weights,
 )
-from fullbatch.cli.options import keys_profile, parser
+from fullbatch.cli.options import parser
+from fullbatch.cli.values import keys_profile
 from fullbatch.core import check_result
 from fullbatch.core.errors import FullbatchError, HostError, StateError, Terminated, UsageError
 from fullbatch.layout import place
@@ -219,17 +221,14 @@ def _top(args: argparse.Namespace) -> int:
 def _keys(args: argparse.Namespace) -> int:
     # argparse leaves all words after the first to the program in the gateway, --profile among them.
     own, words = keys_profile(args.words)
-    return _in_gateway(own or args.profile, "gateway.keys", words)
+    return deployment.run_gateway_module(ROOT, own or args.profile, "gateway.keys", words)
 
 
 def _usage(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in ("by", "since", "until")}
     words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
-    return _in_gateway(args.profile, "gateway.usage", [*words, *([f"--{args.form}"] if args.form else [])])
-
-
-def _in_gateway(name: str | None, module: str, words: list[str]) -> int:
-    return deployment.run_gateway_module(ROOT, name, module, words)
+    words += [f"--{args.form}"] if args.form else []
+    return deployment.run_gateway_module(ROOT, args.profile, "gateway.usage", words)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -281,6 +280,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "logs": lambda args: follow.logs(ROOT, args.profile, args.tail, args.follow),
     "keys": _keys,
     "peers": lambda args: peers.run(ROOT, args),
+    "store": lambda args: store.run(ROOT, args),
     "usage": _usage,
     "top": _top,
     "models": lambda args: models.run(ROOT, args),

@@ -9,7 +9,21 @@ from typing import Any, get_args
 
 from common.version import VERSION
 from fullbatch import catalog
-from fullbatch.cli import chat, export, init, models, peers, quality, service, simulate, trust, tune, upkeep, weights
+from fullbatch.cli import (
+    chat,
+    export,
+    init,
+    models,
+    peers,
+    quality,
+    service,
+    simulate,
+    store,
+    trust,
+    tune,
+    upkeep,
+    weights,
+)
 from fullbatch.cli.values import measure, port, positive, seconds, users
 from fullbatch.planning.speed_settings import Method
 from fullbatch.runtime import registry
@@ -76,6 +90,7 @@ def parser(profiles: list[str]) -> argparse.ArgumentParser:
     )
     _add_keys(commands)
     peers.options(commands.add_parser("peers", help="use the engines of other boxes: add, list, remove"), WHICH, JSON)
+    store.options(commands.add_parser("store", help="keys and usage: on this box, or in a PostgreSQL"), WHICH, JSON)
     models.options(commands.add_parser("models", help="the models of what runs: list, load, unload, pin"), JSON)
     _add_demo(commands, listing)
     _add_compare(commands, listing)
@@ -194,16 +209,6 @@ def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
     form = usage.add_mutually_exclusive_group()
     for name, text in (("json", JSON), ("csv", "print CSV for a spreadsheet")):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
-
-
-def keys_profile(words: list[str]) -> tuple[str | None, list[str]]:
-    """`--profile X` out of the words of `keys`, wherever it stands among them; the others as they are."""
-    for number, word in enumerate(words):
-        if word == "--profile" and number + 1 < len(words):
-            return words[number + 1], [*words[:number], *words[number + 2 :]]
-        if word.startswith("--profile="):
-            return word.partition("=")[2], [*words[:number], *words[number + 1 :]]
-    return None, words
 
 
 def _add_calibrate(commands: argparse._SubParsersAction[_Parser]) -> None:

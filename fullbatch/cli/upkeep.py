@@ -99,6 +99,8 @@ def _backup(root: Path, args: argparse.Namespace, say: Say) -> int:  # noqa: ARG
     size = made.path.stat().st_size / 2**20
     stores = ", ".join(f"{name} (version {version})" for name, version in made.stores().items()) or "none"
     lines = [f"{made.path}: {size:.1f} MiB, {len(made.contents)} files; key stores: {stores}", _SECRET]
+    if why := backup.without_server(made):
+        lines.append(why)
     if why := backup.without_docker():
         lines.append(why)
     sys.stdout.write("\n".join(lines) + "\n")

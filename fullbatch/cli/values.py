@@ -47,3 +47,13 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
+
+
+def keys_profile(words: list[str]) -> tuple[str | None, list[str]]:
+    """`--profile X` out of the words of `keys`, wherever it stands among them; the others as they are."""
+    for number, word in enumerate(words):
+        if word == "--profile" and number + 1 < len(words):
+            return words[number + 1], [*words[:number], *words[number + 2 :]]
+        if word.startswith("--profile="):
+            return word.partition("=")[2], [*words[:number], *words[number + 1 :]]
+    return None, words

@@ -20,6 +20,10 @@ from pathlib import Path
 STORE = "store"
 # Made at the first start, or written by the gateway. `store-wal` and the like are part of the store's copy.
 SECRETS = ("api_keys", "admin_password", "session_secret")
+# Where keys and usage of several gateways are (gateway/keys/server_file.py), and who signs its certificate.
+SERVER, SERVER_CA = "store.postgres", "store.postgres-ca.pem"
+# Then the store has copies of keys, and usage on its way there: put back later, it would be counted twice.
+ON_ITS_WAY = ("usage", "leaving", "last_used")
 # Of the house's own certificates: other machines have learned this root.
 CERTIFICATES = "caddy/pki/authorities/local/*"
 UNWRITTEN = "store.unwritten-*.json"
@@ -32,11 +36,13 @@ def read(folder: Path) -> dict[str, bytes]:
 
     OSError, or sqlite3.Error, when it cannot be read.
     """
-    found = {name: (folder / name).read_bytes() for name in SECRETS if (folder / name).is_file()}
-    others = [path for pattern in (UNWRITTEN, CERTIFICATES) for path in sorted(folder.glob(pattern))]
+    names = (*SECRETS, SERVER, SERVER_CA)
+    found = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    patterns = (CERTIFICATES,) if SERVER in found else (UNWRITTEN, CERTIFICATES)
+    others = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     found |= {str(path.relative_to(folder)): path.read_bytes() for path in others}
     if (folder / STORE).is_file():
-        found[STORE] = _copy(folder / STORE)
+        found[STORE] = _copy(folder / STORE, ON_ITS_WAY if SERVER in found else ())
     return found
 
 
@@ -47,6 +53,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         if name == STORE:
             for beside in ("store-wal", "store-shm"):  # of the store that goes: they would be played into this one
                 (folder / beside).unlink(missing_ok=True)
+            if SERVER not in files:  # the keys and usage of that time were here
+                (folder / SERVER).unlink(missing_ok=True)
         part = folder / f"{name}.part"
         part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
@@ -60,14 +68,17 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         part.replace(folder / name)
 
 
-def _copy(path: Path) -> bytes:
-    """By SQLite's own backup: what stands in `store-wal` only is in it."""
+def _copy(path: Path, without: tuple[str, ...]) -> bytes:
+    """By SQLite's own backup: what stands in `store-wal` only is in it. Tables ``without`` their rows."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / STORE
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as source:
             with contextlib.closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, without others beside it
+                for name in without:
+                    target.execute(f"DELETE FROM {name}")
+                target.commit()
         return copy.read_bytes()
 
 

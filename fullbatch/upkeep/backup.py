@@ -13,7 +13,7 @@ from pathlib import Path
 from common.version import VERSION
 from fullbatch.core import host
 from fullbatch.core.errors import HostError, StateError, UsageError
-from fullbatch.runtime import registry
+from fullbatch.runtime import registry, state_files
 from fullbatch.runtime.base import Say
 from fullbatch.runtime.upgradable import Images, Upgradable
 from fullbatch.upkeep import archive, journal, kept
@@ -131,6 +131,14 @@ def put_back(root: Path, found: Backup, *, state: bool = True) -> None:
         mine = {name.removeprefix(prefix): one for name, one in found.state().items() if name.startswith(prefix)}
         if mine:
             runtime.put_state(root, mine)
+
+
+def without_server(found: Backup) -> str | None:
+    """What a backup has not, as it is in a PostgreSQL, in one line; None where nothing is."""
+    names = [name for name in found.state() if name.endswith(f"/{state_files.SERVER}")]
+    if not names:
+        return None
+    return "usage is in PostgreSQL and not in it, of the keys it has a copy; back PostgreSQL up with pg_dump"
 
 
 def without_docker() -> str | None:

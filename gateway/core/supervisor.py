@@ -29,6 +29,7 @@ PARTS = (
     "ticker",
     "traces",
     "turns",
+    "uplink",
 )
 _log = logging.getLogger("gateway")
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from gateway.core.priority import PRIORITIES
 from gateway.keys import words
-from gateway.keys.store import KeyStore
+from gateway.keys.opening import opened
+from gateway.keys.store import Store
 from gateway.keys.stored import StoredKey, StoreError, Terms
 
 BAD_USE = 2
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             raise StoreError(
                 f"{options.store}: no such file; give `store` of gateway.yaml, or make it with: create NAME"
             )
-        store = KeyStore(options.store, BUSY_S)
+        store = opened(options.store, BUSY_S)
         try:
             text, data = _COMMANDS[options.command](store, options)
         finally:
@@ -50,43 +51,43 @@ def main(argv: list[str] | None = None) -> int:
 Said = tuple[str, Any]
 
 
-def _create(store: KeyStore, options: argparse.Namespace) -> Said:
+def _create(store: Store, options: argparse.Namespace) -> Said:
     key = store.create(options.name, Terms(**_given(options)))
     return _shown_once(store.get(options.name), key, "new key")
 
 
-def _change(store: KeyStore, options: argparse.Namespace) -> Said:
+def _change(store: Store, options: argparse.Namespace) -> Said:
     if not (given := _given(options)):
         raise StoreError(f"'{options.name}': nothing to change; give one of --{', --'.join(_TERMS).replace('_', '-')}")
     store.change(options.name, dataclasses.replace(store.get(options.name).terms, **given))
     return _show(store, options)
 
 
-def _rotate(store: KeyStore, options: argparse.Namespace) -> Said:
+def _rotate(store: Store, options: argparse.Namespace) -> Said:
     key = store.rotate(options.name, options.grace)
     stored = store.get(options.name)
     until = f"the old one is valid until {_when(stored.previous_until)}" if options.grace else "the old one is out"
     return _shown_once(stored, key, f"new secret; {until}")
 
 
-def _revoke(store: KeyStore, options: argparse.Namespace) -> Said:
+def _revoke(store: Store, options: argparse.Namespace) -> Said:
     store.revoke(options.name)
     return f"{options.name}: revoked", _as_json(store.get(options.name))
 
 
-def _delete(store: KeyStore, options: argparse.Namespace) -> Said:
+def _delete(store: Store, options: argparse.Namespace) -> Said:
     data = _as_json(store.get(options.name))
     store.delete(options.name)
     return f"{options.name}: deleted; its usage stays under its name", data
 
 
-def _show(store: KeyStore, options: argparse.Namespace) -> Said:
+def _show(store: Store, options: argparse.Namespace) -> Said:
     data = _as_json(store.get(options.name))
     width = max(map(len, data))
     return "\n".join(f"{name.replace('_', ' '):{width}}  {_cell(value)}" for name, value in data.items()), data
 
 
-def _list(store: KeyStore, options: argparse.Namespace) -> Said:  # noqa: ARG001
+def _list(store: Store, options: argparse.Namespace) -> Said:  # noqa: ARG001
     data = [_as_json(key) for key in store.keys()]
     if not data:
         return "no keys; make one with: create NAME", data
@@ -100,7 +101,7 @@ def _list(store: KeyStore, options: argparse.Namespace) -> Said:  # noqa: ARG001
     return "\n".join(lines), data
 
 
-_COMMANDS: dict[str, Callable[[KeyStore, argparse.Namespace], Said]] = {
+_COMMANDS: dict[str, Callable[[Store, argparse.Namespace], Said]] = {
     "create": _create,
     "list": _list,
     "show": _show,

@@ -1,10 +1,9 @@
-"""The usage ledger: tokens by day, key and model. Gathered here, written by `store_sync`, reported by `usage`."""
+"""The usage ledger: tokens by day, key and model. Gathered here, written by `store_sync`, reported by `Store`."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.core.call import Usage
@@ -111,21 +110,3 @@ def merge(into: Tally, more: Tally) -> None:
     for where, sums in more.items():
         have = into.setdefault(where, [0] * len(sums))
         have[:] = [a + b for a, b in zip(have, sums, strict=True)]
-
-
-def report(
-    connection: sqlite3.Connection, by: Iterable[str], since: str, until: str, key: str | None = None
-) -> list[UsageLine]:
-    """Sums by key, model or day, or several of them; ``since`` and ``until`` are days, both included.
-
-    ``key``: of this one alone.
-    """
-    columns = [GROUPS[name] for name in by]
-    name = " || char(31) || ".join(columns) or "'all'"
-    found = connection.execute(
-        f"SELECT {name}, sum(requests), sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens),"
-        " sum(CASE WHEN exact THEN 0 ELSE requests END) FROM usage WHERE day BETWEEN ? AND ? AND key = coalesce(?, key)"
-        " GROUP BY 1 ORDER BY 1",
-        (since, until, key),
-    )
-    return [UsageLine(*row) for row in found]

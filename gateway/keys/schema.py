@@ -58,6 +58,8 @@ STEPS = (
     "ALTER TABLE keys ADD COLUMN structured INTEGER NOT NULL DEFAULT 1;",
     # Whether it says in a header for whom it asks.
     "ALTER TABLE keys ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;",
+    # Usage on its way to the PostgreSQL of several gateways (`outbox`).
+    "CREATE TABLE leaving (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;",
 )
 VERSION = len(STEPS)
 _log = logging.getLogger("gateway")

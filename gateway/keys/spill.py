@@ -85,12 +85,20 @@ def add_all(connection: sqlite3.Connection, store: Path) -> tuple[list[Path], li
     return added, foreign
 
 
+def parsed(content: bytes) -> tuple[str, dict[str, Tally], dict[str, float]]:
+    """What `content_of` has made: its id, sums by day, and when keys were last used.
+
+    Raises:
+        ValidationError: it is something else.
+    """
+    found = _CONTENT.validate_json(content, strict=True)
+    days = {day: {(key, model, exact): sums for key, model, exact, *sums in rows} for day, rows in found.days.items()}
+    return found.id, days, found.used
+
+
 def _add(connection: sqlite3.Connection, path: Path) -> None:
-    content = _CONTENT.validate_json(path.read_bytes(), strict=True)
-    days: dict[str, Tally] = {}
-    for day, rows in content.days.items():
-        days[day] = {(key, model, exact): sums for key, model, exact, *sums in rows}
-    write(connection, days, content.used, content.id)
+    name, days, used = parsed(path.read_bytes())
+    write(connection, days, used, name)
     path.unlink(missing_ok=True)
 
 

@@ -82,7 +82,8 @@ class StoreSync:
         self._version = store.version()
         self.failures = 0
         self._failing: set[_Kind] = set()
-        auth.use_store(known(store.keys()))
+        self._known = known(store.keys())
+        auth.use_store(self._known)
 
     def start(self) -> None:
         spill.make_room(self._store.path)
@@ -170,7 +171,9 @@ class StoreSync:
         if version != self._version:
             keys = known(self._store.keys())
             self._version = version
-            self._loop.call_soon_threadsafe(self._auth.use_store, keys)
+            if keys != self._known:  # and not usage that was sent on
+                self._known = keys
+                self._loop.call_soon_threadsafe(self._auth.use_store, keys)
 
     def _tried(self, action: Callable[[], None], kind: _Kind) -> bool:
         """Whether it went well. The first failure in a row is told, and the end of them."""

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.errors import BadRequest
 from gateway.dialects.fields import read_object
 from gateway.keys import words
-from gateway.keys.store import KeyStore
+from gateway.keys.store import Store
 from gateway.keys.stored import Terms
 from gateway.pages.operator import Entry, entry
 
@@ -45,7 +45,7 @@ class KeyChange:
     terms: dict[str, Any]
     grace_s: float
 
-    def apply(self, store: KeyStore, who: str) -> Entry:
+    def apply(self, store: Store, who: str) -> Entry:
         """Do it, and say in the log whose key did; the answer has the new secret, where there is one.
 
         In the store's thread.
@@ -101,25 +101,25 @@ def _read(reader: Callable[[str], Any], field: str, value: object) -> Any:
         raise BadRequest(f"{field}: {error}", param=field) from None
 
 
-def _create(store: KeyStore, change: KeyChange) -> str:
+def _create(store: Store, change: KeyChange) -> str:
     return store.create(change.name, Terms(**change.terms))
 
 
-def _change(store: KeyStore, change: KeyChange) -> str:
+def _change(store: Store, change: KeyChange) -> str:
     store.change(change.name, dataclasses.replace(store.get(change.name).terms, **change.terms))
     return ""
 
 
-def _rotate(store: KeyStore, change: KeyChange) -> str:
+def _rotate(store: Store, change: KeyChange) -> str:
     return store.rotate(change.name, change.grace_s)
 
 
-def _revoke(store: KeyStore, change: KeyChange) -> str:
+def _revoke(store: Store, change: KeyChange) -> str:
     store.revoke(change.name)
     return ""
 
 
-_DO: dict[str, Callable[[KeyStore, KeyChange], str]] = {
+_DO: dict[str, Callable[[Store, KeyChange], str]] = {
     "create": _create, "change": _change, "rotate": _rotate, "revoke": _revoke,
 }  # fmt: skip
 _DONE = {"create": "made", "change": "changed", "rotate": "rotated", "revoke": "revoked"}

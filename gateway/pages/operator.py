@@ -9,8 +9,8 @@ from gateway.admission.controller import Admission
 from gateway.core.call import Principal
 from gateway.engines.registry import EngineRegistry
 from gateway.engines.replica import Replica
-from gateway.keys.ledger import day_of, report
-from gateway.keys.store import KeyStore
+from gateway.keys.ledger import day_of
+from gateway.keys.store import Store
 from gateway.keys.stored import StoredKey
 from gateway.pages.person import when
 
@@ -67,10 +67,10 @@ def _address(replica: Replica) -> Entry:
     }
 
 
-def keys_of_store(store: KeyStore) -> list[Entry]:
+def keys_of_store(store: Store) -> list[Entry]:
     """All keys of the store by name, each with what it used today. In the store's thread."""
     today = day_of(time.time())
-    used = {line.name: line for line in report(store.connection, ("key",), today, today)}
+    used = {line.name: line for line in store.report(("key",), today, today)}
     found = []
     for key in store.keys():
         line = used.get(key.name)

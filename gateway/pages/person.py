@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from datetime import UTC, datetime
 
 from gateway.admission.controller import Admission
 from gateway.core.call import Principal
-from gateway.keys.ledger import SEPARATOR, day_of, report
+from gateway.keys.ledger import SEPARATOR, day_of
 from gateway.keys.rate_limits import KeyLimits
-from gateway.keys.store import KeyStore
+from gateway.keys.store import Store
 from gateway.telemetry.recent import Recent, Seen
 
 VERSION = 1
@@ -45,15 +44,11 @@ class Person:
         }
 
 
-def usage(store: KeyStore, name: str) -> list[dict[str, object]]:
+def usage(store: Store, name: str) -> list[dict[str, object]]:
     """Sums of the last 30 days by day and model, the newest day first. In the store's thread."""
-    return _usage(store.connection, name)
-
-
-def _usage(connection: sqlite3.Connection, name: str) -> list[dict[str, object]]:
     since = day_of(time.time() - (DAYS - 1) * _DAY_S)
     rows: list[dict[str, object]] = []
-    for line in report(connection, ("day", "model"), since, "9999-12-31", key=name):
+    for line in store.report(("day", "model"), since, "9999-12-31", key=name):
         day, _, model = line.name.partition(SEPARATOR)
         rows.append(
             {

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from gateway.core.errors import GatewayError, Overloaded
 from gateway.core.supervisor import Supervisor
-from gateway.keys.store import KeyStore
+from gateway.keys.opening import opened
+from gateway.keys.store import Store
 from gateway.keys.stored import StoreError
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class StoreUnusable(GatewayError):
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[KeyStore], Any]
+    work: Callable[[Store], Any]
     answer: asyncio.Future[Any]
 
 
@@ -44,7 +45,7 @@ class StoreDesk:
         self._thread = supervisor.thread("store_desk", self._run)
         self._started = False
 
-    async def ask(self, work: Callable[[KeyStore], T]) -> T:
+    async def ask(self, work: Callable[[Store], T]) -> T:
         """What ``work`` returns, done with the open store in the thread.
 
         Raises:
@@ -81,10 +82,10 @@ class StoreDesk:
         else:
             self._settle(job, result, None)
 
-    def _done(self, work: Callable[[KeyStore], Any]) -> Any:
+    def _done(self, work: Callable[[Store], Any]) -> Any:
         if not self._path.exists():  # opening would make it
             raise StoreUnusable("the key store is not there any more; whoever runs this gateway has to look")
-        store = KeyStore(self._path, BUSY_S)
+        store = opened(self._path, BUSY_S)
         try:
             return work(store)
         finally:

@@ -11,6 +11,19 @@ import pytest
 
 from tests.gateway.far_boxes import Authority, Boxes
 from tests.gateway.harness import Engine, Gateway, Process
+from tests.gateway.keys.postgreses import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with Postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Postgres:
+    """The running server; each test takes a database of its own."""
+    return postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from fullbatch.runtime import state_files
+from gateway.keys.ledger import write
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import Terms
 
@@ -55,6 +57,29 @@ def test_the_log_of_the_store_that_goes_is_not_played_into_the_one_that_comes(tm
     state_files.write(tmp_path, before)
     assert _names(tmp_path / "store") == ["alice"]
     assert not (tmp_path / "store.part").exists()
+
+
+def test_with_a_postgresql_the_way_there_is_kept_and_no_usage(tmp_path: Path) -> None:
+    """Usage is there by then, or sent by the gateway that goes on; put back, it would be sent a second time."""
+    opened = KeyStore(tmp_path / "store")
+    opened.create("alice", Terms())
+    write(opened.connection, {"2026-11-30": {("alice", "m", True): [1, 1, 1, 1]}}, {"alice": 1.0})
+    opened.connection.execute("INSERT INTO leaving VALUES ('b', x'00')")
+    opened.close()
+    (tmp_path / "store.unwritten-1.json").write_text("{}")
+    before = state_files.read(tmp_path)
+    (tmp_path / "store.postgres").write_text("url: postgresql://u:p@localhost/db\n")
+    found = state_files.read(tmp_path)
+    assert sorted(found) == ["store", "store.postgres"]
+    there = tmp_path / "there"
+    there.mkdir()
+    state_files.write(there, found)
+    assert _names(there / "store") == ["alice"]
+    with closing(sqlite3.connect(there / "store")) as copy:
+        left = [copy.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in state_files.ON_ITS_WAY]
+    assert left == [0, 0, 0]
+    state_files.write(there, before)  # of when this box was alone
+    assert not (there / "store.postgres").exists()
 
 
 def test_in_a_container_it_runs_as_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from gateway.core.call import Usage
-from gateway.keys.ledger import Ledger, day_of, merge, report, write
+from gateway.keys.ledger import Ledger, day_of, merge, write
 from gateway.keys.store import KeyStore
 from tests.gateway.harness import Engine, Gateway, Raw, chat, chat_bytes, post_bytes, used, wait_until
 
@@ -254,14 +254,15 @@ def test_sums_are_kept_by_key_model_day_and_exactness(store: Path) -> None:
     ledger.add("b", "n", Usage(7, 0, exact=True))
     tally = ledger.take()
     assert ledger.take() == {}
-    connection = KeyStore(store).connection
+    opened = KeyStore(store)
+    connection = opened.connection
     write(connection, {"2026-11-22": tally, "2026-11-23": {("a", "m", True): [1, 100, 0, 0]}}, {})
     everything = ("0", "9")
-    lines = {line.name: line for line in report(connection, ["key"], *everything)}
+    lines = {line.name: line for line in opened.report(["key"], *everything)}
     assert lines["a"].requests == 4 and lines["a"].prompt_tokens == 113 and lines["a"].estimated == 1
     assert (lines["a"].completion_tokens, lines["a"].cached_tokens, lines["b"].prompt_tokens) == (9, 4, 7)
-    assert [line.name for line in report(connection, ["day"], "2026-11-23", "2026-11-23")] == ["2026-11-23"]
-    assert sum(line.requests for line in report(connection, ["day", "key", "model"], *everything)) == 5
+    assert [line.name for line in opened.report(["day"], "2026-11-23", "2026-11-23")] == ["2026-11-23"]
+    assert sum(line.requests for line in opened.report(["day", "key", "model"], *everything)) == 5
 
 
 def test_tallies_are_merged() -> None:

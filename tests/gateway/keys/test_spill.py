@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.keys import spill
-from gateway.keys.ledger import MOST, Tally, UsageLine, report, write
+from gateway.keys.ledger import MOST, Tally, UsageLine, write
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import Terms
 
@@ -33,7 +33,7 @@ def kept(store: KeyStore, used: dict[str, float] | None = None) -> Path:
 
 
 def sums(store: KeyStore) -> list[UsageLine]:
-    return report(store.connection, ["key"], "2026-01-01", "2026-12-31")
+    return store.report(["key"], "2026-01-01", "2026-12-31")
 
 
 def test_p161_a_file_is_added_and_taken_away(store: KeyStore) -> None:
