@@ -17,7 +17,7 @@ from gateway.config.loader import SettingsError, load, read_api_keys
 from gateway.config.settings import Settings
 from gateway.keys import server_file
 from gateway.keys.opening import opened
-from gateway.keys.server_file import ServerRefused
+from gateway.keys.server_file import PostgresRefused
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError
 from gateway.running import serve
@@ -76,7 +76,7 @@ def _store(path: Path) -> KeyStore:
     """The local store. A PostgreSQL that is not ours is refused here; one that does not answer may come later."""
     try:
         opened(path).close()
-    except ServerRefused:
+    except PostgresRefused:
         raise
     except StoreError as error:
         if server_file.read(server_file.beside(path)) is None:

@@ -17,7 +17,7 @@ from typing import Any
 from common.text_file import FileFault, read_text
 from gateway.keys import moving, outbox, server_file
 from gateway.keys.opening import remote
-from gateway.keys.server_file import Server
+from gateway.keys.server_file import PostgresServer
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError
 
@@ -74,7 +74,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], Said]] = {
 }  # fmt: skip
 
 
-def _given(options: argparse.Namespace) -> Server:
+def _given(options: argparse.Namespace) -> PostgresServer:
     """The address, from a file or, for `fullbatch store`, from standard input: no command line shows a password."""
     if options.stdin:
         given = json.loads(sys.stdin.read())

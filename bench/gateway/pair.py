@@ -48,7 +48,7 @@ class Behind(LoadedServer):
 
 
 @dataclass(slots=True)
-class Measured:
+class PairMeasured:
     """``jain``: over four keys; ``limit``: let in, of what one gateway would have let in."""
 
     results: Results
@@ -81,7 +81,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace) -> Measured:
+def run(options: argparse.Namespace) -> PairMeasured:
     """Start everything, measure it in rounds, stop it.
 
     Raises:
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> Measured:
     """
     if not Path(which("haproxy")).exists():
         raise BenchError("no haproxy (Debian: apt-get install haproxy)")
-    found = Measured(Results(machine()))
+    found = PairMeasured(Results(machine()))
     rounds = 1 if options.quick else options.rounds
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> Measured:
         mock = stack.enter_context(programs.mock())
         python = [sys.executable] if options.interpreted else compiled(folder / "compiled")
         share, server = valkey(folder, stack)
-        place = pair_config.Place(folder, python, mock.port, share)
+        place = pair_config.PairPlace(folder, python, mock.port, share)
         targets = speed(place, server, stack)
         measure_speed(found.results, targets, Bench(programs, mock, QUICK if options.quick else Size()), rounds)
         fair = sharing(place, rounds, stack)
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> Measured:
     return found
 
 
-def speed(place: pair_config.Place, server: psutil.Process, stack: ExitStack) -> list[LoadedServer]:
+def speed(place: pair_config.PairPlace, server: psutil.Process, stack: ExitStack) -> list[LoadedServer]:
     """No gateway, one, and two that share, each behind a port of one balancer; the mock behind all."""
     alone = pair_config.gateway(place, ONE)
     both = [pair_config.gateway(place, f"{PAIR}-{number}", group=PAIR) for number in (1, 2)]
@@ -119,7 +119,7 @@ def speed(place: pair_config.Place, server: psutil.Process, stack: ExitStack) ->
     return [Behind(name, ports[name], None, found, (balancer, server)) for name, found in gateways.items()]
 
 
-def sharing(place: pair_config.Place, rounds: int, stack: ExitStack) -> pair_load.Fair:
+def sharing(place: pair_config.PairPlace, rounds: int, stack: ExitStack) -> pair_load.Fair:
     """Twice two others that share, with keys of a store: in front of a fake engine with few slots, and of the mock."""
     engine = free_port()
     stack.enter_context(running(["tests.fakes.engine", f"--port={engine}", *pair_load.ENGINE], engine, core=MOCK_CORE))
@@ -154,7 +154,7 @@ def measure_speed(
 
 
 def balanced(
-    place: pair_config.Place, backends: dict[str, list[int]], stack: ExitStack, name: str = "haproxy"
+    place: pair_config.PairPlace, backends: dict[str, list[int]], stack: ExitStack, name: str = "haproxy"
 ) -> tuple[psutil.Process, dict[str, int]]:
     """HAProxy with one port for each name; its process, and the ports."""
     ports = {backend: free_port() for backend in backends}
@@ -177,7 +177,7 @@ def valkey(folder: Path, stack: ExitStack) -> tuple[str, psutil.Process]:
     return f"valkey://127.0.0.1:{port}", process
 
 
-def report(found: Measured) -> str:
+def report(found: PairMeasured) -> str:
     """Markdown: each figure with its limit."""
     results = found.results
     return "\n".join(
@@ -218,7 +218,7 @@ def spent(results: Results) -> Iterator[str]:
     yield f"| failed requests | 0 | {failed[0]:g} | {failed[1]:g} | {met(not sum(failed))} |"
 
 
-def shared(found: Measured) -> Iterator[str]:
+def shared(found: PairMeasured) -> Iterator[str]:
     rounds, least, furthest = len(found.jain), min(found.jain), max(found.limit, key=lambda share: abs(share - 1))
     yield f"| Jain's index over four keys, least of {rounds} | >= 0.95 | | {least:.4f} | {met(least >= 0.95)} |"
     yield (

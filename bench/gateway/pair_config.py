@@ -23,7 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/several-gateways/haproxy.cfg"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PairPlace:
     """``engine``: its port; ``python``: the words that start it; ``share``: the Valkey's URL."""
 
     folder: Path
@@ -60,7 +60,7 @@ class GatewayPlace:
     command: list[str]
 
 
-def gateway(place: Place, name: str, *, group: str = "", more: Mapping[str, object] | None = None) -> GatewayPlace:
+def gateway(place: PairPlace, name: str, *, group: str = "", more: Mapping[str, object] | None = None) -> GatewayPlace:
     """One gateway's settings, written; those of one ``group`` share. ``more``: further settings."""
     folder, port = place.folder / name, free_port()
     folder.mkdir()

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.keys import outbox, server_file, spill
 from gateway.keys.ledger import write
 from gateway.keys.opening import remote
-from gateway.keys.server_file import Server, ServerRefused
+from gateway.keys.server_file import PostgresRefused, PostgresServer
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoredKey, StoreError
 
@@ -30,7 +30,7 @@ class Moved:
     requests: int
 
 
-def to_server(path: Path, server: Server, *, make: bool) -> Moved:
+def to_server(path: Path, server: PostgresServer, *, make: bool) -> Moved:
     """Put what the local store has there, and name it in the file beside. ``make``: it is to have no store yet.
 
     Raises:
@@ -42,7 +42,7 @@ def to_server(path: Path, server: Server, *, make: bool) -> Moved:
         raise StoreError(f"{file}: keys and usage are at {at.where} already; `fullbatch store to-sqlite` ends it")
     with closing(KeyStore(path, BUSY_S)) as local, closing(remote(server, make=make)) as there:
         if make and there.keys():
-            raise ServerRefused(
+            raise PostgresRefused(
                 f"{server.where}: has a store with {len(there.keys())} keys already; to have it in common: "
                 "fullbatch store join"
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.keys import server_file
-from gateway.keys.server_file import Server, ServerRefused
+from gateway.keys.server_file import PostgresRefused, PostgresServer
 from gateway.keys.store import BUSY_S, KeyStore, Store
 
 if TYPE_CHECKING:  # a driver that only few gateways need
@@ -23,7 +23,7 @@ def opened(path: Path, busy_s: float = BUSY_S) -> Store:
     return KeyStore(path, busy_s) if server is None else remote(server)
 
 
-def remote(server: Server, *, make: bool = False, ended_too: bool = False) -> PostgresStore:
+def remote(server: PostgresServer, *, make: bool = False, ended_too: bool = False) -> PostgresStore:
     """The store there; ``make`` one where there is none; ``ended_too``: also one that was closed.
 
     Raises:
@@ -32,5 +32,5 @@ def remote(server: Server, *, make: bool = False, ended_too: bool = False) -> Po
     try:
         from gateway.keys.postgres import PostgresStore
     except ImportError:
-        raise ServerRefused("PostgreSQL needs the package 'psycopg[binary]', which is not installed here") from None
+        raise PostgresRefused("PostgreSQL needs the package 'psycopg[binary]', which is not installed here") from None
     return PostgresStore(server, make=make, ended_too=ended_too)

@@ -1,7 +1,7 @@
 """Keys and usage of several gateways in one PostgreSQL, in a schema `fullbatch` of its own. For one thread.
 
 ServerGone      it does not answer, or not now; another try may help
-ServerRefused   what is there is not ours, or lets us not in (of `server_file`)
+PostgresRefused   what is there is not ours, or lets us not in (of `server_file`)
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import psycopg
 from psycopg.errors import UniqueViolation
 
 from gateway.keys.ledger import MOST, Tally
-from gateway.keys.server_file import Server, ServerRefused
-from gateway.keys.store import Store, Taken
+from gateway.keys.server_file import PostgresRefused, PostgresServer
+from gateway.keys.store import KeyTaken, Store
 from gateway.keys.stored import IDENTITY, TERMS, StoredKey, StoreError
 
 CONNECT_S, STATEMENT_MS, LOST_MS = 2, 5000, 5000
@@ -73,11 +73,11 @@ class ServerGone(StoreError):
 class PostgresStore(Store):
     """An open connection. ``id``: of the store there; ``ended``: whether it is closed."""
 
-    def __init__(self, server: Server, *, make: bool = False, ended_too: bool = False) -> None:
+    def __init__(self, server: PostgresServer, *, make: bool = False, ended_too: bool = False) -> None:
         """``make``: where the database has no store, make one. ``ended_too``: also one that was closed.
 
         Raises:
-            ServerRefused, ServerGone
+            PostgresRefused, ServerGone
         """
         self.server = server
         self.ended = False
@@ -105,7 +105,7 @@ class PostgresStore(Store):
             try:
                 done = self._execute(sql.replace("?", "%s"), values)
             except UniqueViolation as error:
-                raise Taken(_first_line(error)) from None
+                raise KeyTaken(_first_line(error)) from None
             return done.fetchall() if done.description else []
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class PostgresStore(Store):
         """Counts up with every change of the keys, whoever makes it.
 
         Raises:
-            ServerRefused: the store is not this one's any more. ServerGone.
+            PostgresRefused: the store is not this one's any more. ServerGone.
         """
         rows = self.run("SELECT changes, id, closed FROM about")
         if len(rows) != 1 or rows[0][1] != self.id or rows[0][2] is not None:
@@ -153,7 +153,7 @@ class PostgresStore(Store):
         """Add keys as they are, all or none.
 
         Raises:
-            Taken: one of these names or digests is there. ServerGone.
+            KeyTaken: one of these names or digests is there. ServerGone.
         """
         columns = (*IDENTITY, *TERMS)
         sql = f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
@@ -162,7 +162,7 @@ class PostgresStore(Store):
             try:
                 cursor.executemany(sql, rows)
             except UniqueViolation as error:
-                raise Taken(_first_line(error)) from None
+                raise KeyTaken(_first_line(error)) from None
 
     def finish(self) -> None:
         """Nobody is to write here any more; what is there stays."""
@@ -177,8 +177,8 @@ class PostgresStore(Store):
             days.setdefault(day, {})[(key, model, exact)] = sums
         return days
 
-    def _not_there(self) -> ServerRefused:
-        return ServerRefused(f"{self.server.where}: the store is not there any more, or was moved back to one box")
+    def _not_there(self) -> PostgresRefused:
+        return PostgresRefused(f"{self.server.where}: the store is not there any more, or was moved back to one box")
 
     def _prepared(self, make: bool) -> str:
         """The id of what is there, migrated, or made."""
@@ -191,13 +191,13 @@ class PostgresStore(Store):
             names = {row[0] for row in found}
             if not names:
                 if not make:
-                    raise ServerRefused(f"{where}: holds no store; make one with: fullbatch store to-postgres")
+                    raise PostgresRefused(f"{where}: holds no store; make one with: fullbatch store to-postgres")
                 return self._made()
             if not {"about", "keys", "usage", "batches"} <= names:
-                raise ServerRefused(f"{where}: has a schema 'fullbatch' of another program; give another database")
+                raise PostgresRefused(f"{where}: has a schema 'fullbatch' of another program; give another database")
             rows = self._execute("SELECT id, version, oldest, closed FROM fullbatch.about").fetchall()
             if len(rows) != 1:
-                raise ServerRefused(f"{where}: has a schema 'fullbatch' of another program; give another database")
+                raise PostgresRefused(f"{where}: has a schema 'fullbatch' of another program; give another database")
             store_id, version, oldest, closed = rows[0]
             self._refuse(where, str(store_id), version, oldest, closed)
             for step in STEPS[version:]:
@@ -208,16 +208,16 @@ class PostgresStore(Store):
 
     def _refuse(self, where: str, store_id: str, version: int, oldest: int, closed: object) -> None:
         if oldest > VERSION:
-            raise ServerRefused(
+            raise PostgresRefused(
                 f"{where}: is a store of version {version}, and this program knows {VERSION}; update this one"
             )
         self.ended = closed is not None
         if self.ended and not self._ended_too:
-            raise ServerRefused(
+            raise PostgresRefused(
                 f"{where}: the store was moved back to one box on {closed:%Y-%m-%d}; give another database"
             )
         if self.server.id and self.server.id != store_id:
-            raise ServerRefused(
+            raise PostgresRefused(
                 f"{where}: holds the store of another deployment ({store_id[:8]}, this one's is {self.server.id[:8]}); "
                 "give this one's database, or another one"
             )
@@ -238,15 +238,17 @@ class PostgresStore(Store):
         try:
             yield
         except psycopg.errors.InsufficientPrivilege as error:
-            raise ServerRefused(f"{self.server.where}: {_first_line(error)}; grant it, or give another user") from None
+            raise PostgresRefused(
+                f"{self.server.where}: {_first_line(error)}; grant it, or give another user"
+            ) from None
         except psycopg.errors.UndefinedColumn:
-            raise ServerRefused(
+            raise PostgresRefused(
                 f"{self.server.where}: has a schema 'fullbatch' of another program; give another database"
             ) from None
         except (psycopg.Error, OSError) as error:
             said = _first_line(error)
             if isinstance(error, psycopg.OperationalError) and _FOR_GOOD.search(said) and not _LATER.search(said):
-                raise ServerRefused(f"{self.server.where}: {said}") from None
+                raise PostgresRefused(f"{self.server.where}: {said}") from None
             raise ServerGone(f"{self.server.where}: {said}") from None
 
 
@@ -256,11 +258,11 @@ def _first_line(error: Exception) -> str:
     return " ".join(said.splitlines()[0].split())[:300] if said else type(error).__name__
 
 
-def reachable(server: Server, wait_s: float) -> PostgresStore:
+def reachable(server: PostgresServer, wait_s: float) -> PostgresStore:
     """As soon as it answers.
 
     Raises:
-        ServerRefused, ServerGone: not within that time.
+        PostgresRefused, ServerGone: not within that time.
     """
     end = time.monotonic() + wait_s
     while True:

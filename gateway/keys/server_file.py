@@ -2,7 +2,7 @@
 
 It lies beside the local store, as the peers' file does, so no setting names it. `fullbatch store` writes it.
 
-ServerRefused   the address, or what is there, will not do; one line without the password
+PostgresRefused   the address, or what is there, will not do; one line without the password
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ CHECKED = frozenset({"verify-ca", "verify-full"})
 _HEAD = "# Written by `fullbatch store`. It holds a password: for its owner only.\n"
 
 
-class ServerRefused(StoreError):
+class PostgresRefused(StoreError):
     """Trying again would not help."""
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class PostgresServer:
     """``id``: of the store that is to be there; empty is any. ``where``: HOST:PORT/DATABASE, to be shown.
 
     ``words``: what libpq is to connect with, as pairs; what we have checked, and not what else it may read in the URL.
@@ -53,27 +53,27 @@ def beside(store: Path) -> Path:
     return store.with_name(f"{store.name}{SUFFIX}")
 
 
-def read(path: Path) -> Server | None:
+def read(path: Path) -> PostgresServer | None:
     """What the file says; None where there is none.
 
     Raises:
-        ServerRefused: it cannot be read, or is not what `write` writes.
+        PostgresRefused: it cannot be read, or is not what `write` writes.
     """
     if not path.exists():
         return None
     try:
         content = yaml_file.load(path)
     except FileFault as fault:
-        raise ServerRefused(f"{path}: {fault}") from None
+        raise PostgresRefused(f"{path}: {fault}") from None
     if not isinstance(content, dict) or not isinstance(content.get("url"), str) or set(content) - {"url", "id"}:
-        raise ServerRefused(f"{path}: must be 'url: {EXAMPLE}', and 'id:' of the store there")
+        raise PostgresRefused(f"{path}: must be 'url: {EXAMPLE}', and 'id:' of the store there")
     try:
         return checked(content["url"], str(content.get("id") or ""))
-    except ServerRefused as error:
-        raise ServerRefused(f"{path}: url: {error}") from None
+    except PostgresRefused as error:
+        raise PostgresRefused(f"{path}: url: {error}") from None
 
 
-def write(path: Path, server: Server) -> None:
+def write(path: Path, server: PostgresServer) -> None:
     """Replace the file, whole or not at all; readable by its owner only.
 
     Raises:
@@ -107,33 +107,33 @@ def with_ca(url: str, ca: str, path: Path) -> str:
     return f"{url}{'&' if '?' in url else '?'}{mode}sslrootcert={quote(str(file))}"
 
 
-def checked(url: str, store_id: str = "") -> Server:
+def checked(url: str, store_id: str = "") -> PostgresServer:
     """The address, if it is one; its words are never repeated, as a password may be among them.
 
     Raises:
-        ServerRefused: it is none, or leads to another machine without TLS that is checked.
+        PostgresRefused: it is none, or leads to another machine without TLS that is checked.
     """
     try:
         parts = urlsplit(url.strip())
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         host, port = parts.hostname or options.get("host", ""), parts.port or DEFAULT_PORT
     except ValueError:
-        raise ServerRefused(f"is no address of a PostgreSQL; write {EXAMPLE}") from None
+        raise PostgresRefused(f"is no address of a PostgreSQL; write {EXAMPLE}") from None
     database = unquote(parts.path.removeprefix("/"))
     if parts.scheme not in ("postgresql", "postgres") or not host or not database or "," in host or parts.fragment:
-        raise ServerRefused(f"is no address of a PostgreSQL; write {EXAMPLE}")
+        raise PostgresRefused(f"is no address of a PostgreSQL; write {EXAMPLE}")
     if strange := sorted(set(options) - OPTIONS):
-        raise ServerRefused(f"the option '{strange[0][:40]}' is not known; there are {', '.join(sorted(OPTIONS))}")
+        raise PostgresRefused(f"the option '{strange[0][:40]}' is not known; there are {', '.join(sorted(OPTIONS))}")
     if options.get("sslmode", "prefer") not in MODES or re.search("%(?![0-9A-Fa-f]{2})", url):
-        raise ServerRefused(f"is no address of a PostgreSQL; write {EXAMPLE}")
+        raise PostgresRefused(f"is no address of a PostgreSQL; write {EXAMPLE}")
     host = unquote(host)
     if not _is_here(host) and options.get("sslmode") not in CHECKED:
-        raise ServerRefused(
+        raise PostgresRefused(
             f"{host} is another machine: add sslmode=verify-full&sslrootcert=FILE, so that nobody in between can be it"
         )
     words = {"host": host, "port": str(port), "dbname": database} | {k: v for k, v in options.items() if k != "host"}
     words |= {name: unquote(one) for name, one in (("user", parts.username), ("password", parts.password)) if one}
-    return Server(url.strip(), f"{host}:{port}/{database}", tuple(words.items()), store_id)
+    return PostgresServer(url.strip(), f"{host}:{port}/{database}", tuple(words.items()), store_id)
 
 
 def _is_here(host: str) -> bool:

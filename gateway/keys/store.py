@@ -24,7 +24,7 @@ from gateway.keys.stored import IDENTITY, NAME, RESERVED_NAMES, TERMS, StoredKey
 BUSY_S = 0.25
 
 
-class Taken(StoreError):
+class KeyTaken(StoreError):
     """A row of that name is there."""
 
 
@@ -36,7 +36,7 @@ class Store(ABC):
         """One statement, in words that all kinds know, with '?' for each value; its rows.
 
         Raises:
-            StoreError: it cannot be used; Taken where a row of that name is there.
+            StoreError: it cannot be used; KeyTaken where a row of that name is there.
         """
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Store(ABC):
                 f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
                 (name, digest_of(key), time.time(), *terms.row()),
             )
-        except Taken:
+        except KeyTaken:
             why = "revoked keys keep their name, so that usage stays theirs" if self.get(name).revoked else "see list"
             raise StoreError(f"'{name}': there is a key of that name ({why}); choose another name") from None
         return key
@@ -180,7 +180,7 @@ class KeyStore(Store):
             try:
                 return self.connection.execute(sql, values).fetchall()
             except sqlite3.IntegrityError as error:
-                raise Taken(str(error)) from None
+                raise KeyTaken(str(error)) from None
 
     def close(self) -> None:
         self.connection.close()

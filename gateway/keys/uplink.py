@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.core.supervisor import Supervisor
 from gateway.keys import outbox, server_file
 from gateway.keys.opening import remote
-from gateway.keys.server_file import Server
+from gateway.keys.server_file import PostgresServer
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError
 
@@ -39,7 +39,7 @@ class Uplink:
         self._file = server_file.beside(path)
         self._stop = threading.Event()
         self._remote: PostgresStore | None = None
-        self._server: Server | None = None
+        self._server: PostgresServer | None = None
         self._changes = -1
         self._heard: list[str] = []
         self._told: set[str] = set()  # since it last went well

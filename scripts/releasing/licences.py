@@ -20,6 +20,7 @@ PAGE = Path("docs/licences.txt")
 KNOWN = frozenset(
     {
         "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "ZPL-2.1",
+        "LGPL-3.0-only",  # psycopg: imported as it is, so that it can be replaced; its text is in the page
     }
 )  # fmt: skip
 # What older metadata says instead.

@@ -19,7 +19,7 @@ _ANSWER_S = 400.0
 _COLUMNS = ("model", "status", "seconds", "told")
 
 
-class People:
+class PeopleAsking:
     """Half of them ask for one model and half for the other, each the next thing when the last is answered."""
 
     def __init__(self, side: Vllm, cell: TurnsCell, clock: Clock) -> None:

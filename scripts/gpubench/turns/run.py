@@ -20,7 +20,7 @@ from scripts.gpubench.sides import Vllm, forget
 from scripts.gpubench.turns import plans
 from scripts.gpubench.turns.asleep import TakingTurns
 from scripts.gpubench.turns.launched import Clock, LaunchedCard, OutOfTime
-from scripts.gpubench.turns.people import People
+from scripts.gpubench.turns.people import PeopleAsking
 from scripts.gpubench.turns.race import StartRace
 
 # Files of a cell's folder.
@@ -96,7 +96,7 @@ class RunningTurns:
         side = Vllm(self._options.root, "turns", plan, ports, self._options.say)
         try:
             found["first_token_s"] = side.wait()
-            People(side, self._cell, self._clock).measure(found)
+            PeopleAsking(side, self._cell, self._clock).measure(found)
         finally:
             log = "\n".join(side.deployment.log_tail(20_000))
             (self._folder / "people-launcher.log").write_text(log, encoding="utf-8")

@@ -21,7 +21,7 @@ def test_a_pair_behind_haproxy_answers_shares_and_is_counted(tmp_path: Path, pro
     size = Size(closed_s=0.5, single_s=0.2, connections=8, repeat_s=0)
     with ExitStack() as stack:
         share, server = pair.valkey(tmp_path, stack)
-        place = pair_config.Place(tmp_path, [sys.executable], mock.port, share)
+        place = pair_config.PairPlace(tmp_path, [sys.executable], mock.port, share)
         targets = pair.speed(place, server, stack)
         before = [[process.cpu_times().user for process in target.tree()] for target in targets]
         pair.measure_speed(results, targets, Bench(programs, mock, size), 1, ("c50", "c1"))
@@ -38,7 +38,7 @@ def test_a_pair_behind_haproxy_answers_shares_and_is_counted(tmp_path: Path, pro
     assert cells[DIRECT]["c50"]["cpu_ms"] == 0 < cells[pair.PAIR]["c50"]["cpu_ms"]
     assert 0.25 < jain <= 1.0
     assert 0.5 < limit < 1.6  # without sharing it would be near 2
-    said = pair.report(pair.Measured(results, [jain], [limit]))
+    said = pair.report(pair.PairMeasured(results, [jain], [limit]))
     assert "requests/s on two cores' CPU time" in said
     assert f"{limit:.3f}" in said
 
@@ -49,7 +49,7 @@ def test_what_is_over_its_limit_is_called_missed() -> None:
         return {"c50": {"cpu_ms": cpu, "rps": 1.0, "failed": 0.0} | quiet, "c1": {"p50_ms": p50} | quiet}
 
     rounds = [{DIRECT: cells(0.0, 0.1), pair.ONE: cells(0.04, 0.2), pair.PAIR: cells(0.05, 0.22)}]
-    said = pair.report(pair.Measured(Results("here", rounds), [0.99, 0.94], [1.02, 0.96]))
+    said = pair.report(pair.PairMeasured(Results("here", rounds), [0.99, 0.94], [1.02, 0.96]))
     assert "| 0.100 | 0.120 | 1.20 x, **missed** |" in said
     assert "| 2 | 1 | 1.60 | **missed** |" in said
     assert "| 0.9400 | **missed** |" in said

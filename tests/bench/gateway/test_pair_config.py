@@ -22,7 +22,7 @@ def test_the_shipped_backend_is_behind_each_port(tmp_path: Path) -> None:
 
 
 def test_gateways_of_a_group_share_and_one_alone_does_not(tmp_path: Path) -> None:
-    place = pair_config.Place(tmp_path, ["python3"], 8000, "valkey://127.0.0.1:1")
+    place = pair_config.PairPlace(tmp_path, ["python3"], 8000, "valkey://127.0.0.1:1")
     alone, first = pair_config.gateway(place, "alone"), pair_config.gateway(place, "first", group="g")
     settings = [yaml.safe_load((each.folder / "gateway.yaml").read_text()) for each in (alone, first)]
     assert "share" not in settings[0]

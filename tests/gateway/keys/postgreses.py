@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from gateway.keys import server_file
-from gateway.keys.server_file import Server
+from gateway.keys.server_file import PostgresServer
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -124,5 +124,5 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
 
-def server(url: str, store_id: str = "") -> Server:
+def server(url: str, store_id: str = "") -> PostgresServer:
     return server_file.checked(url, store_id)

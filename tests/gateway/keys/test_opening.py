@@ -11,7 +11,7 @@ import pytest
 from gateway.keys import server_file
 from gateway.keys.opening import opened, remote
 from gateway.keys.postgres import PostgresStore, ServerGone
-from gateway.keys.server_file import ServerRefused
+from gateway.keys.server_file import PostgresRefused
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import Terms
 from tests.gateway.keys.postgreses import Postgres, server
@@ -40,5 +40,5 @@ def test_p243_one_that_is_away_is_no_sqlite_store_instead(tmp_path: Path) -> Non
 
 def test_p243_without_the_driver_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gateway.keys.postgres", None)
-    with pytest.raises(ServerRefused, match=r"needs the package 'psycopg\[binary\]'"):
+    with pytest.raises(PostgresRefused, match=r"needs the package 'psycopg\[binary\]'"):
         remote(server("postgresql://u:p@127.0.0.1:1/db"))

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.keys.ledger import MOST
 from gateway.keys.postgres import VERSION, PostgresStore, ServerGone
-from gateway.keys.server_file import ServerRefused
-from gateway.keys.store import Taken
+from gateway.keys.server_file import PostgresRefused
+from gateway.keys.store import KeyTaken
 from gateway.keys.stored import StoreError, Terms, digest_of
 from tests.gateway.keys.postgreses import PASSWORD, Postgres, server
 
@@ -87,7 +87,7 @@ def test_p244_many_at_once_add_up(store: PostgresStore, url: str) -> None:
 
 def test_p243_what_is_not_ours_is_refused_by_name(store: PostgresStore, url: str, postgres: Postgres) -> None:
     def refused(url: str, store_id: str = "", **more: bool) -> str:
-        with pytest.raises(ServerRefused) as error:
+        with pytest.raises(PostgresRefused) as error:
             PostgresStore(server(url, store_id), **more)
         assert "\n" not in str(error.value)
         assert PASSWORD not in str(error.value)
@@ -116,7 +116,7 @@ def test_p243_what_is_not_ours_is_refused_by_name(store: PostgresStore, url: str
     postgres.sql("UPDATE fullbatch.about SET oldest = 1", url)
     store.finish()
     assert "was moved back to one box on" in refused(url)
-    with pytest.raises(ServerRefused):
+    with pytest.raises(PostgresRefused):
         store.add("late", {"2026-01-01": {("k", "m", True): [1, 1, 1, 1]}}, {})
 
 
@@ -140,6 +140,6 @@ def test_p243_two_that_make_it_at_once_make_one(postgres: Postgres) -> None:
 def test_p243_keys_are_put_all_or_none(store: PostgresStore) -> None:
     store.create("alice", Terms())
     alice = store.get("alice")
-    with pytest.raises(Taken):
+    with pytest.raises(KeyTaken):
         store.put([alice])
     assert len(store.keys()) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.keys import server_file
-from gateway.keys.server_file import ServerRefused, beside, checked, read, with_ca, write
+from gateway.keys.server_file import PostgresRefused, beside, checked, read, with_ca, write
 
 SECRET = "hunter2-hunter2"
 
@@ -29,7 +29,7 @@ SECRET = "hunter2-hunter2"
     ],
 )
 def test_p243_what_is_no_address_or_unsafe_is_refused_without_its_password(url: str, said: str) -> None:
-    with pytest.raises(ServerRefused) as error:
+    with pytest.raises(PostgresRefused) as error:
         checked(url)
     assert said in str(error.value)
     assert SECRET not in str(error.value)
@@ -66,7 +66,7 @@ def test_p243_the_file_is_its_owners_and_comes_back(tmp_path: Path) -> None:
     assert read(path) == given
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text(f"url: [{SECRET}")
-    with pytest.raises(ServerRefused) as error:
+    with pytest.raises(PostgresRefused) as error:
         read(path)
     assert SECRET not in str(error.value)
 
