@@ -13,8 +13,11 @@ TAG = "fullbatch"
 
 @dataclass(frozen=True)
 class Row:
+    """`collapsed`: its panels are there after a click on its title."""
+
     title: str
     panels: tuple[Panel, ...]
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,31 @@ class Dashboard:
 
 
 def _placed(rows: tuple[Row, ...]) -> Iterator[Json]:
+    """In the order of the screen. What a collapsed row hides lies in it, at the places that it takes when it opens."""
     panel_id, y = 1, 0
     for row in rows:
-        yield _row_header(panel_id, row.title, y)
-        panel_id, x, y, tallest = panel_id + 1, 0, y + 1, 0
-        for panel in row.panels:
-            if x + panel.width > GRID_WIDTH:
-                x, y, tallest = 0, y + tallest, 0
-            yield panel.to_json(panel_id, x, y)
-            panel_id, x, tallest = panel_id + 1, x + panel.width, max(tallest, panel.height)
-        y += tallest
+        inside = _side_by_side(row.panels, panel_id + 1, y + 1)
+        yield _row_header(panel_id, row, y, inside if row.collapsed else [])
+        panel_id, y = panel_id + 1 + len(inside), y + 1
+        if not row.collapsed:
+            yield from inside
+            y = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in inside)
 
 
-def _row_header(panel_id: int, title: str, y: int) -> Json:
+def _side_by_side(panels: tuple[Panel, ...], panel_id: int, y: int) -> list[Json]:
+    placed, x, tallest = [], 0, 0
+    for number, panel in enumerate(panels):
+        if x + panel.width > GRID_WIDTH:
+            x, y, tallest = 0, y + tallest, 0
+        placed.append(panel.to_json(panel_id + number, x, y))
+        x, tallest = x + panel.width, max(tallest, panel.height)
+    return placed
+
+
+def _row_header(panel_id: int, row: Row, y: int, inside: list[Json]) -> Json:
     place = {"x": 0, "y": y, "w": GRID_WIDTH, "h": 1}
-    return {"id": panel_id, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}
+    said: Json = {"title": row.title, "collapsed": row.collapsed, "gridPos": place}
+    return {"id": panel_id, "type": "row", **said, "panels": inside}
 
 
 def _datasource_variable() -> Json:

@@ -10,7 +10,17 @@ from grafana.query import Query
 Json = dict[str, Any]
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-TOKENS_PER_SECOND = "suffix: tok/s"
+TOKENS_PER_SECOND = "suffix:tok/s"
+
+
+@dataclass(frozen=True)
+class Count:
+    """In a unit's place: how many of what. The axis says it."""
+
+    of: str
+
+
+REQUESTS, TOKENS = Count("requests"), Count("tokens")
 
 # One colour per meaning, on every panel of every dashboard.
 GOOD, NOTICE, BAD, IDLE = "green", "orange", "red", "#6e7687"
@@ -103,15 +113,21 @@ _STAT: Json = {
 
 
 def out_of(title: str, query: Query, unit: str, description: str) -> Panel:
-    """A number, and as its name what it is out of: "38 of 64 slots". Only now: an old whole is no second one."""
+    """A number below what it is out of: "64 slots, in use:" and 38. Only now: an old whole is no second one."""
     panel = stat(title, query, unit, steps("blue"), description)
-    return replace(panel, options=panel.options | {"graphMode": "none", "textMode": "value_and_name"}, instant=True)
+    options = panel.options | {
+        "graphMode": "none",
+        "textMode": "value_and_name",
+        "justifyMode": "center",
+        "wideLayout": False,
+    }
+    return replace(panel, options=options, instant=True)
 
 
 def advice(title: str, query: Query, names: Mapping[int, tuple[str, str]], description: str) -> Panel:
     """A sentence that depends on a number. `names`: value -> (sentence, colour)."""
     panel = stat(title, query, "none", steps(IDLE), description)
-    options = panel.options | {"graphMode": "none", "colorMode": "background"}
+    options = panel.options | {"graphMode": "none", "colorMode": "background", "text": {"valueSize": 24}}
     return replace(panel, options=options, defaults=panel.defaults | {"mappings": _mappings(names)}, instant=True)
 
 
@@ -121,8 +137,17 @@ def _mappings(names: Mapping[int, tuple[str, str]]) -> list[Json]:
 
 
 def _timeseries(
-    title: str, queries: tuple[Query, ...], unit: str, description: str, width: int, custom: Json, **defaults: Any
+    title: str,
+    queries: tuple[Query, ...],
+    unit: str | Count,
+    description: str,
+    width: int,
+    custom: Json,
+    **defaults: Any,
 ) -> Panel:
+    if isinstance(unit, Count):
+        custom = {**custom, "axisLabel": unit.of}
+        unit = "short"
     legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
     return Panel(
         kind="timeseries",
@@ -151,11 +176,11 @@ def _fixed_color(number: int) -> Json:
     }
 
 
-def lines(title: str, queries: tuple[Query, ...], unit: str, description: str, width: int = 8) -> Panel:
+def lines(title: str, queries: tuple[Query, ...], unit: str | Count, description: str, width: int = 8) -> Panel:
     return _timeseries(title, queries, unit, description, width, {"fillOpacity": 0})
 
 
-def stacked(title: str, queries: tuple[Query, ...], unit: str, description: str, width: int = 8) -> Panel:
+def stacked(title: str, queries: tuple[Query, ...], unit: str | Count, description: str, width: int = 8) -> Panel:
     """Parts of a whole: only for values that may be added, such as means or rates."""
     custom: Json = {"fillOpacity": 40, "stacking": {"mode": "normal", "group": "A"}}
     return _timeseries(title, queries, unit, description, width, custom)
@@ -170,9 +195,9 @@ def share(
     return _timeseries(title, queries, "percentunit", description, width, custom, thresholds=thresholds)
 
 
-def promise(title: str, queries: tuple[Query, ...], unit: str, limit: float, description: str) -> Panel:
-    """Lines with a dashed one at `limit`: above it a promise is broken."""
-    custom: Json = {"fillOpacity": 0, "thresholdsStyle": {"mode": "dashed"}}
+def promise(title: str, queries: tuple[Query, ...], unit: str | Count, limit: float, description: str) -> Panel:
+    """Lines with a dashed one at `limit`, which is always in sight: above it a promise is broken."""
+    custom: Json = {"fillOpacity": 0, "axisSoftMax": limit * 1.1, "thresholdsStyle": {"mode": "dashed"}}
     thresholds = steps("transparent", (limit, BAD))
     return _timeseries(title, queries, unit, description, 8, custom, thresholds=thresholds)
 

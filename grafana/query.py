@@ -5,6 +5,7 @@ Conventions, so that a reading means the same on every panel:
 * one deployment at a time (`$deployment`), so legends need no prefix and denominators fit their numerators;
 * `$model` narrows what is counted by model. Slots and KV cache belong to engines, not to models: they show all;
 * what prometheus/rules records is drawn from there; `$__rate_interval` is for lines a person zooms into;
+* `$__range` is for what is counted over all the time that is shown;
 * every divisor and every quantile is `> 0`: without traffic a panel shows its `noValue`, never NaN;
 * means are exact, quantiles are interpolated inside the buckets; only means may be subtracted from each other.
 """
@@ -50,6 +51,11 @@ def increase(counter: str, *matchers: str, by: str = "deployment") -> str:
     return f"sum by ({by}) (increase({series(counter, *matchers)}[$__rate_interval]))"
 
 
+def over_all(counter: str, by: str = "deployment") -> str:
+    """How much it grew in the time that the dashboard shows."""
+    return f"sum by ({by}) (increase({series(counter)}[$__range]))"
+
+
 def mean(histogram: str) -> str:
     return f"{rate(f'{histogram}_sum')} / ({rate(f'{histogram}_count')} > 0)"
 
@@ -63,7 +69,7 @@ def quantiles(histogram: str, *qs: float, empty_when: str | None = None) -> tupl
 
 
 def out_of(value: str, whole: str, label: str, legend: str, empty_when: str | None = None) -> Query:
-    """`value` with `whole` as words beside it: "38" and "of 64 slots". PromQL turns a value into a label that way."""
+    """`value` with `whole` as words: "64 slots, in use:" and "38". PromQL turns a value into a label that way."""
     named = f'count_values by (deployment) ("{label}", {whole})'
     return Query(f"({value}) * on (deployment) group_left ({label}) {named}", legend, empty_when)
 

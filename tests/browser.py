@@ -165,7 +165,7 @@ class _Pipe:
 
 
 @contextmanager
-def chromium() -> Iterator[Page]:
+def chromium(*options: str) -> Iterator[Page]:
     """A tab of a browser of its own, with a profile of its own; the test is skipped where there is no Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -174,7 +174,7 @@ def chromium() -> Iterator[Page]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [sys.executable, "-c", _LAUNCH, str(their_read), str(their_write), program, *_OPTIONS]
         process = subprocess.Popen(
-            [*command, f"--user-data-dir={profile}", "about:blank"],
+            [*command, *options, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(their_read, their_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(their_read)

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 from grafana.dashboard import Dashboard, Row
 from grafana.dashboards.turns import WHOSE_TURN
-from grafana.panels import BAD, Panel, lines, promise, share, stacked
+from grafana.panels import BAD, Count, Panel, lines, promise, share, stacked
 from grafana.queries import engine, gateway
 from grafana.queries import hardware as h
 
-NO_CARDS = "No DCGM exporter"
-NO_NODE = "No node exporter"
+NO_CARDS = "Needs --profile gpu"
+NO_NODE = "Needs --profile hardware"
 
 
-def _card(panel: Panel, width: int = 6) -> Panel:
+def _card(panel: Panel, width: int = 8) -> Panel:
     return replace(panel, width=width, no_value=NO_CARDS)
 
 
-def _node(panel: Panel, width: int = 6) -> Panel:
+def _node(panel: Panel, width: int = 8) -> Panel:
     return replace(panel, width=width, no_value=NO_NODE)
 
 
@@ -66,25 +66,6 @@ CARDS = Row(
         ),
         _card(
             lines(
-                "Clock",
-                (h.GPU_CLOCK,),
-                "hertz",
-                "Clock of the computing units.\nFalls while the card is busy: it slows itself down; the panel on the"
-                " right says why.",
-            )
-        ),
-        _card(
-            stacked(
-                "Why the clock was lowered",
-                (h.GPU_SLOWED,),
-                "short",
-                "Samples of the last 5 minutes in which the card gave this reason. power_cap: it is at its power"
-                " limit, as a loaded card may be.\nAnything with thermal, slowdown or brake: see runbook"
-                " GpuThrottling.",
-            )
-        ),
-        _card(
-            lines(
                 "Energy per million tokens",
                 (h.ENERGY_PER_MILLION,),
                 "kwatth",
@@ -94,12 +75,13 @@ CARDS = Row(
             )
         ),
         _card(
-            lines(
-                "Errors of the cards",
-                (h.GPU_XID, h.GPU_REPLAYS),
-                "short",
-                "Number of the last Xid the driver reported (0: none), and repeated transfers on the PCIe bus.\nAn"
-                " Xid: see runbook GpuXid. Replays all the time: reseat the card or its riser.",
+            stacked(
+                "Why the clock was lowered",
+                (h.GPU_SLOWED,),
+                Count("samples"),
+                "Samples of the last 5 minutes in which the card gave this reason. power_cap: it is at its power"
+                " limit, as a loaded card may be.\nAnything with thermal, slowdown or brake: see runbook"
+                " GpuThrottling.",
             )
         ),
     ),
@@ -112,18 +94,9 @@ MACHINE = Row(
             stacked(
                 "Cores in use",
                 (h.CPU_BY_MODE,),
-                "short",
+                Count("cores"),
                 "Cores busy, by what they do.\nAll of them while requests wait: the processor"
                 " is the limit; on a CPU profile that is as it must be.",
-            )
-        ),
-        _node(
-            stacked(
-                "Waiting for the machine",
-                h.PRESSURE,
-                "percentunit",
-                "Share of time in which something waited for a core, for memory, for the disk (Linux pressure stall"
-                " information).\nMemory above 0: see runbook HostMemoryLow. Disk: weights are being read, or it swaps.",
             )
         ),
         _node(
@@ -144,19 +117,19 @@ MACHINE = Row(
             )
         ),
         _node(
-            lines(
-                "Disk",
-                (h.DISK_READ, h.DISK_WRITTEN),
-                "Bps",
-                "Bytes read and written. A start reads the weights once.\nReading all the time while serving: memory is"
-                " short and files are read again and again.",
+            stacked(
+                "Waiting for the machine",
+                h.PRESSURE,
+                "percentunit",
+                "Share of time in which something waited for a core, for memory, for the disk (Linux pressure stall"
+                " information).\nMemory above 0: see runbook HostMemoryLow. Disk: weights are being read, or it swaps.",
             )
         ),
         _node(
             lines(
                 "Load and cores",
                 (h.LOAD, h.CORES),
-                "short",
+                Count("programs"),
                 "Programs that run or wait for a core or a disk, and the cores there are.\nFar above the cores:"
                 " everything waits for everything; stop what does not belong here, such as a load test on the same"
                 " machine.",
@@ -169,9 +142,24 @@ MACHINE = Row(
                 "bytes",
                 "Main memory of the engine's API server and of the gateway.\nGrows for days: report it with the"
                 " version; a restart of the gateway keeps the model loaded.",
-                width=6,
             ),
             no_value="Neither runs",
+        ),
+    ),
+)
+
+MORE = Row(
+    "More: clock, energy counters, errors of cards, disk traffic",
+    (
+        _card(
+            lines(
+                "Clock",
+                (h.GPU_CLOCK,),
+                "hertz",
+                "Clock of the computing units.\nFalls while the card is busy: it slows itself down; the panel Why the"
+                " clock was lowered says why.",
+            ),
+            width=12,
         ),
         _card(
             lines(
@@ -181,14 +169,36 @@ MACHINE = Row(
                 "Mean power from the cards' own energy counters, which miss nothing between two samples.\nHigher"
                 " than your supply likes: lower the limit with nvidia-smi -pl; the last tenth of power buys little"
                 " speed.",
-            )
+            ),
+            width=12,
+        ),
+        _card(
+            lines(
+                "Errors of the cards",
+                (h.GPU_XID, h.GPU_REPLAYS),
+                Count("number of the Xid, replays a second"),
+                "Number of the last Xid the driver reported (0: none), and repeated transfers on the PCIe bus.\nAn"
+                " Xid: see runbook GpuXid. Replays all the time: reseat the card or its riser.",
+            ),
+            width=12,
+        ),
+        _node(
+            lines(
+                "Disk",
+                (h.DISK_READ, h.DISK_WRITTEN),
+                "Bps",
+                "Bytes read and written. A start reads the weights once.\nReading all the time while serving: memory is"
+                " short and files are read again and again.",
+            ),
+            width=12,
         ),
     ),
+    collapsed=True,
 )
 
 HARDWARE = Dashboard(
     uid="hardware",
     title="Hardware",
     description="What the cards and the machine do. Both need an exporter, which Compose starts on request.",
-    rows=(CARDS, MACHINE, WHOSE_TURN),
+    rows=(CARDS, MACHINE, WHOSE_TURN, MORE),
 )

@@ -4,8 +4,33 @@ from dataclasses import replace
 
 from grafana.dashboard import Dashboard, Row
 from grafana.dashboards.verdicts import what_limits_it
-from grafana.panels import BAD, GOOD, NOTICE, TOKENS_PER_SECOND, lines, out_of, promise, stacked, stat, states, steps
-from grafana.queries import common, engine, gateway
+from grafana.panels import (
+    BAD,
+    GOOD,
+    IDLE,
+    NOTICE,
+    REQUESTS,
+    TOKENS_PER_SECOND,
+    Count,
+    lines,
+    out_of,
+    promise,
+    stacked,
+    stat,
+    states,
+    steps,
+)
+from grafana.queries import common, engine, gateway, hardware
+from grafana.variations import by_meaning, whole
+
+# How a request may end -> a colour for it.
+OUTCOMES = {
+    "ok": GOOD,
+    "refused|engine_rejected": "blue",
+    "client_gone|stopping": IDLE,
+    "overloaded": NOTICE,
+    "engine_error|engine_timeout|no_engine|cut|internal": BAD,
+}
 
 IS_IT_WELL = Row(
     "Is it well?",
@@ -22,7 +47,7 @@ IS_IT_WELL = Row(
             no_value="No gateway",
         ),
         out_of(
-            "Requests being answered",
+            "Being answered",
             engine.RUNNING_OF_SLOTS,
             "none",
             "Requests in the batch, of the slots (max_num_seqs) of all engines that are up.\nAll slots taken and"
@@ -64,13 +89,90 @@ IS_IT_WELL = Row(
     ),
 )
 
+NO_CARDS = "Needs --profile gpu"
+
+PEOPLE_AND_CARDS = Row(
+    "People, in the time shown, and cards, now",
+    (
+        replace(
+            whole(
+                stat(
+                    "Keys in use",
+                    gateway.KEYS_USED,
+                    "none",
+                    steps("blue"),
+                    "Keys with at least one request in the time that the dashboard shows: choose 24 hours for a day."
+                    " All people of a trusted key, such as the chat's, are one here."
+                    "\nWho they are: the dashboard Gateway.",
+                )
+            ),
+            instant=True,
+        ),
+        replace(
+            whole(
+                stat(
+                    "Tokens of one key",
+                    gateway.TOKENS_PER_KEY,
+                    "short",
+                    steps("blue"),
+                    "Prompt and answer tokens of the time shown, divided by the keys in use.\nFar from what most have:"
+                    " one key uses nearly all of it; see the dashboard Gateway, or fullbatch usage.",
+                )
+            ),
+            instant=True,
+        ),
+        replace(
+            stat(
+                "Card memory",
+                hardware.FULLEST_CARD,
+                "percentunit",
+                steps(GOOD, (0.97, NOTICE), (0.995, BAD)),
+                "Share in use of the fullest card. vLLM takes its part at the start and keeps it."
+                "\nClimbs: something else uses the card; nvidia-smi names it.",
+            ),
+            no_value=NO_CARDS,
+        ),
+        replace(
+            stat(
+                "Hottest card",
+                hardware.HOTTEST_CARD,
+                "celsius",
+                steps(GOOD, (83, NOTICE), (87, BAD)),
+                "Degrees Celsius of the chip.\nRed: see runbook GpuHot.",
+            ),
+            no_value=NO_CARDS,
+        ),
+        replace(
+            stat(
+                "Power of all cards",
+                hardware.POWER_OF_ALL,
+                "watt",
+                steps("blue"),
+                "What the cards draw now.\nFar below their limit while requests wait: see the dashboard Hardware.",
+            ),
+            no_value=NO_CARDS,
+        ),
+        replace(
+            stat(
+                "Energy per 1M tokens",
+                hardware.ENERGY_PER_MILLION,
+                "kwatth",
+                steps("blue"),
+                "Power of all cards by the output of the last 5 minutes. Times your price per kWh is what a million"
+                " tokens cost.\nHigh: few users share a card that draws power anyway.",
+            ),
+            no_value=NO_CARDS,
+        ),
+    ),
+)
+
 WHO_IS_SERVED = Row(
     "Who is served, and how fast?",
     (
         lines(
             "Requests, queue and slots",
             (engine.RUNNING, engine.WAITING, engine.SLOTS, common.LOAD_TEST_USERS),
-            "short",
+            REQUESTS,
             "Requests in the batch, requests waiting, and the slots of all engines that are up. Sampled every 5 s,"
             " so short requests may pass unseen.\nA queue with running below the slots: KV cache, step budget or the"
             " gateway holds requests back, not the slots.",
@@ -92,25 +194,28 @@ WHO_IS_SERVED = Row(
             " TtftSloBurn.",
         ),
         lines(
-            "One user sees",
+            "Speed of one answer",
             (engine.USER_RATE,),
             TOKENS_PER_SECOND,
             "Speed of one answer after its first token, mean of the requests that finished. People read about 5"
             " tokens a second.\nBelow 10 with a full batch: fewer slots make each answer faster and the queue"
             " longer; more of both needs another GPU.",
         ),
-        stacked(
-            "Requests by outcome",
-            (gateway.REQUESTS_BY_OUTCOME,),
-            "reqps",
-            "How requests ended at the gateway. ok: a whole answer; refused, engine_rejected: the client's mistake;"
-            " overloaded: 429, come back later.\nAny engine_..., cut, no_engine or internal: see runbook GatewayErrors."
-            " Many client_gone: answers are too slow.",
+        by_meaning(
+            stacked(
+                "Requests by outcome",
+                (gateway.REQUESTS_BY_OUTCOME,),
+                "reqps",
+                "How requests ended at the gateway. ok: a whole answer; refused, engine_rejected: the client's"
+                " mistake; overloaded: 429, come back later.\nRed (engine_..., cut, no_engine, internal): see runbook"
+                " GatewayErrors. Many client_gone: answers are too slow.",
+            ),
+            OUTCOMES,
         ),
         stacked(
             "Who waits",
             (gateway.KEY_WAITING,),
-            "short",
+            REQUESTS,
             "Requests that wait at the gateway, by key.\nOne key with nearly all of it: it sends more than its"
             " share, and only it waits. Many keys: more is asked than served; see What limits it.",
         ),
@@ -118,13 +223,13 @@ WHO_IS_SERVED = Row(
 )
 
 PROMISES = Row(
-    "Are the promises kept?",
+    "Is the service level kept?",
     (
         replace(
             promise(
-                "How fast the budgets burn",
+                "Failures and late answers",
                 gateway.ERROR_BUDGET,
-                "none",
+                Count("times what is allowed"),
                 6,
                 "1 spends exactly what is allowed: 1 request in 100 may fail, 5 first tokens in 100 may come after"
                 " 2.5 s.\nAbove 6 for hours, or 14.4 for one: see runbook ErrorBudgetBurn and TtftSloBurn.",
@@ -150,5 +255,5 @@ OVERVIEW = Dashboard(
     uid="overview",
     title="Overview",
     description="Is it well? Users, tokens per second, time to first token, errors, and who waits.",
-    rows=(IS_IT_WELL, WHO_IS_SERVED, PROMISES),
+    rows=(IS_IT_WELL, WHO_IS_SERVED, PEOPLE_AND_CARDS, PROMISES),
 )

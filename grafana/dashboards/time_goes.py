@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 from grafana.dashboard import Dashboard, Row
-from grafana.dashboards.verdicts import what_limits_it
-from grafana.panels import heatmap, lines, promise, stacked
+from grafana.panels import BAD, GOOD, IDLE, NOTICE, Count, heatmap, lines, promise, stacked
 from grafana.queries import common, engine, gateway
+from grafana.variations import by_meaning
 
 UNTIL_THE_FIRST_TOKEN = Row(
     "Until the first token",
     (
-        what_limits_it(),
         stacked(
             "What the first token waits for",
             (gateway.QUEUE_MEAN, gateway.OVERHEAD, engine.TTFT_API_SERVER, engine.TTFT_QUEUE, engine.TTFT_PREFILL),
@@ -79,17 +78,20 @@ THREE_PLACES = Row(
         lines(
             "Processor time of the Python parts",
             (engine.API_SERVER_CPU, gateway.CPU),
-            "short",
+            Count("cores"),
             "Cores used by the engine's API server, which tokenizes and hands tokens over, and by the gateway. Each"
             " can use little more than one.\nNear 1: it is the limit, not the GPU; give it a faster core, or run a"
             " second one.",
         ),
-        lines(
-            "How requests ended in the engine",
-            (engine.FINISHED,),
-            "reqps",
-            "stop: the model was done; length: max_tokens reached; abort: the client left; error: the engine failed."
-            "\nMany abort: answers are too slow. Any error: see runbook VllmEngineErrors.",
+        by_meaning(
+            lines(
+                "How requests ended in the engine",
+                (engine.FINISHED,),
+                "reqps",
+                "stop: the model was done; length: max_tokens reached; abort: the client left; error: the engine"
+                " failed.\nMany abort: answers are too slow. Any error: see runbook VllmEngineErrors.",
+            ),
+            {"stop": GOOD, "length": "blue", "abort": IDLE, "error": BAD, "repetition": NOTICE},
         ),
     ),
 )
@@ -98,13 +100,16 @@ LOAD_TEST = Row(
     "Load test",
     (
         replace(
-            lines(
-                "Users and requests of the load test",
-                (common.LOAD_TEST_USERS, common.LOAD_TEST_REQUESTS),
-                "short",
-                "Active users, and requests per second by outcome, as the load test counts them. Its stages are the"
-                " purple lines on every panel.\nOutcomes other than ok: see the load test's report for what they"
-                " were.",
+            by_meaning(
+                lines(
+                    "Users and requests of the load test",
+                    (common.LOAD_TEST_USERS, common.LOAD_TEST_REQUESTS),
+                    Count("users, requests a second"),
+                    "Active users, and requests per second by outcome, as the load test counts them. Its stages are the"
+                    " purple lines on every panel.\nOutcomes other than ok: see the load test's report for what they"
+                    " were.",
+                ),
+                {"ok": GOOD, "[a-z]+_.+": NOTICE},
             ),
             width=12,
             no_value="No load test",

@@ -21,16 +21,16 @@ _KV_USED = f"{_KV_SHARE} * {_KV_SIZE}"
 
 OUTPUT_RATE = Query(series("deployment:vllm_generation_tokens:rate1m"), "output")
 PROMPT_RATE = Query(series("deployment:vllm_prompt_tokens:rate1m"), "prompt, cached ones included")
-USER_RATE = Query(f"1 / (({mean(TPOT)}) > 0)", "tok/s")
+USER_RATE = Query(f"1 / (({mean(TPOT)}) > 0)", "mean of the answers that end")
 
 # The batch
 RUNNING = Query(_RUNNING, "running")
 WAITING = Query(series("deployment:requests_waiting:sum"), "waiting, here or at the gateway")
 SLOTS = Query(_SLOTS, "slots")
-RUNNING_OF_SLOTS = out_of(_RUNNING, _SLOTS, "slots", "of {{slots}} slots")
+RUNNING_OF_SLOTS = out_of(_RUNNING, _SLOTS, "slots", "{{slots}} slots, in use:")
 SLOTS_IN_USE = Query(series("deployment:vllm_slots_in_use:ratio"), "slots")
 STEP_BUDGET_IN_USE = Query(f"({mean(STEP)}) / {_STEP_BUDGET}", "tokens of one step")
-STEP_OF_BUDGET = out_of(mean(STEP), _STEP_BUDGET, "budget", "of {{budget}} tokens a step")
+STEP_OF_BUDGET = out_of(mean(STEP), _STEP_BUDGET, "budget", "{{budget}} at most, in use:")
 SEQUENCES_PER_STEP = Query(per(rate(GENERATED), rate(f"{STEP}_count")), "sequences that got a token")
 PROMPT_TOKENS_PER_STEP = Query(
     f"clamp_min({rate(f'{STEP}_sum')} - {rate(GENERATED)}, 0) / ({rate(f'{STEP}_count')} > 0)", "prompt tokens"
@@ -40,7 +40,7 @@ STEP_SIZES = Query(buckets(STEP), "{{le}}")
 # The KV cache
 KV_TOKENS_USED = Query(_KV_USED, "tokens in use")
 KV_TOKENS = Query(_KV_SIZE, "tokens it holds, as planned")
-KV_OF_TOKENS = out_of(_KV_USED, f"round({_KV_SIZE} / 1000)", "thousands", "of {{thousands}}k tokens")
+KV_OF_TOKENS = out_of(f"{_KV_USED} / 1000", f"round({_KV_SIZE} / 1000)", "thousands", "{{thousands}} k tokens, in use:")
 WAITING_BY_REASON = Query(
     f"sum by (reason) ({series('vllm:num_requests_waiting_by_reason')})", "in the engine: {{reason}}"
 )

@@ -2,7 +2,7 @@
 
 from grafana.queries.common import NO_STREAM
 from grafana.queries.engine import TTFT as ENGINE_TTFT
-from grafana.query import Query, mean, quantile, quantiles, rate, series
+from grafana.query import Query, mean, over_all, per, quantile, quantiles, rate, series
 
 TTFT = "gateway_time_to_first_token_seconds"
 QUEUE_WAIT = "gateway_queue_wait_seconds"
@@ -34,10 +34,17 @@ TPOT_QUANTILES = quantiles(TPOT, 0.5, 0.95, empty_when="no answer of two tokens 
 # Keys
 KEY_REQUESTS = Query(rate("gateway_key_requests_total", by="key"), "{{key}}")
 KEY_TOKENS = Query(rate("gateway_key_tokens_total", by="key"), "{{key}}")
+_KEYS_USED = f"count by (deployment) ({over_all('gateway_key_requests_total', by='deployment, key')} > 0)"
+KEYS_USED = Query(_KEYS_USED, "keys")
+TOKENS_USED = Query(over_all("gateway_key_tokens_total"), "tokens")
+TOKENS_PER_KEY = Query(per(over_all("gateway_key_tokens_total"), _KEYS_USED), "tokens a key")
+REQUESTS_ENDED = Query(over_all("gateway_key_requests_total"), "requests")
 KEY_RUNNING = Query(f"sum by (key) ({series('gateway_key_running')})", "{{key}}")
 KEY_WAITING = Query(f"sum by (key) ({series('gateway_key_waiting')})", "{{key}}")
 KEY_EXPIRY = Query(
-    f"(min by (key) ({series('gateway_key_expiry_timestamp_seconds')} > 0) - time())", "{{key}}", "no key has an end"
+    f"(min by (key) ({series('gateway_key_expiry_timestamp_seconds')} > 0) - time()) / 86400",
+    "{{key}}",
+    "no key has an end",
 )
 
 # The queue

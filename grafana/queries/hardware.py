@@ -15,6 +15,12 @@ GPU_MEMORY = Query(
     f" + max by (gpu) ({series('DCGM_FI_DEV_FB_FREE')}))",
     "card {{gpu}}", NO_CARDS,
 )  # fmt: skip
+_MEMORY_OF_EACH = GPU_MEMORY.expr
+FULLEST_CARD = Query(f"max({_MEMORY_OF_EACH})", "the fullest card", NO_CARDS)
+HOTTEST_CARD = Query(f"max({series('DCGM_FI_DEV_GPU_TEMP')})", "the hottest card", NO_CARDS)
+POWER_OF_ALL = Query(
+    f"sum by (deployment) (max by (deployment, gpu) ({series('DCGM_FI_DEV_POWER_USAGE')}))", "all cards", NO_CARDS
+)
 GPU_BUSY = _card("DCGM_FI_DEV_GPU_UTIL", "card {{gpu}}: a kernel ran", " / 100")
 GPU_COPYING = _card("DCGM_FI_DEV_MEM_COPY_UTIL", "card {{gpu}}: memory was moved", " / 100")
 GPU_POWER = _card("DCGM_FI_DEV_POWER_USAGE", "card {{gpu}}")

@@ -73,6 +73,7 @@ STEPS = (
     prepares("engine", "scripts/install-engine"),
     prepares("peers", "scripts/bench-peers", "envoy", "vllm-router", after=("programs",)),
     prepares("clients", "scripts/test-clients"),
+    prepares("drawing", "scripts/test-clients", "drawing", after=("clients",)),
     prepares("llama", "scripts/llama-server", "install", after=("prometheus",)),
     Step("check", ("scripts/check",), after=("programs",)),
     # Beside them the downloads go on.
@@ -80,14 +81,17 @@ STEPS = (
         pytest(
             "side-by-side", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder",
             "-m", "not engine and not docker",
-            after=("programs", "prometheus", "peers", "clients"),
+            after=("programs", "prometheus", "peers", "clients", "drawing"),
         )
     ),
     pytest(
         "engine-tests", "-m", "engine", *(f"--ignore={file}" for row in ROWS.values() for file in row),
         after=("engine", "llama", "prometheus"),
     ),
-    *(pytest(name, "-m", "engine", *row, after=("engine", "prometheus", "clients")) for name, row in ROWS.items()),
+    *(
+        pytest(name, "-m", "engine", *row, after=("engine", "prometheus", "clients", "drawing"))
+        for name, row in ROWS.items()
+    ),
     # They start the Docker Engine, build its images and start engines in it: when half of the rest is over.
     behind(pytest("docker-tests", "-m", "docker", after=("programs", "compiled"))),
     behind(

@@ -150,7 +150,7 @@ def _engine_environment(plan: Plan) -> dict[str, str]:
 
 def gateway_command(folder: Path, plan: Plan, port: int, engine: int, metrics: int) -> list[str | Path]:
     keys = folder / "api_keys"
-    keys.write_text(f"{KEY}\n")
+    keys.write_text(f"{KEY} alice\n")
     keys.chmod(0o600)
     addresses = templates.Addresses(
         listen_host="127.0.0.1",

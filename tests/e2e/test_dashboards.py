@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from grafana.panels import Panel
 from grafana.queries.hardware import NO_CARDS
 from grafana.query import Query
 from tests.e2e.dashboards_stack import Stack, Users, exposed, first_seen, running
+from tests.grafana.drawing import pages as drawing
 from tests.prometheus.exposition import ENGINE
 from tests.prometheus.live import ROOT
 from tests.prometheus.promql import rules, substituted
@@ -39,6 +41,8 @@ MUST_FIRE = ("VllmKvCacheSaturated", "VllmPreempting")
 PATIENCE_SECONDS = 240
 # A panel's window is 4 s, and on a busy machine the next answer, or the next of the queue, takes longer than that.
 PANEL_PATIENCE_SECONDS = 90
+# How long the load goes on before it is photographed.
+PICTURED_SECONDS = 150
 QUEUED = "gateway_queue_depth > 0"
 
 PANELS = [
@@ -47,6 +51,10 @@ PANELS = [
     for panel in board.panels()
     for query in panel.queries
 ]
+# Titles of panels all of whose queries a healthy stack may have nothing for.
+MAY_BE_EMPTY = {
+    panel.title for board in ALL for panel in board.panels() if all(query.empty_when for query in panel.queries)
+}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +135,21 @@ def test_every_panel_has_data_or_says_why_not(panel: Panel, query: Query, stack:
     assert not found or query.empty_when != NO_CARDS
 
 
+def test_grafanas_components_draw_it_all(stack: Stack, overload: float, tmp_path: Path) -> None:
+    """Empty is what may be: no cards, no load test, no drafts here. What is drawn, and how: tests/grafana/drawing."""
+    drawing.install()
+    if "PICTURES" in os.environ:
+        time.sleep(PICTURED_SECONDS)
+    span = drawing.Span(float(int(overload)) - 10, float(int(time.time())))
+    with drawing.browser() as tab:
+        for board in drawing.BOARDS.values():
+            found = drawing.answers(stack.prometheus, board, stack.plan.name, span)
+            drawn = drawing.draw(tab, tmp_path, board, found, span)
+            empty = {one.panel["title"] for one in drawn if one.empty}
+            assert empty <= MAY_BE_EMPTY, board["title"]
+            assert tab.complaints == []
+
+
 @pytest.mark.usefixtures("overload")
 def test_the_recording_is_what_this_engine_exposes(stack: Stack, tmp_path: Path) -> None:
     """Names, types and labels: what rules and panels were checked against is what runs."""
@@ -155,9 +178,9 @@ def test_fullbatch_top_sees_the_same_without_prometheus(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("overload")
-@pytest.mark.parametrize("title", ["Batch", "KV cache", "Mean step"])
+@pytest.mark.parametrize("title", ["Requests in the batch", "KV cache, tokens in use", "Tokens of a mean step"])
 def test_a_number_stands_beside_what_it_is_out_of(title: str, stack: Stack) -> None:
-    whole = {"Batch": ("slots", "16"), "KV cache": ("thousands", "5"), "Mean step": ("budget", "2048")}[title]
+    whole = {"Req": ("slots", "16"), "KV ": ("thousands", "5"), "Tok": ("budget", "2048")}[title[:3]]
     [panel] = [panel for board in ALL for panel in board.panels() if panel.title == title]
     expr = f"({substituted(panel.queries[0].expr, stack.plan.name)}) > 0"
     [(labels, _)] = wait_for(partial(stack.prometheus.query, expr), PANEL_PATIENCE_SECONDS, expr)

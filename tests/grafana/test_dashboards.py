@@ -17,7 +17,7 @@ BOARDS: dict[str, Any] = {path.stem: json.loads(path.read_text()) for path in FI
 PANELS = [
     pytest.param(panel, id=f"{uid}-{panel['title']}")
     for uid, board in BOARDS.items()
-    for panel in board["panels"]
+    for panel in (one for place in board["panels"] for one in (place, *place.get("panels", [])))
     if panel["type"] != "row"
 ]
 
@@ -29,7 +29,8 @@ UNITS = {
         "s",
         "percentunit",
         "reqps",
-        "suffix: tok/s",
+        "suffix:tok/s",
+        "suffix:k",
         "bytes",
         "Bps",
         "watt",
@@ -42,7 +43,7 @@ COMMON_KEYS = {"id", "type", "title", "description", "datasource", "gridPos", "f
 OPTIONS = {
     "stat": {
         *("reduceOptions", "colorMode", "graphMode", "justifyMode", "orientation", "textMode", "wideLayout"),
-        *("showPercentChange", "percentChangeColorMode"),
+        *("showPercentChange", "percentChangeColorMode", "text"),
     },
     "timeseries": {"legend", "tooltip"},
     "state-timeline": {"showValue", "mergeValues", "rowHeight", "alignValue", "legend", "tooltip"},
@@ -53,12 +54,12 @@ OPTIONS = {
 }
 CUSTOM = {
     "stat": set[str](),
-    "timeseries": {"lineWidth", "showPoints", "fillOpacity", "stacking", "axisSoftMax", "thresholdsStyle"},
+    "timeseries": {"lineWidth", "showPoints", "fillOpacity", "stacking", "axisSoftMax", "thresholdsStyle", "axisLabel"},
     "state-timeline": {"fillOpacity", "lineWidth"},
     "heatmap": set[str](),
     "table": {"align"},
 }
-DEFAULTS = {"unit", "noValue", "min", "color", "custom", "thresholds", "mappings"}
+DEFAULTS = {"decimals", "unit", "noValue", "min", "color", "custom", "thresholds", "mappings"}
 COUNTER = re.compile(r"_(total|sum|count|bucket)$")
 
 
@@ -144,14 +145,15 @@ def test_panel_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_colours_belong_to_queries_that_exist(panel: dict[str, Any]) -> None:
-    matched = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
+    matchers = [override["matcher"] for override in panel["fieldConfig"]["overrides"]]
+    matched = {one["options"] for one in matchers if one["id"] == "byFrameRefID"}
     assert matched <= {target["refId"] for target in panel["targets"]}
 
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_counters_are_drawn_as_rates_over_the_interval_of_the_zoom(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
-        assert not re.search(r"\[(?!\$__rate_interval\])", target["expr"]), f"fixed window: {target['expr']}"
+        assert not re.search(r"\[(?!\$__(?:rate_interval|range)\])", target["expr"]), f"fixed window: {target['expr']}"
         bare = bare_counters(substituted(target["expr"]))
         assert bare == [], f"a counter without rate(): {target['expr']}"
 

@@ -59,7 +59,7 @@ def test_every_unit_is_one_that_grafana_has(path: Path) -> None:
         for panel in json.loads(path.read_text())["panels"]
         if panel["type"] != "row"
     }
-    assert {unit for unit in used if not unit.startswith("suffix: ")} - known == set()
+    assert {unit for unit in used if not unit.startswith("suffix:")} - known == set()
 
 
 def test_a_key_that_grafana_does_not_know_is_noticed() -> None:

@@ -22,7 +22,8 @@ REMOVED_FROM_VLLM = re.compile(
 
 def substituted(expr: str, deployment: str = "test", rate_interval: str = "4s") -> str:
     """As Grafana does before it asks Prometheus."""
-    expr = expr.replace("$__rate_interval", rate_interval).replace("$deployment", deployment).replace("$model", ".*")
+    expr = expr.replace("$__rate_interval", rate_interval).replace("$__range", "1m")
+    expr = expr.replace("$deployment", deployment).replace("$model", ".*")
     assert "$" not in expr, f"a variable that nothing fills in: {expr}"
     return expr
 

@@ -67,7 +67,31 @@ def test_what_is_large_is_installed_when_it_is_asked_for(clone: Clone) -> None:
     assert clone.run("all").returncode == 0 and clone.calls() == ["pip", "npm", "pip", "npm"]
     assert clone.run("all").stdout == "" and len(clone.calls()) == 4
     wrong = clone.run("everything")
-    assert (wrong.returncode, wrong.stderr) == (2, "scripts/test-clients: 'everything': write all, chat, or nothing\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "scripts/test-clients: 'everything': write all, chat, drawing, or nothing\n",
+    )
+
+
+def test_the_drawing_is_put_together_anew_when_its_sources_or_packages_change(clone: Clone) -> None:
+    shutil.copytree(ROOT / "requirements" / "drawing", clone.folder / "requirements" / "drawing")
+    sources = clone.folder / "tests" / "grafana" / "drawing"
+    shutil.copytree(ROOT / "tests" / "grafana" / "drawing", sources)
+    made = (
+        "mkdir -p node_modules/.bin node_modules/@fontsource/inter/files",
+        "mkdir -p node_modules/@grafana/ui/dist/public/img/icons",
+        "for weight in 400 500; do echo > node_modules/@fontsource/inter/files/inter-latin-$weight-normal.woff2; done",
+        f"printf '#!/bin/sh\\necho esbuild >> {clone.folder}/calls\\n' > node_modules/.bin/esbuild",
+        "chmod 755 node_modules/.bin/esbuild",
+    )
+    clone.does("npm", "\n".join((f"echo npm $* >> {clone.folder}/calls", *made)))
+    first = clone.run("drawing")
+    assert (first.returncode, first.stderr, clone.calls()) == (0, "", ["pip", "npm", "esbuild"])
+    assert "npm ci --ignore-scripts" in (clone.folder / "calls").read_text()
+    assert clone.run("drawing").stdout == "" and len(clone.calls()) == 3
+    with (sources / "page.css").open("a") as file:
+        file.write("\n")
+    assert clone.run("drawing").returncode == 0 and clone.calls()[3:] == ["esbuild"]
 
 
 def test_a_moved_checkout_is_installed_anew(clone: Clone, tmp_path: Path) -> None:
