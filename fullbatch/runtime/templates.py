@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,9 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, more: Mapp
         raise UsageError(f"templates/{name}: line {_template_line(error, name)}: {error.message}") from error
 
 
+@lru_cache(maxsize=4)
 def _environment(root: Path) -> jinja2.Environment:
+    """One for all files of a run: it keeps each template as compiled, and looks whether the file has changed since."""
     import jinja2
 
     environment = jinja2.Environment(
