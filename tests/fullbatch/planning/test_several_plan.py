@@ -63,7 +63,7 @@ def test_in_turns_each_has_what_the_largest_takes() -> None:
     assert _flags(first)["enable-sleep-mode"] is True
     shares = plan.places[0].shares
     assert shares[0].gib == pytest.approx(shares[1].gib, abs=0.01)
-    assert plan.places[0].kept_gib == pytest.approx(1.2)
+    assert plan.places[0].kept_gib == pytest.approx(2.14)
     assert list(plan.turning) == ["card0"]
     assert [engine.served_name for engine in plan.always] == [EMBEDDING]
     assert any("29.2 GiB of weights that sleep" in line for line in plan.assumptions)
