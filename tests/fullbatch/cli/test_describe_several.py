@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from fullbatch.cli import describe, describe_several
+from fullbatch.planning import card_share
 from tests.fullbatch.several_profiles import CPU, EMBEDDING, LLAMA, QWEN, QWEN_AWQ, SMOL, on_demand, planned
 
 
@@ -34,7 +35,7 @@ def test_the_same_for_programs() -> None:
     found = json.loads(json.dumps(describe_several.as_json(planned(on_demand(QWEN), on_demand(LLAMA)))))
     assert [one["when"] for one in found["models"]] == ["on-demand", "on-demand"]
     assert found["models"][0]["turn"]["card"] == "card0"
-    assert found["places"][0]["kept_gib"] == 1.2
+    assert found["places"][0]["kept_gib"] == card_share.KEPT_GIB
     assert found["models"][0]["flags"]["kv-cache-memory-bytes"] > 2**30
 
 
