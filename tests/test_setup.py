@@ -75,6 +75,18 @@ def test_a_copied_or_moved_checkout_is_set_up_anew(tmp_path: Path) -> None:
     assert says(one) == str(one / "fullbatch/__init__.py")
 
 
+def test_an_environment_that_is_only_linked_is_not_emptied(tmp_path: Path) -> None:
+    one, two = small_checkout(tmp_path / "one"), small_checkout(tmp_path / "two")
+    assert run(one, "setup").returncode == 0
+    (two / ".venv").symlink_to(one / ".venv")
+    refused = run(two, "setup")
+    assert refused.returncode == 4
+    assert refused.stderr == (
+        f"scripts/setup: .venv is a link to {one / '.venv'}, which is not emptied; remove the link to get one here\n"
+    )
+    assert says(one) == str(one / "fullbatch/__init__.py")
+
+
 def test_a_package_that_came_to_the_checkout_is_installed(tmp_path: Path) -> None:
     """As after a pull: the lock is the same, and a program of before knows nothing of the new folder."""
     one = small_checkout(tmp_path / "one")
