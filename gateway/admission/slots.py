@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import defaultdict, deque
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -116,14 +117,11 @@ class Drains:
     """How many requests for each model leave the engines a second, over the last seconds."""
 
     def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}
+        self._times: defaultdict[str, deque[float]] = defaultdict(partial(deque[float], maxlen=_PACE_COUNT))
 
     def left(self, model: str, now: float) -> None:
         """One has."""
-        times = self._times.get(model)
-        if times is None:
-            times = self._times[model] = deque(maxlen=_PACE_COUNT)
-        times.append(now)
+        self._times[model].append(now)
 
     def rate(self, model: str, now: float) -> float:
         """Departures a second; 0 while there was none."""

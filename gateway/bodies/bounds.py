@@ -37,9 +37,7 @@ def check(content: dict[str, Any], context: int | None, limits: RequestLimits) -
     Raises:
         BadRequest: names the field and its limit.
     """
-    for name in content:
-        if name not in _LOOKED_AT:  # nearly always
-            continue
+    for name in filter(_LOOKED_AT.__contains__, content):  # in the body's order: the first that is wrong is told
         if name in _LENGTHS:
             _within_context(content, name, context)
         elif name in _CHECKS:

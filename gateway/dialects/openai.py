@@ -95,7 +95,8 @@ class OpenAI:
         engine = models.get(model)
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
-        if fitted := self._fitted(request, content, engine):
+        if limits.clamp_max_tokens or "tools" in content:
+            fitted = self._fitted(request, content, engine)
             members |= fitted
             content |= fitted
         bounds.check(content, context, limits)

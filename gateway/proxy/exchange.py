@@ -52,20 +52,15 @@ class Exchange:
         target.underway.add(relay)
         reply.source = relay
         try:
-            call = reply.request.call
-            body = call.body
-            if replica.spills:
-                body = spilling.body(call, replica)
-                reply.extra += b"x-spilled-to: %b\r\n" % quote(replica.engine.name).encode()
             record = reply.request
-            # A server of somebody else's learns nothing of our traces.
-            trace = b"" if replica.spills else record.trace_headers
-            head = _head(target, call.path, record.id, len(body), trace)
             if record.trace is not None:
                 record.trace.sent = relay.began
-            if replica.far and not replica.spills:
-                head = _on_behalf_of(head, slot.record.principal.name)
-            connection.request(relay, b"".join((head, body)), relay.began)
+            if replica.far:
+                message = _to_another_box(slot, reply)
+            else:
+                body = record.call.body
+                message = _head(target, record.call.path, record.id, len(body), record.trace_headers) + body
+            connection.request(relay, message, relay.began)
             return await relay.done
         finally:
             reply.source = None
@@ -93,6 +88,14 @@ def _head(target: Destination, path: bytes, request_id: str, length: int, trace:
     ) % (path, target.host_header, target.extra, request_id.encode(), trace, length)
 
 
-def _on_behalf_of(head: bytes, name: str) -> bytes:
-    """The head with whose request it is at home; a trusted key's usage is told apart by it."""
-    return b"%b%b: %b\r\n\r\n" % (head[:-2], USER, name.encode())
+def _to_another_box(slot: Slot, reply: Reply) -> bytes:
+    """What its gateway gets, with whose request it is at home: a trusted key's usage is told apart by it. Or what
+    somebody else's server gets, which learns nothing of our traces and keys."""
+    replica, request = slot.engine, reply.request
+    call = request.call
+    if replica.spills:
+        body = spilling.body(call, replica)
+        reply.extra += b"x-spilled-to: %b\r\n" % quote(replica.engine.name).encode()
+        return _head(replica.target, call.path, request.id, len(body), b"") + body
+    head = _head(replica.target, call.path, request.id, len(call.body), request.trace_headers)
+    return b"%b%b: %b\r\n\r\n" % (head[:-2], USER, slot.record.principal.name.encode()) + call.body
