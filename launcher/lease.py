@@ -24,12 +24,19 @@ class Lease:
             if owner and owner == self._holder:
                 self._seen = time.monotonic()
 
+    def of_another(self, owner: str) -> bool:
+        """Whether somebody else holds it. Who gives no name is told that nobody does."""
+        with self._lock:
+            return bool(owner) and self._held_from(owner)
+
     def take(self, owner: str) -> bool:
         """Whether it may have something done. Who gives no name (a person with curl) may, and takes nothing."""
         with self._lock:
-            now = time.monotonic()
-            if owner and self._holder not in ("", owner) and now - self._seen < LEASE_S:
+            if owner and self._held_from(owner):
                 return False
             if owner:
-                self._holder, self._seen = owner, now
+                self._holder, self._seen = owner, time.monotonic()
             return True
+
+    def _held_from(self, owner: str) -> bool:
+        return self._holder not in ("", owner) and time.monotonic() - self._seen < LEASE_S

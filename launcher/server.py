@@ -46,9 +46,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._read_body()
-        self.server.lease.see(self.headers.get(OWNER, ""))
+        owner = self.headers.get(OWNER, "")
+        self.server.lease.see(owner)
         if self.path == "/state":
-            self._send(200, self.server.card.state())
+            self._send(200, self.server.card.state() | {"another": self.server.lease.of_another(owner)})
         else:
             self._send(404, {"why": "there are GET /state and POST /models/NAME/start, stop, sleep and wake"})
 

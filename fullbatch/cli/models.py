@@ -79,7 +79,7 @@ def _named(one: ServedModel) -> str:
 def _card(card: CardTurns) -> str:
     said = f"{card.card}: "
     if card.trouble:
-        return f"{said}its launcher cannot be asked: {card.trouble}"
+        return f"{said}nothing is switched: {card.trouble}"
     said += f"{card.phase} for {card.to}" if card.to else card.phase or "idle"
     if card.lost_share:
         said += f"; {card.lost_share:.0%} of the last 15 minutes lost to switching"

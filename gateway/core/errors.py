@@ -11,6 +11,7 @@ GatewayError                 anything below; carries status, OpenAI type and cod
     NotFound            404  no such path
     UnknownModel        404  no engine is configured to serve the model
     Pinned              409  an admin's: another model of the card is pinned
+        AnotherDecides  409  an admin's: another gateway decides on the card
     NotServed           404  the engine that serves the model does not serve this API for it
     MethodNotAllowed    405  the path is right, the method is not
     RequestTimeout      408  headers or body came too slowly
@@ -211,6 +212,12 @@ class Pinned(GatewayError):
     """Another model of the card is to stay."""
 
     status, kind, code = 409, "invalid_request_error", "another_is_pinned"
+
+
+class AnotherDecides(Pinned):
+    """Another gateway, on the card of the model."""
+
+    code = "another_gateway_decides"
 
 
 class Stopping(GatewayError):

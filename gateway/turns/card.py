@@ -23,7 +23,7 @@ from gateway.engines.registry import EngineRegistry
 from gateway.residency.load_times import LoadTimes
 from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Switch, Waiter
 from gateway.telemetry.turn_metrics import TurnMetrics
-from gateway.turns.launcher_client import ASLEEP, LOADED, EngineState, LauncherClient, NoLauncher
+from gateway.turns.launcher_client import ASLEEP, ENDED, LOADED, AnothersCard, EngineState, LauncherClient, NoLauncher
 from gateway.turns.steps import Steps, TurnFailed
 
 # How often the policy is asked while somebody waits for another model, and the launcher while nobody does.
@@ -32,6 +32,8 @@ STEP_S, LOOK_S = 0.1, 1.0
 DRAIN_GUESS_S = 10.0
 # An engine that ends so soon after its load would be loaded again and again.
 YOUNG_S = 60.0
+# One that has been killed decides for so long still (launcher/lease.py), and a little more: the next one waits for it.
+ANOTHERS_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ class CardSwitcher:
         self.settings = residency
         self._around = around
         members: dict[str, Member] = {}
-        self._launcher = LauncherClient("")
+        self._launcher = LauncherClient("", "")
         for engine in engines:
             assert (turn := engine.turn) is not None
             members[turn.name] = Member(LoadTimes(turn.wake_guess_s, turn.cold_guess_s))
-            self._launcher = LauncherClient(turn.launcher)
+            self._launcher = LauncherClient(turn.launcher, around.registry.id)
         rules = ResidencyRules(
             residency.patience_s, residency.residency_factor, settings.admission.ageing_s, residency.switches_per_hour
         )
@@ -72,7 +74,21 @@ class CardSwitcher:
         self._looked_at = 0.0
         self.steps = Steps(self, self._launcher, around)
         self._losing: float | None = None
+        self._anothers_since: float | None = None
         around.metrics.know(name, map(self.label, members))
+
+    @property
+    def anothers(self) -> bool:
+        """Whether another gateway decides here, and has not just been killed: then whoever waits is told so."""
+        return self._anothers_since is not None and self.now() - self._anothers_since >= ANOTHERS_S
+
+    def seen(self, fault: str) -> None:
+        """The launcher has been asked, or could not be. ``fault``: why nothing can be switched, empty where it can."""
+        self.fault = fault
+        if not self._launcher.another:
+            self._anothers_since = None
+        elif self._anothers_since is None:
+            self._anothers_since = self.now()
 
     def now(self) -> float:
         return self._around.loop.time()
@@ -114,6 +130,8 @@ class CardSwitcher:
         while True:
             try:
                 await self._act()
+            except AnothersCard:
+                await self.steps.settle()
             except NoLauncher as error:
                 self.fault = str(error)
                 await asyncio.sleep(LOOK_S)
@@ -133,6 +151,8 @@ class CardSwitcher:
         if self.now() - self._looked_at >= LOOK_S:
             self._looked_at = self.now()
             await self._look()
+        if self._launcher.another:  # nothing is switched, and what is loaded is served
+            return
         if self.unloads:
             await self._unload(self.unloads.pop())
         elif (switch := self.policy.choose(self.now(), self.demands(), self.rank)) is not None:
@@ -143,6 +163,11 @@ class CardSwitcher:
         await self.steps.see()
         resident = self.policy.resident
         loaded = [name for name, one in self.states.items() if one.state == LOADED]
+        if self._launcher.another:
+            still = all(one.state in (LOADED, ASLEEP, *ENDED) for one in self.states.values())
+            if not still or loaded != ([] if resident is None else [resident]):
+                await self.steps.settle()
+            return
         if resident is None and not loaded:
             return
         if resident is None:  # somebody else has loaded it
@@ -215,6 +240,10 @@ class CardSwitcher:
         seconds = max(1, math.ceil(backoff.retry_at - self.now()))
         return ModelFailed(f"model '{name}' {backoff.why}; it is tried again in {seconds} s", retry_after=seconds)
 
+    def not_ours(self, name: str) -> ModelLoading:
+        why = f"model '{name}' is not loaded, and another gateway decides on '{self.name}'; ask that one"
+        return ModelLoading(why, retry_after=ANOTHERS_S)
+
     def loading(self, name: str, wait: float) -> ModelLoading:
         if math.isinf(wait):
             return ModelLoading(f"model '{name}' is not loaded: '{self.policy.pinned}' is pinned", retry_after=60)
@@ -248,7 +277,10 @@ class CardSwitcher:
             metrics.waiting[label] = len(waiting)
             metrics.first_wait[label] = now - min((one.since for one in waiting), default=now)
             metrics.states[label] = self.state(name)
-            if any(one.put_off >= limit for one in waiting):
+            if waiting and self.anothers and self.to != name:
+                for model in filter(self._away_now, engine.models):
+                    self._around.admission.refuse(model, partial(self.not_ours, name), lambda _: True)
+            elif any(one.put_off >= limit for one in waiting):
                 wait = self.wait_s(name, Waiter(waiting[0].key, waiting[0].level, now))
                 for model in engine.models:
                     self._around.admission.refuse(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.config.settings import Settings
-from gateway.core.errors import BadRequest, Overloaded, Pinned
+from gateway.core.errors import AnotherDecides, BadRequest, Overloaded, Pinned
 from gateway.core.record import RequestRecord
 from gateway.core.ticker import Ticker
 from gateway.residency.policy import Waiter
@@ -98,7 +98,7 @@ class Turns:
 
         Raises:
             ModelFailed: it could not be loaded, and is not tried again yet.
-            ModelLoading: its turn would come too late.
+            ModelLoading: its turn would come too late, or another gateway decides on its card.
             Overloaded: its key has caused too many switches.
         """
         found = self._of.get(record.call.model)
@@ -118,6 +118,8 @@ class Turns:
         )
 
     def _judge(self, card: CardSwitcher, name: str, waiter: Waiter) -> None:
+        if card.anothers and card.to != name:
+            raise card.not_ours(name)
         backoff, now = card.policy.members[name].backoff, waiter.since
         if card.to != name and not backoff.may_try(now):
             raise card.failure(name)
@@ -178,6 +180,7 @@ class Turns:
         Raises:
             BadRequest: no such model takes turns.
             Pinned: another one is pinned on its card.
+            AnotherDecides: another gateway does.
         """
         found = self._of.get(name) or next(((card, name) for card in self.cards.values() if name in card.engines), None)
         if found is None:
@@ -185,6 +188,8 @@ class Turns:
             raise BadRequest(f"no model '{name[:200]}' takes turns; there are {names or 'none'}", param="name")
         card, turn = found
         policy = card.policy
+        if card.anothers:
+            raise AnotherDecides(f"another gateway decides on '{card.name}'; ask that one", param="name")
         if deed in ("load", "pin") and policy.pinned not in (None, turn):
             raise Pinned(f"'{policy.pinned}' is pinned on {card.name}; unpin it first", param="name")
         if deed in ("load", "pin"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,13 @@ class NoLauncher(OSError):
     """It cannot be asked, or answers what is no launcher's answer."""
 
 
+class AnothersCard(NoLauncher):
+    """Another gateway decides on the card."""
+
+    def __init__(self) -> None:
+        super().__init__("another gateway decides on this card")
+
+
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """One engine by its launcher's words. ``faults``: how often what went wrong; ``log``: its last lines."""
@@ -31,12 +37,16 @@ class EngineState:
 
 
 class LauncherClient:
-    """One card's. A connection for each question: one a second, over a socket of this machine."""
+    """One card's. A connection for each question: one a second, over a socket of this machine.
 
-    def __init__(self, path: str) -> None:
+    ``owner``: this gateway's name, since the launcher lets one gateway decide. ``another``: another one did when it was
+    asked last.
+    """
+
+    def __init__(self, path: str, owner: str) -> None:
         self._path = path
-        # The launcher lets one gateway decide on a card.
-        self._owner = secrets.token_hex(8)
+        self._owner = owner
+        self.another = False
 
     async def state(self) -> dict[str, EngineState]:
         """By name.
@@ -49,17 +59,20 @@ class LauncherClient:
             found = {name: _engine(one) for name, one in body["models"].items()}
         except (KeyError, TypeError, AttributeError):
             raise NoLauncher(f"answers {status} to GET /state, without its models") from None
+        self.another = body.get("another") is True
         return found
 
     async def do(self, name: str, action: str) -> str:
         """Begin an action; empty if it was, else why it was not.
 
         Raises:
-            NoLauncher: or one that another gateway decides on.
+            NoLauncher
+            AnothersCard
         """
         status, body = await self._ask("POST", f"/models/{name}/{action}")
         if status == _ANOTHERS:
-            raise NoLauncher(str(body.get("why")))
+            self.another = True
+            raise AnothersCard
         return "" if status == 202 else str(body.get("why") or f"it answers {status}")
 
     async def _ask(self, method: str, target: str) -> tuple[int, dict[str, Any]]:

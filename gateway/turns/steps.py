@@ -10,7 +10,16 @@ from gateway.core.priority import BATCH, PRIORITIES
 from gateway.engines.circuit_breaker import BreakerState
 from gateway.residency.load_times import Kind
 from gateway.residency.policy import Switch
-from gateway.turns.launcher_client import ASLEEP, ENDED, FAILED, LOADED, EngineState, LauncherClient, NoLauncher
+from gateway.turns.launcher_client import (
+    ASLEEP,
+    ENDED,
+    FAILED,
+    LOADED,
+    AnothersCard,
+    EngineState,
+    LauncherClient,
+    NoLauncher,
+)
 
 if TYPE_CHECKING:
     from gateway.turns.card import Around, CardSwitcher
@@ -52,7 +61,7 @@ class Steps:
         """
         card = self._card
         found = await self._launcher.state()
-        card.fault = ""
+        card.seen(str(AnothersCard()) if self._launcher.another else "")
         for name in card.engines:
             card.states[name] = found.get(name, EngineState("stopped", "its launcher does not know it"))
             asleep = card.states[name].state == ASLEEP
@@ -73,17 +82,25 @@ class Steps:
                 break
             if card.phase == "idle":
                 card.enter("loading" if moving else "unloading", moving or "")
+            self._rest_all_but_loaded()
             await asyncio.sleep(POLL_S)
         card.enter("idle")
         loaded = next((name for name, one in card.states.items() if one.state == LOADED), None)
-        for name, engine in card.engines.items():
+        for engine in card.engines.values():
             self._registry.admit(engine.name, True)
-            if name != loaded:
-                self._registry.rest(engine.name, "takes turns, and is not loaded")
+        self._rest_all_but_loaded()
+        if loaded is not None and (loaded != card.policy.resident or self._rests(loaded)):
+            self._registry.load(card.engines[loaded].name)
         if loaded != card.policy.resident:
-            if loaded is not None:
-                self._registry.load(card.engines[loaded].name)
             card.policy.adopt(loaded, card.now())
+
+    def _rest_all_but_loaded(self) -> None:
+        for name, engine in self._card.engines.items():
+            if self._card.states[name].state != LOADED:
+                self._registry.rest(engine.name, "takes turns, and is not loaded")
+
+    def _rests(self, name: str) -> bool:
+        return any(one.state == "resting" for one in self._registry.addresses(self._card.engines[name].name))
 
     async def drain(self, name: str, switch: Switch | None) -> bool:
         """Let its answers run out; False if nobody waits for the other one any more, and it goes on."""
@@ -199,6 +216,8 @@ class Steps:
                 if not begun and not await self._launcher.do(name, action):
                     begun, limit = True, card.now() + ACTION_S
                 await self.see()
+            except AnothersCard:
+                raise
             except NoLauncher as error:
                 card.fault = str(error)
                 await asyncio.sleep(RETRY_S)

@@ -18,7 +18,9 @@ def test_one_holds_it_while_it_asks_and_another_has_it_after(monkeypatch: pytest
     now[0] += lease.LEASE_S - 0.1
     assert not held.take("b")
     assert held.take("a")
+    assert held.of_another("b") and not held.of_another("a") and not held.of_another("")
     now[0] += lease.LEASE_S
+    assert not held.of_another("b")
     assert held.take("b")
     assert not held.take("a")
 

@@ -43,7 +43,7 @@ def test_a_load_that_is_under_way_and_a_launcher_that_is_not_there() -> None:
     text = models.as_text(ServedModels("x", (loading,), (CardTurns("cpu", "loading", "a", "", 0.0),)))
     assert text.splitlines() == ["cpu: loading for a", "a  loading; about 12 s more; starts in 30.0 s (guessed)"]
     dead = models.as_text(ServedModels("x", (), (CardTurns("cpu", "", "", "no such file", 0.0),)))
-    assert dead == "cpu: its launcher cannot be asked: no such file"
+    assert dead == "cpu: nothing is switched: no such file"
 
 
 def test_the_same_for_programs() -> None:

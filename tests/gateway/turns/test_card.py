@@ -8,10 +8,9 @@ import signal
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 
-from tests.gateway.harness import KEY, chat, error_of, keys
+from tests.gateway.harness import error_of, keys
 from tests.gateway.turns.worlds import Load, World, took, whole
 from tests.waiting import wait_for, wait_until
 
@@ -194,23 +193,3 @@ def test_p306_b_fails_its_waiters_are_told_and_a_comes_back(start_world: Start) 
     assert world.failures("b", "start") == 1
     assert world.states() == {"a": "ready", "b": "failed"}
     assert world.ask("a").json()["model"] == "a"
-
-
-def test_two_gateways_do_not_take_a_card_from_each_other(start_world: Start) -> None:
-    world = start_world({"a": {}, "b": {}})
-    assert world.ask("a").status_code == 200
-    first = world.gateway
-    (world.folder / "other").mkdir()
-    other = world.another_gateway(world.folder / "other", residency={"load_timeout_s": 2})
-    try:
-        with httpx.Client(base_url=other.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as client:
-            refused = client.post("/v1/chat/completions", json=chat(model="b", max_tokens=4))
-            assert (refused.status_code, error_of(refused)["code"]) == (503, "model_loading")
-            assert world.launcher.of("a")["state"] == "ready", "nothing was taken away"
-            first.stop()
-            wait_until(
-                lambda: client.post("/v1/chat/completions", json=chat(model="b", max_tokens=4)).status_code == 200,
-                30, world.told,
-            )  # fmt: skip
-    finally:
-        other.stop()

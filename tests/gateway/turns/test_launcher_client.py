@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.turns.launcher_client import EngineState, LauncherClient, NoLauncher
+from gateway.turns.launcher_client import AnothersCard, EngineState, LauncherClient, NoLauncher
 
 
 @asynccontextmanager
@@ -24,7 +24,7 @@ async def answering(answer: bytes) -> AsyncIterator[tuple[LauncherClient, list[b
     with tempfile.TemporaryDirectory(prefix="fb-") as folder:
         path = f"{folder}/l.sock"
         server = await asyncio.start_unix_server(one, path)
-        yield LauncherClient(path), asked
+        yield LauncherClient(path, "me"), asked
         server.close()
 
 
@@ -39,7 +39,7 @@ async def test_states_are_read() -> None:
     async with answering(http(body)) as (client, asked):
         found = await client.state()
         assert found == {"a": EngineState("failed", "w", ("x", "y")), "b": EngineState("ready")}
-        assert asked[0].startswith(b"GET /state HTTP/1.1\r\n")
+        assert asked[0].startswith(b"GET /state HTTP/1.1\r\n") and b"\r\nx-fullbatch-owner: me\r\n" in asked[0]
 
 
 async def test_an_action_is_begun_or_refused_with_a_reason() -> None:
@@ -48,6 +48,20 @@ async def test_an_action_is_begun_or_refused_with_a_reason() -> None:
         assert asked[0].startswith(b"POST /models/a/start HTTP/1.1\r\n")
     async with answering(http(b'{"why": "busy"}', 409)) as (client, _):
         assert await client.do("a", "start") == "busy"
+
+
+async def test_a_card_that_another_gateway_decides_on() -> None:
+    async with answering(http(b'{"why": "w"}', 423)) as (client, _):
+        with pytest.raises(AnothersCard):
+            await client.do("a", "start")
+        assert client.another
+    async with answering(http(b'{"models": {}, "another": true}')) as (client, _):
+        await client.state()
+        assert client.another
+    async with answering(http(b'{"models": {}}')) as (client, _):  # a launcher of before
+        client.another = True
+        await client.state()
+        assert not client.another
 
 
 @pytest.mark.parametrize(
@@ -61,4 +75,4 @@ async def test_what_is_no_launchers_answer(answer: bytes) -> None:
 
 async def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(NoLauncher, match="No such file"):
-        await LauncherClient(str(tmp_path / "none.sock")).state()
+        await LauncherClient(str(tmp_path / "none.sock"), "me").state()
