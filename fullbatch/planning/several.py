@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common import faults
 from fullbatch.core.errors import FullbatchError, UsageError
-from fullbatch.planning import profile
+from fullbatch.planning import profile, several_names
 from fullbatch.planning.gateway_wishes import GatewayWishes
 from fullbatch.planning.hardware import Hardware
 from fullbatch.planning.profile import Profile
@@ -192,12 +192,7 @@ def _faults(shared: Shared, parts: list[PlacedModel]) -> Iterator[str]:
     """What is wrong with models that are right one by one."""
     if shared.hardware.replicas > 1 or shared.hardware.nodes > 1:
         yield "hardware: replicas and nodes are for one model; serve that one from a profile of its own"
-    seen: dict[str, int] = {}
-    for number, part in enumerate(parts):
-        for name in (part.name, *part.profile.adapters, *part.profile.aliases):
-            if name in seen:
-                yield f"models[{number}]: models[{seen[name]}] is called '{name}' too; serve it once, or rename it"
-            seen.setdefault(name, number)
+    yield from several_names.faults([part.profile for part in parts])
     yield from _faults_of_places(parts)
 
 
