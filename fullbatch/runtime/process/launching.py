@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import launcher_file
 from fullbatch.runtime.launcher_file import Launched
 from fullbatch.runtime.port_check import LOOPBACK
 from fullbatch.runtime.process import sockets, state
-from fullbatch.runtime.process.state import ProcessRun
+from fullbatch.runtime.process.state import ProcessRun, Started
 
 # Until a launcher has started and found what runs.
 _ADOPTING_S = 30.0
@@ -42,7 +45,7 @@ def end_what_is_left(root: Path, known: ProcessRun, patience: float) -> None:
     """
     for started in known.processes:
         file = state.run_dir(root, known.profile) / f"{started.name}.json"
-        if not started.name.startswith("launcher-") or not file.exists() or not _holds(file.with_suffix("")):
+        if not _is_launcher(started) or not file.exists() or not _held(file.with_suffix("")):
             continue
         with Path(started.log).open("ab") as log:
             child = subprocess.Popen(_command(file), cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -57,12 +60,28 @@ def end_what_is_left(root: Path, known: ProcessRun, patience: float) -> None:
         child.wait()
 
 
-def _holds(folder: Path) -> bool:
-    """Whether a launcher that has ended has left engines behind, by what it has written down."""
+def engines(root: Path, known: ProcessRun) -> list[Started]:
+    """What launchers have started, asleep or awake, by what they have written down."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    found = []
+    for folder in (state.run_dir(root, known.profile) / one.name for one in known.processes if _is_launcher(one)):
+        for name, line in _held(folder).items():
+            created = psutil.boot_time() + line["started"] / ticks
+            found.append(Started(name, line["pid"], created, str(folder / f"{name}.log")))
+    return [one for one in found if one.process()]
+
+
+def _is_launcher(started: Started) -> bool:
+    return started.name.startswith("launcher-")
+
+
+def _held(folder: Path) -> dict[str, Any]:
+    """The engines that a launcher has, or has left behind, each with number and start of its process."""
     try:
-        return bool(json.loads((folder / "running.json").read_text(encoding="utf-8")))
+        held: dict[str, Any] = json.loads((folder / "running.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
+    return held
 
 
 def _answers(path: str) -> bool:

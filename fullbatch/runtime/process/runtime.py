@@ -17,7 +17,7 @@ from fullbatch.runtime import requirements
 from fullbatch.runtime.base import DeadEngine, Held, Ports, RunningDeployment, Runtime, Say, WeightStore
 from fullbatch.runtime.hub_folder import HubFolder
 from fullbatch.runtime.package_folder import PackageFolder
-from fullbatch.runtime.process import examine, kept, state
+from fullbatch.runtime.process import examine, kept, launching, state
 from fullbatch.runtime.process.deployment import ProcessDeployment, gateway_program
 from fullbatch.runtime.process.logs import tail
 from fullbatch.runtime.process.state import ProcessRun
@@ -53,7 +53,7 @@ class ProcessRunning(RunningDeployment):
         return "".join(http.metrics(url) for url in self._known.engine_urls.values())
 
     def engine_log(self, lines: int) -> list[str]:
-        return next((tail(Path(one.log), lines) for one in self._engines()), [])
+        return next((tail(Path(one.log), lines) for one in self._all_engines()), [])
 
     def dead_engines(self, lines: int, answers: bool) -> list[DeadEngine]:  # noqa: ARG002
         """A process that has ended is started by nobody, whatever the gateway says; a launcher's is no engine, and
@@ -63,7 +63,7 @@ class ProcessRunning(RunningDeployment):
         return [DeadEngine(one.name, tail(Path(one.log), lines)) for one in dead]
 
     def engine_memory_gib(self) -> float:
-        return sum(_proportional_gib(process) for one in self._engines() for process in one.session())
+        return sum(_proportional_gib(process) for one in self._all_engines() for process in one.session())
 
     def parts(self) -> dict[str, int]:
         return {started.name: started.pid for started in self._known.alive()}
@@ -91,6 +91,10 @@ class ProcessRunning(RunningDeployment):
 
     def _engines(self) -> list[state.Started]:
         return [started for started in self._known.processes if started.name in self._known.engine_urls]
+
+    def _all_engines(self) -> list[state.Started]:
+        """Those of launchers too, which sleep or are awake."""
+        return [*self._engines(), *launching.engines(self.root, self._known)]
 
     def _follow(self, write: Callable[[str], object]) -> None:
         """Further lines of all logs, as they come, while anything runs."""

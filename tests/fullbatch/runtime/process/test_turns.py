@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from fullbatch.runtime.process.runtime import ProcessRuntime
 from fullbatch.runtime.tinymodel import write_model
 from tests.fullbatch.checkout import Checkout
 from tests.fullbatch.runtime.process.started import Words
@@ -59,6 +60,9 @@ def test_each_is_loaded_when_it_is_asked_for(checkout: Checkout, words: Words, t
     assert "there are: tiny, mine" in refused.stderr
     (status,) = json.loads(checkout.run("status", "--json").stdout)
     assert set(status["processes"]) == {"launcher-cpu", "gateway"}
+    running = ProcessRuntime().running(checkout.root)[0]
+    assert running.engine_memory_gib() > 0.01, "the engine that the launcher has started counts"
+    assert running.engine_log(5), "and its log is the engine's"
     psutil.Process(status["processes"]["launcher-cpu"]).kill()
     assert any("tests.fakes.engine" in " ".join(one.cmdline()) for one in checkout.processes()), "it outlives it"
     down = checkout.run("down")
