@@ -73,9 +73,13 @@ class Switch:
 
 @dataclass(slots=True)
 class Member:
-    """A model of the card. ``next_kind``: how it would be loaded now. ``let_go``: it need not stay when it is idle."""
+    """A model of the card. ``next_kind``: how it would be loaded now. ``let_go``: it need not stay when it is idle.
+
+    ``sleeps``: it is put to sleep when it gives way.
+    """
 
     times: LoadTimes
+    sleeps: bool = False
     next_kind: Kind = "cold"
     backoff: Backoff = field(default_factory=Backoff)
     let_go: bool = False
@@ -83,6 +87,16 @@ class Member:
     @property
     def load_s(self) -> float:
         return self.times.seconds(self.next_kind)
+
+    @property
+    def turn_s(self) -> float:
+        """What a turn of it costs, which is what the loaded one's residency is measured by.
+
+        The first start of one that sleeps comes once, so it counts as the waking that its turns will be. One that has
+        been started before and has to be again (its sleep or its waking failed, its engine ended) costs a start.
+        """
+        first = self.sleeps and not self.times.learned("cold")
+        return self.times.seconds("wake") if first else self.load_s
 
 
 class Policy:
@@ -140,9 +154,9 @@ class Policy:
         here = demands.get(self.resident, NOTHING)
         claimless = self.unwanted or stays.let_go
         if here.idle:
-            return self.since + (0.0 if claimless else min(member.load_s, IDLE_S)), "idle"
+            return self.since + (0.0 if claimless else min(member.turn_s, IDLE_S)), "idle"
         patient = waiter.since + self.rules.patience_s + self.rules.ageing_s * max(0, waiter.level - here.level)
-        claim = 0.0 if self.unwanted else self.rules.residency_factor * member.load_s
+        claim = 0.0 if self.unwanted else self.rules.residency_factor * member.turn_s
         return max(patient, self.since + claim), "patience"
 
     def loaded(self, name: str, kind: Kind, seconds: float, now: float, waited_for: bool) -> None:

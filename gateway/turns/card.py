@@ -59,7 +59,7 @@ class CardSwitcher:
         self._launcher = LauncherClient("", "")
         for engine in engines:
             assert (turn := engine.turn) is not None
-            members[turn.name] = Member(LoadTimes(turn.wake_guess_s, turn.cold_guess_s))
+            members[turn.name] = Member(LoadTimes(turn.wake_guess_s, turn.cold_guess_s), turn.sleep)
             self._launcher = LauncherClient(turn.launcher, around.registry.id)
         rules = ResidencyRules(
             residency.patience_s, residency.residency_factor, settings.admission.ageing_s, residency.switches_per_hour
@@ -263,7 +263,7 @@ class CardSwitcher:
             return left
         seats = self.engines[self.to].max_running or self.engines[self.to].max_num_seqs
         rules, member = self.policy.rules, self.policy.members[name]
-        stays = member.load_s * rules.residency_factor if len(demands[self.to].waiters) > seats else drain
+        stays = member.turn_s * rules.residency_factor if len(demands[self.to].waiters) > seats else drain
         return max(rules.patience_s - (now - waiter.since), left + stays) + drain + member.load_s
 
     def check(self, now: float) -> None:

@@ -149,7 +149,7 @@ class Turns:
         if found is None or found[0].policy.pinned == found[1]:
             return ""
         card = found[0]
-        others = [member.load_s for name, member in card.policy.members.items() if name != found[1]]
+        others = [member.turn_s for name, member in card.policy.members.items() if name != found[1]]
         stays = min(others, default=0.0) * card.policy.rules.residency_factor
         return ago(min(0.0, card.now() - card.policy.since - stays))
 

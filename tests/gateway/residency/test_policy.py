@@ -51,6 +51,22 @@ def test_a_busy_model_goes_after_patience_and_its_residency(load_s: float, at: f
     assert first_switch(policy(load_s=load_s), demands) == (at, Switch("B", "patience", "k"))
 
 
+@pytest.mark.parametrize(("sleeps", "at"), [(True, 20.0), (False, 200.0)])
+def test_a_first_start_that_comes_once_keeps_nobody_waiting_for_its_multiple(sleeps: bool, at: float) -> None:
+    one = Policy({name: Member(LoadTimes(1.5, 50.0), sleeps) for name in "AB"}, ResidencyRules())
+    one.adopt("A", 0.0)
+    waiter = Waiter("k", NORMAL, 0.0)
+    demands = {"A": BUSY, "B": asked(waiter)}
+    assert first_switch(one, demands) == (at, Switch("B", "patience", "k"))
+    # What it waits for is told as it is: the start takes its time.
+    assert one.wait_s(0.0, waiter, "B", demands, 0.0) == at + 50.0
+    one.loaded("B", "cold", 50.0, 0.0, waited_for=True)
+    one.adopt("A", 0.0)  # and B has ended instead of sleeping: each of its turns costs a start now
+    assert first_switch(one, demands) == (200.0, Switch("B", "patience", "k"))
+    one.members["B"].next_kind = "wake"
+    assert first_switch(one, demands) == (20.0, Switch("B", "patience", "k"))
+
+
 @pytest.mark.parametrize(("load_s", "at"), [(3.0, 3.0), (60.0, 10.0)])
 def test_an_idle_model_goes_sooner(load_s: float, at: float) -> None:
     demands = {"B": asked(Waiter("k", NORMAL, 0.0))}
