@@ -283,7 +283,7 @@ def _assumptions(asked: Several, parts: Sequence[Plan]) -> tuple[str, ...]:
     asleep = [engine for engine in turning if engine.turn and engine.turn.sleep]
     if asleep:
         weights = sum(engine.budget.weights_gib for engine in asleep)
-        found.append(f"a model that sleeps keeps about {card_share.KEPT_GIB} GiB of each card (others' figure)")
+        found.append(f"a model that sleeps keeps about {card_share.KEPT_GIB} GiB of each card (measured on an H200)")
         said = f"{asked.main_memory_gib} GiB" if asked.main_memory_gib else "the machine's, which `up` looks at"
         found.append(f"main memory holds {weights:.1f} GiB of weights that sleep ({said})")
     if turning:
