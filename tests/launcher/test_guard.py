@@ -1,4 +1,4 @@
-"""What the guard lets through; the real engine behind it is in tests/e2e/test_turns_guard.py."""
+"""What the guard lets through; the real engine behind it is in tests/e2e/test_launcher_engine.py."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.residency.load_times import LoadTimes
-from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Waiter
+from gateway.residency.policy import Demand, Member, Policy, Reason, ResidencyRules, Waiter
 
 SEATS, MEAN_S, HOURS_S, STEP_S = 16, 10.0, 7200.0, 0.25
 
@@ -60,17 +60,21 @@ def oldest_first(moment: Moment) -> str | None:
 
 
 class ByPolicy:
-    """Ours."""
+    """Ours. ``reasons``: of each switch."""
 
     def __init__(self, switch_s: float, rules: ResidencyRules) -> None:
         self._policy = Policy({name: Member(LoadTimes(switch_s, switch_s)) for name in "AB"}, rules)
+        self.reasons: list[Reason] = []
 
     def __call__(self, moment: Moment) -> str | None:
         self._policy.resident, self._policy.since = moment.resident, moment.since
         # Within a model the oldest one alone counts here: all have one key and one level.
         demands = {name: _demand(moment, name) for name in moment.waiting}
         found = self._policy.choose(moment.now, demands, lambda _: 0.0)
-        return None if found is None else found.to
+        if found is None:
+            return None
+        self.reasons.append(found.reason)
+        return found.to
 
 
 def _demand(moment: Moment, name: str) -> Demand:
@@ -81,13 +85,21 @@ def _demand(moment: Moment, name: str) -> Demand:
 
 def simulate(rates: dict[str, float], switch_s: float, rule: Rule, seed: int) -> Run:
     """Two hours."""
-    chance, run = random.Random(seed), Run()
-    arrivals = deque(sorted((at, name) for name, rate in rates.items() for at in _poisson(chance, rate)))
+    chance = random.Random(seed)
+    arrivals = sorted((at, name) for name, rate in rates.items() for at in _poisson(chance, rate))
+    return simulate_arrivals(arrivals, switch_s, rule, chance, HOURS_S)
+
+
+def simulate_arrivals(
+    came: Iterable[tuple[float, str]], switch_s: float, rule: Rule, chance: random.Random, until_s: float
+) -> Run:
+    """``came``: when somebody came, and for which model."""
+    run, arrivals = Run(), deque(came)
     run.came = len(arrivals)
     moment = Moment(0.0, "A", 0.0, 0, {"A": deque(), "B": deque()})
     ends: list[float] = []
     target, ready_at = "", 0.0
-    while moment.now < HOURS_S:
+    while moment.now < until_s:
         while arrivals and arrivals[0][0] <= moment.now:
             at, name = arrivals.popleft()
             moment.waiting[name].append(at)
@@ -95,7 +107,7 @@ def simulate(rates: dict[str, float], switch_s: float, rule: Rule, seed: int) ->
             heapq.heappop(ends)
             run.served += 1
         if ready_at:
-            run.lost += STEP_S / HOURS_S
+            run.lost += STEP_S / until_s
             if moment.now >= ready_at:
                 moment.resident, moment.since, target, ready_at = target, moment.now, "", 0.0
         elif target:

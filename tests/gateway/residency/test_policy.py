@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from statistics import mean
 from typing import Any
@@ -10,7 +11,15 @@ import pytest
 
 from gateway.residency.load_times import LoadTimes
 from gateway.residency.policy import Demand, Member, Policy, ResidencyRules, Switch, Waiter
-from tests.gateway.residency.simulated import ByPolicy, Rule, Run, loaded_first, oldest_first, simulate
+from tests.gateway.residency.simulated import (
+    ByPolicy,
+    Rule,
+    Run,
+    loaded_first,
+    oldest_first,
+    simulate,
+    simulate_arrivals,
+)
 
 INTERACTIVE, NORMAL, BATCH = 0, 1, 2
 BUSY = Demand(running=5, running_level=NORMAL)
@@ -229,3 +238,19 @@ def test_two_models_asked_for_without_pause_do_not_thrash(load_s: float) -> None
     for run in means(None, load_s, 1.0, 1.0):
         assert run.switches <= 1 + 7200.0 / (4 * load_s)
         assert run.lost <= 0.2
+
+
+@pytest.mark.parametrize("load_s", [3.0, 60.0])
+def test_two_models_in_turns_two_hundred_times_each_are_all_served(load_s: float) -> None:
+    """A, B, A, B, 0.4 a second: by patience, residency, the longest answer and a load after the last one.
+
+    A switch away from a model that nobody wants costs nobody anything, so the bound is on the others.
+    """
+    came = [(2.5 * number, "AB"[number % 2]) for number in range(400)]
+    until = came[-1][0] + 20.0 + 4 * load_s + 60.0 + load_s
+    for seed in SEEDS:
+        rule = ByPolicy(load_s, ResidencyRules())
+        run = simulate_arrivals(came, load_s, rule, random.Random(seed), until)
+        assert len(rule.reasons) >= run.switches
+        assert rule.reasons.count("patience") <= 1 + until / (4 * load_s)
+        assert run.served >= 0.98 * 400

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.gateway.harness import error_of, keys
+from tests.gateway.harness import chat, error_of, keys
 from tests.gateway.turns.worlds import Load, World, took, whole
 from tests.waiting import wait_for, wait_until
 
@@ -77,6 +77,19 @@ def test_p302_all_who_wait_leave_and_the_load_ends_without_a_request(start_world
     began = time.monotonic()
     assert world.ask("a").json()["model"] == "a"  # and it has no claim to stay
     assert took(began) < 6
+
+
+def test_p302_one_of_two_leaves_while_it_loads_and_the_next_in_line_is_served(start_world: Start) -> None:
+    world = start_world({"a": {}, "b": {"fault": "slow-start", "slow_start_s": 3.0}})
+    world.ask("a")
+    with concurrent.futures.ThreadPoolExecutor() as pool, world.client() as client:
+        with pytest.raises(Exception, match="timed out"):  # whom the load is for
+            client.post("/v1/chat/completions", json=chat(model="b", max_tokens=4), timeout=1.5)
+        stays = pool.submit(world.ask, "b", 4)
+        assert stays.result().json()["model"] == "b"
+    assert world.engine("b")["submitted"] <= 3  # the one that stayed, and tokens that it had to bring
+    assert world.gateway.metric("gateway_requests_total", model="b", outcome="ok") == 1
+    assert world.launcher.log().count("launcher: start 'b'") == 1
 
 
 def test_p302_nobody_waits_any_more_while_answers_run_out_and_a_stays(start_world: Start) -> None:
@@ -166,6 +179,21 @@ def test_p304_a_killed_launcher_costs_nobody_an_answer(start_world: Start) -> No
     assert world.launcher.log().count("launcher: start") == 2
 
 
+def test_p304_a_launcher_killed_while_it_loads_keeps_who_waits_and_starts_nothing_twice(start_world: Start) -> None:
+    world = start_world({"a": {}, "b": {"fault": "slow-start", "slow_start_s": 4.0}})
+    world.ask("a")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waits = pool.submit(world.ask, "b")
+        wait_for(lambda: world.launcher.of("b")["pid"], 20, "it is being started")
+        pid = world.launcher.of("b")["pid"]
+        world.launcher.kill()
+        world.launcher.start()
+        assert waits.result().json()["model"] == "b"
+    assert world.launcher.of("b")["pid"] == pid
+    assert world.launcher.log().count("launcher: start 'b'") == 1
+    assert world.failures("b", "start") == 0
+
+
 def test_p305_an_engine_that_ends_by_itself_is_loaded_again(start_world: Start) -> None:
     world = start_world({"a": {}, "b": {}})
     world.ask("b")
@@ -174,6 +202,25 @@ def test_p305_an_engine_that_ends_by_itself_is_loaded_again(start_world: Start) 
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: world.launcher.of("b")["state"] == "failed", 10, "seen by the launcher")
     assert world.ask("b").json()["model"] == "b"  # it slept, so this is a cold start
+
+
+def test_p306_b_is_tried_again_after_half_a_minute_and_then_a_minute(start_world: Start) -> None:
+    world = start_world({"a": {}, "b": {"fault": "slow-start", "dies_after_s": 0.1}})
+    world.ask("a")
+    assert world.ask("b").status_code == 503
+    began = time.monotonic()
+
+    def tries() -> int:
+        """A request for b, and how often it has been started by then."""
+        refused = world.ask("b")
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "model_failed")
+        return world.launcher.log().count("launcher: start 'b'")
+
+    wait_until(lambda: tries() == 2, 60, world.told)
+    assert took(began) > 29  # and there were dozens of requests
+    assert 30 < int(world.ask("b").headers["retry-after"]) <= 60
+    assert tries() == 2
+    assert world.ask("a").json()["model"] == "a"
 
 
 def test_p306_b_fails_its_waiters_are_told_and_a_comes_back(start_world: Start) -> None:
