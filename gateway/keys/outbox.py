@@ -23,7 +23,7 @@ def forward(local: sqlite3.Connection, server: PostgresStore, heard: list[str]) 
     """Send all that has gathered. ``heard``: batches that are dropped here and that the server may forget.
 
     Raises:
-        ServerGone: it does not answer; what waits goes on waiting. sqlite3.Error.
+        PostgresGone: it does not answer; what waits goes on waiting. sqlite3.Error.
     """
     _send(local, server, heard)
     if _pack(local):

@@ -1,6 +1,6 @@
 """Keys and usage of several gateways in one PostgreSQL, in a schema `fullbatch` of its own. For one thread.
 
-ServerGone      it does not answer, or not now; another try may help
+PostgresGone      it does not answer, or not now; another try may help
 PostgresRefused   what is there is not ours, or lets us not in (of `server_file`)
 """
 
@@ -66,7 +66,7 @@ _LATER = re.compile("starting up|shutting down|recovery|too many|connection slot
 _FOR_GOOD = re.compile("FATAL|SSL|certificate|private key")
 
 
-class ServerGone(StoreError):
+class PostgresGone(StoreError):
     """To be tried again."""
 
 
@@ -77,7 +77,7 @@ class PostgresStore(Store):
         """``make``: where the database has no store, make one. ``ended_too``: also one that was closed.
 
         Raises:
-            PostgresRefused, ServerGone
+            PostgresRefused, PostgresGone
         """
         self.server = server
         self.ended = False
@@ -115,7 +115,7 @@ class PostgresStore(Store):
         """Counts up with every change of the keys, whoever makes it.
 
         Raises:
-            PostgresRefused: the store is not this one's any more. ServerGone.
+            PostgresRefused: the store is not this one's any more. PostgresGone.
         """
         rows = self.run("SELECT changes, id, closed FROM about")
         if len(rows) != 1 or rows[0][1] != self.id or rows[0][2] is not None:
@@ -130,7 +130,7 @@ class PostgresStore(Store):
         """Add sums of usage once, however often this ``batch`` is added. ``heard``: earlier ones, to be forgotten.
 
         Raises:
-            ServerGone: it may be there or not; add it again.
+            PostgresGone: it may be there or not; add it again.
         """
         rows = [
             (day, key.replace("\0", ""), model.replace("\0", ""), exact, *(min(count, MOST) for count in sums))
@@ -153,7 +153,7 @@ class PostgresStore(Store):
         """Add keys as they are, all or none.
 
         Raises:
-            KeyTaken: one of these names or digests is there. ServerGone.
+            KeyTaken: one of these names or digests is there. PostgresGone.
         """
         columns = (*IDENTITY, *TERMS)
         sql = f"INSERT INTO keys ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
@@ -249,7 +249,7 @@ class PostgresStore(Store):
             said = _first_line(error)
             if isinstance(error, psycopg.OperationalError) and _FOR_GOOD.search(said) and not _LATER.search(said):
                 raise PostgresRefused(f"{self.server.where}: {said}") from None
-            raise ServerGone(f"{self.server.where}: {said}") from None
+            raise PostgresGone(f"{self.server.where}: {said}") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -262,13 +262,13 @@ def reachable(server: PostgresServer, wait_s: float) -> PostgresStore:
     """As soon as it answers.
 
     Raises:
-        PostgresRefused, ServerGone: not within that time.
+        PostgresRefused, PostgresGone: not within that time.
     """
     end = time.monotonic() + wait_s
     while True:
         try:
             return PostgresStore(server)
-        except ServerGone:
+        except PostgresGone:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.keys import server_file
 from gateway.keys.opening import opened, remote
-from gateway.keys.postgres import PostgresStore, ServerGone
+from gateway.keys.postgres import PostgresGone, PostgresStore
 from gateway.keys.server_file import PostgresRefused
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import Terms
@@ -34,7 +34,7 @@ def test_p243_a_file_beside_it_makes_the_store_the_servers(tmp_path: Path, postg
 
 def test_p243_one_that_is_away_is_no_sqlite_store_instead(tmp_path: Path) -> None:
     server_file.write(server_file.beside(tmp_path / "store"), server("postgresql://u:p@127.0.0.1:1/db"))
-    with pytest.raises(ServerGone):
+    with pytest.raises(PostgresGone):
         opened(tmp_path / "store")
 
 

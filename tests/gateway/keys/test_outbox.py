@@ -12,7 +12,7 @@ import pytest
 
 from gateway.keys import outbox
 from gateway.keys.ledger import Tally, write
-from gateway.keys.postgres import PostgresStore, ServerGone
+from gateway.keys.postgres import PostgresGone, PostgresStore
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import Terms
 
@@ -31,7 +31,7 @@ class Remote:
         if answer != "gone":
             self.taken.setdefault(batch, days)
         if answer != "good":
-            raise ServerGone(answer)
+            raise PostgresGone(answer)
 
     @property
     def requests(self) -> int:
@@ -57,7 +57,7 @@ def test_p244_what_was_not_heard_is_sent_again_and_counts_once(store: KeyStore, 
     remote, heard = Remote(fault, fault), list[str]()
     use(store, 2)
     for _ in range(2):
-        with pytest.raises(ServerGone):
+        with pytest.raises(PostgresGone):
             forward(store, remote, heard)
         use(store, 1)  # goes on meanwhile
     assert outbox.waiting(store.connection) == 4
@@ -80,7 +80,7 @@ def test_p244_what_the_server_never_took_comes_back(store: KeyStore) -> None:
     for fault, there in (("gone", False), ("lost", True)):
         use(store, 1)
         remote = Remote(fault)
-        with pytest.raises(ServerGone):
+        with pytest.raises(PostgresGone):
             forward(store, remote, [])
         outbox.take_back(store.connection, remote.taken)
         assert outbox.waiting(store.connection) == (0 if there else 1)

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from gateway.keys.ledger import MOST
-from gateway.keys.postgres import VERSION, PostgresStore, ServerGone
+from gateway.keys.postgres import VERSION, PostgresGone, PostgresStore
 from gateway.keys.server_file import PostgresRefused
 from gateway.keys.store import KeyTaken
 from gateway.keys.stored import StoreError, Terms, digest_of
@@ -122,7 +122,7 @@ def test_p243_what_is_not_ours_is_refused_by_name(store: PostgresStore, url: str
 
 def test_p243_one_that_does_not_answer_may_be_tried_again() -> None:
     began = time.monotonic()
-    with pytest.raises(ServerGone, match="refused"):
+    with pytest.raises(PostgresGone, match="refused"):
         PostgresStore(server("postgresql://u:p@127.0.0.1:1/db"))
     assert time.monotonic() - began < 10
 
