@@ -52,8 +52,10 @@ def addresses(plan: Plan) -> Addresses:
 
 
 def command(engine: EnginePlan) -> list[str]:
-    """The words after the image's own `vllm serve`."""
+    """The words after the image's own `vllm serve`; of one over several machines those that all of its parts have."""
     here = containers.addresses({})
+    if engine.nodes > 1:
+        return engine.worker_command(here.model_path(engine), here.hub)
     return engine.command(here.model_path(engine), here.engine_host, here.engine_port, here.hub)
 
 

@@ -33,6 +33,14 @@ _COMPONENTS = {
     "keda": ("kustomization", "scaledobject"),
 }
 _CARDS = {"nvidia": ("kustomization", "cards")}
+# Where one copy needs several machines: Kustomize adds to a kind that it does not know by operations alone, and nobody
+# has machines in reserve that the queue could ask for.
+_COMPONENTS_OF_MACHINES = {"monitoring": _COMPONENTS["monitoring"], "nvidia": ("kustomization",)}
+_OF_MACHINES = [
+    "hardware.nodes: a LeaderWorkerSet (leaderworkerset.x-k8s.io/v1), whose controller has to be in the cluster; the "
+    "parts talk over the pods' network, unencrypted, and only policies keep others away",
+    "ulimits.memlock: not of a pod; what the container runtime gives, which InfiniBand needs unlimited",
+]
 
 
 class KubernetesTarget(ExportTarget):
@@ -43,11 +51,6 @@ class KubernetesTarget(ExportTarget):
 
     def refusals(self, plan: Plan, wishes: ExportWishes) -> list[str]:
         found = exporting.refusals(plan, "Kubernetes")
-        if any(engine.nodes > 1 for engine in plan.engines):
-            found.append(
-                "hardware.nodes: one copy over several machines needs a LeaderWorkerSet, which is not written yet; one "
-                "copy on each machine with replicas, or Compose on each (docs/operating.md)"
-            )
         if wishes.publish is not None:
             found.append(
                 "--publish: nothing is published in Kubernetes; a Gateway or an Ingress of yours goes to service "
@@ -59,6 +62,7 @@ class KubernetesTarget(ExportTarget):
         return [
             "pids_limit: not of a pod; the kubelet's podPidsLimit bounds it",
             "NetworkPolicy: nothing without a network plugin that enforces it",
+            *(_OF_MACHINES if _machines(plan) > 1 else []),
             *exporting.chosen_cards(plan),
         ]
 
@@ -72,7 +76,7 @@ class KubernetesTarget(ExportTarget):
         }
         found |= {f"base/files/{name}": (root / path).read_text(encoding="utf-8") for name, path in _scripts(plan, job)}
         found |= {f"base/{name}.yaml": _filled(root, plan, job, f"base/{name}") for name in _BASE}
-        for component, names in (_COMPONENTS | (_CARDS if plan.gpus else {})).items():
+        for component, names in _components(plan).items():
             for name in names:
                 path = f"components/{component}/{name}"
                 found[f"{path}.yaml"] = _filled(root, plan, job, path)
@@ -83,6 +87,17 @@ class KubernetesTarget(ExportTarget):
             "export kubernetes --check: ask the cluster itself: kubectl diff --kustomize overlays/serve, and "
             "kubectl apply --dry-run=server --kustomize overlays/serve"
         )
+
+
+def _machines(plan: Plan) -> int:
+    """How many machines an engine has, at most."""
+    return max(engine.nodes for engine in plan.engines)
+
+
+def _components(plan: Plan) -> dict[str, tuple[str, ...]]:
+    if _machines(plan) > 1:
+        return _COMPONENTS_OF_MACHINES
+    return _COMPONENTS | (_CARDS if plan.gpus else {})
 
 
 def _text(root: Path, name: str, made: Plan, more: dict[str, Any] | None = None) -> str:
@@ -100,7 +115,8 @@ def _filled(root: Path, plan: Plan, job: exporting.ModelJob, name: str, over: st
         "scripts": [(target, name) for target, name in _mounts(job)],
         "stuck": any(engine.restart_stuck for engine in made.engines),
         "gated": any(engine.gated for engine in made.engines),
-        "copies": len(plan.engines),
+        "machines": _machines(plan),
+        "readers": len(plan.engines) * _machines(plan),
         "disk_gib": math.ceil(sum(map(requirements.checkpoint_gib, made.engines)) + requirements.DISK_ROOM_GIB),
         "drain": plan.drain_seconds,
         "grace": grace,

@@ -13,6 +13,8 @@ from fullbatch.runtime.kubernetes.target import KubernetesTarget
 from tests.fullbatch.checkout import REPOSITORY
 
 Manifest = dict[str, Any]
+# One copy over two machines.
+MACHINES = "h100x8x2-llama3.1-405b"
 PROFILES = ["cpu-tiny", "cpu-smollm2", "rtx4090x2-llama3.1-8b-fp8", "h100x4-llama3.1-70b"]
 
 
@@ -36,12 +38,20 @@ def of_kind(plan: Plan, kind: str, folder: str = "base/") -> dict[str, Manifest]
 
 
 def pods(plan: Plan) -> dict[str, Manifest]:
-    """The pod of each Deployment and Job."""
+    """The pod of each Deployment and Job, and those of the parts of a LeaderWorkerSet."""
     return {
-        one["metadata"].get("labels", {}).get("app.kubernetes.io/name", "?"): one["spec"]["template"]["spec"]
+        template["metadata"]["labels"]["app.kubernetes.io/name"]: template["spec"]
         for one in objects(plan)
-        if one["kind"] in ("Deployment", "Job")
+        for template in templates(one)
     }
+
+
+def templates(one: Manifest) -> list[Manifest]:
+    """The templates of pods that an object has, each with its `metadata` and `spec`."""
+    if one["kind"] == "LeaderWorkerSet":
+        group = one["spec"]["leaderWorkerTemplate"]
+        return [group["leaderTemplate"], group["workerTemplate"]]
+    return [one["spec"]["template"]] if one["kind"] in ("Deployment", "Job") else []
 
 
 def containers(pod: Manifest) -> Iterator[Manifest]:

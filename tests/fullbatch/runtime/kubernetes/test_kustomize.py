@@ -16,7 +16,7 @@ from fullbatch.planning.plan import Plan
 from scripts.offline import debian
 from scripts.offline.process import OfflineError
 from tests.fullbatch.checkout import REPOSITORY
-from tests.fullbatch.runtime.kubernetes.manifests import Manifest, files
+from tests.fullbatch.runtime.kubernetes.manifests import MACHINES, Manifest, files, templates
 
 OURS = REPOSITORY / ".fullbatch/kustomize"
 
@@ -43,12 +43,16 @@ def build() -> Callable[[Path], list[Manifest]]:
     return made
 
 
+def write(folder: Path, plan: Plan) -> None:
+    for path, text in files(plan).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
 def test_overlays_and_components_go_together(
     tmp_path: Path, build: Callable[[Path], list[Manifest]], plan_of: Callable[[str], Plan]
 ) -> None:
-    for path, text in files(plan_of("rtx4090x2-llama3.1-8b-fp8")).items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write(tmp_path, plan_of("rtx4090x2-llama3.1-8b-fp8"))
     served, observed = build(tmp_path / "overlays/serve"), build(tmp_path / "overlays/observed")
     for one in served:
         kubernetes_validate.validate(one, "1.37", strict=True)
@@ -74,3 +78,24 @@ def test_overlays_and_components_go_together(
             one for one in build(overlay) if one["metadata"]["name"] == "engine" and one["kind"] == "Deployment"
         ]
         assert "replicas" not in engine["spec"]
+
+
+def test_every_machine_of_one_copy_gets_its_cards(
+    tmp_path: Path, build: Callable[[Path], list[Manifest]], plan_of: Callable[[str], Plan]
+) -> None:
+    """Kustomize does not know this kind: it would replace a list where it ought to add to it."""
+    plan = plan_of(MACHINES)
+    write(tmp_path, plan)
+    patch = yaml.safe_load((tmp_path / "overlays/serve/kustomization.yaml").read_text("utf-8"))
+    images = [{"name": "vllm/vllm-openai", "newName": "registry.example/vllm"}]
+    (tmp_path / "overlays/serve/kustomization.yaml").write_text(yaml.safe_dump(patch | {"images": images}), "utf-8")
+    for overlay in ("serve", "observed"):
+        (group,) = [one for one in build(tmp_path / "overlays" / overlay) if one["kind"] == "LeaderWorkerSet"]
+        assert group["metadata"]["namespace"] == "fullbatch"
+        for template in templates(group):
+            pod = template["spec"]
+            assert pod["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": 8}
+            assert pod["containers"][0]["args"] and pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+            if overlay == "serve":
+                for one in (*pod["containers"], *pod["initContainers"]):
+                    assert one["image"].startswith("registry.example/vllm:"), "your registry's, as of a Deployment"

@@ -278,8 +278,6 @@ def test_engines_by_the_queue_grow_by_one_and_are_no_longer_the_manifests(plan_o
 
 def test_what_kubernetes_cannot_carry_is_refused_by_name(plan_of: PlanOf) -> None:
     target = KubernetesTarget()
-    (said,) = target.refusals(plan_of("h100x8x2-llama3.1-405b"), ExportWishes())
-    assert said.startswith("hardware.nodes: ")
     (said,) = target.refusals(plan_of("cpu-tiny"), ExportWishes(publish=8080))
     assert said.startswith("--publish: nothing is published")
     with pytest.raises(UsageError, match="kubectl diff"):
