@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common.text_file import FileFault, read_text
+from gateway.config.engine_settings import checked_ca
 from gateway.keys import moving, outbox, server_file
 from gateway.keys.opening import remote
 from gateway.keys.server_file import PostgresServer
@@ -38,11 +39,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _to_postgres(options: argparse.Namespace) -> Said:
-    return _said(moving.to_server(options.store, _given(options), make=True), "keys and usage are there now")
+    return _said(_to_server(options, make=True), "keys and usage are there now")
 
 
 def _join(options: argparse.Namespace) -> Said:
-    return _said(moving.to_server(options.store, _given(options), make=False), "this box has them in common now")
+    return _said(_to_server(options, make=False), "this box has them in common now")
+
+
+def _to_server(options: argparse.Namespace, *, make: bool) -> moving.Moved:
+    moving.once(options.store)  # before a certificate takes the place of the one in use
+    server = _given(options)
+    try:
+        return moving.to_server(options.store, server, make=make)
+    except StoreError:
+        server_file.without_ca(server_file.beside(options.store))
+        raise
 
 
 def _to_sqlite(options: argparse.Namespace) -> Said:
@@ -81,12 +92,16 @@ def _given(options: argparse.Namespace) -> PostgresServer:
     else:
         given = {"url": _read(options.url_file), "ca": _read(options.ca_file) if options.ca_file else None}
     url = given["url"].strip()
-    if given.get("ca"):
-        url = server_file.with_ca(url, given["ca"], server_file.beside(options.store))
     try:
-        return server_file.checked(url)
+        if not given.get("ca"):
+            return server_file.checked(url)
+        # Looked at first, so that nothing lies there for an address that is none.
+        server_file.checked(server_file.named_ca(url, server_file.beside(options.store)))
+        return server_file.checked(server_file.with_ca(url, checked_ca(given["ca"]), server_file.beside(options.store)))
     except StoreError as error:
         raise StoreError(f"--url-file: {error}") from None
+    except ValueError as fault:
+        raise StoreError(f"--ca-file: {fault}") from None
 
 
 def _read(path: Path) -> str:

@@ -37,9 +37,7 @@ def to_server(path: Path, server: PostgresServer, *, make: bool) -> Moved:
         StoreError: it does not answer or is not ours, has a store where none was wanted, or a key of the same name.
     """
     file = server_file.beside(path)
-    at = server_file.read(file)
-    if at is not None:
-        raise StoreError(f"{file}: keys and usage are at {at.where} already; `fullbatch store to-sqlite` ends it")
+    once(path)
     with closing(KeyStore(path, BUSY_S)) as local, closing(remote(server, make=make)) as there:
         if make and there.keys():
             raise PostgresRefused(
@@ -53,6 +51,14 @@ def to_server(path: Path, server: PostgresServer, *, make: bool) -> Moved:
         server_file.write(file, dataclasses.replace(server, id=there.id))
         requests = sum(line.requests for line in there.report((), "0001-01-01", "9999-12-31"))
         return Moved(server.where, len(there.keys()), requests)
+
+
+def once(path: Path) -> None:
+    """StoreError where keys and usage are at a server already."""
+    file = server_file.beside(path)
+    at = server_file.read(file)
+    if at is not None:
+        raise StoreError(f"{file}: keys and usage are at {at.where} already; `fullbatch store to-sqlite` ends it")
 
 
 def to_sqlite(path: Path) -> Moved:

@@ -64,6 +64,13 @@ _USED = (
 # What a server says that will take us later; anything else that it says itself is for good.
 _LATER = re.compile("starting up|shutting down|recovery|too many|connection slots|administrator|not yet accepting")
 _FOR_GOOD = re.compile("FATAL|SSL|certificate|private key")
+# What libpq says of TLS -> what would be right.
+_REMEDIES = {
+    "certificate verify failed": "its certificate is not signed by a CA that is known here; give that CA by --ca-file",
+    "does not match host name": "write a name that its certificate has, or have a certificate made for this one",
+    "does not support SSL": "turn TLS on there (ssl = on)",
+    "root certificate file": "give the CA that has signed its certificate, by --ca-file",
+}
 
 
 class PostgresGone(StoreError):
@@ -255,7 +262,8 @@ class PostgresStore(Store):
 def _first_line(error: Exception) -> str:
     """Without the password, which libpq never repeats in these."""
     said = str(error).strip()
-    return " ".join(said.splitlines()[0].split())[:300] if said else type(error).__name__
+    line = " ".join(said.splitlines()[0].split())[:300] if said else type(error).__name__
+    return "; ".join([line, *(remedy for words, remedy in _REMEDIES.items() if words in line)])
 
 
 def reachable(server: PostgresServer, wait_s: float) -> PostgresStore:

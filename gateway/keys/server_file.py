@@ -98,13 +98,29 @@ def with_ca(url: str, ca: str, path: Path) -> str:
     Raises:
         StoreError: it cannot be written.
     """
-    file = path.with_name(f"{path.name}-ca.pem")
+    file = _ca_file(path)
     try:
         file.write_text(ca, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{file}: cannot be written ({(error.strerror or str(error)).lower()})") from None
+    return named_ca(url, path)
+
+
+def named_ca(url: str, path: Path) -> str:
+    """The address with the certificate that `with_ca` puts there."""
     mode = "" if "sslmode=" in url else "sslmode=verify-full&"
-    return f"{url}{'&' if '?' in url else '?'}{mode}sslrootcert={quote(str(file))}"
+    return f"{url}{'&' if '?' in url else '?'}{mode}sslrootcert={quote(str(_ca_file(path)))}"
+
+
+def without_ca(path: Path) -> None:
+    """Take the certificate away again, where no address is there that needs it."""
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            _ca_file(path).unlink()
+
+
+def _ca_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}-ca.pem")
 
 
 def checked(url: str, store_id: str = "") -> PostgresServer:

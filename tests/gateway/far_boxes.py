@@ -18,6 +18,7 @@ from tests.gateway.harness import KEY, Engine, Gateway, bearer, keys, run
 from tests.ports import free_port
 
 DELAY_S = 0.02
+NAMES = "DNS:localhost,IP:127.0.0.1"
 
 
 def openssl(*words: str) -> None:
@@ -38,8 +39,14 @@ class Authority:
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign",
         )  # fmt: skip
 
-    def context(self, names: str = "DNS:localhost,IP:127.0.0.1") -> ssl.SSLContext:
+    def context(self, names: str = NAMES) -> ssl.SSLContext:
         """A server's, with a certificate for these names."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.certificate(names))
+        return context
+
+    def certificate(self, names: str = NAMES) -> tuple[Path, Path]:
+        """A server's certificate for these names, and its key."""
         key, asked, made = (self._folder / f"server.{kind}" for kind in ("key", "csr", "pem"))
         extension = self._folder / "names.cnf"
         extension.write_text(
@@ -53,9 +60,7 @@ class Authority:
             "x509", "-req", "-in", str(asked), "-CA", str(self.ca), "-CAkey", str(self._key), "-CAcreateserial",
             "-days", "1", "-out", str(made), "-extfile", str(extension),
         )  # fmt: skip
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(made, key)
-        return context
+        return made, key
 
 
 class Front:

@@ -75,6 +75,16 @@ class Postgres:
             self._process = subprocess.Popen(words, stdout=log, stderr=log, user=USER, cwd="/")
         wait_until(self._answers, 20, "PostgreSQL up")
 
+    def secured(self, certificate: Path, key: Path) -> None:
+        """Start it again, with TLS."""
+        files = [shutil.copy(one, self._folder / f"tls-{number}") for number, one in enumerate((certificate, key))]
+        for file in map(Path, files):
+            shutil.chown(file, USER or os.getuid())
+            file.chmod(0o600)
+        self.kill()
+        self._extra = ("ssl=on", f"ssl_cert_file={files[0]}", f"ssl_key_file={files[1]}")
+        self.start()
+
     def kill(self) -> None:
         """At once: its children see that it is gone."""
         if self._process is not None:
