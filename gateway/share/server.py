@@ -48,6 +48,8 @@ class ValkeySums:
             socket_connect_timeout=TIMEOUT_S,
             health_check_interval=0,
             retry=None,
+            # Left to itself it takes any name's certificate.
+            **({"ssl_check_hostname": True} if url.startswith("valkeys:") else {}),
         )
 
     def check(self) -> None:

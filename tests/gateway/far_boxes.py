@@ -64,9 +64,10 @@ class Authority:
 
 
 class Front:
-    """TLS in front of a plain port, in a thread of its own. ``delay_s``: so much later comes each piece, both ways."""
+    """TLS in front of a plain port, in a thread of its own; without a ``context`` no TLS. ``delay_s``: so much later
+    comes each piece, both ways."""
 
-    def __init__(self, context: ssl.SSLContext, port: int, delay_s: float = 0.0, listen: int = 0) -> None:
+    def __init__(self, context: ssl.SSLContext | None, port: int, delay_s: float = 0.0, listen: int = 0) -> None:
         self._context, self._port, self._delay_s, self._listen = context, port, delay_s, listen
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
