@@ -131,6 +131,7 @@ class Gateway:
             active_keys=self._auth.active,
             ledger_failures=lambda: self._store_sync.failures if self._store_sync is not None else 0,
             sharing=self._sharing,
+            uplink=self._uplink,
         )
         limits = KeyLimits(LocalBuckets() if self._sharing is None else self._sharing.buckets, self._loop.time)
         routing = self._settings.routing

@@ -6,9 +6,11 @@ writes usage to that, whatever becomes of the server.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,11 @@ _log = logging.getLogger("gateway")
 
 
 class Uplink:
-    """``start``, then ``stop`` once the local store has all usage."""
+    """``start``, then ``stop`` once the local store has all usage.
+
+    ``up``: whether the last try went well; also where no server is named. ``waiting``: requests whose usage is not
+    there yet.
+    """
 
     def __init__(self, path: Path, supervisor: Supervisor) -> None:
         self._path = path
@@ -43,6 +49,9 @@ class Uplink:
         self._changes = -1
         self._heard: list[str] = []
         self._told: set[str] = set()  # since it last went well
+        self.up = True
+        self.waiting = 0
+        self._waiting_since: float | None = None
         self._thread = supervisor.thread("uplink", self._run)
 
     def start(self) -> None:
@@ -53,12 +62,18 @@ class Uplink:
         self._stop.set()
         self._thread.join(STOP_S)
 
+    def waiting_s(self) -> float:
+        """For how long the oldest of what waits has done so, seconds; at most since this start."""
+        since = self._waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _run(self) -> None:
         local = KeyStore(self._path, BUSY_S)
         try:
             while True:
                 ended = self._stop.is_set()
                 went_well = self._once(local)
+                self._note(went_well, local)
                 if ended:
                     return
                 self._stop.wait(EVERY_S if went_well else PAUSE_S)
@@ -84,6 +99,16 @@ class Uplink:
             self._told.clear()
             _log.warning("%s: keys and usage go to and fro again", there.server.where)
         return True
+
+    def _note(self, went_well: bool, local: KeyStore) -> None:
+        """What is told of it."""
+        self.up = went_well
+        with contextlib.suppress(sqlite3.Error):  # told by `_once`
+            self.waiting = 0 if went_well else outbox.waiting(local.connection)
+        if not self.waiting:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = time.monotonic()
 
     def _connected(self) -> PostgresStore | None:
         """The server that the file names now."""

@@ -41,6 +41,15 @@ class OtherGateways(Protocol):
     def up(self) -> bool: ...
 
 
+class CommonStore(Protocol):
+    """What is told of the way to the PostgreSQL of several gateways."""
+
+    up: bool
+    waiting: int
+
+    def waiting_s(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the numbers are at the moment of a scrape."""
@@ -56,6 +65,7 @@ class Sources:
     active_keys: Callable[[], Mapping[str, Principal]]
     ledger_failures: Callable[[], int]
     sharing: OtherGateways | None = None
+    uplink: CommonStore | None = None
 
 
 class Exposition:
@@ -197,8 +207,22 @@ class Exposition:
         text = "Gateways that share limits and fairness, this one included; the last known number while alone."
         gateways = 1 if sharing is None else sharing.gateways
         yield self._plain_gauge("gateway_share_gateways", text, (), {(): float(gateways)})
+        yield from self._common_store()
         text = "Always 1; the label says which version."
         yield self._plain_gauge("gateway_build_info", text, ("version",), {(sources.version,): 1.0})
+
+    def _common_store(self) -> Iterator[Metric]:
+        uplink = self._sources.uplink
+        text = (
+            "0 while the PostgreSQL with the keys and usage of several gateways takes nothing from here; 1 otherwise."
+        )
+        yield self._plain_gauge("gateway_postgres_up", text, (), {(): 1.0 if uplink is None else float(uplink.up)})
+        text = "Requests whose usage waits in this gateway's own store until PostgreSQL takes it."
+        waiting = 0.0 if uplink is None else float(uplink.waiting)
+        yield self._plain_gauge("gateway_usage_waiting_requests", text, (), {(): waiting})
+        text = "For how long the oldest of it has waited, since the gateway's start at most."
+        seconds = 0.0 if uplink is None else uplink.waiting_s()
+        yield self._plain_gauge("gateway_usage_waiting_seconds", text, (), {(): seconds})
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...], values: Mapping[Where, float]) -> Metric:
         family = CounterMetricFamily(name, text, labels=["deployment", *labels])

@@ -127,6 +127,9 @@ def test_p243_p244_keys_and_usage_are_those_of_both_whatever_becomes_of_the_serv
     refused = run("gateway.keys", "--store", str(a), "list")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "refused" in refused.stderr
+    # How much waits, and for how long, is told; of the one that is killed here it begins anew.
+    wait_until(lambda: told(boxes.gateways[1])[:2] == (0, 5), 20, lambda: str(told(boxes.gateways[1])))
+    wait_until(lambda: told(boxes.gateways[1])[2] > 1, 20, "it grows older")
     # A gateway that starts meanwhile knows the keys that it knew; one that is killed loses nothing that it wrote down.
     wait_until(lambda: waiting(a) == 5, 10, "written down")
     boxes.gateways[0].send(signal.SIGKILL)
@@ -135,12 +138,21 @@ def test_p243_p244_keys_and_usage_are_those_of_both_whatever_becomes_of_the_serv
     boxes.ask(0, "alice", made, 2)
     own.start()
     boxes.all_booked("after the server was away")
+    for gateway in boxes.gateways:
+        wait_until(lambda gateway=gateway: told(gateway) == (1, 0, 0), 20, "back")  # type: ignore[misc]
 
     silent_and_full(boxes, own, made)
     read_only(boxes, own, made)
     for gateway in boxes.gateways:
         assert PASSWORD not in gateway.stderr()
         assert PASSWORD not in Path(f"/proc/{gateway.pid}/cmdline").read_text()
+
+
+def told(gateway: Gateway) -> tuple[float, float, float]:
+    """Whether the server is there, how many requests' usage waits for it, and for how many seconds."""
+    names = ("gateway_postgres_up", "gateway_usage_waiting_requests", "gateway_usage_waiting_seconds")
+    up, waits, seconds = map(gateway.metric, names)
+    return up, waits, seconds
 
 
 def silent_and_full(boxes: Boxes, own: Postgres, made: str) -> None:
