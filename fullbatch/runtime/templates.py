@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fullbatch.core.errors import UsageError
+from fullbatch.planning import card_memory
 from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import launcher_file
@@ -61,6 +62,7 @@ def text(root: Path, template: str, plan: Plan, addresses: Addresses, more: Mapp
         "plan": plan,
         "addresses": addresses,
         "limits": dataclasses.asdict(plan.limits),
+        "memory": card_memory.settings(plan),
         **(more or {}),
     }
     name = f"{template}.j2"

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from common.gateway_limits import GatewayLimits
 from gateway.config.engine_settings import EngineSettings as EngineSettings
 from gateway.config.listen import Listen, MetricsListen, is_loopback
+from gateway.config.memory_settings import CardMemory
 from gateway.config.setting_types import (
     Cors,
     Count,
@@ -134,7 +135,8 @@ class Settings(Frozen):
 
     ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
     that are told everything by the first one; ``admins``: that change keys at its pages. ``public_urls``: addresses by
-    which clients reach the gateway, as its pages show them; the first is the main one.
+    which clients reach the gateway, as its pages show them; the first is the main one. ``memory``: of the cards, as
+    planned, for the page of operators.
     """
 
     listen: Listen = Listen()
@@ -146,6 +148,7 @@ class Settings(Frozen):
     store: File | None = None
     deployment: Name
     engines: tuple[EngineSettings, ...] = Field(min_length=1)
+    memory: tuple[CardMemory, ...] = ()
     limits: Limits = Limits()
     admission: AdmissionSettings = AdmissionSettings()
     polling: Polling = Polling()

@@ -22,7 +22,7 @@ from gateway.keys.auth import Auth
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.stored import StoreError
-from gateway.pages import address, assets, front, key_changes, model_deeds, operator, person
+from gateway.pages import address, assets, card_memory, front, key_changes, model_deeds, operator, person
 from gateway.pages.operator import Operator
 from gateway.pages.person import Person
 from gateway.pages.status import StatusBoard
@@ -137,6 +137,7 @@ class Pages:
             "status": self._board.now().as_json(),
             "engines": self._operator.engines(),
             "queue": self._operator.queue(),
+            "memory": card_memory.entries(settings.memory, self._parts.registry.replicas()),
             "keys": stored + operator.keys_of_file(self._parts.auth.active(), stored),
             "keys_text": told,
             "may_change": self._desk is not None and who.name in settings.admins,

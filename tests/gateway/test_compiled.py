@@ -13,20 +13,21 @@ from tests.gateway.harness import ROOT, compiled_modules
 # Not on a request's way through the gateway, or a thread of their own, or pydantic's.
 INTERPRETED = {
     "__main__", "api.metrics_port", "api.model_cards", "api.openapi", "api.outcome", "api.peer_endpoint",
-    "api.system_endpoints", "app", "config.engine_settings", "config.listen", "config.loader", "config.peers_file",
-    "config.reloader", "config.setting_types", "config.settings", "config.tracing_settings", "config.turn_settings",
-    "core.errors", "core.supervisor", "engines.absence", "engines.asking", "engines.balancing",
+    "api.system_endpoints", "app", "config.engine_settings", "config.listen", "config.loader", "config.memory_settings",
+    "config.peers_file", "config.reloader", "config.setting_types", "config.settings", "config.tracing_settings",
+    "config.turn_settings", "core.errors", "core.supervisor", "engines.absence", "engines.asking", "engines.balancing",
     "engines.concurrency_limit", "engines.far", "engines.health_checker", "engines.health_report",
     "engines.peer_report", "engines.query", "engines.resolver", "engines.spilling", "engines.stall_detector",
     "engines.structured_canary", "engines.vllm_metrics", "http.open_files", "http.sockets", "http.tls", "keyfile",
     "keys.__main__", "keys.buckets", "keys.moving", "keys.opening", "keys.outbox", "keys.postgres", "keys.schema",
     "keys.server_file", "keys.shared_buckets", "keys.spill", "keys.store", "keys.store_sync", "keys.stored",
-    "keys.uplink", "keys.words", "pages.address", "pages.assets", "pages.connect", "pages.endpoints", "pages.front",
-    "pages.html", "pages.key_changes", "pages.model_deeds", "pages.operator", "pages.person", "pages.status",
-    "pages.store_desk", "pages.token_rate", "peers", "probe", "residency.backoff", "residency.load_times",
-    "residency.policy", "residency.switch_budget", "running", "share.board", "share.server", "share.sharing", "store",
-    "telemetry.exposition", "telemetry.span_export", "telemetry.turn_families", "telemetry.turn_metrics", "turns.card",
-    "turns.desk", "turns.launcher_client", "turns.report", "turns.steps", "usage",
+    "keys.uplink", "keys.words", "pages.address", "pages.assets", "pages.card_memory", "pages.connect",
+    "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.model_deeds", "pages.operator",
+    "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe", "residency.backoff",
+    "residency.load_times", "residency.policy", "residency.switch_budget", "running", "share.board", "share.server",
+    "share.sharing", "store", "telemetry.exposition", "telemetry.span_export", "telemetry.turn_families",
+    "telemetry.turn_metrics", "turns.card", "turns.desk", "turns.launcher_client", "turns.report", "turns.steps",
+    "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

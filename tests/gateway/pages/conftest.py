@@ -13,6 +13,27 @@ from tests.gateway.harness import START_S, Engine, Gateway, bearer, chat, keys, 
 
 # What a name may be, and what it must not do to a page.
 EVIL = "<img src=x onerror=alert(1)>\"'&amp;{{text}}"
+PLANNED_KV_TOKENS = 1_000_000
+# The engine of EVIL has so much instead.
+REPORTED_KV_TOKENS = 900_000
+_PART = {"weights_gib": 8.0, "overhead_gib": 1.0}
+MEMORY = [
+    {
+        "title": "card 0",
+        "total_gib": 24.0,
+        "parts": [
+            {"engine": "enginetiny", **_PART, "kv_gib": 3.0},
+            {"engine": f"engine{EVIL[:4]}", **_PART, "kv_gib": 1.0},
+        ],
+    },
+    # Its engine is not there.
+    {
+        "title": "card 1",
+        "total_gib": 24.0,
+        "kept_gib": 2.0,
+        "parts": [{"engine": "gone", **_PART, "kv_gib": 7.0, "turns": True}],
+    },
+]
 
 
 @dataclass(frozen=True)
@@ -42,14 +63,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     operator, admin = keys(store, "create", "ops")["key"], keys(store, "create", "boss")["key"]
     terms = ("--requests-per-minute", "60", "--tokens-per-minute", "100000", "--concurrent", "4")
     alice = keys(store, "create", "alice", *terms)["key"]
-    engines = [Engine(folder), Engine(folder, model=EVIL)]
-    numbers = {"max_num_seqs": 64, "max_num_batched_tokens": 2048, "max_model_len": 4096, "kv_cache_tokens": 1048576}
+    engines = [
+        Engine(folder, kv_tokens=PLANNED_KV_TOKENS, block_size=50),
+        Engine(folder, model=EVIL, kv_tokens=REPORTED_KV_TOKENS, block_size=50),
+    ]
+    numbers = {
+        "max_num_seqs": 64,
+        "max_num_batched_tokens": 2048,
+        "max_model_len": 4096,
+        "kv_cache_tokens": PLANNED_KV_TOKENS,
+    }
     listed = [
         {"name": f"engine{model[:4]}", "url": engine.url, "models": [model], **numbers}
         for model, engine in zip(("tiny", EVIL), engines, strict=True)
     ]
     gateway = Gateway(
-        folder, [], store=str(store), operators=["ops"], admins=["boss"], engines=listed,
+        folder, [], store=str(store), operators=["ops"], admins=["boss"], engines=listed, memory=MEMORY,
         public_urls=["https://llm.example", "http://box.lan:8080"],
     )  # fmt: skip
     status = f"{gateway.url}/ui/v1/status"

@@ -191,6 +191,28 @@ def test_p197_an_admin_makes_and_revokes_a_key_by_keyboard_alone(tab: Page, serv
     assert tab.complaints == []
 
 
+def test_p198_memory_is_a_bar_of_the_plan_and_one_of_the_engines(tab: Page, served: Served) -> None:
+    for width in (320, 1440):
+        tab.shape(width)
+        opened(tab, served, "/admin", served.operator)
+        tab.until("document.querySelectorAll('svg.memory').length === 4")
+        tab.until("document.querySelectorAll('svg.memory')[1].children.length === 2")
+        widths = tab.ask(
+            "[...document.querySelectorAll('svg.memory')].slice(0, 2).map(bar => "
+            "[...bar.children].map(piece => piece.getBoundingClientRect().width / bar.getBoundingClientRect().width))"
+        )
+        planned, reported = widths
+        assert [round(24 * part, 1) for part in planned] == pytest.approx([8, 1, 3, 8, 1, 1, 2], abs=0.2)
+        assert [round(24 * part, 1) for part in reported] == pytest.approx([3, 0.9], abs=0.2)
+        label = tab.ask("document.querySelectorAll('svg.memory')[1].getAttribute('aria-label')")
+        assert "enginetiny reports 3.0 GiB" in label and EVIL[:4] in label
+        rows = tab.ask("[...document.querySelectorAll('tr')].map(row => row.innerText.replaceAll('\\t', ' '))")
+        assert any("900,000" in row and "-10.0 %" in row for row in rows)
+        assert any(row.startswith("gone (in turns)") and "not said" in row for row in rows)
+        assert tab.overflow() <= 0
+        assert tab.complaints == []
+
+
 def test_p196_a_texts_button_copies_it(tab: Page, served: Served) -> None:
     opened(tab, served, "/")
     tab.allow("clipboardReadWrite", "clipboardSanitizedWrite")
