@@ -71,14 +71,18 @@ class OpenAI:
     def failed(self, events: bytes) -> bool:
         return ABORTED in events or ERROR_EVENT_START in events
 
-    def _fitted(self, request: Request, content: dict[str, Any], engine: EngineSettings | None) -> dict[str, Any]:
-        """What is said instead of what the model cannot do, where that is not refused."""
+    def _fit(
+        self, request: Request, content: dict[str, Any], members: dict[str, Any], engine: EngineSettings | None
+    ) -> None:
+        """Have `content`, and the `members` that are written over the body's, say what the model can do, where asking
+        for more is not refused."""
         found: dict[str, Any] = {}
         if self.no_tools is not None and "tools" in content and request.path != COMPLETIONS:
             found |= abilities.tools(content, engine, self.no_tools)
         if engine is not None and self.rules().limits.clamp_max_tokens:
             found |= bounds.clamped(content, engine.max_model_len)
-        return found
+        members |= found
+        content |= found
 
     def _call(
         self,
@@ -96,9 +100,7 @@ class OpenAI:
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
         if limits.clamp_max_tokens or "tools" in content:
-            fitted = self._fitted(request, content, engine)
-            members |= fitted
-            content |= fitted
+            self._fit(request, content, members, engine)
         bounds.check(content, context, limits)
         parts = Parts(content)
         bounds.check_parts(parts, limits)
