@@ -3,6 +3,7 @@
 import sys
 
 try:
+    from common import streams
     from fullbatch.cli import main
 except ModuleNotFoundError as error:  # the system's own Python, in a fresh clone
     sys.exit(
@@ -10,4 +11,5 @@ except ModuleNotFoundError as error:  # the system's own Python, in a fresh clon
     )
 
 if __name__ == "__main__":
+    streams.open_missing()
     sys.exit(main())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from common import streams
 from fullbatch.layout import place
 
 _OURS = ("common", "fullbatch")
@@ -15,6 +16,7 @@ _OURS = ("common", "fullbatch")
 
 def main() -> int:
     """Run one command; its exit code."""
+    streams.open_missing()
     if not place.is_whole() and sys.argv[1:2] != ["init"]:
         try:
             folder = place.folder(Path.cwd())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from common import streams
 from gateway.api.metrics_port import CannotListen
 from gateway.app import Inputs
 from gateway.config.listen import Listen
@@ -27,6 +28,7 @@ BAD_SETTINGS, ADDRESS_TAKEN = 2, 4
 
 
 def main() -> int:
+    streams.open_missing()
     parser = argparse.ArgumentParser(prog="python -m gateway", description="An OpenAI-compatible gateway for vLLM.")
     parser.add_argument(
         "--config", type=Path, required=True, help="gateway.yaml; docs/gateway-behaviour.md lists its keys"

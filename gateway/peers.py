@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from common import faults
+from common import faults, streams
 from common.text_file import FileFault, read_text
 from gateway.config import peers_file
 from gateway.config.engine_settings import EngineSettings, checked_ca, checked_key
@@ -36,6 +36,7 @@ Said = tuple[str, Any]
 
 
 def main(argv: list[str] | None = None) -> int:
+    streams.open_missing()
     options = _parser().parse_args(argv)
     try:
         text, data = _COMMANDS[options.command](options)

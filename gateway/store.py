@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from common import streams
 from common.text_file import FileFault, read_text
 from gateway.config.engine_settings import checked_ca
 from gateway.keys import moving, outbox, server_file
@@ -28,6 +29,7 @@ Said = tuple[str, dict[str, Any]]
 
 
 def main(argv: list[str] | None = None) -> int:
+    streams.open_missing()
     options = _parser().parse_args(argv)
     try:
         text, data = _COMMANDS[options.command](options)

@@ -15,6 +15,7 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+from common import streams
 from gateway.keys import outbox, server_file, spill
 from gateway.keys.ledger import GROUPS, SEPARATOR, UsageLine, day_of
 from gateway.keys.opening import remote
@@ -28,6 +29,7 @@ _HEADS = ("REQUESTS", "PROMPT", "CACHED", "COMPLETION", "ESTIMATED")
 
 
 def main(argv: list[str] | None = None) -> int:
+    streams.open_missing()
     options = _parser().parse_args(argv)
     by = options.by.split(",")
     if not options.store.exists():

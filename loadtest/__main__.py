@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from common import streams
+
 
 def _leave(*_: object) -> NoReturn:
     """Ctrl-C before a run has a stage to keep, also while modules are still being imported. What was started ends with
@@ -16,6 +18,7 @@ def _leave(*_: object) -> NoReturn:
 
 
 def main() -> int:
+    streams.open_missing()
     worker_process = sys.argv[1:] == ["worker"]  # started by a run with --processes, not by a person
     for name in (signal.SIGINT, signal.SIGTERM):
         # The worker's end is that of its stdin; Ctrl-C goes to the run, which then tells it.

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from common import streams
 from gateway.core.priority import PRIORITIES
 from gateway.keys import words
 from gateway.keys.opening import opened
@@ -29,6 +30,7 @@ _TERMS = tuple(field.name for field in dataclasses.fields(Terms))
 
 
 def main(argv: list[str] | None = None) -> int:
+    streams.open_missing()
     options = _parser().parse_args(argv)
     try:
         if options.command != "create" and not options.store.exists():
