@@ -37,6 +37,7 @@ class Anthropic(OpenAI):
 
     name = "Anthropic"
     length: key_bounds.Length | None = key_bounds.MESSAGE
+    fitted = frozenset(("tools", "thinking"))
 
     def read(self, request: Request) -> Call:
         content = read_object(request.body)

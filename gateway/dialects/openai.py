@@ -41,6 +41,7 @@ class OpenAI:
     name = "OpenAI"
     cached = True  # an engine keeps prefixes of what is asked, and takes `cache_salt`
     length: key_bounds.Length | None = key_bounds.CHAT  # None: what comes out is no text
+    fitted = frozenset(("tools",))  # members that ask for what a model may not be able to do
     no_tools: dict[str, Any] | None = abilities.NO_TOOLS  # None: this API knows none
 
     def __init__(self, models: Models, rules: CurrentRules = Rules) -> None:
@@ -71,18 +72,14 @@ class OpenAI:
     def failed(self, events: bytes) -> bool:
         return ABORTED in events or ERROR_EVENT_START in events
 
-    def _fit(
-        self, request: Request, content: dict[str, Any], members: dict[str, Any], engine: EngineSettings | None
-    ) -> None:
-        """Have `content`, and the `members` that are written over the body's, say what the model can do, where asking
-        for more is not refused."""
+    def _fitted(self, request: Request, content: dict[str, Any], engine: EngineSettings | None) -> dict[str, Any]:
+        """What is said instead of what the model cannot do, where that is not refused."""
         found: dict[str, Any] = {}
         if self.no_tools is not None and "tools" in content and request.path != COMPLETIONS:
             found |= abilities.tools(content, engine, self.no_tools)
         if engine is not None and self.rules().limits.clamp_max_tokens:
             found |= bounds.clamped(content, engine.max_model_len)
-        members |= found
-        content |= found
+        return found
 
     def _call(
         self,
@@ -99,8 +96,9 @@ class OpenAI:
         engine = models.get(model)
         context = engine.max_model_len if engine is not None else None
         members: dict[str, Any] = {"model": model} if model != asked else {}
-        if limits.clamp_max_tokens or "tools" in content:
-            self._fit(request, content, members, engine)
+        if limits.clamp_max_tokens or not self.fitted.isdisjoint(content):
+            content |= (fitted := self._fitted(request, content, engine))
+            members |= fitted
         bounds.check(content, context, limits)
         parts = Parts(content)
         bounds.check_parts(parts, limits)
