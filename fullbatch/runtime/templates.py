@@ -25,6 +25,7 @@ class Addresses:
     """Where things listen and lie in one runtime: containers and plain processes differ in nothing else.
 
     `models`: of ours; `hub`: the cache of Hugging Face's library. `launchers`: their sockets, by the name of the cards.
+    `reports`: of load tests, where the gateway can read them.
     """
 
     listen_host: str
@@ -38,6 +39,7 @@ class Addresses:
     engine_urls: dict[str, str]
     models: str
     hub: str = ""
+    reports: str = ""
     launchers: Mapping[str, str] = field(default_factory=dict)
 
     def turn(self, engine: EnginePlan) -> dict[str, Any]:

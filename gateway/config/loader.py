@@ -58,6 +58,7 @@ def load(path: Path) -> Settings:
     engines = tuple(_with_files(path, index, engine) for index, engine in enumerate(settings.engines))
     engines += _peers(store, {engine.name for engine in engines})
     files = {"api_keys_file": path.parent / settings.api_keys_file, "store": store, "share": _share(path, settings)}
+    files["reports"] = None if settings.reports is None else path.parent / settings.reports
     return settings.model_copy(update=files | {"engines": engines})
 
 

@@ -136,7 +136,7 @@ class Settings(Frozen):
     ``metrics_listen``: a second listener that tells everything to everybody; None is none. ``operators``: names of keys
     that are told everything by the first one; ``admins``: that change keys at its pages. ``public_urls``: addresses by
     which clients reach the gateway, as its pages show them; the first is the main one. ``memory``: of the cards, as
-    planned, for the page of operators.
+    planned, for the page of operators. ``reports``: the folder of load tests' reports, which it only reads.
     """
 
     listen: Listen = Listen()
@@ -149,6 +149,7 @@ class Settings(Frozen):
     deployment: Name
     engines: tuple[EngineSettings, ...] = Field(min_length=1)
     memory: tuple[CardMemory, ...] = ()
+    reports: File | None = None
     limits: Limits = Limits()
     admission: AdmissionSettings = AdmissionSettings()
     polling: Polling = Polling()

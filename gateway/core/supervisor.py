@@ -21,6 +21,7 @@ PARTS = (
     "access_log",
     "health_checker",
     "reloader",
+    "report_desk",
     "resolver",
     "share",
     "shutdown",

@@ -12,7 +12,7 @@ import orjson
 from gateway.admission.controller import Admission
 from gateway.config.settings import Settings
 from gateway.core.call import Principal
-from gateway.core.errors import AdminsOnly, BadRequest, GatewayError, OperatorsOnly, Overloaded
+from gateway.core.errors import AdminsOnly, BadRequest, GatewayError, NotFound, OperatorsOnly, Overloaded
 from gateway.core.supervisor import Supervisor
 from gateway.dialects import ollama_models
 from gateway.engines.registry import EngineRegistry
@@ -22,7 +22,8 @@ from gateway.keys.auth import Auth
 from gateway.keys.buckets import LocalBuckets
 from gateway.keys.rate_limits import KeyLimits
 from gateway.keys.stored import StoreError
-from gateway.pages import address, assets, card_memory, front, key_changes, model_deeds, operator, person
+from gateway.pages import address, assets, card_memory, front, key_changes, load_report, model_deeds, operator, person
+from gateway.pages.desk import Desk, DeskWords
 from gateway.pages.operator import Operator
 from gateway.pages.person import Person
 from gateway.pages.status import StatusBoard
@@ -32,6 +33,7 @@ from gateway.turns.desk import Turns
 
 # Of the JSON that a key is needed for; a page asks every five seconds.
 ASKED_A_MINUTE = 60
+_SAVED = assets.NOT_KEPT + b"content-disposition: attachment\r\n"
 _PLAIN = b"text/plain; charset=utf-8"
 _VARY = b"vary: accept\r\n"
 
@@ -78,6 +80,8 @@ class Pages:
         self._buckets = LocalBuckets()
         store = parts.store
         self._desk = None if store is None else StoreDesk(store, parts.supervisor, parts.loop)
+        words = DeskWords("report_desk", "the reports of load tests", load_report.ReportUnusable)
+        self._reports = Desk(words, parts.supervisor, parts.loop)
         self.tick = self._board.token_rate.tick
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -90,6 +94,7 @@ class Pages:
         yield Endpoint("/ui/v1/status", self.status, "What is served and how it is")
         yield Endpoint("/ui/v1/me", self.me, "A key's own limits, usage and last requests", needs_key=True)
         yield Endpoint("/ui/v1/admin", self.admin, "Engines, queue and keys, for operators", needs_key=True)
+        yield Endpoint("/ui/v1/report", self.report, "The last load test, for operators", True, answers=("text/html",))
         yield Endpoint("/ui/v1/models", self.models, "Models that take turns, for operators", needs_key=True)
         yield Endpoint("/ui/v1/models/do", self.turn, "Load, unload or pin one, for admins", True, "ModelDeed")
         yield Endpoint("/ui/v1/keys", self.keys, "Change a key, for admins", needs_key=True, body="KeyChange")
@@ -140,9 +145,30 @@ class Pages:
             "memory": card_memory.entries(settings.memory, self._parts.registry.replicas()),
             "keys": stored + operator.keys_of_file(self._parts.auth.active(), stored),
             "keys_text": told,
+            **await self._load_test(settings),
             "may_change": self._desk is not None and who.name in settings.admins,
         }
         _send(reply, body)
+
+    async def report(self, request: Request, reply: Reply) -> None:
+        """The last load test's report as a page to be saved, for keys that `operators` or `admins` names."""
+        self._operator_of(request, reply)
+        folder = self._parts.settings().reports
+        if folder is None:
+            raise NotFound("gateway.yaml names no folder of reports")
+        page = await self._reports.ask(lambda: load_report.page(folder))
+        reply.extra = _SAVED
+        reply.send(200, assets.HTML, page)
+
+    async def _load_test(self, settings: Settings) -> dict[str, object]:
+        """Its main figures, and why there are none where there ought to be some."""
+        folder = settings.reports
+        if folder is None:
+            return {"report": None, "report_text": ""}
+        try:
+            return {"report": await self._reports.ask(lambda: load_report.last(folder)), "report_text": ""}
+        except GatewayError as error:  # the rest is worth seeing all the same
+            return {"report": None, "report_text": error.message}
 
     async def models(self, request: Request, reply: Reply) -> None:
         """The cards whose models take turns, for keys that `operators` or `admins` names."""

@@ -32,6 +32,7 @@ from loadtest.report import (
     multi_view,
     prometheus_range,
     race_page,
+    summary,
     text_table,
     usage_text,
 )
@@ -186,7 +187,8 @@ def _from_prometheus(content: Mapping[str, Any], addresses: Sequence[str]) -> di
 
 
 def _write(content: Mapping[str, Any], out: Path) -> list[Path]:
-    return [document.write_json(content, out), html_page.write(content, out), *csv_files.write(content, out)]
+    made = [document.write_json(content, out), html_page.write(content, out), *csv_files.write(content, out)]
+    return [*made, summary.write(content, out)]
 
 
 def _rebuild(options: argparse.Namespace) -> int:
@@ -201,6 +203,7 @@ def _rebuild(options: argparse.Namespace) -> int:
             content = target_judge.judged(content, wanted.targets, wanted.slo)
         code = int(content["verdict"]["exit_code"]) if options.target else 0
         made = [html_page.write(content, options.directory), *csv_files.write(content, options.directory)]
+        made.append(summary.write(content, options.directory))
         if options.target or options.prometheus:
             document.write_json(content, options.directory)
     print("\n".join(map(str, made)))
@@ -249,7 +252,7 @@ def _report_name(path: Path) -> str:
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in ("report.json", "report.html", "stages.csv", "requests.csv"):
+        for name in ("report.json", "report.html", "stages.csv", "requests.csv", "summary.json"):
             (path / name).unlink(missing_ok=True)  # an older result must not pass for this run's
             probe = path / f"{name}.partial"  # better refused now than after the measuring
             probe.touch()

@@ -21,13 +21,13 @@ INTERPRETED = {
     "engines.structured_canary", "engines.vllm_metrics", "http.open_files", "http.sockets", "http.tls", "keyfile",
     "keys.__main__", "keys.buckets", "keys.moving", "keys.opening", "keys.outbox", "keys.postgres", "keys.schema",
     "keys.server_file", "keys.shared_buckets", "keys.spill", "keys.store", "keys.store_sync", "keys.stored",
-    "keys.uplink", "keys.words", "pages.address", "pages.assets", "pages.card_memory", "pages.connect",
-    "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.model_deeds", "pages.operator",
-    "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe", "residency.backoff",
-    "residency.load_times", "residency.policy", "residency.switch_budget", "running", "share.board", "share.server",
-    "share.sharing", "store", "telemetry.exposition", "telemetry.span_export", "telemetry.turn_families",
-    "telemetry.turn_metrics", "turns.card", "turns.desk", "turns.launcher_client", "turns.report", "turns.steps",
-    "usage",
+    "keys.uplink", "keys.words", "pages.address", "pages.assets", "pages.card_memory", "pages.connect", "pages.desk",
+    "pages.endpoints", "pages.front", "pages.html", "pages.key_changes", "pages.load_report", "pages.model_deeds",
+    "pages.operator", "pages.person", "pages.status", "pages.store_desk", "pages.token_rate", "peers", "probe",
+    "residency.backoff", "residency.load_times", "residency.policy", "residency.switch_budget", "running",
+    "share.board", "share.server", "share.sharing", "store", "telemetry.exposition", "telemetry.span_export",
+    "telemetry.turn_families", "telemetry.turn_metrics", "turns.card", "turns.desk", "turns.launcher_client",
+    "turns.report", "turns.steps", "usage",
 }  # fmt: skip
 # What may be called where mypyc might evaluate it twice: it changes nothing.
 PURE = {"len", "min", "max", "abs", "int", "find", "rfind", "index", "rindex", "get", "bisect_left", "bisect_right"}

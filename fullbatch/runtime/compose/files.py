@@ -17,6 +17,8 @@ from fullbatch.runtime.templates import Addresses
 
 # The volume that launchers and gateway share.
 LAUNCHERS = "/run/launcher"
+# Where compose.yaml shows the gateway the folder of reports.
+REPORTS = "/reports"
 # Where the service `tls` listens.
 TLS_PORT = 8443
 CHAT_TLS_PORT = 8444
@@ -41,7 +43,8 @@ class Launcher:
 def addresses(plan: Plan) -> Addresses:
     """Inside the Compose network each engine is reached by its service name."""
     urls = {engine.service: f"http://{_host(engine)}:{port}" for engine, port in _with_ports(plan)}
-    return dataclasses.replace(containers.addresses(urls), launchers={card: _socket(card) for card in plan.turning})
+    launchers = {card: _socket(card) for card in plan.turning}
+    return dataclasses.replace(containers.addresses(urls), launchers=launchers, reports=REPORTS)
 
 
 def _host(engine: EnginePlan) -> str:

@@ -198,6 +198,7 @@ class ProcessDeployment(MeasuredDeployment):
             metrics_socket=sockets.path_of(self._state.metrics_url) or "",
             api_keys_file=self._state.api_keys_file,
             store=str(state.store_of(self.root, self.plan.name)),
+            reports=str(self.root / "reports"),
             engine_host=LOOPBACK,
             engine_port=self.ports.engine or 0,
             engine_urls=self._state.engine_urls,

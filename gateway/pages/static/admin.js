@@ -2,6 +2,7 @@
 
 import { ask, by, card, copyButton, count, el, every, figure, key, keyForm, listed, moment, read, Refused, say, table } from "/ui/common.js";
 import { memory } from "/ui/memory.js";
+import { report } from "/ui/report.js";
 
 function overview(status) {
   const tile = (name, value, small) => el("div", {}, el("dt", {}, name), el("dd", {}, value, small ? el("small", {}, ` ${small}`) : null));
@@ -81,7 +82,7 @@ async function show() {
   const scrolled = [...document.querySelectorAll(".table")].map((box) => box.scrollLeft);
   by("change-card").hidden = !body.may_change;
   by("names").replaceChildren(...body.keys.filter((one) => one.from === "store").map((one) => el("option", { value: one.name })));
-  by("content").replaceChildren(...[overview(body.status), engines(body.engines), memory(body.memory), queue(body.queue), keys(body)].filter(Boolean));
+  by("content").replaceChildren(...[overview(body.status), engines(body.engines), memory(body.memory), queue(body.queue), keys(body), report(body.report, body.report_text)].filter(Boolean));
   document.querySelectorAll(".table").forEach((box, index) => { box.scrollLeft = scrolled[index] || 0; });
 }
 

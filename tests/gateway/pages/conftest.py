@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,22 @@ class Served:
         httpx.post(url, json=chat(max_tokens=5), headers=bearer(key)).raise_for_status()
 
 
+def _reports(folder: Path) -> Path:
+    run = folder / "reports" / "2026-11-30_15-04-52"
+    run.mkdir(parents=True)
+    stage = {"requests": 30, "failures": 1, "output_tokens_per_s": 812.4, "ttft_ms": {"p50": 51.0, "p95": 90.0}}
+    summary = {
+        "schema": "fullbatch.loadtest.summary/1",
+        "started_at": "2026-11-30T15:04:52+00:00",
+        "workload": EVIL,
+        "verdict": "Ran clean: every request got its whole answer.",
+        "stages": [{"side": "server", "label": f"{users} users", **stage} for users in (1, 50)],
+    }
+    (run / "summary.json").write_text(json.dumps(summary))
+    (run / "report.html").write_text(f"<html>{run.name}")
+    return run.parent
+
+
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("pages")
@@ -79,6 +96,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ]
     gateway = Gateway(
         folder, [], store=str(store), operators=["ops"], admins=["boss"], engines=listed, memory=MEMORY,
+        reports=str(_reports(folder)),
         public_urls=["https://llm.example", "http://box.lan:8080"],
     )  # fmt: skip
     status = f"{gateway.url}/ui/v1/status"

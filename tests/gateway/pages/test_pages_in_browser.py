@@ -213,6 +213,20 @@ def test_p198_memory_is_a_bar_of_the_plan_and_one_of_the_engines(tab: Page, serv
         assert tab.complaints == []
 
 
+def test_p199_the_last_load_test_is_shown_and_saved_by_keyboard(tab: Page, served: Served) -> None:
+    opened(tab, served, "/admin", served.operator)
+    tab.until("!!document.getElementById('save-report')")
+    text = tab.ask("document.getElementById('save-report').closest('section').innerText")
+    assert EVIL in text and "Ran clean" in text and "50 users" in text and "51 / 90" in text
+    tab.ask("window.saved = ''; HTMLAnchorElement.prototype.click = function () { window.saved = this.download; }")
+    tab.ask("document.getElementById('save-report').focus()")
+    tab.press("Enter")
+    tab.until("document.getElementById('report-said').textContent.startsWith('Saved.')")
+    assert tab.ask("window.saved") == "2026-11-30_15-04-52.html"
+    assert not [url for url in tab.requested if served.operator in url]
+    assert tab.complaints == []
+
+
 def test_p196_a_texts_button_copies_it(tab: Page, served: Served) -> None:
     opened(tab, served, "/")
     tab.allow("clipboardReadWrite", "clipboardSanitizedWrite")

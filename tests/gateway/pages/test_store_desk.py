@@ -13,8 +13,9 @@ from gateway.core.errors import Overloaded
 from gateway.core.supervisor import Supervisor
 from gateway.keys.store import KeyStore
 from gateway.keys.stored import StoreError, Terms
-from gateway.pages import store_desk
-from gateway.pages.store_desk import MAX_WAITING, StoreDesk, StoreUnusable
+from gateway.pages import desk as desk_module
+from gateway.pages.desk import MAX_WAITING
+from gateway.pages.store_desk import StoreDesk, StoreUnusable
 
 
 def desk_of(path: Path) -> StoreDesk:
@@ -45,7 +46,7 @@ async def test_a_store_that_is_gone_or_broken_is_told_without_its_path(tmp_path:
 
 
 async def test_a_disk_that_hangs_holds_up_few_and_not_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_desk, "ANSWER_S", 0.2)
+    monkeypatch.setattr(desk_module, "ANSWER_S", 0.2)
     path = tmp_path / "store"
     KeyStore(path).close()
     desk, hangs = desk_of(path), threading.Event()
@@ -59,7 +60,7 @@ async def test_a_disk_that_hangs_holds_up_few_and_not_for_long(tmp_path: Path, m
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(result, StoreUnusable) for result in results) and time.monotonic() - began < 10
     hangs.set()
-    monkeypatch.setattr(store_desk, "ANSWER_S", 30.0)
-    while desk._jobs.qsize():  # noqa: ASYNC110 whom nobody waits for is passed over
+    monkeypatch.setattr(desk_module, "ANSWER_S", 30.0)
+    while desk.desk.waiting:  # noqa: ASYNC110 whom nobody waits for is passed over
         await asyncio.sleep(0.01)
     assert await desk.ask(KeyStore.keys) == []

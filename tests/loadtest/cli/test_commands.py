@@ -168,7 +168,7 @@ def test_report_writes_the_page_and_names_it(tmp_path: Path, capsys: pytest.Capt
     content = report(good(0, 10, [(5, 1)]))
     write_json(content, tmp_path)
     assert main(["report", str(tmp_path)]) == 0
-    names = ("report.html", "stages.csv", "requests.csv")
+    names = ("report.html", "stages.csv", "requests.csv", "summary.json")
     assert capsys.readouterr() == ("".join(f"{tmp_path}/{name}\n" for name in names), "")
     assert (tmp_path / "report.html").read_text() == html_page.render(
         json.loads((tmp_path / "report.json").read_text())
