@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,13 @@ LINES, LINE_CHARS = 40, 500
 MAX_BYTES = 32 * 1024 * 1024
 _PIECE = 256 * 1024
 _LAST = 16 * 1024
+# An error is looked for in so many last lines: two processes' tracebacks stand after the cause.
+_TOLD_LINES = 200
+# vLLM's "(EngineCore pid=1) ERROR 11-23 15:12:23 [core.py:1510] " before a line.
+_PREFIX = re.compile(r"^\([^)]*\) (?:[A-Z]+ \S+ \S+ \[[^\]]*\] )?")
+_ERROR = re.compile(r"^(?:[\w.]+(?:Error|Exception): |Value error, |\S+(?: \w+)?: (?:fatal )?error: ).+")
+# What says that there was an error elsewhere.
+_VAGUE = re.compile(r"initialization failed|EngineDeadError|validation errors? for \w+$")
 
 
 class EngineLog:
@@ -21,6 +29,7 @@ class EngineLog:
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self.path = path
         self.tail: deque[str] = deque(maxlen=LINES)
+        self._told: deque[str] = deque(maxlen=_TOLD_LINES)  # of each line its error, or nothing
         self._say = say
         self._at = 0
         self._half = b""
@@ -31,8 +40,16 @@ class EngineLog:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         with self._lock:
             self.tail.clear()
+            self._told.clear()
             self._at, self._half = 0, b""
         return descriptor
+
+    @property
+    def cause(self) -> str:
+        """The last error of its last lines, rather one that says what was wrong; empty if there is none."""
+        found = [error for error in list(self._told) if error]
+        telling = [error for error in found if not _VAGUE.search(error)]
+        return (telling or found or [""])[-1]
 
     def resume(self) -> None:
         """An engine of before goes on writing: read from shortly before its end."""
@@ -61,4 +78,6 @@ class EngineLog:
         for line in lines:
             text = line.decode("utf-8", "replace").rstrip("\r")
             self.tail.append(text[:LINE_CHARS])
+            error = _ERROR.match(_PREFIX.sub("", text).strip())
+            self._told.append(error[0][:LINE_CHARS] if error else "")
             self._say(text)

@@ -47,6 +47,7 @@ class Entry:
             "pid": None if self.process is None else self.process.running.pid,
             "exit": self.exit,
             "why": self.why,
+            "cause": self.log.cause,
             "log": list(self.log.tail),
             "loads": list(self.loads),
             "faults": dict(self.faults),

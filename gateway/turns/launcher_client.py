@@ -28,12 +28,13 @@ class AnothersCard(NoLauncher):
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """One engine by its launcher's words. ``faults``: how often what went wrong; ``log``: its last lines."""
+    """One engine by its launcher's words. ``cause``: the last error of its log; ``log``: its last lines."""
 
     state: str = "stopped"
     why: str = ""
     log: tuple[str, ...] = ()
     pid: int | None = None
+    cause: str = ""
 
 
 class LauncherClient:
@@ -106,4 +107,4 @@ class LauncherClient:
 def _engine(one: dict[str, Any]) -> EngineState:
     log = one.get("log")
     lines = tuple(map(str, log)) if isinstance(log, list) else ()
-    return EngineState(str(one["state"]), str(one.get("why") or ""), lines, one.get("pid"))
+    return EngineState(str(one["state"]), str(one.get("why") or ""), lines, one.get("pid"), str(one.get("cause") or ""))

@@ -231,6 +231,5 @@ class Steps:
 
 def _told(state: EngineState) -> str:
     """Why it is not loaded, with what its log says of it."""
-    said = next((line for line in reversed(state.log) if "Error" in line or "error" in line), "")
     why = state.why or f"is {state.state}"
-    return f"could not be loaded: it {why}" + (f" ({said.strip()[-300:]})" if said else "")
+    return f"could not be loaded: it {why}" + (f" ({state.cause[:400]})" if state.cause else "")

@@ -76,3 +76,4 @@ def test_a_real_engine_behind_the_guard_and_its_end(launcher: Launcher) -> None:
     failed = launcher.do("huge", "start", "failed", START_S)
     assert failed["why"] == "ended with exit code 1 while loading"
     assert any("max_model_len" in line for line in failed["log"])
+    assert "max_model_len (100000000) is greater than" in failed["cause"]

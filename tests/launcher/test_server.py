@@ -19,7 +19,7 @@ def test_its_surface(start_launcher: Callable[..., Launcher]) -> None:
     assert probe(str(launcher.socket))
     status, state = launcher.ask("GET", "/state")
     assert (status, state["card"], sorted(state["models"])) == (200, "card0", ["a", "b"])
-    expected = {"exit", "faults", "loads", "log", "pid", "since", "state", "why"}
+    expected = {"cause", "exit", "faults", "loads", "log", "pid", "since", "state", "why"}
     assert set(state["models"]["a"]) == expected
     for method, path in [
         ("GET", "/"), ("POST", "/models/c/start"), ("POST", "/models/a/run"), ("POST", "/models/a/start/now"),

@@ -33,12 +33,11 @@ def http(body: bytes, status: int = 200) -> bytes:
 
 
 async def test_states_are_read() -> None:
-    body = (
-        b'{"models": {"a": {"state": "failed", "why": "w", "log": ["x", "y"], "pid": null}, "b": {"state": "ready"}}}'
-    )
+    one = b'{"state": "failed", "why": "w", "log": ["x", "y"], "pid": null, "cause": "e"}'
+    body = b'{"models": {"a": %s, "b": {"state": "ready"}}}' % one
     async with answering(http(body)) as (client, asked):
         found = await client.state()
-        assert found == {"a": EngineState("failed", "w", ("x", "y")), "b": EngineState("ready")}
+        assert found == {"a": EngineState("failed", "w", ("x", "y"), cause="e"), "b": EngineState("ready")}
         assert asked[0].startswith(b"GET /state HTTP/1.1\r\n") and b"\r\nx-fullbatch-owner: me\r\n" in asked[0]
 
 
