@@ -37,7 +37,10 @@ def test_p308_a_key_that_may_not_use_a_model_loads_nothing(start_world: Start) -
     with world.client(mine) as client:
         body = {"model": "b", "messages": [{"role": "user", "content": "x"}]}
         statuses = {client.post("/v1/chat/completions", json=body).status_code for _ in range(1000)}
-    assert statuses == {403}
+        assert statuses == {403}
+        asked = [("/v1/messages", body | {"max_tokens": 1}), ("/api/chat", body), ("/api/generate", {"model": "b"})]
+        for path, said in asked:  # the last is how Ollama's clients load a model
+            assert client.post(path, json=said).status_code == 403, path
     assert "start 'b'" not in world.launcher.log()
     assert world.states() == {"a": "ready", "b": "stopped"}
 
