@@ -1,28 +1,35 @@
 """Two real models on the processor, as processes: together, and in turns behind a launcher.
 
-Three starts of an engine and one switch; every API, and every answer from the model that was asked.
+Two engines that start at once, and three in turns; each API's own client, every answer from the model that was asked,
+and as many KV tokens as planned.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import re
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import ollama
+import openai
 import pytest
 
+from fullbatch.core import http
+from fullbatch.lifecycle import deployment
 from fullbatch.runtime.process import state
 from tests.fullbatch.checkout import REPOSITORY
+from tests.fullbatch.several_profiles import planned_of
 
 pytestmark = pytest.mark.engine
 
 SMOL, TINY = "SmolLM2-135M-Instruct", "tiny"
-MESSAGES = [{"role": "user", "content": "Say hello."}]
+HELLO = "Say hello."
 # A first start compiles; beside other tests it takes minutes.
 START_S = 1800
 
@@ -34,11 +41,33 @@ class Served:
         self.profile, self.url = profile, f"http://127.0.0.1:{port}"
         self.key = (state.run_dir(REPOSITORY, profile) / "api_keys").read_text(encoding="utf-8").split()[0]
 
-    def ask(self, path: str, body: dict[str, Any]) -> Any:
-        headers = {"authorization": f"Bearer {self.key}", "x-api-key": self.key, "content-type": "application/json"}
-        request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=START_S) as answer:
-            return json.loads(answer.read())
+    def of_openai(self, model: str) -> tuple[str, int, str]:
+        """The answer's model, its tokens and its text."""
+        with openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=START_S) as client:
+            answer = client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": HELLO}], max_tokens=4
+            )
+        assert answer.usage is not None
+        return answer.model, answer.usage.completion_tokens, answer.choices[0].message.content or ""
+
+    def of_anthropic(self, model: str) -> tuple[str, int, str]:
+        with anthropic.Anthropic(base_url=self.url, api_key=self.key, max_retries=0, timeout=START_S) as client:
+            answer = client.messages.create(model=model, messages=[{"role": "user", "content": HELLO}], max_tokens=4)
+        text = "".join(block.text for block in answer.content if block.type == "text")
+        return answer.model, answer.usage.output_tokens, text
+
+    def of_ollama(self, model: str) -> tuple[str, int, str]:
+        client = ollama.Client(host=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=START_S)
+        answer = client.chat(model, [{"role": "user", "content": HELLO}], options={"num_predict": 4})
+        client._client.close()
+        return answer.model or "", answer.eval_count or 0, answer.message.content or ""
+
+    def kv_tokens(self) -> dict[str, int]:
+        """Of each engine that answers, by its own word."""
+        known = state.read(REPOSITORY, self.profile)
+        assert known is not None
+        said = {name: deployment.kv_tokens_reported(http.metrics(url)) for name, url in known.engine_urls.items()}
+        return {name: tokens for name, tokens in said.items() if tokens is not None}
 
     def models(self) -> dict[str, Any]:
         said = _fullbatch("models", "--profile", self.profile, "--json")
@@ -66,16 +95,17 @@ def served(free_port: Callable[[], int]) -> Iterator[Callable[[str], Served]]:
         _fullbatch("down", profile)
 
 
-def _answers_of_each_api(one: Served, models: tuple[str, ...]) -> None:
+def _answers_of_each_client(one: Served, *models: str) -> None:
     for model in models:
-        chat = one.ask("/v1/chat/completions", {"model": model, "messages": MESSAGES, "max_tokens": 4})
-        assert (chat["model"], chat["usage"]["completion_tokens"]) == (model, 4)
-        told = one.ask("/v1/messages", {"model": model, "messages": MESSAGES, "max_tokens": 4})
-        assert (told["model"], told["usage"]["output_tokens"]) == (model, 4)
-        body = {"model": model, "messages": MESSAGES, "stream": False, "options": {"num_predict": 4}}
-        ollama = one.ask("/api/chat", body)
-        assert (ollama["model"], ollama["eval_count"]) == (model, 4)
-        assert _is_of(model, chat["choices"][0]["message"]["content"])
+        for client in (one.of_openai, one.of_anthropic, one.of_ollama):
+            said, tokens, text = client(model)
+            assert (said, tokens) == (model, 4), client
+            assert _is_of(model, text), client
+
+
+def _planned(profile: str) -> dict[str, int]:
+    """KV tokens of each engine."""
+    return {part.engines[0].service: part.capacity.kv_tokens for part in planned_of(profile).parts}
 
 
 def _is_of(model: str, text: str) -> bool:
@@ -85,19 +115,37 @@ def _is_of(model: str, text: str) -> bool:
 
 def test_together_each_answers_under_its_name(served: Callable[[str], Served]) -> None:
     one = served("cpu-two-models")
-    _answers_of_each_api(one, (SMOL, TINY, SMOL))
-    alias = one.ask("/v1/chat/completions", {"model": "gpt-4o-mini", "messages": MESSAGES, "max_tokens": 4})
-    assert alias["model"] == SMOL
+    _answers_of_each_client(one, SMOL, TINY, SMOL)
+    assert one.of_openai("gpt-4o-mini")[0] == SMOL
+    assert one.kv_tokens() == _planned("cpu-two-models"), "they started at once"
 
 
 def test_in_turns_each_is_loaded_when_it_is_asked_for(served: Callable[[str], Served]) -> None:
     one = served("cpu-turns")
     assert one.models()[SMOL]["state"] == "ready", "up has asked the first"
-    _answers_of_each_api(one, (SMOL, TINY))
+    planned = _planned("cpu-turns")
+    for name in (SMOL, TINY):
+        _answers_of_each_client(one, name)
+        assert one.kv_tokens().items() <= planned.items() and len(one.kv_tokens()) == 1
     found = one.models()
     assert (found[SMOL]["state"], found[TINY]["state"]) == ("stopped", "ready")
     assert found[TINY]["cold_learned"]
     assert _is_alone(Path(state.run_dir(REPOSITORY, "cpu-turns")), TINY)
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # two starts are wanted at once
+        asked = [pool.submit(one.of_openai, name) for name in (SMOL, TINY)]
+        assert [answer.result()[0] for answer in asked] == [SMOL, TINY]
+    _never_two(Path(state.run_dir(REPOSITORY, "cpu-turns")) / "launcher-cpu.log")
+
+
+def _never_two(log: Path) -> None:
+    """No engine was started before the one before it had ended."""
+    there = ""
+    for line in log.read_text(encoding="utf-8").splitlines():
+        if started := re.match(r"launcher: start '(.*)'", line):
+            assert not there, f"{started[1]} was started beside {there}"
+            there = started[1]
+        elif re.match(rf"launcher: '{re.escape(there)}' has ended", line):
+            there = ""
 
 
 def _is_alone(folder: Path, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from common import yaml_file
 from fullbatch.planning import several, several_advice
 from fullbatch.planning.plan import Plan
 from tests.fullbatch.checkout import REPOSITORY
@@ -31,3 +32,9 @@ def planned(*models: dict[str, Any], **shared: Any) -> Plan:
 def on_demand(model: str, **settings: Any) -> dict[str, Any]:
     """One of `models` that takes turns."""
     return {"model": model, "when": "on-demand", **settings}
+
+
+def planned_of(profile: str) -> Plan:
+    """The plan of one of this repository's own profiles."""
+    data = yaml_file.load(REPOSITORY / "profiles" / f"{profile}.yaml")
+    return several_advice.plan(profile, several.parse(REPOSITORY, data, f"profiles/{profile}.yaml"))
