@@ -188,3 +188,33 @@ def test_p232_a_full_box_answers_another_one_at_once(boxes: Boxes) -> None:
         full = httpx.post(b.url + URL, json=chat(), headers=bearer(KEY) | {"x-fullbatch-via": "somebody"})
         assert (full.status_code, full.json()["error"]["code"]) == (503, "no_place")
         assert full.elapsed.total_seconds() < 1
+
+
+def test_p230_a_prompt_goes_again_where_its_beginning_is_known(
+    boxes: Boxes, start_engine: Callable[..., Engine]
+) -> None:
+    """Affinity across the wire: asked one after the other, when both boxes are idle, nothing else would part them."""
+    here = start_engine(ttft_ms=300, itl_ms=1, tokens=2)
+    boxes.there.turn(ttft_ms=300, itl_ms=1, tokens=2)
+    boxes.add()
+    a = boxes.gateway(here.url)
+    a.wait_up()
+    wait_until(up(a), 20, lambda: str(state_of(a)))
+    prompts = [chat(messages=[{"role": "user", "content": f"{number} " * 400}]) for number in range(10, 18)]
+    with ThreadPoolExecutor(8) as pool, a.client(30) as client:
+        assert set(pool.map(lambda body: client.post(URL, json=body).status_code, prompts)) == {200}
+        for engine in (here, boxes.there):
+            engine.turn(ttft_ms=5)
+
+        def places() -> list[bool]:
+            """Of each prompt, asked alone, whether it was answered by the other box."""
+            found = []
+            for body in prompts:
+                before = boxes.there.paths().get("POST " + URL, 0)
+                assert client.post(URL, json=body).status_code == 200
+                found.append(boxes.there.paths().get("POST " + URL, 0) > before)
+            return found
+
+        first = places()
+        assert set(first) == {True, False}, "both know some of them"
+        assert [places() for _ in range(2)] == [first] * 2

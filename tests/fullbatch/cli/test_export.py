@@ -43,3 +43,28 @@ def test_a_swarm_is_asked_before_anything_is_written(
     assert commands.main(["export", "swarm", "cpu-tiny", "--check", "--out", str(tmp_path / "out")]) == 4
     assert "this is no manager of a Swarm" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_swarm_without_a_card_is_named_before_anything_starts(
+    programs: Callable[[str, str], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A manager takes such a stack without a word, and its engines stay "Pending"."""
+    node = (
+        '[{"Description": {"Hostname": "a", "Engine": {"EngineVersion": "28.5.2"}}, "Status": {"State": "ready"}, '
+        '"Spec": {"Availability": "active"}}]'
+    )
+    programs(
+        "docker",
+        f"""case "$1 $2" in
+        "info --format") echo '{{"LocalNodeState": "active", "ControlAvailable": true}}';;
+        "node ls") echo id1;;
+        "node inspect") echo '{node}';;
+        "secret ls") printf 'fullbatch_api_keys\\nfullbatch_grafana_password\\nfullbatch_hf_token\\n';;
+        *) echo "asked for more: $*" >&2; exit 1;;
+        esac""",
+    )
+    words = ["export", "swarm", "rtx4090x2-llama3.1-8b-fp8", "--check", "--out", str(tmp_path / "out")]
+    assert commands.main(words) == 1
+    said = capsys.readouterr().out
+    assert "no machine has said that it has a card (gpu); 2 are needed" in said and "node-generic-resources" in said
+    assert not (tmp_path / "out").exists()
