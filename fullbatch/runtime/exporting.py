@@ -8,6 +8,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.plan import Plan
@@ -101,6 +102,14 @@ def model_job(root: Path, plan: Plan) -> ModelJob:
 def digest(*texts: str) -> str:
     """Eight digits that change with any of `texts`, for names."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+
+
+def collector_port(plan: Plan) -> int | None:
+    """Where gateway and engines send their spans; None where nowhere."""
+    if plan.gateway.tracing is None:
+        return None
+    url = urlsplit(plan.gateway.tracing)
+    return url.port or (443 if url.scheme == "https" else 80)
 
 
 def refusals(plan: Plan, target: str) -> list[str]:

@@ -41,6 +41,10 @@ _OF_MACHINES = [
     "parts talk over the pods' network, unencrypted, and only policies keep others away",
     "ulimits.memlock: not of a pod; what the container runtime gives, which InfiniBand needs unlimited",
 ]
+_OF_TRACES = [
+    "gateway.tracing: kubectl label namespace NAME fullbatch/collector=true, for the collector's; one outside of the "
+    "cluster is not let through by network.yaml, unless a policy of yours does"
+]
 
 
 class KubernetesTarget(ExportTarget):
@@ -63,6 +67,7 @@ class KubernetesTarget(ExportTarget):
             "pids_limit: not of a pod; the kubelet's podPidsLimit bounds it",
             "NetworkPolicy: nothing without a network plugin that enforces it",
             *(_OF_MACHINES if _machines(plan) > 1 else []),
+            *(_OF_TRACES if plan.gateway.tracing else []),
             *exporting.chosen_cards(plan),
         ]
 
@@ -116,6 +121,7 @@ def _filled(root: Path, plan: Plan, job: exporting.ModelJob, name: str, over: st
         "stuck": any(engine.restart_stuck for engine in made.engines),
         "gated": any(engine.gated for engine in made.engines),
         "machines": _machines(plan),
+        "collector": exporting.collector_port(plan),
         "readers": len(plan.engines) * _machines(plan),
         "disk_gib": math.ceil(sum(map(requirements.checkpoint_gib, made.engines)) + requirements.DISK_ROOM_GIB),
         "drain": plan.drain_seconds,

@@ -63,6 +63,11 @@ class SwarmTarget(ExportTarget):
             found.append("no port is published; --publish 8080 opens the gateway's, on every address of its machine")
         if any(not engine.gpus for engine in plan.engines):
             found.append("cpu_shares: not in Swarm; an engine on the processor takes what gateway and others leave")
+        if plan.gateway.tracing:
+            found.append(
+                "gateway.tracing: engines have no way out: the collector has to be a service in the stack's network "
+                "`engines`, or the gateway's spans are all that it gets"
+            )
         return [*found, *exporting.chosen_cards(plan)]
 
     def files(self, root: Path, plan: Plan, wishes: ExportWishes) -> dict[str, str]:

@@ -107,5 +107,13 @@ def test_cards_that_a_profile_names_are_not_carried() -> None:
     assert said.startswith("hardware.device_ids: 3 are not asked for")
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [(None, None), ("http://c:4318", 4318), ("http://c", 80), ("https://c", 443), ("http://[::1]:9", 9)],
+)
+def test_where_spans_go(url: str | None, port: int | None) -> None:
+    assert exporting.collector_port(plan_with(gateway={"tracing": url})) == port
+
+
 def test_a_digest_changes_with_any_text() -> None:
     assert exporting.digest("a", "b") != exporting.digest("ab", "") != exporting.digest("a", "c")

@@ -135,6 +135,12 @@ def test_an_engine_waits_for_the_marker_that_the_model_leaves(plan_of: PlanOf) -
     assert said["model"]["deploy"]["mode"] == "global-job", "on each machine, and on one that joins later"
 
 
+def test_where_spans_go_is_said() -> None:
+    notes = SwarmTarget().notes(plan_with(gateway={"tracing": "http://collector:4318"}), PUBLISHED)
+    assert any(note.startswith("gateway.tracing: engines have no way out") for note in notes)
+    assert not any("tracing" in note for note in SwarmTarget().notes(plan_with(), PUBLISHED))
+
+
 def test_a_licence_is_a_secret_and_no_variable() -> None:
     written = stack(plan_with())
     assert written["secrets"]["hf_token"] == {"external": True, "name": "fullbatch_hf_token"}
