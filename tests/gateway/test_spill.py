@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, wait_until
+from tests.gateway.harness import Engine, Gateway, bearer, chat, keys, run, used, wait_until
 from tests.ports import free_port
 
 URL = "/v1/chat/completions"
@@ -96,3 +97,73 @@ def test_p234_a_server_that_is_none_is_refused_before_anything_is_written(tmp_pa
     both = run("gateway.peers", "--store", str(store), "add", "o", "http://127.0.0.1:1", "--spill-keys", "may").stderr
     assert "--models: write the one model of this box" in both
     assert not (tmp_path / "store.peers.yaml").exists()
+
+
+class Outside:
+    """A server of somebody else's, which keeps what it is sent: head lines and bodies."""
+
+    def __init__(self) -> None:
+        self.heads: list[dict[str, str]] = []
+        self.bodies: list[dict[str, Any]] = []
+        outside = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._say({"object": "list", "data": [{"id": "theirs"}]})
+
+            def do_POST(self) -> None:
+                outside.heads.append({name.lower(): value for name, value in self.headers.items()})
+                outside.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                message = {"role": "assistant", "content": "from outside"}
+                choice = {"index": 0, "message": message, "finish_reason": "stop"}
+                usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+                about = {"id": "x", "object": "chat.completion", "created": 1, "model": "theirs"}
+                self._say(about | {"choices": [choice], "usage": usage})
+
+            def _say(self, answer: dict[str, Any]) -> None:
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Outside:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_p234_what_leaves_holds_no_key_and_no_name_of_the_box(
+    tmp_path: Path, start_gateway: Callable[..., Gateway]
+) -> None:
+    """The server outside gets its own key, its own name for the model, and the prompt; nothing that says who asks."""
+    store, theirs = tmp_path / "store", "fb-their-key-0123456789abcdef"
+    (tmp_path / "their.key").write_text(theirs)
+    may = keys(store, "create", "alice-of-sales", "--trusted", "yes")["key"]
+    with Outside() as outside:
+        words = ("--spill-keys", "alice-of-sales", "--spill-model", "theirs", "--key-file", str(tmp_path / "their.key"))
+        added = add(store, outside.url, *words)
+        assert added.returncode == 0, added.stderr
+        gateway = start_gateway([f"http://127.0.0.1:{free_port()}"], store=str(store), prefix_sharing="key")
+        wait_until(lambda: state_of(gateway) == "up", 20, "the server outside known")
+        head = bearer(may) | {"x-openwebui-user-name": "Alice", "x-session-id": "s-1", "cookie": "c=1"}
+        head |= {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        answer = httpx.post(gateway.url + URL, json=chat(user="alice"), headers=head, timeout=30)
+        assert (answer.status_code, answer.headers["x-spilled-to"]) == (200, "outside")
+        assert answer.json()["choices"][0]["message"]["content"] == "from outside"
+        (sent,), (body,) = outside.heads, outside.bodies
+    assert sent["authorization"] == f"Bearer {theirs}"
+    assert body["model"] == "theirs"
+    told = json.dumps([sent, body])
+    for ours in (may, "alice-of-sales", "Alice", "s-1", "c=1", "0af7651916cd43dd", "cache_salt", "x-fullbatch"):
+        assert ours not in told, ours
+    wait_until(lambda: "alice-of-sales" in str(used(store)), 20, "booked here, under its name")
