@@ -68,7 +68,7 @@ def to_sqlite(path: Path) -> Moved:
         StoreError: there is no server, it does not answer, or the local store cannot be written.
     """
     file = server_file.beside(path)
-    leaving = file.with_name(f"{file.name}.leaving")
+    leaving = server_file.leaving(file)
     server = server_file.read(file) or server_file.read(leaving)
     if server is None:
         raise StoreError(f"{file}: no such file; keys and usage are on this box already")

@@ -53,6 +53,11 @@ def beside(store: Path) -> Path:
     return store.with_name(f"{store.name}{SUFFIX}")
 
 
+def leaving(path: Path) -> Path:
+    """What the file is called while keys and usage come back from there."""
+    return path.with_name(f"{path.name}.leaving")
+
+
 def read(path: Path) -> PostgresServer | None:
     """What the file says; None where there is none.
 
@@ -113,8 +118,8 @@ def named_ca(url: str, path: Path) -> str:
 
 
 def without_ca(path: Path) -> None:
-    """Take the certificate away again, where no address is there that needs it."""
-    if not path.exists():
+    """Take the certificate away again, where no address is there that needs it, nor one that is being left."""
+    if not path.exists() and not leaving(path).exists():
         with contextlib.suppress(OSError):
             _ca_file(path).unlink()
 

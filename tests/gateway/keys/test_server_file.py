@@ -76,3 +76,15 @@ def test_p243_a_certificate_is_put_where_libpq_finds_it(tmp_path: Path) -> None:
     words = dict(server_file.checked(url).words)
     assert words["sslmode"] == "verify-full"
     assert Path(words["sslrootcert"]).read_text() == "PEM"
+
+
+@pytest.mark.parametrize("name", ["store.postgres", "store.postgres.leaving"])
+def test_p243_a_certificate_that_an_address_needs_is_not_taken_away(tmp_path: Path, name: str) -> None:
+    path, ca = beside(tmp_path / "store"), tmp_path / "store.postgres-ca.pem"
+    with_ca("postgresql://u:p@db.example/db", "PEM", path)
+    (tmp_path / name).write_text("url: x")
+    server_file.without_ca(path)
+    assert ca.exists()
+    (tmp_path / name).unlink()
+    server_file.without_ca(path)
+    assert not ca.exists()
