@@ -15,7 +15,13 @@ from tests.prometheus.exposition import CARDS, recorded_series
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-OPTIONAL = {"alertmanager": "alerts", "node-exporter": "hardware", "dcgm-exporter": "gpu", "chat": "chat"}
+OPTIONAL = {
+    "alertmanager": "alerts",
+    "node-exporter": "hardware",
+    "dcgm-exporter": "gpu",
+    "chat": "chat",
+    "traces": "traces",
+}
 SCRAPED = {
     job["job_name"]: job
     for job in yaml.safe_load((ROOT / "rendered" / "cpu-tiny" / "prometheus.yaml").read_text())["scrape_configs"]
@@ -59,3 +65,26 @@ def test_what_is_said_of_the_cards_is_what_the_exporter_is_asked_for() -> None:
     metrics = {name for name, kind in asked.items() if kind != "label"}
     assert metrics == recorded_series(CARDS).keys()
     assert set(asked.values()) == {"gauge", "counter", "label"}
+
+
+def test_gateway_and_engines_reach_the_collector_that_a_profile_may_name() -> None:
+    traces = SERVICES["traces"]
+    config = yaml.safe_load((ROOT / "traces" / "jaeger.yaml").read_text())
+    engine = yaml.safe_load((ROOT / "rendered" / "cpu-tiny" / "compose.yaml").read_text())["services"]["engine"]
+    assert set(traces["networks"]) & set(SERVICES["gateway"]["networks"])
+    assert set(traces["networks"]) & set(engine["networks"])
+    assert config["receivers"]["otlp"]["protocols"] == {"http": {"endpoint": "0.0.0.0:4318"}}
+    # The page's port is the one that is published, and what is received ends in the store that the page reads.
+    assert [port.rpartition(":")[2] for port in traces["ports"]] == ["16686"]
+    assert config["extensions"]["jaeger_query"]["http"]["endpoint"].endswith(":16686")
+    pipeline = config["service"]["pipelines"]["traces"]
+    store = config["exporters"][pipeline["exporters"][0]]["trace_storage"]
+    assert pipeline["receivers"] == ["otlp"]
+    assert store == config["extensions"]["jaeger_query"]["storage"]["traces"]
+    assert config["extensions"]["jaeger_storage"]["backends"][store]["memory"]["max_traces"] > 0
+    assert set(config["extensions"]) == set(config["service"]["extensions"])
+
+
+def test_nobody_waits_for_the_collector() -> None:
+    assert not [name for name, service in SERVICES.items() if "traces" in service.get("depends_on", {})]
+    assert "depends_on" not in SERVICES["traces"]
