@@ -14,13 +14,14 @@ from tests.fullbatch.checkout import REPOSITORY, Checkout
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Fails the test when a process started in the checkout outlives it."""
+    """Fails the test when a process started in the checkout outlives it, or when it wrote to what others have too."""
     root = tmp_path / "checkout"
     root.mkdir()
     made = Checkout(root)
     yield made
-    left = made.end_all()
+    left, spoiled = made.end_all(), made.spoiled()
     assert not left, f"left running: {left}"
+    assert not spoiled, f"written in place, though other tests share them; see _WRITTEN in checkout.py: {spoiled}"
 
 
 @pytest.fixture

@@ -39,6 +39,6 @@ def test_an_engine_that_ends_has_settled_and_says_why(there: Checkout) -> None:
 def test_a_launcher_that_does_not_come_up_is_told_with_its_words(there: Checkout) -> None:
     options = machine.options(there, [])
     plan = plans.in_turns(machine.cell(), machine.matrix(), options.here)
-    (there.root / "launcher" / "__main__.py").write_text("raise SystemExit('no launcher today')\n")
+    there.write("launcher/__main__.py", "raise SystemExit('no launcher today')\n")
     with pytest.raises(EngineError, match="no launcher today"):
         LaunchedCard(there.root, plan, free_port())
