@@ -38,7 +38,9 @@ class Adapter(BaseModel):
 
     source: str = Field(min_length=1, description="ORG/NAME of the hub, or the whole path of a folder")
     revision: str | None = Field(
-        default=None, pattern=r"^[\w][\w./-]{0,127}$", description="commit or branch of the repository (default: main)"
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}$",
+        description="commit or branch of the repository (default: main)",
     )
     rank: int | None = Field(default=None, description="what its adapter_config.json says, or more (default: that)")
     any_base: bool = Field(

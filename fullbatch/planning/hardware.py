@@ -28,7 +28,7 @@ class Cpu(_Strict):
 class Card(_Strict):
     """A card that the catalog does not know, in its driver's words."""
 
-    name: str = Field(default="card", pattern=r"^[\w .()/+-]{1,60}$", description="what to call it")
+    name: str = Field(default="card", pattern=r"^[\w .()/+-]+$", max_length=60, description="what to call it")
     memory_gib: float = Field(gt=1, le=4096, description="as `nvidia-smi` shows it (memory.total / 1024), GiB")
     bandwidth_gbs: float = Field(gt=1, le=100_000, description="of its memory, as its data sheet says, GB/s")
     compute_capability: str | None = Field(

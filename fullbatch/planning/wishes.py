@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-_PARSER = r"^[A-Za-z0-9][\w.-]{0,63}$"
+_PARSER = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 def _plain_off(value: Any) -> Any:
