@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fullbatch.runtime.tinymodel import write_model
+from tests.e2e.api_clients import ApiClients
 from tests.e2e.docker_stack import Stack, get, run
 from tests.waiting import wait_for
 
@@ -72,16 +73,13 @@ def stack(
         made.compose("down", "--volumes", "--remove-orphans", timeout_s=120)
 
 
-def answers_of_each_api(stack: SeveralModels, model: str, is_real: bool) -> None:
-    chat = stack.ask("/v1/chat/completions", {"model": model, "messages": MESSAGES, "max_tokens": 8})
-    assert (chat["model"], chat["usage"]["completion_tokens"]) == (model, 8)
-    # Only the tiny models have words such as w0424, and they have hardly any others.
-    assert bool(re.search(r"w\d{4}", chat["choices"][0]["message"]["content"])) is not is_real
-    told = stack.ask("/v1/messages", {"model": model, "messages": MESSAGES, "max_tokens": 8})
-    assert (told["model"], told["usage"]["output_tokens"]) == (model, 8)
-    body = {"model": model, "messages": MESSAGES, "stream": False, "options": {"num_predict": 8}}
-    ollama = stack.ask("/api/chat", body)
-    assert (ollama["model"], ollama["eval_count"]) == (model, 8)
+def answers_of_each_client(stack: SeveralModels, model: str, is_real: bool) -> None:
+    clients = ApiClients(stack.gateway, stack.secret("first"), tokens=8)
+    for client in clients.each():
+        said, tokens, text = client(model)
+        assert (said, tokens) == (model, 8), client
+        # Only the tiny models have words such as w0424, and they have hardly any others.
+        assert bool(re.search(r"w\d{4}", text)) is not is_real, client
 
 
 def test_together_and_in_turns_and_nothing_is_left(stack: SeveralModels) -> None:
@@ -91,14 +89,14 @@ def test_together_and_in_turns_and_nothing_is_left(stack: SeveralModels) -> None
     assert up.returncode == 0, up.stdout + up.stderr
     assert stack.states() == {SMOL: "always", TINY: "ready", stack.mine: "stopped"}
     for model in (SMOL, TINY):
-        answers_of_each_api(stack, model, is_real=model == SMOL)
+        answers_of_each_client(stack, model, is_real=model == SMOL)
     assert stack.ask("/v1/chat/completions", {"model": "gpt-4o-mini", "messages": MESSAGES})["model"] == SMOL
 
     do = stack.fullbatch("models", "load", stack.mine)  # what waits for a load is asked elsewhere; it takes a minute
     assert do.returncode == 0, do.stderr
     wait_for(lambda: stack.states()[stack.mine] == "ready", 600, lambda: f"{stack.mine} ready, not {stack.states()}")
-    answers_of_each_api(stack, stack.mine, is_real=False)
-    answers_of_each_api(stack, SMOL, is_real=True)
+    answers_of_each_client(stack, stack.mine, is_real=False)
+    answers_of_each_client(stack, SMOL, is_real=True)
     assert stack.states() == {SMOL: "always", TINY: "stopped", stack.mine: "ready"}
     top = json.loads(stack.fullbatch("top", "--json", "--once").stdout)
     assert {one["name"]: one["state"] for one in top["models"]} == stack.states()

@@ -15,21 +15,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import anthropic
-import ollama
-import openai
 import pytest
 
 from fullbatch.core import http
 from fullbatch.lifecycle import deployment
 from fullbatch.runtime.process import state
+from tests.e2e.api_clients import ApiClients
 from tests.fullbatch.checkout import REPOSITORY
 from tests.fullbatch.several_profiles import planned_of
 
 pytestmark = pytest.mark.engine
 
 SMOL, TINY = "SmolLM2-135M-Instruct", "tiny"
-HELLO = "Say hello."
 # A first start compiles; beside other tests it takes minutes.
 START_S = 1800
 
@@ -39,28 +36,8 @@ class Served:
 
     def __init__(self, profile: str, port: int) -> None:
         self.profile, self.url = profile, f"http://127.0.0.1:{port}"
-        self.key = (state.run_dir(REPOSITORY, profile) / "api_keys").read_text(encoding="utf-8").split()[0]
-
-    def of_openai(self, model: str) -> tuple[str, int, str]:
-        """The answer's model, its tokens and its text."""
-        with openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=START_S) as client:
-            answer = client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": HELLO}], max_tokens=4
-            )
-        assert answer.usage is not None
-        return answer.model, answer.usage.completion_tokens, answer.choices[0].message.content or ""
-
-    def of_anthropic(self, model: str) -> tuple[str, int, str]:
-        with anthropic.Anthropic(base_url=self.url, api_key=self.key, max_retries=0, timeout=START_S) as client:
-            answer = client.messages.create(model=model, messages=[{"role": "user", "content": HELLO}], max_tokens=4)
-        text = "".join(block.text for block in answer.content if block.type == "text")
-        return answer.model, answer.usage.output_tokens, text
-
-    def of_ollama(self, model: str) -> tuple[str, int, str]:
-        client = ollama.Client(host=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=START_S)
-        answer = client.chat(model, [{"role": "user", "content": HELLO}], options={"num_predict": 4})
-        client._client.close()
-        return answer.model or "", answer.eval_count or 0, answer.message.content or ""
+        key = (state.run_dir(REPOSITORY, profile) / "api_keys").read_text(encoding="utf-8").split()[0]
+        self.clients = ApiClients(self.url, key)
 
     def kv_tokens(self) -> dict[str, int]:
         """Of each engine that answers, by its own word."""
@@ -97,7 +74,7 @@ def served(free_port: Callable[[], int]) -> Iterator[Callable[[str], Served]]:
 
 def _answers_of_each_client(one: Served, *models: str) -> None:
     for model in models:
-        for client in (one.of_openai, one.of_anthropic, one.of_ollama):
+        for client in one.clients.each():
             said, tokens, text = client(model)
             assert (said, tokens) == (model, 4), client
             assert _is_of(model, text), client
@@ -116,7 +93,7 @@ def _is_of(model: str, text: str) -> bool:
 def test_together_each_answers_under_its_name(served: Callable[[str], Served]) -> None:
     one = served("cpu-two-models")
     _answers_of_each_client(one, SMOL, TINY, SMOL)
-    assert one.of_openai("gpt-4o-mini")[0] == SMOL
+    assert one.clients.of_openai("gpt-4o-mini")[0] == SMOL
     assert one.kv_tokens() == _planned("cpu-two-models"), "they started at once"
 
 
@@ -132,7 +109,7 @@ def test_in_turns_each_is_loaded_when_it_is_asked_for(served: Callable[[str], Se
     assert found[TINY]["cold_learned"]
     assert _is_alone(Path(state.run_dir(REPOSITORY, "cpu-turns")), TINY)
     with concurrent.futures.ThreadPoolExecutor() as pool:  # two starts are wanted at once
-        asked = [pool.submit(one.of_openai, name) for name in (SMOL, TINY)]
+        asked = [pool.submit(one.clients.of_openai, name) for name in (SMOL, TINY)]
         assert [answer.result()[0] for answer in asked] == [SMOL, TINY]
     _never_two(Path(state.run_dir(REPOSITORY, "cpu-turns")) / "launcher-cpu.log")
 
