@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +22,8 @@ ALLOWED_SKIP = "Grafana:"
 VLLM = Path(__file__).resolve().parent.parent / ".fullbatch" / "engine" / "bin" / "vllm"
 # Of tests that need more than this checkout. A file of them names the marker itself: it is looked for in its text.
 MARKERS = ("engine", "docker")
+# A file all of whose tests have one of them.
+_WHOLE = re.compile(rf"^pytestmark = .*\bpytest\.mark\.({'|'.join(MARKERS)})\b", re.MULTILINE)
 # Python's own helpers: started once, they live as long as the test run.
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
@@ -71,6 +76,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure() -> None:
+    # jsonschema would compile 38 grammars when it is imported, for the format `iri`, which no schema here has.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # A shell starts its background jobs with Ctrl-C ignored and nohup those with a hang-up ignored, and every child of
     # ours would inherit that: tests that send either would wait for ever. A handler of our own is not inherited.
     for ignored in (signal.SIGINT, signal.SIGHUP):
@@ -79,15 +86,35 @@ def pytest_configure() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A run of one marker's tests alone imports no file without it: hundreds of files for a handful."""
-    marker = config.option.markexpr
-    if marker not in MARKERS or not collection_path.match("test_*.py"):
+    """Nothing is imported of a file, or folder with its conftest.py, that a run by marker has no test of."""
+    is_out = _OUT.get(config.option.markexpr)
+    if is_out is None:
         return None
-    return None if _names(collection_path, marker) else True
+    if collection_path.is_dir():
+        files = list(collection_path.rglob("test_*.py"))
+        return True if files and all(map(is_out, files)) else None
+    return True if collection_path.match("test_*.py") and is_out(collection_path) else None
+
+
+@cache
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def _names(file: Path, marker: str) -> bool:
-    return f"pytest.mark.{marker}" in file.read_text(encoding="utf-8")
+    return f"pytest.mark.{marker}" in _text(file)
+
+
+def _is_marked_whole(file: Path) -> bool:
+    return _WHOLE.search(_text(file)) is not None
+
+
+# `-m` of a run -> whether it has no test of a file: hundreds of files for a handful, or the clients of real engines.
+_OUT: dict[str, Callable[[Path], bool]] = {
+    "engine": lambda file: not _names(file, "engine"),
+    "docker": lambda file: not _names(file, "docker"),
+    "not engine and not docker": _is_marked_whole,
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -78,6 +78,21 @@ def test_a_run_of_one_marker_imports_no_file_without_it(tmp_path: Path) -> None:
     assert "imported" in run.stdout + run.stderr
 
 
+def test_a_run_without_markers_imports_no_file_that_is_marked_whole(tmp_path: Path) -> None:
+    """Nor the conftest.py of a folder of such files; and no test of another file is lost."""
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "conftest.py").write_text("raise SystemExit('imported')\n")
+    text = "import pytest\n\npytestmark = [pytest.mark.timeout(9), pytest.mark.engine]\nraise SystemExit('imported')\n"
+    (folder / "test_real.py").write_text(text)
+    run = run_pytest(tmp_path, MARKED, "", "-m", "not engine and not docker")
+    assert run.returncode == 0 and "1 passed, 1 deselected" in run.stdout
+    (folder / "test_plain.py").write_text("def test_plain(): pass\n")
+    assert (
+        "imported" in (run := run_pytest(tmp_path, MARKED, "", "-m", "not engine and not docker")).stdout + run.stderr
+    )
+
+
 def test_a_marker_that_comes_from_another_file_is_refused(tmp_path: Path) -> None:
     """A run of this marker alone would not see the file, and pass."""
     (tmp_path / "elsewhere.py").write_text("import pytest\n\nneeds_docker = pytest.mark.docker\n")

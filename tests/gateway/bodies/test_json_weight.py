@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import httpx
 import orjson
@@ -58,39 +59,41 @@ def test_p122_pieces_of_any_size_weigh_the_same(value: object, size: int) -> Non
     assert weight(body) - len(body) <= weight(body, size) <= weight(body)
 
 
-HEAVY = {
-    "messages": b'{"messages":[' + b",".join([b'{"role":"user","content":""}'] * 330_000) + b"]}",
-    "tools": b'{"tools":[' + b",".join([b'{"type":"function","function":{"name":"f"}}'] * 200_000) + b"]}",
-    "lists": b'{"x":[' + b",".join([b"[]"] * 3_000_000) + b"]}",
-    "objects": b'{"x":[' + b",".join([b"{}"] * 3_000_000) + b"]}",
-    "texts": b'{"x":[' + b",".join([b'""'] * 3_000_000) + b"]}",
-    "keys": b'{"x":{' + b",".join([b'"k%d":1' % n for n in range(700_000)]) + b"}}",
-    "numbers": b'{"x":[' + b",".join([b"1"] * 5_000_000) + b"]}",
-    "no JSON": b"[" * 9_000_000,
-    "quotes": b'"' * 9_000_000,
+# Made by the test that needs them: megabytes each.
+HEAVY: dict[str, Callable[[], bytes]] = {
+    "messages": lambda: b'{"messages":[' + b",".join([b'{"role":"user","content":""}'] * 330_000) + b"]}",
+    "tools": lambda: b'{"tools":[' + b",".join([b'{"type":"function","function":{"name":"f"}}'] * 200_000) + b"]}",
+    "lists": lambda: b'{"x":[' + b",".join([b"[]"] * 3_000_000) + b"]}",
+    "objects": lambda: b'{"x":[' + b",".join([b"{}"] * 3_000_000) + b"]}",
+    "texts": lambda: b'{"x":[' + b",".join([b'""'] * 3_000_000) + b"]}",
+    "keys": lambda: b'{"x":{' + b",".join([b'"k%d":1' % n for n in range(700_000)]) + b"}}",
+    "numbers": lambda: b'{"x":[' + b",".join([b"1"] * 5_000_000) + b"]}",
+    "no JSON": lambda: b"[" * 9_000_000,
+    "quotes": lambda: b'"' * 9_000_000,
 }
 
 
 @pytest.mark.parametrize("name", HEAVY)
 async def test_p122_ten_megabytes_of_small_things_are_refused_a_slice_at_a_time(name: str) -> None:
+    body = HEAVY[name]()
     began = time.thread_time()
     with pytest.raises(BadRequest, match="limits.requests.max_json_weight"):
-        await json_weight.examine(HEAVY[name], LIMIT)
+        await json_weight.examine(body, LIMIT)
     assert time.thread_time() - began < 0.25
 
 
-LIGHT = {
-    "text": b'{"x":"' + b"lorem, ipsum {[ " * 600_000 + b'"}',
-    "escaped": b'{"x":"' + b'\\"\\\\\\n{}[],' * 700_000 + b'"}',
-    "image": b'{"x":"' + b"A" * 9_000_000 + b'"}',
-    "tokens": b'{"x":[' + b",".join([b"12345"] * 131_072) + b"]}",
-    "conversation": orjson.dumps({"messages": [{"role": "user", "content": "x" * 900}] * 4096}),
+LIGHT: dict[str, Callable[[], bytes]] = {
+    "text": lambda: b'{"x":"' + b"lorem, ipsum {[ " * 600_000 + b'"}',
+    "escaped": lambda: b'{"x":"' + b'\\"\\\\\\n{}[],' * 700_000 + b'"}',
+    "image": lambda: b'{"x":"' + b"A" * 9_000_000 + b'"}',
+    "tokens": lambda: b'{"x":[' + b",".join([b"12345"] * 131_072) + b"]}",
+    "conversation": lambda: orjson.dumps({"messages": [{"role": "user", "content": "x" * 900}] * 4096}),
 }
 
 
 @pytest.mark.parametrize("name", LIGHT)
 async def test_p122_large_bodies_of_text_pass(name: str) -> None:
-    other = 0
+    body, other = LIGHT[name](), 0
 
     async def count() -> None:
         nonlocal other
@@ -99,10 +102,10 @@ async def test_p122_large_bodies_of_text_pass(name: str) -> None:
             other += 1
 
     task = asyncio.create_task(count())
-    await json_weight.examine(LIGHT[name], LIMIT)
+    await json_weight.examine(body, LIMIT)
     task.cancel()
-    assert other >= len(LIGHT[name]) // (256 * 1024)  # others had their turn
-    read_object(LIGHT[name])
+    assert other >= len(body) // (256 * 1024)  # others had their turn
+    read_object(body)
 
 
 def test_p122_what_is_light_enough_is_read_fast() -> None:
@@ -113,8 +116,9 @@ def test_p122_what_is_light_enough_is_read_fast() -> None:
 
 
 def test_p122_a_heavy_body_is_400_on_every_api(client: httpx.Client) -> None:
+    body = HEAVY["messages"]()
     for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/api/show"):
-        refused = client.post(path, content=HEAVY["messages"])
+        refused = client.post(path, content=body)
         assert refused.status_code == 400 and "max_json_weight" in refused.text
     assert client.post("/v1/chat/completions", json=chat()).status_code == 200
 
