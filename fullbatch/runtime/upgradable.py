@@ -54,7 +54,7 @@ class Upgradable(Protocol):
         """Build or pull; variable -> id. Nothing that runs is touched."""
 
     def rehearse(self, target: Target, state: Mapping[str, bytes], say: Say) -> None:
-        """Start the new gateway on a copy of `state`, without a network.
+        """Start the new gateway on a copy of `state`, without a network, and let a new engine read its flags.
 
         `state`: as `Runtime.kept_state` gives it, and files that are to be rendered anew by their paths.
         """

@@ -180,6 +180,10 @@ BAD = {
     "--to exits": (4, "nothing was changed: it ends at once with exit code 1: settings of another time"),
     "--to nowhere": (4, "fullbatch/gateway:nowhere: is not here and cannot be pulled"),
     "--image motor=x": (2, "--image motor: no such service"),
+    "--image engine=fullbatch-e2e/engine:dropped": (
+        4,
+        "nothing was changed: engine: vllm: error: unrecognized arguments: --load-format dummy",
+    ),
     "--to garbage": (1, "it says that it is healthy and gives no token: 200 garbage"),
     "--image engine=fullbatch-e2e/engine:half": (1, "its KV cache holds 262,144 tokens, 524,288 are planned"),
 }

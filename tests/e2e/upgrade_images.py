@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from fullbatch.runtime.compose import config
 from tests.e2e.docker_stack import ROOT, run
 
 GATEWAY = "fullbatch/gateway:local"
@@ -34,6 +35,21 @@ COPY tests /opt/fullbatch/tests
 RUN sed -i 's/kv_tokens: int = .*/kv_tokens: int = {kv}/' tests/fakes/engine/knobs.py
 USER 2000:0"""
 
+# The parser of a later vLLM, as far as fullbatch asks it: a flag of ours is gone.
+_PARSER = """\
+import argparse
+class FlexibleArgumentParser(argparse.ArgumentParser): pass
+class ServeSubcommand:
+    def subparser_init(self, subparsers):
+        serve = subparsers.add_parser("serve")
+        serve.add_argument("model_tag")
+        for name in {flags}:
+            serve.add_argument(name, nargs="?")
+        return serve
+    def validate(self, args): pass
+"""
+_GONE = "--load-format"
+
 GATEWAYS = {
     "good": "LABEL version=2",
     "exits": "RUN echo 'raise SystemExit(\"settings of another time\")' > gateway/__main__.py",
@@ -41,11 +57,20 @@ GATEWAYS = {
 }
 # As many KV tokens as profile cpu-tiny plans; half of them.
 ENGINES = {"one": _ENGINE.format(kv=524_288), "half": _ENGINE.format(kv=262_144)}
+# Another that would serve, and whose parser does not know one flag.
+ENGINES["dropped"] = ENGINES["one"].replace(
+    "USER 2000:0", "COPY vllm /opt/fullbatch/vllm\nENV PYTHONPATH=/opt/fullbatch\nUSER 2000:0"
+)
 
 
 def build(environment: Mapping[str, str], folder: Path) -> None:
     """All of them, from the gateway's image; seconds, since nothing is installed."""
     (folder / "garbage.py").write_text(_GARBAGE)
+    words = config.engine_commands(ROOT, "cpu-tiny")["engine"]
+    flags = sorted({word for word in words if word.startswith("--")} - {_GONE})
+    for module in ("entrypoints/cli/serve.py", "utils/argparse_utils.py"):
+        (folder / "vllm" / module).parent.mkdir(parents=True)
+        (folder / "vllm" / module).write_text(_PARSER.format(flags=flags))
     for name in ("__init__.py", "fakes", "ports.py"):
         source, target = ROOT / "tests" / name, folder / "tests" / name
         target.parent.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ import yaml
 from fullbatch.runtime import dotenv
 
 GATEWAY_IMAGE, GATEWAY_DEFAULT = "FULLBATCH_GATEWAY_IMAGE", "fullbatch/gateway:local"
+ENGINE_IMAGE = "FULLBATCH_ENGINE_IMAGE"
 _REFERENCE = re.compile(r"\$\{(\w+):-([^}]+)\}")
 
 

@@ -14,7 +14,7 @@ from fullbatch.core.errors import HostError, UsageError
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, state_files
 from fullbatch.runtime.base import Say
-from fullbatch.runtime.compose import deployment, docker_cli, images, kept, rehearsal
+from fullbatch.runtime.compose import deployment, docker_cli, engine_flags_check, images, kept, rehearsal
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.compose.images import ImageSetting
 from fullbatch.runtime.upgradable import Images, ImageWish, RunningImage, Target, Upgradable
@@ -72,9 +72,12 @@ class ComposeUpgrade(Upgradable):
         return {variable: self._fetched(variable, reference, say) for variable, reference in target.items()}
 
     def rehearse(self, target: Target, state: Mapping[str, bytes], say: Say) -> None:
-        reference = target.get(images.GATEWAY_IMAGE)
-        if reference is None:
-            return
+        if images.ENGINE_IMAGE in target:
+            engine_flags_check.check(self.root, self.profile, target[images.ENGINE_IMAGE], state, say)
+        if images.GATEWAY_IMAGE in target:
+            self._rehearse_gateway(target[images.GATEWAY_IMAGE], state, say)
+
+    def _rehearse_gateway(self, reference: str, state: Mapping[str, bytes], say: Say) -> None:
         say(f"rehearsal: {reference} on a copy of the keys, without a network")
         path = f"rendered/{self.profile}/{rehearsal.SETTINGS}"
         settings = state.get(path) or (self.root / path).read_bytes()

@@ -11,11 +11,10 @@ import pytest
 from fullbatch.core.errors import HostError, UsageError
 from fullbatch.runtime import dotenv
 from fullbatch.runtime.compose import deployment, upgrade
-from fullbatch.runtime.compose.images import GATEWAY_DEFAULT, GATEWAY_IMAGE
+from fullbatch.runtime.compose.images import ENGINE_IMAGE, GATEWAY_DEFAULT, GATEWAY_IMAGE
 from fullbatch.runtime.upgradable import ImageWish, RunningImage
 from tests.fullbatch.checkout import REPOSITORY
 
-ENGINE_IMAGE = "FULLBATCH_ENGINE_IMAGE"
 # It knows one image by name, `known`, and another by its id.
 DOCKER = """
 echo "$*" >> '{log}'
@@ -25,6 +24,7 @@ case "$1 $2 $3 $4 $5" in
 "image inspect --format {{{{.Id}}}} "*) echo "no such image" >&2; exit 1 ;;
 "image ls"*) echo fullbatch-kept/gateway:t1 ;;
 pull*) echo "denied" >&2; exit 1 ;;
+run*) [ -z "$PARSER" ] || echo "$PARSER" ;;
 *) echo ;;
 esac
 """
@@ -109,6 +109,17 @@ def test_what_is_here_is_not_pulled_and_what_is_nowhere_is_one_line(stack: upgra
     assert str(told.value) == "e:9: is not here and cannot be pulled: denied"
     assert stack.fetch({GATEWAY_IMAGE: GATEWAY_DEFAULT}, say) == {GATEWAY_IMAGE: "sha256:g"}
     assert "compose --project-name fullbatch build gateway" in log.read_text()
+
+
+def test_only_a_new_engine_reads_its_flags(
+    stack: upgrade.ComposeUpgrade, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARSER", '["vllm serve: error: unrecognized arguments: --load-format dummy"]')
+    stack.rehearse({GATEWAY_IMAGE: "g:2"}, {}, say)
+    with pytest.raises(HostError, match="e:2 does not take the flags of profile cpu-tiny.*--load-format"):
+        stack.rehearse({ENGINE_IMAGE: "e:2", GATEWAY_IMAGE: "g:3"}, {}, say)
+    runs = [line for line in log.read_text().splitlines() if line.startswith("run ")]
+    assert ["--entrypoint=python3 e:2" in line for line in runs] == [False, True], "and no gateway is tried after it"
 
 
 def test_the_switch_is_in_env_and_only_what_runs_is_started(stack: upgrade.ComposeUpgrade, log: Path) -> None:
