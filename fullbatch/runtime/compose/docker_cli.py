@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fullbatch.core.errors import HostError
 
-# A pull has as long as it takes: it says itself when it cannot go on.
 TIMEOUT = 300.0
 
 

@@ -14,7 +14,7 @@ from fullbatch.core.errors import HostError, UsageError
 from fullbatch.planning.plan import Plan
 from fullbatch.runtime import dotenv, state_files
 from fullbatch.runtime.base import Say
-from fullbatch.runtime.compose import deployment, docker_cli, engine_flags_check, images, kept, rehearsal
+from fullbatch.runtime.compose import deployment, docker_cli, engine_flags_check, images, kept, pulling, rehearsal
 from fullbatch.runtime.compose.deployment import ComposeDeployment
 from fullbatch.runtime.compose.images import ImageSetting
 from fullbatch.runtime.upgradable import Images, ImageWish, RunningImage, Target, Upgradable
@@ -26,6 +26,8 @@ KEPT = "fullbatch-kept"
 STORE = "gateway-state/store"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SERVICE = "com.docker.compose.service"
+# A build, or a start that waits for its one-shots (weights, mostly). What hangs longer is undone.
+LIMIT_SECONDS = 3600.0
 
 
 class ComposeUpgrade(Upgradable):
@@ -138,10 +140,9 @@ class ComposeUpgrade(Upgradable):
         elif docker_cli.identity(reference) is None:
             say(f"pulling {reference}")
             try:
-                docker_cli.call(["pull", "--quiet", reference], timeout=None)
+                pulling.pull(reference)
             except HostError as error:
-                why = str(error).removeprefix("docker pull: ")
-                raise HostError(f"{reference}: is not here and cannot be pulled: {why}") from None
+                raise HostError(f"{reference}: is not here and cannot be pulled: {error}") from None
         found = docker_cli.identity(reference)
         if found is None:
             raise HostError(f"{reference}: is not here; look at `docker image ls`")
@@ -152,7 +153,7 @@ class ComposeUpgrade(Upgradable):
         # What runs is known by its project, whatever this shell says of a profile.
         environment = os.environ | {"PROFILE": self.profile, deployment.DIGEST: digest}
         command = ["docker", "compose", "--project-name", dotenv.project(self.root), *words]
-        docker_cli.run(command, self.root, environment, timeout=None)
+        docker_cli.run(command, self.root, environment, timeout=LIMIT_SECONDS)
 
 
 class _Upgraded(ComposeDeployment):
