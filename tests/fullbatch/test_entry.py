@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fullbatch.layout import listing
+from fullbatch.runtime.compose import config
 from tests.fullbatch.checkout import FAKE_VLLM, REPOSITORY
 from tests.ports import free_port
 
@@ -93,6 +94,29 @@ def test_the_laid_out_folder_is_rendered_and_checked_as_a_clone_is(installed: In
     for name in listing.sources(REPOSITORY):
         assert (house / name).read_bytes() == (REPOSITORY / name).read_bytes(), name
     assert os.access(house / "scripts" / "install-engine", os.X_OK)
+
+
+@pytest.mark.parametrize("profile", ["cpu-smollm2", "cpu-tiny", "cpu-turns"])
+def test_compose_finds_in_the_folder_all_that_it_mounts_and_builds(house: Path, profile: str) -> None:
+    program = config.compose_program()
+    assert program is not None
+    environment = {"PROFILE": profile, "PATH": "/usr/bin:/bin", "HOME": str(house)}
+    done = subprocess.run(
+        [*program, "--profile", "*", "config", "--format", "json"], cwd=house, env=environment,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    services = json.loads(done.stdout)["services"].values()
+    mounts = [one["source"] for service in services for one in service.get("volumes", ()) if one["type"] == "bind"]
+    ours = [Path(one) for one in mounts if one.startswith(str(house))]
+    built = [Path(one["build"]["context"], one["build"]["dockerfile"]) for one in services if "build" in one]
+    assert len(ours) > 5 and len(built) >= 2
+    assert [one for one in (*ours, *built) if not one.exists()] == []
+    # And what the Dockerfiles copy from there.
+    words = [line.split() for path in built for line in path.read_text().splitlines() if line.startswith("COPY ")]
+    copied = [name for line in words if not any("--from" in one for one in line) for name in line[1:-1]]
+    lost = [name for name in copied if not name.startswith("--") and not (house / name).exists()]
+    assert len(copied) > 5 and lost == []
 
 
 def test_the_code_of_the_folder_is_what_runs_in_it(installed: Installed, house: Path) -> None:
