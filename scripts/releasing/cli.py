@@ -31,9 +31,10 @@ def main(words: Sequence[str]) -> int:
         _say(f"refused: {line}")
     if not _audited(args.unaudited) or refused:
         return REFUSED
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     with tempfile.TemporaryDirectory(prefix="fullbatch-release-") as folder:
         try:
-            files = _files(Path(folder))
+            files = _files(commit.strip(), Path(folder))
         except (build.CannotBuild, sbom.InvalidSbom, licences.UnknownLicence) as fault:
             _say(f"refused: {fault}")
             return REFUSED
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> int:
         if not args.make:
             _say(f"all of {VERSION} is in order; nothing was made or tagged. To do it: scripts/release --make")
             return OK
-        return _make(files)
+        return _make(commit.strip(), files)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,10 +74,9 @@ def _audited(unaudited: bool) -> bool:
     return not found.holes and (unaudited or not found.unasked)
 
 
-def _files(scratch: Path) -> list[Path]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def _files(commit: str, scratch: Path) -> list[Path]:
     out = scratch / "out"
-    files = build.build(ROOT, commit.strip(), scratch, out)
+    files = build.build(ROOT, commit, scratch, out)
     build.install(ROOT, files[0], scratch)
     packages = licences.of_images(ROOT)
     for name, text in sbom.all_of(ROOT, VERSION, build.commit_time(ROOT), packages).items():
@@ -87,7 +87,8 @@ def _files(scratch: Path) -> list[Path]:
     return [*sorted(files), out / "SHA256SUMS"]
 
 
-def _make(files: list[Path]) -> int:
+def _make(commit: str, files: list[Path]) -> int:
+    """The tag is of what was built, whatever was committed meanwhile; without a tag no files stay."""
     dist = ROOT / DIST
     dist.mkdir(exist_ok=True)
     there = [path.name for path in files if path.name != "SHA256SUMS" and (dist / path.name).exists()]
@@ -97,10 +98,12 @@ def _make(files: list[Path]) -> int:
     for path in files:
         (dist / path.name).write_bytes(path.read_bytes())
     tagged = subprocess.run(
-        ["git", "tag", "--annotate", f"v{VERSION}", "--message", f"Fullbatch {VERSION}"],
+        ["git", "tag", "--annotate", f"v{VERSION}", "--message", f"Fullbatch {VERSION}", commit],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if tagged.returncode:
+        for path in files:
+            (dist / path.name).unlink()
         _say(f"refused: git could not tag it: {tagged.stderr.strip()}")
         return REFUSED
     _say(f"made: {DIST}/ and the tag v{VERSION}; publish them with: git push origin v{VERSION}")

@@ -52,6 +52,30 @@ def test_make_tags_and_keeps_files(ready: Path, capsys: pytest.CaptureFixture[st
     assert "is there already" in capsys.readouterr().out
 
 
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_tag_is_of_what_was_built(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = _git(ready, "rev-parse", "HEAD")
+
+    def install(_root: Path, _wheel: Path, _scratch: Path) -> None:
+        _git(ready, "commit", "--quiet", "--allow-empty", "-m", "of somebody meanwhile")
+
+    monkeypatch.setattr(build, "install", install)
+    assert cli.main(["--make"]) == 0
+    assert _git(ready, "rev-parse", f"v{VERSION}^{{commit}}") == built != _git(ready, "rev-parse", "HEAD")
+
+
+def test_without_a_tag_no_files_stay_in_the_way(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _git(ready, "tag", f"v{VERSION}")
+    assert cli.main(["--make"]) == 1
+    assert "git could not tag it: " in capsys.readouterr().out
+    assert list((ready / "dist").iterdir()) == []
+    _git(ready, "tag", "--delete", f"v{VERSION}")
+    assert cli.main(["--make"]) == 0
+
+
 @pytest.mark.parametrize(("words", "code"), [([], 1), (["--unaudited"], 0)])
 def test_what_could_not_be_asked_is_said_and_no_pass(
     ready: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], code: int
