@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -279,6 +280,7 @@ class Routes:
         parts.access_log.add(record, status, seconds)
         if record.trace is not None:
             parts.handler.traces.add(record, status, parts.loop.time())
+            self._metrics_of.traced(record, time.time())
         parts.recent.add(record, status, seconds)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.openmetrics import exposition as open_metrics
 
 from gateway.api import model_cards
 from gateway.config.rules import CurrentRules
@@ -46,6 +47,7 @@ class SystemEndpoints:
         self._supervisor = supervisor
         self._registry = handler.registry
         self._turns = handler.turns
+        self._traces = handler.traces
         self._exposition = exposition
         self._document = document
         self._started = int(time.time())
@@ -111,7 +113,12 @@ class SystemEndpoints:
         reply.send(200, JSON, b'{"status":"ok"}')
 
     async def metrics(self, request: Request, reply: Reply) -> None:
-        reply.send(200, CONTENT_TYPE_LATEST.encode(), self._exposition.text(self._shown_all(request)))
+        everything = self._shown_all(request)
+        if self._traces.on and b"application/openmetrics-text" in request.headers.get(b"accept", b""):
+            text = self._exposition.text(everything, with_exemplars=True)
+            reply.send(200, open_metrics.CONTENT_TYPE_LATEST.encode(), text)
+        else:
+            reply.send(200, CONTENT_TYPE_LATEST.encode(), self._exposition.text(everything))
 
     async def openapi(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         reply.send(200, JSON, self._document())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as open_metrics
 
 from gateway.admission.controller import Admission
 from gateway.core.call import Principal
@@ -76,12 +78,20 @@ class Exposition:
         self._process = CollectorRegistry()
         ProcessCollector(namespace="gateway", registry=self._process)
 
-    def text(self, everything: bool = True) -> bytes:
-        """Prometheus text; without ``everything`` no series that names keys or the engines' addresses."""
+    def text(self, everything: bool = True, with_exemplars: bool = False) -> bytes:
+        """Prometheus text; without ``everything`` no series that names keys or the engines' addresses.
+
+        ``with_exemplars``: OpenMetrics' text, which has those of times to the first token.
+        """
         registry = CollectorRegistry()
         families = [*self._requests(), *self._keys(), *self._queue(), *self._engines(), *self._own()]
         families += turn_families.families(self._sources.deployment, self._sources.turns)
-        registry.register(_Families(families if everything else list(filter(_harmless, families))))
+        shown = families if everything else list(filter(_harmless, families))
+        if with_exemplars:
+            registry.register(_Families([*shown, *self._process.collect()]))
+            text: bytes = open_metrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return text
+        registry.register(_Families(shown))
         return generate_latest(registry) + generate_latest(self._process)
 
     def _requests(self) -> Iterator[Metric]:
@@ -99,7 +109,7 @@ class Exposition:
         text = "Tokens that engines have read and written; cached_prompt is a part of prompt."
         yield self._counter("gateway_tokens", text, ("model", "kind"), metrics.tokens)
         text = "Streams: from the request's head to the engine's first event."
-        yield self._histogram("gateway_time_to_first_token_seconds", text, _WHERE, metrics.ttft)
+        yield self._histogram("gateway_time_to_first_token_seconds", text, _WHERE, metrics.ttft, metrics.exemplars)
         text = "From the request's head to the end of the answer."
         yield self._histogram("gateway_request_duration_seconds", text, _WHERE, metrics.duration)
         text = "Mean time between output tokens of each answer, from its first token to its last."
@@ -236,11 +246,22 @@ class Exposition:
             family.add_metric([self._sources.deployment, *where], value)
         return family
 
-    def _histogram(self, name: str, text: str, labels: tuple[str, ...], values: Mapping[Where, Histogram]) -> Metric:
+    def _histogram(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        values: Mapping[Where, Histogram],
+        exemplars: Mapping[Where, Mapping[int, tuple[str, float, float]]] = MappingProxyType({}),
+    ) -> Metric:
         family = HistogramMetricFamily(name, text, labels=["deployment", *labels])
         for where, histogram in values.items():
             names = [*(str(bound) for bound in histogram.bounds), "+Inf"]
-            counts = list(zip(names, accumulate(histogram.counts), strict=True))
+            found = exemplars.get(where, {})
+            counts = [
+                (name, count, Exemplar({"trace_id": found[at][0]}, *found[at][1:])) if at in found else (name, count)
+                for at, (name, count) in enumerate(zip(names, accumulate(histogram.counts), strict=True))
+            ]
             family.add_metric([self._sources.deployment, *where], counts, histogram.sum)
         return family
 

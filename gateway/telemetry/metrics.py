@@ -100,6 +100,8 @@ class Metrics:
         self._key_tokens: dict[str, list[int]] = {}
         self.key_requests: Counter[tuple[str, str]] = Counter()
         self.ttft: dict[tuple[str, str], Histogram] = {}
+        # By series and bucket, the last traced one that fell into it: its trace, seconds, Unix time of its end.
+        self.exemplars: dict[tuple[str, str], dict[int, tuple[str, float, float]]] = {}
         self.duration: dict[tuple[str, str], Histogram] = {}
         self.wait: dict[str, Histogram] = {}
         self.per_token: dict[str, Histogram] = {}
@@ -149,6 +151,14 @@ class Metrics:
         if histogram is None:
             histogram = self.ttft[where] = Histogram(_TTFT_S)
         histogram.observe(seconds)
+
+    def traced(self, record: RequestRecord, ended_unix: float) -> None:
+        """A request with a trace that is kept has ended: an exemplar of its time to the first token, if it had one."""
+        trace, seconds = record.trace, record.ttft
+        if trace is None or not trace.sampled or seconds is None:
+            return
+        of_series = self.exemplars.setdefault(self._where(record.endpoint, record.model), {})
+        of_series[bisect_left(_TTFT_S, seconds)] = (trace.trace_id.decode(), seconds, ended_unix)
 
     def admitted(self, record: RequestRecord) -> None:
         """A request got its slot."""

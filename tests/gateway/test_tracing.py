@@ -12,12 +12,16 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateway.harness import Gateway, wait_until
 from tests.gateway.scripted import ANSWER, Scripted, whole
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+OTHER_TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 class Collector:
@@ -120,3 +124,58 @@ def test_p322_a_collector_that_is_gone_costs_no_request(start_gateway: Callable[
                 assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
         wait_until(lambda: "takes no spans; they are lost" in gateway.stderr(), 30, "a line of the log")
     assert httpx.get(f"{gateway.url}/health").status_code == 200
+
+
+OPEN_METRICS = {"accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"}
+
+
+def streams(_engine: Scripted, connection: socket.socket, _request: bytes) -> None:
+    connection.sendall(
+        whole(b"200", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n', b"text/event-stream")
+    )
+
+
+def _openmetrics(text: str) -> Iterator[Metric]:
+    yield from openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+
+
+def first_token_exemplars(text: str) -> list[tuple[dict[str, str], float]]:
+    """Trace and seconds of each bucket that has one."""
+    return [
+        (sample.exemplar.labels, sample.exemplar.value)
+        for family in _openmetrics(text)
+        for sample in family.samples
+        if sample.exemplar is not None and family.name == "gateway_time_to_first_token_seconds"
+    ]
+
+
+def test_p323_a_first_tokens_bucket_names_a_trace_to_who_asks_for_openmetrics(
+    start_gateway: Callable[..., Gateway], collector: Collector
+) -> None:
+    engine = Scripted(streams)
+    gateway = start_gateway([engine.url], tracing=collector.url, polling={"canary_interval_s": 0})
+    gateway.wait_up()
+    with gateway.client() as client:
+        kept, left = {"traceparent": f"00-{TRACE}-{SPAN}-01"}, {"traceparent": f"00-{OTHER_TRACE}-{SPAN}-00"}
+        for head in (kept, left):
+            assert client.post("/v1/chat/completions", json={**CHAT, "stream": True}, headers=head).status_code == 200
+    found = httpx.get(f"{gateway.watched}/metrics", headers=OPEN_METRICS)
+    assert found.headers["content-type"].startswith("application/openmetrics-text")
+    ((labels, seconds),) = first_token_exemplars(found.text)
+    assert labels == {"trace_id": TRACE} and 0 < seconds < 60, "only of a trace that is kept"
+    assert first_token_exemplars(httpx.get(f"{gateway.url}/metrics", headers=OPEN_METRICS).text)
+    plain = httpx.get(f"{gateway.watched}/metrics")
+    assert plain.headers["content-type"].startswith("text/plain") and TRACE not in plain.text
+    names = {family.name for family in _openmetrics(found.text)}
+    assert names == {family.name for family in text_string_to_metric_families(plain.text)}
+
+
+def test_p323_without_tracing_everybody_gets_the_plain_text(start_gateway: Callable[..., Gateway]) -> None:
+    engine = Scripted(streams)
+    gateway = start_gateway([engine.url], polling={"canary_interval_s": 0})
+    gateway.wait_up()
+    with gateway.client() as client:
+        head = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+        assert client.post("/v1/chat/completions", json={**CHAT, "stream": True}, headers=head).status_code == 200
+    found = httpx.get(f"{gateway.watched}/metrics", headers=OPEN_METRICS)
+    assert found.headers["content-type"].startswith("text/plain") and TRACE not in found.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.core.call import Principal, Usage
 from gateway.core.record import RequestRecord
+from gateway.core.trace import TraceContext
 from gateway.telemetry.metrics import MAX_KEYS, OTHER, Metrics
 
 
@@ -61,3 +62,15 @@ def test_what_was_counted_stays_when_models_are_told_again() -> None:
     metrics.finished(used("key", "a", Usage(1, 2, 0)), 1.0)
     metrics.know(["a", "b"])
     assert metrics.tokens["a", "completion"] == 2
+
+
+def test_p323_the_last_traced_request_of_a_bucket_is_its_exemplar() -> None:
+    metrics = Metrics(["tiny"])
+    for number, (sampled, ttft) in enumerate([(True, 0.02), (True, 0.021), (False, 0.022), (True, None), (True, 7.0)]):
+        record = used("key", "tiny", None)
+        record.trace, record.ttft = TraceContext(f"{number:032x}".encode(), b"", sampled, b""), ttft
+        metrics.traced(record, 1000.0 + number)
+    metrics.traced(used("key", "tiny", None), 1.0)
+    ((where, found),) = metrics.exemplars.items()
+    assert where == ("tiny", "/v1/completions")
+    assert list(found.values()) == [(f"{1:032x}", 0.021, 1001.0), (f"{4:032x}", 7.0, 1004.0)]
