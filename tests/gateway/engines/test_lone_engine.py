@@ -29,12 +29,15 @@ def test_p144_a_lone_engine_that_stands_still_is_waited_for(
         with client.stream("POST", URL, json=chat(True, max_tokens=200)) as stream:
             lines = stream.iter_lines()
             next(lines)
-            engine.turn(fault="stall", for_s=4)
+            engine.turn(fault="stall")
+            began = time.monotonic()
             wait_until(lambda: engine_health(gateway)["state"] == "stalled", 4, "seen")
             health = httpx.get(f"{gateway.url}/health")
             assert health.status_code == 503 and "it is waited for" in engine_health(gateway)["reason"]
             later = [pool.submit(whole) for _ in range(3)]
             wait_until(lambda: gateway.metric("gateway_queue_depth") == 3, 2, "they wait")
+            wait_until(lambda: time.monotonic() - began > 4, 5, "three times the limit has gone by")
+            engine.turn(fault="none")
             rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
         assert [answer.result().status_code for answer in later] == [200] * 3
