@@ -45,11 +45,12 @@ class Proof:
 
     def _told(self, engine: EnginePlan) -> str:
         """Empty where it has answered, else what came."""
+        key = self._running.api_key()
         if "completion" not in engine.capabilities:
-            answers = [self._post(path, engine, body) for path, body in _NO_TEXT]
+            answers = [self._post(path, key, engine, body) for path, body in _NO_TEXT]
             return "" if any(one.status == 200 for one in answers) else _shown(answers[0])
-        answer = self._post("/v1/completions", engine, {"prompt": "Hello", "max_tokens": 1})
-        if answer.status == 401 and not self._running.api_key():
+        answer = self._post("/v1/completions", key, engine, {"prompt": "Hello", "max_tokens": 1})
+        if answer.status == 401 and not key:
             return "its first key cannot be read yet"  # Docker that has much to do answers nothing now and then
         if answer.status in (401, 403, 404):
             raise EngineError(f"the gateway refuses our own test request: {answer.status} {answer.text.strip()}")
@@ -57,8 +58,8 @@ class Proof:
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         return "" if answer.status == 200 and isinstance(tokens, int) and tokens >= 1 else _shown(answer)
 
-    def _post(self, path: str, engine: EnginePlan, body: dict[str, Any]) -> http.HttpResponse:
-        url, key = f"{self._running.gateway_url}{path}", self._running.api_key()
+    def _post(self, path: str, key: str, engine: EnginePlan, body: dict[str, Any]) -> http.HttpResponse:
+        url = f"{self._running.gateway_url}{path}"
         return http.post(url, {"model": engine.served_name, **body}, key, TOKEN_TIMEOUT_SECONDS)
 
 

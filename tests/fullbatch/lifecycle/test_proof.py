@@ -116,3 +116,20 @@ def test_a_key_that_cannot_be_read_now_is_waited_for(gateway: Gateway) -> None:
     assert proof.refusal() == "its first key cannot be read yet (of tiny)"
     running.key, gateway.answers = "k", {("/v1/completions", "tiny"): 200}
     assert proof.refusal() == ""
+
+
+def test_a_key_that_can_be_read_only_after_the_request_is_waited_for_too(gateway: Gateway) -> None:
+    """What was refused had none."""
+
+    class Late(Running):
+        def api_key(self) -> str:
+            found, self.key = self.key, "k"
+            return found
+
+    running = Late(f"http://127.0.0.1:{gateway.server_port}")
+    running.key = ""
+    gateway.answers = {("/v1/completions", "tiny"): 401}
+    proof = Proof(running, planned(on_demand("tiny"), on_demand(SMOL), hardware=CPU))
+    assert proof.refusal() == "its first key cannot be read yet (of tiny)"
+    with pytest.raises(EngineError, match="refuses our own test request: 401"):
+        proof.refusal()
