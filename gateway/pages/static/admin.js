@@ -26,14 +26,14 @@ function engines(all) {
   const rows = all.flatMap((engine) => (engine.addresses.length ? engine.addresses : [{ address: null, state: engine.state, kv_usage: null }])
     .map((one) => ({ ...one, engine })));
   const texts = all.filter((engine) => engine.text).map((engine) => el("p", { class: "note" }, `${engine.name}: ${engine.text}`));
-  return card("Engines", table("Each address of each engine; running and waiting as the engine says", [
+  return card("Engines", table("Each address of each engine; running and waiting as the engine says, and what this gateway has sent there", [
     ["Engine", (row) => row.engine.name],
     ["State", (row) => state(row.state)],
     ["Models", (row) => listed(row.engine.models)],
     ["KV cache", kv],
     ["Running", (row) => row.running, true],
     ["Waiting", (row) => row.waiting, true],
-    ["Sent by this gateway", (row) => (row.address ? `${row.in_flight} of ${row.places}` : null), true],
+    ["Sent", (row) => (row.address ? `${row.in_flight} of ${row.places}` : null), true],
     ["Address", (row) => row.address],
   ], rows), ...texts);
 }
