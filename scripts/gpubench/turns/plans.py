@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from fullbatch.planning.engine_plan import EnginePlan
 from fullbatch.planning.flags import Flag
 from fullbatch.planning.gateway_wishes import GatewayWishes
 from fullbatch.planning.hardware import Hardware
+from fullbatch.planning.places import CardPlace
 from fullbatch.planning.plan import Plan
 from fullbatch.planning.residency import Residency
 from fullbatch.planning.several import PlacedModel, Several, When
@@ -57,7 +59,15 @@ def _make(cell: TurnsCell, when: When, card: str, matrix: Matrix, here: plans.He
     made = several_plan.make_several(f"gpubench-{cell.name}-{when}", asked)
     engines = [_here(engine, name, card, here) for engine, name in zip(made.engines, cell.models, strict=True)]
     alone = [replace(part, engines=(engine,)) for part, engine in zip(made.parts, engines, strict=True)]
-    return replace(made, engines=tuple(engines), parts=tuple(alone))
+    names = {engine.served_name: name for engine, name in zip(made.engines, cell.models, strict=True)}
+    return replace(made, engines=tuple(engines), parts=tuple(alone), places=tuple(_named(made.places, names)))
+
+
+def _named(places: Iterable[CardPlace], names: Mapping[str, str]) -> Iterator[CardPlace]:
+    """What models have of the cards, by the names that they are served under."""
+    for place in places:
+        shares = tuple(replace(share, model=names[share.model]) for share in place.shares)
+        yield replace(place, shares=shares)
 
 
 def _part(
