@@ -48,8 +48,9 @@ def health(address: str) -> dict[str, Any] | None:
 def ask(addresses: Sequence[str], key: str, *, stream: bool) -> str:
     """The address that has answered; AssertionError where the answer is not whole, OSError where none came.
 
-    The next address is tried where nobody listens, and where the gateway refuses because it ends: of neither has
-    anything been done. nginx does the same with `proxy_next_upstream error http_503 non_idempotent`.
+    The next address is tried where nobody listens or takes the whole request, and where the gateway refuses because it
+    ends: of neither has anything been done. nginx does the same with
+    `proxy_next_upstream error http_503 non_idempotent`.
     """
     body = {"model": MODEL, "prompt": "hello", "max_tokens": TOKENS, "stream": stream}
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
@@ -57,12 +58,11 @@ def ask(addresses: Sequence[str], key: str, *, stream: bool) -> str:
         connection = http.client.HTTPConnection(address, PORT, timeout=60)
         try:
             try:
-                connection.connect()
+                connection.request("POST", "/v1/completions", json.dumps(body), headers)
             except OSError:
                 if number == len(addresses):
                     raise
                 continue
-            connection.request("POST", "/v1/completions", json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()
             if response.status == 503 and "gateway_stopping" in text and number < len(addresses):

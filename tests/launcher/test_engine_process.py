@@ -73,7 +73,7 @@ def test_a_socket_of_before_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_only_the_very_same_process_is_taken_over(tmp_path: Path) -> None:
-    process, (recorded,) = started(tmp_path, "sleep", "300")
+    process, (recorded,) = started(tmp_path, "/bin/sh", "-c", "sleep 300")  # the address comes after it
     again = EngineProcess.adopt(recorded)
     assert again is not None and again.alive()
     later = LedgerLine(recorded.pid, recorded.started + 1, recorded.digest, recorded.secret, 0.0)
