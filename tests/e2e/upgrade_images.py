@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fullbatch.runtime.compose import config
 from tests.e2e.docker_stack import ROOT, run
+from tests.fakes import later_vllm
 
 GATEWAY = "fullbatch/gateway:local"
 # Healthy to whoever asks for no token; before that it has changed the key store's tables, as a later version may.
@@ -35,19 +36,6 @@ COPY tests /opt/fullbatch/tests
 RUN sed -i 's/kv_tokens: int = .*/kv_tokens: int = {kv}/' tests/fakes/engine/knobs.py
 USER 2000:0"""
 
-# The parser of a later vLLM, as far as fullbatch asks it: a flag of ours is gone.
-_PARSER = """\
-import argparse
-class FlexibleArgumentParser(argparse.ArgumentParser): pass
-class ServeSubcommand:
-    def subparser_init(self, subparsers):
-        serve = subparsers.add_parser("serve")
-        serve.add_argument("model_tag")
-        for name in {flags}:
-            serve.add_argument(name, nargs="?")
-        return serve
-    def validate(self, args): pass
-"""
 _GONE = "--load-format"
 
 GATEWAYS = {
@@ -67,10 +55,7 @@ def build(environment: Mapping[str, str], folder: Path) -> None:
     """All of them, from the gateway's image; seconds, since nothing is installed."""
     (folder / "garbage.py").write_text(_GARBAGE)
     words = config.engine_commands(ROOT, "cpu-tiny")["engine"]
-    flags = sorted({word for word in words if word.startswith("--")} - {_GONE})
-    for module in ("entrypoints/cli/serve.py", "utils/argparse_utils.py"):
-        (folder / "vllm" / module).parent.mkdir(parents=True)
-        (folder / "vllm" / module).write_text(_PARSER.format(flags=flags))
+    later_vllm.write(folder, words, [_GONE])
     for name in ("__init__.py", "fakes", "ports.py"):
         source, target = ROOT / "tests" / name, folder / "tests" / name
         target.parent.mkdir(exist_ok=True)

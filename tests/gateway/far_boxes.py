@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.harness import KEY, Engine, Gateway, bearer, keys, run
+from tests.gateway.harness import KEY, Engine, Gateway, bearer, keys, run, wait_until
 from tests.ports import free_port
 
 DELAY_S = 0.02
@@ -178,6 +178,14 @@ class Boxes:
 
     def gateway(self, here: str, **settings: Any) -> Gateway:
         return self.start_gateway([here], store=str(self.store), **settings)
+
+    def joined(self, here: Engine, **settings: Any) -> Gateway:
+        """Box A with box B as a peer, both up."""
+        self.add()
+        gateway = self.gateway(here.url, **settings)
+        gateway.wait_up()
+        wait_until(up(gateway), 20, lambda: str(state_of(gateway)))
+        return gateway
 
     def b_again(self) -> None:
         self.b = self._start_b()

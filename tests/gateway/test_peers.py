@@ -98,10 +98,7 @@ def test_p231_both_boxes_work_and_no_request_waits_in_two_queues(
 ) -> None:
     here = start_engine(ttft_ms=20, itl_ms=5, tokens=32)
     boxes.there.turn(tokens=32)
-    boxes.add()
-    a = boxes.gateway(here.url, engine_numbers={"max_num_seqs": 4})
-    a.wait_up()
-    wait_until(up(a), 20, lambda: str(state_of(a)))
+    a = boxes.joined(here, engine_numbers={"max_num_seqs": 4})
     with ThreadPoolExecutor(40) as pool, a.client(60) as client:
         answers = list(pool.map(lambda _: client.post(URL, json=chat()).status_code, range(120)))
     assert answers == [200] * 120
@@ -118,10 +115,7 @@ def test_p231_a_request_is_lost_neither_with_the_box_nor_with_the_way_to_it(
     """Those that B has and has not answered yet are done here."""
     here = start_engine(ttft_ms=20, itl_ms=2, tokens=4)
     boxes.there.turn(ttft_ms=3000)
-    boxes.add()
-    a = boxes.gateway(here.url)
-    a.wait_up()
-    wait_until(up(a), 20, lambda: str(state_of(a)))
+    a = boxes.joined(here)
     with ThreadPoolExecutor(30) as pool, a.client(60) as client:
         asked = [pool.submit(lambda: client.post(URL, json=chat()).status_code) for _ in range(30)]
         wait_until(lambda: boxes.there.running() >= 3, 20, "some of them there")
@@ -196,10 +190,7 @@ def test_p230_a_prompt_goes_again_where_its_beginning_is_known(
     """Affinity across the wire: asked one after the other, when both boxes are idle, nothing else would part them."""
     here = start_engine(ttft_ms=300, itl_ms=1, tokens=2)
     boxes.there.turn(ttft_ms=300, itl_ms=1, tokens=2)
-    boxes.add()
-    a = boxes.gateway(here.url)
-    a.wait_up()
-    wait_until(up(a), 20, lambda: str(state_of(a)))
+    a = boxes.joined(here)
     prompts = [chat(messages=[{"role": "user", "content": f"{number} " * 400}]) for number in range(10, 18)]
     with ThreadPoolExecutor(8) as pool, a.client(30) as client:
         assert set(pool.map(lambda body: client.post(URL, json=body).status_code, prompts)) == {200}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.engines.peer_report import PROTOCOL
-from tests.gateway.far_boxes import Authority, Boxes, Front, state_of, up
+from tests.gateway.far_boxes import Authority, Boxes, Front, state_of
 from tests.gateway.harness import Engine, chat, keys, wait_until
 from tests.ports import free_port
 
@@ -142,10 +142,7 @@ def test_p231_a_key_that_the_far_box_takes_back_is_told_to_no_client(
     """Also not to those whose request was there at that moment: it is done here."""
     here = start_engine(ttft_ms=5, itl_ms=1, tokens=2)
     boxes.there.turn(ttft_ms=5, itl_ms=1, tokens=2)
-    boxes.add()
-    a = boxes.gateway(here.url)
-    a.wait_up()
-    wait_until(up(a), 20, lambda: str(state_of(a)))
+    a = boxes.joined(here)
     found, ended = list[int](), threading.Event()
 
     def ask() -> None:

@@ -11,33 +11,17 @@ import pytest
 
 from fullbatch.core.errors import HostError
 from fullbatch.runtime.compose import engine_flags_check
+from tests.fakes import later_vllm
 from tests.fullbatch.checkout import REPOSITORY
 
 # What the container's Python does: the text after -c, with these arguments on its standard input.
 DOCKER = "echo \"$*\" | /usr/bin/head -n 1 > {log}; /bin/cat > {given}; echo noise; echo '{answer}'"
-# As the parser of a vLLM that has dropped a flag, in the modules that engine_parser imports.
-OTHER_VLLM = """
-import argparse
-class FlexibleArgumentParser(argparse.ArgumentParser): pass
-class ServeSubcommand:
-    def subparser_init(self, subparsers):
-        serve = subparsers.add_parser("serve")
-        serve.add_argument("model_tag")
-        for name in {flags}:
-            serve.add_argument("--" + name, nargs="?")
-        return serve
-    def validate(self, args): pass
-"""
 
 
 def test_a_dropped_flag_is_refused_by_its_name(programs: Callable[[str, str], None], tmp_path: Path) -> None:
     """By engine_parser itself, on a parser that does not know one flag of the profile."""
     commands, _ = engine_flags_check._commands(REPOSITORY, "cpu-tiny", {})
-    flags = sorted({word[2:] for word in commands["engine"] if word.startswith("--")} - {"load-format"})
-    for module in ("vllm/entrypoints/cli/serve.py", "vllm/utils/argparse_utils.py"):
-        path = tmp_path / module
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(OTHER_VLLM.format(flags=flags))
+    later_vllm.write(tmp_path, commands["engine"], ["--load-format"])
     run = 'for last; do :; done; text=; for word; do [ "$before" != -c ] || text=$word; before=$word; done'
     programs("docker", f'{run}\nPYTHONPATH={tmp_path} exec {sys.executable} -c "$text"')
     with pytest.raises(HostError) as told:
