@@ -49,7 +49,7 @@ def _join(options: argparse.Namespace) -> Said:
 
 
 def _to_server(options: argparse.Namespace, *, make: bool) -> moving.Moved:
-    moving.once(options.store)  # before a certificate takes the place of the one in use
+    moving.refuse_moved(options.store)  # before a certificate takes the place of the one in use
     server = _given(options)
     try:
         return moving.to_server(options.store, server, make=make)

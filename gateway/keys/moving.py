@@ -37,7 +37,7 @@ def to_server(path: Path, server: PostgresServer, *, make: bool) -> Moved:
         StoreError: it does not answer or is not ours, has a store where none was wanted, or a key of the same name.
     """
     file = server_file.beside(path)
-    once(path)
+    refuse_moved(path)
     with closing(KeyStore(path, BUSY_S)) as local, closing(remote(server, make=make)) as there:
         if make and there.keys():
             raise PostgresRefused(
@@ -53,7 +53,7 @@ def to_server(path: Path, server: PostgresServer, *, make: bool) -> Moved:
         return Moved(server.where, len(there.keys()), requests)
 
 
-def once(path: Path) -> None:
+def refuse_moved(path: Path) -> None:
     """StoreError where keys and usage are at a server already."""
     file = server_file.beside(path)
     at = server_file.read(file)
